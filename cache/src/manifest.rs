@@ -1,0 +1,82 @@
+//! The record of one build: the object that the index can be rebuilt from.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::input::{BuildInput, InputKey};
+use crate::signature::{ImageId, Signatures};
+
+/// Version of the manifest's format; a store refuses manifests of a newer one.
+pub const FORMAT: u32 = 1;
+
+/// One file of a build.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Name within the build: "bzImage", "vmlinux", "System.map", ".config", "build.log", "modules/…".
+    pub name: String,
+    /// BLAKE3 of the plain content.
+    pub digest: Digest,
+    /// Plain size in bytes.
+    pub size: u64,
+}
+
+/// How the build ended. A failure of the *source* is remembered as firmly as a success; a failure
+/// of the machine (full disk, killed compiler) is an error and never becomes a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "kebab-case")]
+pub enum BuildResult {
+    /// It compiled and linked.
+    Built,
+    /// It does not compile (or its configuration can't be made): the first errors.
+    Failed {
+        /// The compiler's or make's first error lines, at most ten.
+        errors: Vec<String>,
+    },
+}
+
+/// The record of one compiled build. Immutable once stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// `input.key()`; kept beside the input so that a reader can check one against the other.
+    pub input_key: InputKey,
+    /// What it was made from.
+    pub input: BuildInput,
+    /// Keys of requests (configuration as given) that are known to normalize to this input.
+    pub request_key: InputKey,
+    /// The commit it was first built for. Other commits with the same tree share this build.
+    pub commit: String,
+    /// Built, or why not.
+    #[serde(flatten)]
+    pub result: BuildResult,
+    /// Signatures, computed by the store from the artifacts it holds. Empty when the build failed.
+    pub signatures: Signatures,
+    /// GNU build id of `vmlinux`, hexadecimal, when it has one.
+    pub build_id: Option<String>,
+    /// Files, sorted by name.
+    pub artifacts: Vec<Artifact>,
+    /// Compiler and linker, as a person would name them ("gcc (Debian …) 12.2.0, GNU ld … 2.40").
+    pub compiler: String,
+    /// Wall time of the compile in seconds.
+    pub seconds: f64,
+    /// When it was made, seconds since 1970.
+    pub created: i64,
+}
+
+impl Manifest {
+    /// The artifact of a name.
+    pub fn artifact(&self, name: &str) -> Option<&Artifact> {
+        self.artifacts.iter().find(|artifact| artifact.name == name)
+    }
+
+    /// The identity that evidence is shared on; `None` for a failed build.
+    pub fn image(&self) -> Option<ImageId> {
+        self.signatures.identity()
+    }
+
+    /// Whether it compiled.
+    pub fn is_built(&self) -> bool {
+        self.result == BuildResult::Built
+    }
+}

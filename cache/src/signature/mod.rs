@@ -1,0 +1,76 @@
+//! Signatures: "is it the same kernel?", answered from the bytes of an image.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+
+/// A way of naming an image. Each is defined in a module of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SignatureKind {
+    /// Kiln's name of a kernel image; evidence is shared on it.
+    Image,
+    /// What syzkaller prints as "kernel signature".
+    Syzkaller,
+    /// For builds that hold no kernel image (other trees, fakes): all artifacts by name and content.
+    Content,
+}
+
+impl SignatureKind {
+    /// The lower-case name used on the command line and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Syzkaller => "syzkaller",
+            Self::Content => "content",
+        }
+    }
+}
+
+impl fmt::Display for SignatureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One signature: the version of its definition and the hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Signature {
+    /// Version of the definition. Hashes of different versions are never compared.
+    pub version: u32,
+    /// 32 bytes: SHA-256 for `syzkaller`, BLAKE3 for the others.
+    pub hash: Digest,
+}
+
+/// All signatures of one build.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Signatures(pub BTreeMap<SignatureKind, Signature>);
+
+impl Signatures {
+    /// The signature of a kind, if this build has it.
+    pub fn get(&self, kind: SignatureKind) -> Option<&Signature> {
+        self.0.get(&kind)
+    }
+
+    /// The name that evidence is shared on: `image` for a kernel, `content` for anything else.
+    pub fn identity(&self) -> Option<ImageId> {
+        self.get(SignatureKind::Image)
+            .or_else(|| self.get(SignatureKind::Content))
+            .map(|signature| ImageId(signature.hash))
+    }
+}
+
+/// The identity of an image: builds with one `ImageId` are twins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ImageId(pub Digest);
+
+impl fmt::Display for ImageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
