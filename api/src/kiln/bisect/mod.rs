@@ -1,0 +1,153 @@
+//! `kiln bisect`: find the commit that brought a crash; and what was found before.
+
+pub(crate) mod evidence;
+mod list;
+pub(crate) mod report;
+mod start;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use kiln_bisect::record::{JOURNAL_KIND, Record};
+use kiln_cache::Store;
+
+use super::build::HowArgs;
+use super::common::{Context, answer, answer_json};
+use super::logs::{self, Format};
+use crate::terminal::exit::{Exit, Fault};
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    start: Option<Start>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Go on with a bisection that was interrupted
+    Resume {
+        /// Its id, or the first digits of it
+        id: String,
+    },
+    /// The bisections of this store
+    List,
+    /// What was asked, seen and answered
+    Show {
+        /// Its id, or the first digits of it
+        id: String,
+    },
+    /// The log, in a format that others read
+    Log {
+        /// Its id, or the first digits of it
+        id: String,
+        /// The format
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+}
+
+/// A new bisection.
+#[derive(Debug, clap::Args)]
+pub(super) struct Start {
+    /// The kernel's git repository
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(super) repo: PathBuf,
+    /// A revision without the crash, ancestor of the bad one
+    #[arg(long, value_name = "REV")]
+    pub(super) good: String,
+    /// A revision with the crash
+    #[arg(long, value_name = "REV")]
+    pub(super) bad: String,
+    /// The kernel configuration; completed with `make olddefconfig`
+    #[arg(long, value_name = "FILE", required_unless_present = "build_command")]
+    pub(super) config: Option<PathBuf>,
+    /// What provokes the crash: a C file (compiled statically) or a shell script, run in a
+    /// virtual machine
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "command",
+        conflicts_with = "command"
+    )]
+    pub(super) reproducer: Option<PathBuf>,
+    /// Test with this shell command on the host, as `git bisect run` does: exit 0 is good, 1-124
+    /// bad, 125 can't be tested. It finds the build in $KILN_ARTIFACTS, $KILN_BZIMAGE, $KILN_VMLINUX
+    #[arg(long, value_name = "COMMAND")]
+    pub(super) command: Option<String>,
+    /// Hunt crashes whose title matches this regular expression
+    /// [default: the title that the bad end shows most]
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) title: Option<String>,
+    #[command(flatten)]
+    pub(super) how: HowArgs,
+    /// Virtual machines, or commands, side by side [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) machines: Option<u16>,
+    /// Seconds that a kernel has to reach the reproducer
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(super) boot_timeout: u64,
+    /// Seconds that the reproducer, or the command, may run
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(super) run_timeout: u64,
+    /// Memory of a virtual machine in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    pub(super) memory: u32,
+    /// Processors of a virtual machine
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) cpus: u32,
+    /// Stop, with what is known then, before compiling more than this many revisions
+    #[arg(long, value_name = "N")]
+    pub(super) max_builds: Option<u32>,
+    /// Stop, with what is known then, before making more than this many runs
+    #[arg(long, value_name = "N")]
+    pub(super) max_runs: Option<u32>,
+}
+
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    match (args.command, args.start) {
+        (Some(Command::Resume { id }), _) => start::resume(context, &id).await,
+        (Some(Command::List), _) => list::run(context).await,
+        (Some(Command::Show { id }), _) => {
+            let store = context.open().await?;
+            let record = find(&store, &id).await?;
+            report::print(context, &record)
+        }
+        (Some(Command::Log { id, format }), _) => {
+            let store = context.open().await?;
+            let record = find(&store, &id).await?;
+            if context.json {
+                answer_json(&logs::json(&record))?;
+            } else {
+                answer(logs::render(&store, &record, format).await?.trim_end());
+            }
+            Ok(Exit::Done)
+        }
+        (None, Some(new)) => start::start(context, new).await,
+        (None, None) => anyhow::bail!("nothing to do; see `kiln bisect --help`"),
+    }
+}
+
+/// The bisection of an id or of its first digits.
+pub(super) async fn find(store: &Store, id: &str) -> anyhow::Result<Record> {
+    let all = store.journals(JOURNAL_KIND).await?;
+    let matching: Vec<&str> = all
+        .iter()
+        .map(|journal| journal.id.as_str())
+        .filter(|known| !id.is_empty() && known.starts_with(id))
+        .collect();
+    let id = match matching.as_slice() {
+        [one] => *one,
+        [] => {
+            let message = format!("no bisection is known by '{id}'; see `kiln bisect list`");
+            return Err(Fault::new(Exit::NotFound, message).into());
+        }
+        several => anyhow::bail!("'{id}' names several bisections: {}", several.join(", ")),
+    };
+    let journal = store.journal_read(id).await?.ok_or_else(|| {
+        Fault::new(Exit::NotFound, format!("bisection {id} went away while it was read"))
+    })?;
+    Ok(Record::from_journal(journal)?)
+}

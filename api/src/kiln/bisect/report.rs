@@ -1,0 +1,151 @@
+//! The answer of a bisection, with everything it rests on.
+
+use kiln_bisect::record::{Bill, Record};
+use kiln_bisect::verdict::Verdict;
+use kiln_cache::evidence::Outcome;
+
+use super::evidence::rows;
+use crate::kiln::common::{Context, answer, answer_json};
+use crate::kiln::logs;
+use crate::terminal::exit::Exit;
+use crate::terminal::table;
+use crate::terminal::text::{duration, percent};
+
+/// Prints the answer and returns the exit code that says it in a number.
+pub(super) fn print(context: &Context, record: &Record) -> anyhow::Result<Exit> {
+    let verdict = record.finish().map(|(verdict, _)| verdict);
+    if context.json {
+        answer_json(&logs::json(record))?;
+    } else {
+        print_evidence(record);
+        match verdict {
+            Some(verdict) => print_verdict(record, verdict),
+            None => answer(format_args!(
+                "\nunfinished; `kiln bisect resume {}` goes on with it",
+                record.id
+            )),
+        }
+        print_bill(&Bill::of(record));
+        answer(format_args!(
+            "record       {} in {}\n             `kiln bisect show`, `kiln bisect log {0}` tell it again",
+            record.id,
+            context.location()?,
+        ));
+    }
+    Ok(match verdict {
+        None => Exit::Failed,
+        Some(Verdict::Culprit { .. }) => Exit::Done,
+        Some(Verdict::OlderThanGood { .. }) => Exit::OlderThanGood,
+        Some(Verdict::NotReproduced { .. }) => Exit::NotReproduced,
+        Some(Verdict::EndUnusable { .. }) => Exit::Failed,
+        Some(Verdict::Inconclusive { .. }) => Exit::Inconclusive,
+    })
+}
+
+/// One line a revision: what ran, what was seen, what it means.
+fn print_evidence(record: &Record) {
+    let rows: Vec<Vec<String>> = rows(record)
+        .into_iter()
+        .map(|row| {
+            let number = |n: u32| if row.broken { "-".into() } else { n.to_string() };
+            vec![
+                row.commit.short().to_owned(),
+                number(row.target),
+                number(row.ok),
+                number(row.other),
+                row.bad.map(percent).unwrap_or_default(),
+                if row.broken {
+                    format!("does not build: {}", row.commit.subject)
+                } else {
+                    row.commit.subject.clone()
+                },
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        let heading = ["commit", "crash", "ok", "other", "bad?", "subject"];
+        answer(format_args!("\n{}", table::render(&heading, &rows, &[1, 2, 3, 4]).trim_end()));
+    }
+    if let Some(title) = record.header.title.as_deref().or(record.learned_title()) {
+        answer(format_args!("\ntarget       {title}"));
+    }
+}
+
+fn print_verdict(record: &Record, verdict: &Verdict) {
+    match verdict {
+        Verdict::Culprit { commit, probability, parents } => {
+            answer(format_args!("culprit      {}", commit.id));
+            answer(format_args!("             {}", commit.subject));
+            answer(format_args!("probability  {}", percent(*probability)));
+            for parent in parents {
+                answer(format_args!("good parent  {} {}", parent.short(), parent.subject));
+            }
+        }
+        Verdict::OlderThanGood { probability, target, clean } => {
+            answer("older than the good end");
+            answer(format_args!(
+                "             {} shows the target in {target} of {} runs ({} sure)",
+                record.header.good.short(),
+                target + clean,
+                percent(*probability)
+            ));
+            answer("             give an older --good");
+        }
+        Verdict::NotReproduced { clean, crashes } => {
+            answer(format_args!(
+                "not reproduced: {} ended well in {clean} runs",
+                record.header.bad.short()
+            ));
+            for (title, times) in crashes {
+                answer(format_args!("             {times} x {title}"));
+            }
+            answer("             check the reproducer, the configuration and --title");
+        }
+        Verdict::EndUnusable { commit, why } => {
+            answer(format_args!("{} can't be tested: {why}", commit.short()));
+            answer("             choose another end that builds and boots");
+        }
+        Verdict::Inconclusive { credible, older, why } => {
+            answer(format_args!("inconclusive: {why}"));
+            answer("the culprit is, with 95 % probability, one of:");
+            for (commit, probability) in credible {
+                answer(format_args!(
+                    "  {:>6}  {} {}",
+                    percent(*probability),
+                    commit.short(),
+                    commit.subject
+                ));
+            }
+            if *older > 0.0005 {
+                answer(format_args!("  {:>6}  older than the good end", percent(*older)));
+            }
+        }
+    }
+}
+
+fn print_bill(bill: &Bill) {
+    answer(format_args!(
+        "builds       {} compiled in {}; {} avoided, as the store had the input ({})",
+        bill.builds_compiled,
+        duration(bill.build_seconds),
+        bill.builds_avoided_input,
+        duration(bill.build_seconds_saved)
+    ));
+    answer(format_args!(
+        "boots        {} in {} of machine time; {} avoided, as the store had\n             the evidence of this image ({})",
+        bill.runs_made,
+        duration(bill.run_seconds),
+        bill.runs_avoided_evidence,
+        duration(bill.run_seconds_saved)
+    ));
+}
+
+/// "crash", "ok", … for progress lines.
+pub(crate) fn outcome_word(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Ok => "ok".into(),
+        Outcome::Crash { title } => format!("crashed: {title}"),
+        Outcome::BootFailure { title } => format!("boot failed: {title}"),
+        Outcome::Infra { reason } => format!("host failed: {reason}"),
+    }
+}

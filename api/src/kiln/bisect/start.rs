@@ -1,0 +1,112 @@
+//! A new bisection, or one that goes on.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use kiln_bisect::bisection::{Bisection, Surroundings};
+use kiln_bisect::record::{Commit, Header, Limits, Record, TestSpec};
+use kiln_builder::Repository;
+use kiln_cache::{Digest, Store};
+
+use super::{Start, find, report};
+use crate::kiln::build::cores;
+use crate::kiln::common::Context;
+use crate::terminal::exit::Exit;
+use crate::terminal::observe::{BisectProgress, BuildProgress};
+use crate::terminal::progress::Progress;
+
+pub(super) async fn start(context: &Context, new: Start) -> anyhow::Result<Exit> {
+    let header = header(new)?;
+    let progress = context.progress();
+    let store = context.open().await?;
+    let bisection = Bisection::start(surroundings(context, &store, &progress)?, header).await;
+    finish(context, &progress, bisection?).await
+}
+
+pub(super) async fn resume(context: &Context, id: &str) -> anyhow::Result<Exit> {
+    let progress = context.progress();
+    let store = context.open().await?;
+    let record = find(&store, id).await?;
+    if record.finish().is_some() {
+        progress.line(format!("bisection {} is finished; this is its answer", record.id));
+        return report::print(context, &record);
+    }
+    let bisection = Bisection::resume(surroundings(context, &store, &progress)?, record).await;
+    finish(context, &progress, bisection?).await
+}
+
+fn surroundings(
+    context: &Context,
+    store: &Store,
+    progress: &Progress,
+) -> anyhow::Result<Surroundings> {
+    Ok(Surroundings {
+        store: store.clone(),
+        work: context.work()?,
+        builds: Arc::new(BuildProgress::new(progress.clone())),
+        watch: Arc::new(BisectProgress::new(progress.clone())),
+    })
+}
+
+async fn finish(
+    context: &Context,
+    progress: &Progress,
+    bisection: Bisection,
+) -> anyhow::Result<Exit> {
+    let id = bisection.id().to_owned();
+    progress.line(format!("bisection {id}"));
+    let record: Result<Record, _> = bisection.run().await;
+    progress.clear();
+    let record = record.with_context(|| {
+        format!("bisection {id} stopped; `kiln bisect resume {id}` goes on with it")
+    })?;
+    report::print(context, &record)
+}
+
+/// Turns the command line into what the record begins with: absolute paths and full commit ids,
+/// so that it means the same from any folder.
+fn header(new: Start) -> anyhow::Result<Header> {
+    let repo = absolute(&new.repo)?;
+    let repository = Repository::open(&repo)?;
+    let commit = |rev: &str| -> anyhow::Result<Commit> {
+        let revision = repository.resolve(rev)?;
+        Ok(Commit { id: revision.commit, subject: revision.subject })
+    };
+    let test = match (new.reproducer, new.command) {
+        (Some(path), _) => {
+            let path = absolute(&path)?;
+            let content = std::fs::read(&path)
+                .with_context(|| format!("can't read the reproducer {}", path.display()))?;
+            TestSpec::Reproducer { digest: Digest::of(&content), path }
+        }
+        (None, Some(command)) => {
+            TestSpec::Command { command, folder: std::env::current_dir()? }
+        }
+        (None, None) => anyhow::bail!("give --reproducer FILE or --command COMMAND"),
+    };
+    Ok(Header {
+        good: commit(&new.good)?,
+        bad: commit(&new.bad)?,
+        config: new.config.as_deref().map(absolute).transpose()?,
+        build_command: new.how.build_command.clone(),
+        strict_config: new.how.strict_config,
+        test,
+        title: new.title,
+        limits: Limits {
+            machines: new.machines.map_or_else(cores, usize::from),
+            jobs: new.how.jobs(),
+            boot_timeout: new.boot_timeout,
+            run_timeout: new.run_timeout,
+            memory_mb: new.memory,
+            cpus: new.cpus,
+            max_builds: new.max_builds,
+            max_runs: new.max_runs,
+        },
+        repository: repo,
+    })
+}
+
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("'{}' is no path", path.display()))
+}

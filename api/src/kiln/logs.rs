@@ -1,0 +1,72 @@
+//! A bisection's record as text and JSON, for the command and for the service.
+
+use kiln_bisect::console;
+use kiln_bisect::log::{CrashText, git_log, syzkaller_log};
+use kiln_bisect::record::{Bill, Record};
+use kiln_cache::Store;
+use kiln_cache::evidence::Outcome;
+use serde_json::{Value, json};
+
+/// How a log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Format {
+    /// As syzbot publishes it
+    #[default]
+    Syzkaller,
+    /// For `git bisect replay`
+    Git,
+    /// Everything that was recorded
+    Json,
+}
+
+/// The log in a format.
+pub(crate) async fn render(
+    store: &Store,
+    record: &Record,
+    format: Format,
+) -> anyhow::Result<String> {
+    match format {
+        Format::Git => Ok(git_log(record)),
+        Format::Json => Ok(serde_json::to_string_pretty(&self::json(record))? + "\n"),
+        Format::Syzkaller => {
+            let crash = crash_text(store, record).await?;
+            let crash = crash
+                .as_ref()
+                .map(|(title, text)| CrashText { title: title.as_str(), text: text.as_str() });
+            Ok(syzkaller_log(record, crash))
+        }
+    }
+}
+
+/// The record with its answer and its bill.
+pub(crate) fn json(record: &Record) -> Value {
+    let (verdict, tested) = record.finish().unzip();
+    json!({
+        "id": record.id,
+        "created": record.created,
+        "header": record.header,
+        "target": record.header.title.as_deref().or(record.learned_title()),
+        "answer": verdict,
+        "probability_bad": tested,
+        "bill": Bill::of(record),
+        "events": record.events.iter().map(|(at, event)| json!({ "at": at, "event": event }))
+            .collect::<Vec<_>>(),
+    })
+}
+
+/// Title and oops of the first run that showed the target, when its console was kept.
+async fn crash_text(store: &Store, record: &Record) -> anyhow::Result<Option<(String, String)>> {
+    let Some(target) = record.matcher() else { return Ok(None) };
+    let run = record.steps().flat_map(|step| &step.runs).find_map(|run| match &run.outcome {
+        Outcome::Crash { title } if target.is(title) => run.console.map(|c| (title, c)),
+        _ => None,
+    });
+    let Some((title, digest)) = run else { return Ok(None) };
+    let bytes = store.read_bytes(&digest).await?;
+    let text = match console::crash_title(&bytes) {
+        Some(crash) => String::from_utf8_lossy(&bytes[crash.start..crash.end]).into_owned(),
+        None => String::from_utf8_lossy(&bytes).into_owned(),
+    };
+    Ok(Some((title.clone(), text)))
+}

@@ -1,0 +1,120 @@
+//! The command line: one file a subcommand.
+
+pub(crate) mod bisect;
+pub(crate) mod build;
+pub(crate) mod logs;
+pub(crate) mod common;
+mod pull;
+mod serve;
+mod show;
+mod sign;
+mod stats;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::terminal::exit::{self, Exit, Fault};
+use common::Context;
+
+/// Kernel builds named by what they are, and bisections that say how sure they are.
+#[derive(Debug, Parser)]
+#[command(name = "kiln", version, after_help = exit::HELP, max_term_width = 80)]
+struct Cli {
+    #[command(flatten)]
+    context: Context,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build a revision, or find that it is built already
+    Build(build::Args),
+    /// Print the signatures of a vmlinux or of a build folder
+    Sign(sign::Args),
+    /// Find the commit that brought a crash
+    Bisect(bisect::Args),
+    /// Show a build of the store
+    Show(show::Args),
+    /// Get a file of a build, from this store or a remote Kiln
+    Pull(pull::Args),
+    /// Serve this store over HTTP
+    Serve(serve::Args),
+    /// Say what the store holds
+    Stats,
+    /// Check the store
+    Verify(verify::Args),
+}
+
+/// Parses the command line, runs the command and turns its result into an exit code.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    init_tracing();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&anyhow::Error::from(error).context("can't start threads")),
+    };
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = run(cli) => result,
+            signal = interrupted() => Err(signal),
+        }
+    });
+    // Children die with their futures; nothing else is worth waiting for.
+    runtime.shutdown_background();
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => fail(&error),
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let context = cli.context;
+    match cli.command {
+        Command::Build(args) => build::run(&context, args).await,
+        Command::Sign(args) => sign::run(&context, args).await,
+        Command::Bisect(args) => bisect::run(&context, args).await,
+        Command::Show(args) => show::run(&context, args).await,
+        Command::Pull(args) => pull::run(&context, args).await,
+        Command::Serve(args) => serve::run(&context, args).await,
+        Command::Stats => stats::run(&context).await,
+        Command::Verify(args) => verify::run(&context, args).await,
+    }
+}
+
+async fn interrupted() -> anyhow::Error {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => return error.into(),
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => (),
+        _ = terminate.recv() => (),
+    }
+    anyhow::anyhow!("interrupted; what was finished is kept")
+}
+
+// Standard error is where messages belong.
+#[allow(clippy::print_stderr)]
+fn fail(error: &anyhow::Error) -> ExitCode {
+    // Errors of the libraries tell their source in their own text; repeating it helps nobody.
+    let mut message = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !message.contains(&cause) {
+            message.push_str(": ");
+            message.push_str(&cause);
+        }
+    }
+    eprintln!("kiln: {message}");
+    error.downcast_ref::<Fault>().map_or(Exit::Failed, |fault| fault.exit).into()
+}
+
+fn init_tracing() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("KILN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -1,0 +1,41 @@
+//! `kiln show`: a build of the store.
+
+use kiln_cache::manifest::BuildResult;
+
+use super::build::print_identity;
+use super::common::{Context, answer, answer_json, when};
+use super::pull::find;
+use crate::terminal::exit::Exit;
+use crate::terminal::text::duration;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Input key, commit, signature or build id; 8 digits are enough when no other build has them
+    build: String,
+}
+
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let store = context.open().await?;
+    let manifest = find(&store, &args.build).await?;
+    if context.json {
+        answer_json(&manifest)?;
+        return Ok(Exit::Done);
+    }
+    answer(format_args!("commit     {}", manifest.commit));
+    answer(format_args!("tree       {}", manifest.input.tree));
+    answer(format_args!("input key  {}", manifest.input_key));
+    answer(format_args!(
+        "made       {} UTC, compiled in {}",
+        when(manifest.created),
+        duration(manifest.seconds)
+    ));
+    answer(format_args!("compiler   {}", manifest.compiler));
+    if let BuildResult::Failed { errors } = &manifest.result {
+        answer("result     does not build; first errors:");
+        for error in errors {
+            answer(format_args!("  {error}"));
+        }
+    }
+    print_identity(&manifest);
+    Ok(Exit::Done)
+}

@@ -1,0 +1,8 @@
+//! The web pages: what the store holds, and what each bisection saw. No script, one style sheet.
+
+mod bisection;
+mod frame;
+mod home;
+
+pub(crate) use bisection::bisection;
+pub(crate) use home::home;

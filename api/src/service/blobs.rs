@@ -1,0 +1,134 @@
+//! Blobs: verified bytes, whole or in part.
+
+use std::ops::Range;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use http_range_header::parse_range_header;
+use kiln_cache::{Digest, Store};
+
+use super::error::ApiError;
+
+/// One blob.
+pub(crate) async fn blob(
+    State(store): State<Store>,
+    Path(digest): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let digest: Digest = digest
+        .parse()
+        .map_err(|error: kiln_cache::ParseDigestError| ApiError::bad_request(error.to_string()))?;
+    serve(&store, &digest, &headers).await
+}
+
+/// Answers with a blob: whole, one range of it, or "you have it".
+///
+/// The bytes are checked frame by frame while they stream. A frame that is found to be wrong ends
+/// the body early, so that a client sees a cut transfer and never a wrong byte.
+pub(super) async fn serve(
+    store: &Store,
+    digest: &Digest,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let etag = format!("\"{digest}\"");
+    if holds(headers, &header::IF_NONE_MATCH, &etag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
+    }
+    let reader = store.reader(digest).await?;
+    let size = reader.size();
+    let range = match wanted(headers, &etag, size) {
+        Wanted::Whole => None,
+        Wanted::Part(range) => Some(range),
+        Wanted::Nowhere => {
+            let whole = format!("bytes */{size}");
+            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, [(header::CONTENT_RANGE, whole)])
+                .into_response());
+        }
+    };
+    let bytes = range.clone().unwrap_or(0..size);
+    let length = bytes.end - bytes.start;
+    let mut response = Response::new(Body::from_stream(reader.stream(bytes)));
+    if let Some(range) = &range {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        let part = format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1));
+        set(&mut response, header::CONTENT_RANGE, &part);
+    }
+    set(&mut response, header::CONTENT_LENGTH, &length.to_string());
+    set(&mut response, header::CONTENT_TYPE, "application/octet-stream");
+    set(&mut response, header::ACCEPT_RANGES, "bytes");
+    set(&mut response, header::ETAG, &etag);
+    // A digest names its content for ever.
+    set(&mut response, header::CACHE_CONTROL, "public, max-age=31536000, immutable");
+    Ok(response)
+}
+
+fn set(response: &mut Response, name: header::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+fn holds(headers: &HeaderMap, name: &header::HeaderName, etag: &str) -> bool {
+    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).any(|value| {
+        value.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+    })
+}
+
+/// What a request asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    Whole,
+    Part(Range<u64>),
+    Nowhere,
+}
+
+/// One range is served as such; several, or anything unreadable, get the whole (RFC 9110, 14.2
+/// lets a server ignore `Range`). `If-Range` with another tag gets the whole too.
+fn wanted(headers: &HeaderMap, etag: &str, size: u64) -> Wanted {
+    let Some(range) = headers.get(header::RANGE).and_then(|value| value.to_str().ok()) else {
+        return Wanted::Whole;
+    };
+    if headers.contains_key(header::IF_RANGE) && !holds(headers, &header::IF_RANGE, etag) {
+        return Wanted::Whole;
+    }
+    let Ok(parsed) = parse_range_header(range) else { return Wanted::Whole };
+    match parsed.validate(size) {
+        Ok(ranges) => match ranges.as_slice() {
+            [one] => Wanted::Part(*one.start()..one.end() + 1),
+            _ => Wanted::Whole,
+        },
+        Err(_) => Wanted::Nowhere,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(pairs: &[(header::HeaderName, &str)]) -> Wanted {
+        let headers = pairs
+            .iter()
+            .map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap()))
+            .collect();
+        wanted(&headers, "\"tag\"", 100)
+    }
+
+    #[test]
+    fn ranges() {
+        assert_eq!(ask(&[]), Wanted::Whole);
+        assert_eq!(ask(&[(header::RANGE, "bytes=0-9")]), Wanted::Part(0..10));
+        assert_eq!(ask(&[(header::RANGE, "bytes=90-")]), Wanted::Part(90..100));
+        assert_eq!(ask(&[(header::RANGE, "bytes=-5")]), Wanted::Part(95..100));
+        assert_eq!(ask(&[(header::RANGE, "bytes=100-")]), Wanted::Nowhere);
+        assert_eq!(ask(&[(header::RANGE, "lines=1-2")]), Wanted::Whole);
+    }
+
+    #[test]
+    fn a_range_of_something_else_gets_the_whole() {
+        let range = (header::RANGE, "bytes=5-");
+        assert_eq!(ask(&[range.clone(), (header::IF_RANGE, "\"tag\"")]), Wanted::Part(5..100));
+        assert_eq!(ask(&[range, (header::IF_RANGE, "\"other\"")]), Wanted::Whole);
+    }
+}

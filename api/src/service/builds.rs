@@ -1,0 +1,47 @@
+//! Builds, by any of their names.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use kiln_cache::{Manifest, Selector, Store};
+
+use super::blobs::serve;
+use super::error::ApiError;
+
+/// The manifest of one build.
+pub(crate) async fn build(
+    State(store): State<Store>,
+    Path(selector): Path<String>,
+) -> Result<Json<Manifest>, ApiError> {
+    Ok(Json(find(&store, &selector).await?))
+}
+
+/// A file of one build.
+pub(crate) async fn artifact(
+    State(store): State<Store>,
+    Path((selector, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let manifest = find(&store, &selector).await?;
+    let artifact = manifest.artifact(&name).ok_or_else(|| {
+        let names: Vec<&str> = manifest.artifacts.iter().map(|a| a.name.as_str()).collect();
+        ApiError::not_found(format!("that build has no '{name}'; it has: {}", names.join(", ")))
+    })?;
+    serve(&store, &artifact.digest, &headers).await
+}
+
+async fn find(store: &Store, selector: &str) -> Result<Manifest, ApiError> {
+    let selector =
+        Selector::parse(selector).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let mut builds = store.find_builds(&selector).await?;
+    if builds.len() > 1 {
+        let keys: Vec<String> = builds.iter().map(|b| b.input_key.to_string()).collect();
+        return Err(ApiError::ambiguous(format!(
+            "'{selector}' names {} builds, by input key: {}",
+            keys.len(),
+            keys.join(", ")
+        )));
+    }
+    builds.pop().ok_or_else(|| ApiError::not_found(format!("no build is known by '{selector}'")))
+}

@@ -1,0 +1,47 @@
+//! The HTTP service over a store.
+//!
+//! | route | answer |
+//! |---|---|
+//! | `GET /healthz` | 200 when the store answers |
+//! | `GET /v1/stats` | what the store holds |
+//! | `GET /v1/builds/{selector}` | the manifest of the one build that an input key, commit, signature or build id names |
+//! | `GET /v1/builds/{selector}/artifacts/{*name}` | a file of that build |
+//! | `GET /v1/blobs/{digest}` | any blob |
+//! | `GET /v1/bisections` | the bisections, newest first |
+//! | `GET /v1/bisections/{id}` | the record of one |
+//! | `GET /v1/bisections/{id}/log?format=syzkaller\|git` | its log |
+//! | `GET /`, `GET /bisections/{id}` | the pages |
+//!
+//! Files come with `ETag` (the digest) and answer `Range`, `If-Range` and `If-None-Match`.
+//! Everything is read-only.
+
+pub(crate) mod bisections;
+mod blobs;
+mod builds;
+pub(crate) mod error;
+mod health;
+
+use axum::Router;
+use axum::routing::get;
+use kiln_cache::Store;
+use tower_http::trace::TraceLayer;
+
+use crate::pages;
+
+/// The routes.
+pub(crate) fn router(store: Store) -> Router {
+    Router::new()
+        .route("/healthz", get(health::health))
+        .route("/v1/stats", get(health::stats))
+        .route("/v1/builds/{selector}", get(builds::build))
+        .route("/v1/builds/{selector}/artifacts/{*name}", get(builds::artifact))
+        .route("/v1/blobs/{digest}", get(blobs::blob))
+        .route("/v1/bisections", get(bisections::list))
+        .route("/v1/bisections/{id}", get(bisections::record))
+        .route("/v1/bisections/{id}/log", get(bisections::log))
+        .route("/", get(pages::home))
+        .route("/bisections/{id}", get(pages::bisection))
+        .fallback(error::no_route)
+        .layer(TraceLayer::new_for_http())
+        .with_state(store)
+}

@@ -1,0 +1,67 @@
+//! Exit codes, one meaning each, and the error that carries one.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// How a command ends. Listed for people in [`HELP`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// It did what was asked.
+    Done = 0,
+    /// It could not; the message says why. (2 is a wrong command line, from clap.)
+    Failed = 1,
+    /// What was asked for is not in the store.
+    NotFound = 3,
+    /// The kernel (or the build command) does not build this revision.
+    DoesNotBuild = 4,
+    /// The bisection ended without one culprit; the credible set is printed.
+    Inconclusive = 5,
+    /// The good end shows the crash too.
+    OlderThanGood = 6,
+    /// The bad end does not show the crash.
+    NotReproduced = 7,
+    /// The store holds wrong bytes.
+    Corrupt = 8,
+}
+
+/// The section of `--help` about exit codes.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0  done
+  1  could not be done; the message says why
+  2  wrong command line
+  3  not in the store
+  4  the revision does not build
+  5  bisection inconclusive (the credible set is printed)
+  6  the good end shows the crash too
+  7  the bad end does not show the crash
+  8  the store holds wrong bytes";
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// An error with an exit code of its own.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    /// The code.
+    pub(crate) exit: Exit,
+    message: String,
+}
+
+impl Fault {
+    /// An error that ends the command with `exit`.
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into() }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}

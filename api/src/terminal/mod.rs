@@ -1,0 +1,7 @@
+//! What people see: progress on standard error, answers on standard output.
+
+pub(crate) mod exit;
+pub(crate) mod observe;
+pub(crate) mod progress;
+pub(crate) mod table;
+pub(crate) mod text;

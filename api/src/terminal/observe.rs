@@ -1,0 +1,113 @@
+//! Builds and bisections as lines of progress.
+
+use kiln_bisect::watch::{Happening, Watch};
+use kiln_builder::{BuildEvent, Observer, Stage};
+
+use super::progress::Progress;
+use super::text::{duration, fit, percent};
+use crate::kiln::bisect::report::outcome_word;
+
+/// Shows builds.
+pub(crate) struct BuildProgress {
+    progress: Progress,
+}
+
+impl BuildProgress {
+    /// Shows them here.
+    pub(crate) fn new(progress: Progress) -> Self {
+        Self { progress }
+    }
+}
+
+impl Observer for BuildProgress {
+    fn event(&self, event: &BuildEvent) {
+        let commit = event.commit.get(..12).unwrap_or(&event.commit);
+        match event.stage {
+            Stage::Waiting => {
+                self.progress.status(format!("{commit}: waiting for another build to end"));
+            }
+            Stage::CheckingOut { done, total } => {
+                self.progress.counted_status(format!("{commit}: checking out"), done, total);
+            }
+            Stage::Configuring => self.progress.status(format!("{commit}: configuring")),
+            Stage::Compiling { done, expected: Some(total) } => {
+                self.progress.counted_status(format!("{commit}: compiling"), done, total);
+            }
+            Stage::Compiling { done, expected: None } => {
+                self.progress.status(format!("{commit}: compiling, {done} steps done"));
+            }
+            Stage::Linking => self.progress.status(format!("{commit}: linking")),
+            Stage::Storing => self.progress.status(format!("{commit}: storing")),
+            Stage::Finished { .. } => {}
+        }
+    }
+}
+
+/// Shows bisections.
+pub(crate) struct BisectProgress {
+    progress: Progress,
+}
+
+impl BisectProgress {
+    /// Shows them here.
+    pub(crate) fn new(progress: Progress) -> Self {
+        Self { progress }
+    }
+}
+
+impl Watch for BisectProgress {
+    fn happening(&self, happening: Happening<'_>) {
+        let progress = &self.progress;
+        match happening {
+            Happening::Range { commits, builds_known, evidence_known } => progress.line(format!(
+                "{commits} commits; the store has builds of {builds_known} revisions, and evidence of {evidence_known}"
+            )),
+            Happening::Chosen { commit, why, .. } => {
+                let subject = fit(&commit.subject, 64);
+                progress.line(format!("{} {subject}\n  {why}", commit.short()));
+            }
+            Happening::Built { commit, build } => {
+                for note in &build.notes {
+                    progress.line(format!("  note: {note}"));
+                }
+                if let Some(error) = build.errors.first() {
+                    progress.line(format!("  does not build: {error}"));
+                } else if build.obtained == kiln_bisect::record::Obtained::Compiled {
+                    progress.line(format!("  compiled in {}", duration(build.seconds)));
+                } else {
+                    progress.status(format!("{}: known", commit.short()));
+                }
+            }
+            Happening::Ran { outcome, done, wanted } => progress.counted_status(
+                format!("running, last: {}", fit(&outcome_word(outcome), 40)),
+                u64::from(done),
+                u64::from(wanted),
+            ),
+            Happening::TitleLearned { title } => progress.line(format!("target: {title}")),
+            Happening::StepDone { step } => {
+                let mut counts = kiln_cache::evidence::Counts::default();
+                for run in &step.runs {
+                    counts.add(&run.outcome, 1);
+                }
+                let mut parts: Vec<String> =
+                    counts.crashes.iter().map(|(title, n)| format!("{n} x {title}")).collect();
+                parts.extend(counts.boot_failures.iter().map(|(t, n)| format!("{n} x boot failed: {t}")));
+                if counts.ok > 0 {
+                    parts.push(format!("{} ok", counts.ok));
+                }
+                if counts.infra > 0 {
+                    parts.push(format!("{} failed on the host", counts.infra));
+                }
+                if !parts.is_empty() {
+                    progress.line(format!("  {}", parts.join(", ")));
+                }
+                if let (Some(bad), Some(credible)) = (step.probability_bad, step.credible) {
+                    progress.line(format!(
+                        "  bad with probability {}; {credible} commits left",
+                        percent(bad)
+                    ));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Progress on standard error: a moving line on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// One line that says what is going on, and lasting lines above it.
+#[derive(Clone)]
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    live: bool,
+    quiet: bool,
+}
+
+impl Progress {
+    /// Progress on standard error; `quiet` shows nothing at all.
+    pub(crate) fn new(quiet: bool) -> Self {
+        let live = std::io::stderr().is_terminal() && !quiet;
+        let bar = ProgressBar::with_draw_target(
+            None,
+            if live { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
+        );
+        if live {
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar.set_style(Self::spinner());
+        }
+        Self { bar, live, quiet }
+    }
+
+    fn spinner() -> ProgressStyle {
+        ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner())
+    }
+
+    fn counted() -> ProgressStyle {
+        ProgressStyle::with_template("{spinner} {msg} [{bar:20}] {pos}/{len} {elapsed}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+    }
+
+    /// Says what is going on now; forgotten when the next thing starts.
+    pub(crate) fn status(&self, message: impl Into<String>) {
+        if self.live {
+            self.bar.set_style(Self::spinner());
+            self.bar.set_message(message.into());
+        }
+    }
+
+    /// Says what is going on now, and how far it is.
+    pub(crate) fn counted_status(&self, message: impl Into<String>, done: u64, total: u64) {
+        if self.live {
+            self.bar.set_style(Self::counted());
+            self.bar.set_length(total.max(done));
+            self.bar.set_position(done);
+            self.bar.set_message(message.into());
+        }
+    }
+
+    /// A line that stays.
+    // Standard error belongs to progress.
+    #[allow(clippy::print_stderr)]
+    pub(crate) fn line(&self, message: impl AsRef<str>) {
+        if self.live {
+            self.bar.println(message.as_ref());
+        } else if !self.quiet {
+            eprintln!("{}", message.as_ref());
+        }
+    }
+
+    /// Takes the moving line away.
+    pub(crate) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,62 @@
+//! Plain tables that fit 80 columns.
+
+use std::fmt::Write as _;
+
+use super::text::fit;
+
+/// Width that a table may take.
+const WIDTH: usize = 80;
+
+/// Renders rows under a heading. Columns are as wide as their widest cell; the last one takes
+/// what is left of 80 columns and is cut to it. `right` names the columns aligned to the right.
+pub(crate) fn render(heading: &[&str], rows: &[Vec<String>], right: &[usize]) -> String {
+    let last = heading.len().saturating_sub(1);
+    let mut widths: Vec<usize> = heading.iter().map(|cell| cell.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let taken: usize = widths[..last].iter().map(|width| width + 2).sum();
+    widths[last] = widths[last].min(WIDTH.saturating_sub(taken)).max(8);
+
+    let mut out = String::new();
+    let heading: Vec<String> = heading.iter().map(|cell| (*cell).to_owned()).collect();
+    for row in std::iter::once(&heading).chain(rows) {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let width = widths[column];
+            let cell = fit(cell, width);
+            if right.contains(&column) {
+                let _ = write!(line, "{cell:>width$}");
+            } else {
+                let _ = write!(line, "{cell:<width$}");
+            }
+            if column != last {
+                line.push_str("  ");
+            }
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn never_wider_than_the_terminal() {
+        let rows = vec![vec!["short".into(), "1".into(), "x".repeat(200)]];
+        let table = render(&["name", "runs", "what"], &rows, &[1]);
+        assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+        assert!(table.ends_with("…\n"));
+    }
+
+    #[test]
+    fn aligns() {
+        let rows = vec![vec!["a".into(), "1".into()], vec!["bbb".into(), "22".into()]];
+        assert_eq!(render(&["n", "v"], &rows, &[]), "n    v\na    1\nbbb  22\n");
+    }
+}

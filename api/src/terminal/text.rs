@@ -1,0 +1,81 @@
+//! Numbers, times and sizes as people read them.
+
+/// "3 min 15 s", "4.2 s", "2 h 5 min".
+pub(crate) fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        _ if seconds < 10.0 => format!("{seconds:.1} s"),
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+/// "12.4 MB" (powers of ten, as disks are sold and `ls --si` prints).
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1000.0;
+    let mut unit = 0;
+    while value >= 999.95 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// A percentage that never rounds uncertainty away: "97 %", "99.96 %", "over 99.99 %".
+pub(crate) fn percent(share: f64) -> String {
+    match share {
+        p if p > 0.9999 && p < 1.0 => "over 99.99 %".into(),
+        p if p > 0.99 && p < 1.0 => format!("{:.2} %", p * 100.0),
+        p if p > 0.0 && p < 0.01 => format!("{:.2} %", p * 100.0),
+        p => format!("{:.0} %", p * 100.0),
+    }
+}
+
+/// The text cut to a width in characters, with an ellipsis when cut.
+pub(crate) fn fit(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration(0.04), "0.0 s");
+        assert_eq!(duration(59.4), "59 s");
+        assert_eq!(duration(195.0), "3 min 15 s");
+        assert_eq!(duration(7500.0), "2 h 5 min");
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(size(999), "999 B");
+        assert_eq!(size(12_957_464), "13.0 MB");
+        assert_eq!(size(999_999_999), "1.0 GB");
+    }
+
+    #[test]
+    fn percentages_keep_doubt_visible() {
+        assert_eq!(percent(0.97), "97 %");
+        assert_eq!(percent(0.9951), "99.51 %");
+        assert_eq!(percent(0.999_999), "over 99.99 %");
+        assert_eq!(percent(0.0004), "0.04 %");
+    }
+
+    #[test]
+    fn fits() {
+        assert_eq!(fit("abc", 3), "abc");
+        assert_eq!(fit("äbcd", 3), "äb…");
+    }
+}

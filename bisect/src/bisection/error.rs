@@ -1,0 +1,85 @@
+//! Why a bisection stops without an answer. The store keeps what was done; `resume` goes on.
+
+use kiln_builder::{BuildError, TreeError};
+use kiln_cache::StoreError;
+
+use crate::boot::{PayloadError, ProbeError, QemuError, UnknownArch};
+use crate::plan::ProblemError;
+use crate::record::RecordError;
+use crate::tester::TestError;
+use crate::title::TitleError;
+
+/// A bisection that can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum BisectError {
+    /// The repository or a revision.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// A build that failed through the machine, or can't be started.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The reproducer.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// QEMU.
+    #[error(transparent)]
+    Qemu(#[from] QemuError),
+    /// The search for an accelerator.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// A run that can't be made.
+    #[error(transparent)]
+    Test(#[from] TestError),
+    /// `--title`.
+    #[error(transparent)]
+    Title(#[from] TitleError),
+    /// The record of an older bisection.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The record can't be written down.
+    #[error("the record can't be written: {0}")]
+    Encode(#[from] serde_json::Error),
+    /// Nothing to search.
+    #[error("there is no commit between {good} and {bad}: --bad must come after --good")]
+    EmptyRange {
+        /// The good end.
+        good: String,
+        /// The bad end.
+        bad: String,
+    },
+    /// A kernel of an architecture that can't be booted here.
+    #[error(transparent)]
+    Arch(#[from] UnknownArch),
+    /// The planner was given something that makes no sense.
+    #[error("the planner can't go on: {0}; this is a bug in Kiln")]
+    Plan(#[from] ProblemError),
+    /// Runs fail again and again for reasons of the host.
+    #[error(
+        "runs keep failing on this host ({0}); nothing is wrong with the kernels that were \
+         tested. Mend the host and go on with `kiln bisect resume`"
+    )]
+    Host(String),
+    /// A file named by the record has changed.
+    #[error(
+        "{path} is not what it was when this bisection started; start a new one (everything that \
+         was built and seen is still known)"
+    )]
+    Changed {
+        /// The file.
+        path: std::path::PathBuf,
+    },
+    /// A file that the bisection needs.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What.
+        source: std::io::Error,
+    },
+    /// A task of Kiln's own ended in a way that it must not.
+    #[error("a task of Kiln ended unexpectedly ({0}); this is a bug in Kiln")]
+    Task(String),
+}

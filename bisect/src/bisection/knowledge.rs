@@ -1,0 +1,223 @@
+//! What is known of the range: builds and evidence, as the planner takes them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kiln_cache::evidence::Counts;
+use kiln_cache::signature::ImageId;
+
+use crate::belief::{self, Evidence, Posterior};
+use crate::graph::Graph;
+use crate::plan::{Costs, Place, Problem, Settings, Spent, State, Status};
+use crate::title::Target;
+
+/// Boot failures in a row, with never a boot, that make a revision untestable.
+const BOOT_FAILURES: u32 = 3;
+
+/// A revision's build, as far as the planner cares.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Known {
+    Built { image: ImageId, seconds: f64 },
+    Broken,
+}
+
+/// Everything that decisions are made from.
+pub(super) struct Knowledge {
+    graph: Arc<Graph>,
+    revisions: Vec<Option<Known>>,
+    good_end: Option<Known>,
+    images: HashMap<ImageId, u32>,
+    counts: Vec<Counts>,
+    run_seconds: Mean,
+    build_seconds: Mean,
+    pub(super) spent: Spent,
+}
+
+impl Knowledge {
+    pub(super) fn new(graph: Graph) -> Self {
+        let defaults = Costs::default();
+        Self {
+            revisions: vec![None; graph.len()],
+            graph: Arc::new(graph),
+            good_end: None,
+            images: HashMap::new(),
+            counts: Vec::new(),
+            run_seconds: Mean::starting_at(defaults.run_seconds),
+            build_seconds: Mean::starting_at(defaults.build_seconds),
+            spent: Spent::default(),
+        }
+    }
+
+    pub(super) fn build(&self, place: Place) -> Option<Known> {
+        match place {
+            Place::GoodEnd => self.good_end,
+            Place::Commit(commit) => self.revisions[commit as usize],
+        }
+    }
+
+    /// Takes note of a build.
+    pub(super) fn learn_build(&mut self, place: Place, known: Known) {
+        if let Known::Built { image, seconds } = known {
+            self.slot(image);
+            self.build_seconds.add(seconds);
+        }
+        match place {
+            Place::GoodEnd => self.good_end = Some(known),
+            Place::Commit(commit) => self.revisions[commit as usize] = Some(known),
+        }
+    }
+
+    /// Takes note of all that was ever seen of an image.
+    pub(super) fn learn_counts(&mut self, image: ImageId, counts: Counts) {
+        let slot = self.slot(image);
+        self.counts[slot as usize] = counts;
+    }
+
+    /// Takes note of how long a run takes.
+    pub(super) fn learn_run_seconds(&mut self, seconds: f64) {
+        self.run_seconds.add(seconds);
+    }
+
+    /// What was seen of an image.
+    pub(super) fn counts(&self, image: ImageId) -> Counts {
+        self.images.get(&image).map(|i| self.counts[*i as usize].clone()).unwrap_or_default()
+    }
+
+    /// All images that have a build.
+    pub(super) fn images(&self) -> Vec<ImageId> {
+        let mut images: Vec<ImageId> = self.images.keys().copied().collect();
+        images.sort();
+        images
+    }
+
+    fn slot(&mut self, image: ImageId) -> u32 {
+        let counts = &mut self.counts;
+        *self.images.entry(image).or_insert_with(|| {
+            counts.push(Counts::default());
+            (counts.len() - 1) as u32
+        })
+    }
+
+    /// The planner's view.
+    pub(super) fn problem(&self, target: &Target, machines: usize) -> Problem {
+        let status = |known: &Option<Known>| match known {
+            None => Status { image: None, state: State::Unknown },
+            Some(Known::Broken) => Status { image: None, state: State::Broken },
+            Some(Known::Built { image, .. }) => Status {
+                image: self.images.get(image).copied(),
+                state: match boots(&self.counts(*image)) {
+                    true => State::Built,
+                    false => State::Untestable,
+                },
+            },
+        };
+        Problem {
+            graph: Arc::clone(&self.graph),
+            revisions: self.revisions.iter().map(status).collect(),
+            good_end: status(&self.good_end),
+            images: self.counts.iter().map(|counts| telling(counts, target)).collect(),
+            costs: Costs {
+                build_seconds: self.build_seconds.get(),
+                run_seconds: self.run_seconds.get(),
+            },
+            machines: machines as u32,
+            spent: self.spent,
+        }
+    }
+}
+
+/// The posterior, as records keep it.
+pub(super) struct Belief {
+    posterior: Posterior,
+    /// Commits in the 95 % credible set.
+    pub(super) credible: usize,
+}
+
+impl Belief {
+    pub(super) fn of(problem: &Problem) -> Self {
+        let images: Vec<Option<u32>> = problem.revisions.iter().map(|s| s.image).collect();
+        let evidence = Evidence {
+            graph: &problem.graph,
+            images: &images,
+            good_end: problem.good_end.image,
+            counts: &problem.images,
+        };
+        let settings = Settings::default();
+        let posterior = Posterior::new(&evidence, &settings.model);
+        let credible = posterior.credible(settings.credible).commits.len();
+        Self { posterior, credible }
+    }
+
+    /// Probability that the revision at a place is bad.
+    pub(super) fn bad(&self, place: Place) -> f64 {
+        match place {
+            Place::GoodEnd => self.posterior.older,
+            Place::Commit(commit) => self.posterior.bad[commit as usize],
+        }
+    }
+}
+
+/// Whether an image can be tested, as far as is known.
+pub(super) fn boots(counts: &Counts) -> bool {
+    let failures: u32 = counts.boot_failures.values().sum();
+    let reached = counts.ok + counts.crashes.values().sum::<u32>();
+    reached > 0 || failures < BOOT_FAILURES
+}
+
+fn telling(counts: &Counts, target: &Target) -> belief::Counts {
+    let seen = target.informative(counts);
+    belief::Counts {
+        crashes: seen.target,
+        clean: seen.clean,
+        censored: counts.total() - seen.target - seen.clean,
+    }
+}
+
+/// A mean that is somebody's guess until the first value.
+struct Mean {
+    guess: f64,
+    sum: f64,
+    n: u32,
+}
+
+impl Mean {
+    fn starting_at(guess: f64) -> Self {
+        Self { guess, sum: 0.0, n: 0 }
+    }
+
+    fn add(&mut self, value: f64) {
+        self.sum += value;
+        self.n += 1;
+    }
+
+    /// Never zero: a cost of nothing would make its information infinitely cheap.
+    fn get(&self) -> f64 {
+        if self.n == 0 { self.guess } else { (self.sum / f64::from(self.n)).max(0.001) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_never_boots_is_untestable() {
+        let failed = |n| Counts { boot_failures: [("x".into(), n)].into(), ..Counts::default() };
+        assert!(boots(&failed(2)));
+        assert!(!boots(&failed(3)));
+        assert!(boots(&Counts { ok: 1, ..failed(9) }));
+    }
+
+    #[test]
+    fn other_crashes_are_censored() {
+        let target = Target::exactly("A").unwrap();
+        let counts = Counts {
+            ok: 3,
+            crashes: [("A".into(), 2), ("B".into(), 5)].into(),
+            infra: 1,
+            ..Counts::default()
+        };
+        let telling = telling(&counts, &target);
+        assert_eq!((telling.crashes, telling.clean, telling.censored), (2, 3, 6));
+    }
+}

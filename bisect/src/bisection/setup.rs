@@ -1,0 +1,220 @@
+//! Everything a bisection needs before its first decision.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kiln_builder::{Builder, Config, History, How, Observer, Repository, Request, Revision};
+use kiln_cache::{Digest, Store};
+use uuid::Uuid;
+
+use super::error::BisectError;
+use super::knowledge::Knowledge;
+use crate::boot::{self, Arch, HostCommand, Machine, PayloadKind, PreparedPayload};
+use crate::graph::Graph;
+use crate::plan::Place;
+use crate::record::{Bill, Commit, Event, Header, JOURNAL_KIND, Record, TestSpec};
+use crate::tester::Tester;
+use crate::title::Target;
+use crate::watch::Watch;
+
+/// Where a bisection works and whom it tells.
+pub struct Surroundings {
+    /// Builds, evidence and the record.
+    pub store: Store,
+    /// Folder for warm pairs, payloads and kernels under test.
+    pub work: PathBuf,
+    /// Told about builds.
+    pub builds: Arc<dyn Observer>,
+    /// Told about everything else.
+    pub watch: Arc<dyn Watch>,
+}
+
+/// A bisection, ready to run.
+pub struct Bisection {
+    pub(super) id: String,
+    pub(super) header: Header,
+    pub(super) store: Store,
+    pub(super) work: PathBuf,
+    pub(super) watch: Arc<dyn Watch>,
+    pub(super) builder: Builder,
+    pub(super) config: Option<Config>,
+    pub(super) history: History,
+    pub(super) good: Revision,
+    pub(super) knowledge: Knowledge,
+    pub(super) target: Option<Target>,
+    test: Prepared,
+}
+
+/// The test as far as it can be made without a kernel.
+enum Prepared {
+    Payload(PreparedPayload),
+    Command { command: String, folder: PathBuf },
+}
+
+impl Prepared {
+    async fn new(test: &TestSpec, work: &Path) -> Result<Self, BisectError> {
+        match test {
+            TestSpec::Command { command, folder } => {
+                Ok(Self::Command { command: command.clone(), folder: folder.clone() })
+            }
+            TestSpec::Reproducer { path, digest } => {
+                let content = tokio::fs::read(path)
+                    .await
+                    .map_err(|source| BisectError::Io { path: path.clone(), source })?;
+                if Digest::of(&content) != *digest {
+                    return Err(BisectError::Changed { path: path.clone() });
+                }
+                let arch: Arch = kiln_builder::host_arch().parse()?;
+                boot::qemu::version(arch).await?;
+                let kind = PayloadKind::of_file(path);
+                Ok(Self::Payload(boot::prepare(path, kind, arch, &work.join("boot")).await?))
+            }
+        }
+    }
+}
+
+impl Bisection {
+    /// A new bisection: checks what was asked, reads the range and begins the record.
+    pub async fn start(around: Surroundings, header: Header) -> Result<Self, BisectError> {
+        // Ids are sorted by time, and short enough to be typed.
+        let id = Uuid::now_v7().simple().to_string();
+        let store = around.store.clone();
+        let bisection = Self::new(around, id, header).await?;
+        let text = serde_json::to_value(&bisection.header)?;
+        store.journal_create(&bisection.id, JOURNAL_KIND, text).await?;
+        Ok(bisection)
+    }
+
+    /// A bisection that was interrupted. What it had built and seen is in the store.
+    pub async fn resume(around: Surroundings, record: Record) -> Result<Self, BisectError> {
+        let mut bisection = Self::new(around, record.id.clone(), record.header.clone()).await?;
+        let bill = Bill::of(&record);
+        bisection.knowledge.spent.builds = bill.builds_compiled as u32;
+        bisection.knowledge.spent.runs = bill.runs_made as u32;
+        bisection.target = record.matcher();
+        bisection.write(Event::Resumed).await?;
+        Ok(bisection)
+    }
+
+    /// The id that the record is kept under.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    async fn new(around: Surroundings, id: String, header: Header) -> Result<Self, BisectError> {
+        // A reproducer that does not compile, or a missing QEMU, is better told before a build.
+        let test = Prepared::new(&header.test, &around.work).await?;
+        let (history, good) = {
+            let header = header.clone();
+            blocking(move || {
+                let repository = Repository::open(&header.repository)?;
+                let good = repository.resolve(&header.good.id)?;
+                Ok((repository.history(&header.good.id, &header.bad.id)?, good))
+            })
+            .await?
+        };
+        let parents = history.commits.iter().map(|commit| commit.parents.clone()).collect();
+        let graph = Graph::new(parents).map_err(|_| BisectError::EmptyRange {
+            good: header.good.id.clone(),
+            bad: header.bad.id.clone(),
+        })?;
+        let target = match (&header.title, &header.test) {
+            (Some(pattern), _) => Some(Target::pattern(pattern)?),
+            // A command knows one way to fail.
+            (None, TestSpec::Command { .. }) => Some(Target::exactly(boot::COMMAND_FAILED)?),
+            (None, TestSpec::Reproducer { .. }) => None,
+        };
+        Ok(Self {
+            builder: Builder::new(around.store.clone(), around.work.clone(), around.builds),
+            config: header.config.as_deref().map(Config::read).transpose()?,
+            knowledge: Knowledge::new(graph),
+            target,
+            store: around.store,
+            work: around.work,
+            watch: around.watch,
+            test,
+            id,
+            history,
+            good,
+            header,
+        })
+    }
+
+    /// The bad end.
+    pub(super) fn bad_end(&self) -> Place {
+        Place::Commit(self.history.commits.len() as u32 - 1)
+    }
+
+    /// The revision at a place.
+    pub(super) fn revision(&self, place: Place) -> Revision {
+        match place {
+            Place::GoodEnd => self.good.clone(),
+            Place::Commit(index) => self.history.commits[index as usize].revision(),
+        }
+    }
+
+    /// The commit at a place, as records name it.
+    pub(super) fn commit(&self, place: Place) -> Commit {
+        let revision = self.revision(place);
+        Commit { id: revision.commit, subject: revision.subject }
+    }
+
+    /// What the builder is asked for.
+    pub(super) fn request(&self, place: Place) -> Request {
+        Request {
+            repository: self.header.repository.clone(),
+            revision: self.revision(place),
+            config: self.config.clone(),
+            how: self.header.build_command.clone().map_or(How::Kbuild, How::Command),
+            jobs: self.header.limits.jobs,
+            strict_config: self.header.strict_config,
+        }
+    }
+
+    /// Makes the test ready. The kernel that was just built shows whether KVM works here.
+    pub(super) async fn make_tester(
+        &self,
+        manifest: &kiln_cache::Manifest,
+    ) -> Result<Tester, BisectError> {
+        let limits = &self.header.limits;
+        let run_timeout = Duration::from_secs(limits.run_timeout);
+        match &self.test {
+            Prepared::Command { command, folder } => Ok(Tester::Host(HostCommand {
+                command: command.clone(),
+                folder: Some(folder.clone()),
+                timeout: run_timeout,
+            })),
+            Prepared::Payload(payload) => {
+                let kernel = self.place_kernel(manifest).await?;
+                let work = self.work.join("boot");
+                let known = work.join("accel.json");
+                let probe = boot::probe(&kernel, payload.arch, &work, &known).await?;
+                Ok(Tester::Vm {
+                    machine: Machine {
+                        arch: payload.arch,
+                        accel: probe.accel,
+                        memory_mb: limits.memory_mb,
+                        cpus: limits.cpus,
+                        boot_timeout: Duration::from_secs(limits.boot_timeout),
+                        run_timeout,
+                    },
+                    payload: payload.clone(),
+                })
+            }
+        }
+    }
+
+    /// Appends to the record.
+    pub(super) async fn write(&self, event: Event) -> Result<(), BisectError> {
+        self.store.journal_append(&self.id, serde_json::to_value(event)?).await?;
+        Ok(())
+    }
+}
+
+/// Runs blocking work (git, the planner) off the async threads.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BisectError> + Send + 'static,
+) -> Result<T, BisectError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| BisectError::Task(error.to_string()))?
+}

@@ -1,0 +1,363 @@
+//! The loop: decide, carry out, write down.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use kiln_cache::evidence::Counts;
+use kiln_cache::manifest::{BuildResult, Manifest};
+use kiln_cache::signature::ImageId;
+
+use super::batch::Batch;
+use super::error::BisectError;
+use super::knowledge::{Belief, Known, boots};
+use super::setup::{Bisection, blocking};
+use super::verdict_of::verdict_of;
+use crate::plan::{self, Decision, Place, Settings};
+use crate::record::{BuildRecord, Event, Obtained, Record, RunRecord, Source, Step};
+use crate::tester::Tester;
+use crate::title::{self, Learning, Target};
+use crate::verdict::Verdict;
+use crate::watch::Happening;
+
+/// Runs of the bad end at a time while nobody knows the title.
+const LEARNING_BATCH: u32 = 8;
+
+/// What a revision's build is, once asked for.
+struct Made {
+    manifest: Manifest,
+    record: BuildRecord,
+}
+
+impl Bisection {
+    /// Goes on until there is an answer, and returns the record.
+    pub async fn run(mut self) -> Result<Record, BisectError> {
+        self.recall_builds().await?;
+        let bad_end = self.bad_end();
+        let made = self.build(bad_end).await?;
+        if let BuildResult::Failed { errors } = &made.manifest.result {
+            let why = format!(
+                "it does not build ({})",
+                errors.first().map_or("no error was found in the log", String::as_str)
+            );
+            self.write_build_only(bad_end, "the bad end must build", made.record).await?;
+            return self.finish(Verdict::EndUnusable { commit: self.commit(bad_end), why }).await;
+        }
+        let tester = Arc::new(self.make_tester(&made.manifest).await?);
+        self.recall_evidence(&tester).await?;
+        if self.target.is_none()
+            && let Some(verdict) = self.learn_title(&tester).await?
+        {
+            return self.finish(verdict).await;
+        }
+        loop {
+            let target = self.target()?.clone();
+            let decision = self.decide(&target).await?;
+            match decision {
+                Decision::Test(test) => self.visit(&tester, test.revision, test.runs, &test.why).await?,
+                Decision::Stop(answer) => {
+                    let verdict = verdict_of(&self, &target, answer);
+                    return self.finish(verdict).await;
+                }
+            }
+        }
+    }
+
+    fn target(&self) -> Result<&Target, BisectError> {
+        self.target.as_ref().ok_or_else(|| BisectError::Task("no target".into()))
+    }
+
+    /// Asks the planner, off the async threads: a large range takes it a while.
+    async fn decide(&self, target: &Target) -> Result<Decision, BisectError> {
+        let problem = self.knowledge.problem(target, self.header.limits.machines);
+        let settings = Settings {
+            max_builds: self.header.limits.max_builds,
+            max_runs: self.header.limits.max_runs,
+            ..Settings::default()
+        };
+        blocking(move || Ok(plan::decide(&problem, &settings)?)).await
+    }
+
+    /// The title that the bad end shows most; or the answer, when it shows none.
+    async fn learn_title(&mut self, tester: &Arc<Tester>) -> Result<Option<Verdict>, BisectError> {
+        let bad_end = self.bad_end();
+        loop {
+            let counts = match self.knowledge.build(bad_end) {
+                Some(Known::Built { image, .. }) => self.knowledge.counts(image),
+                _ => Counts::default(),
+            };
+            if !boots(&counts) {
+                let title = counts.boot_failures.keys().next().cloned().unwrap_or_default();
+                let why = format!("it does not boot ({title})");
+                return Ok(Some(Verdict::EndUnusable { commit: self.commit(bad_end), why }));
+            }
+            match title::learn(&counts) {
+                Learning::Title(title) => {
+                    self.watch.happening(Happening::TitleLearned { title: &title });
+                    self.target = Some(Target::exactly(&title)?);
+                    self.write(Event::TitleLearned { title }).await?;
+                    return Ok(None);
+                }
+                Learning::NothingRepeats => {
+                    let crashes = title::ranked(&counts.crashes);
+                    return Ok(Some(Verdict::NotReproduced { clean: counts.ok, crashes }));
+                }
+                Learning::RunMore => {
+                    let why = "shows which crash the reproducer provokes, and how often";
+                    self.visit(tester, bad_end, LEARNING_BATCH, why).await?;
+                }
+            }
+        }
+    }
+
+    /// One step: get the build, and run its image unless the store knows better.
+    async fn visit(
+        &mut self,
+        tester: &Arc<Tester>,
+        place: Place,
+        runs: u32,
+        why: &str,
+    ) -> Result<(), BisectError> {
+        let commit = self.commit(place);
+        self.watch.happening(Happening::Chosen { commit: &commit, why, runs });
+        let known_before = self.knowledge.build(place).is_some();
+        let made = self.build(place).await?;
+        let Some(image) = made.manifest.image() else {
+            return self.write_build_only(place, why, made.record).await;
+        };
+        // A build that is new to this bisection may be the twin of one that has run before.
+        if !known_before {
+            let recalled = self.recall_runs(tester, image).await?;
+            if !recalled.is_empty() {
+                return self.write_step(place, why, made.record, recalled).await;
+            }
+        }
+        let folder = self.kernels();
+        let files = tester.place(&self.store, &image, &made.manifest, &folder).await?;
+        let batch = Batch {
+            store: &self.store,
+            tester,
+            image,
+            commit: &commit.id,
+            place: &files,
+            target: self.target.as_ref(),
+            machines: self.header.limits.machines,
+        };
+        let watch = Arc::clone(&self.watch);
+        let records = batch
+            .run(runs, &mut |outcome, done| {
+                watch.happening(Happening::Ran { outcome, done, wanted: runs });
+            })
+            .await?;
+        let mut counts = self.knowledge.counts(image);
+        for run in &records {
+            counts.add(&run.outcome, 1);
+            self.knowledge.learn_run_seconds(run.seconds);
+            self.knowledge.spent.runs += 1;
+        }
+        self.knowledge.learn_counts(image, counts);
+        self.write_step(place, why, made.record, records).await
+    }
+
+    /// The build of a revision, from the store or compiled.
+    async fn build(&mut self, place: Place) -> Result<Made, BisectError> {
+        let begun = Instant::now();
+        let built = self.builder.build(&self.request(place)).await?;
+        let manifest = built.manifest;
+        let obtained = match built.obtained {
+            kiln_builder::Obtained::Input => Obtained::Input,
+            kiln_builder::Obtained::Compiled => Obtained::Compiled,
+        };
+        if obtained == Obtained::Compiled {
+            self.knowledge.spent.builds += 1;
+        }
+        let record = BuildRecord {
+            obtained,
+            input_key: manifest.input_key,
+            signatures: manifest.signatures.clone(),
+            compiler: manifest.compiler.clone(),
+            seconds: begun.elapsed().as_secs_f64(),
+            compile_seconds: manifest.seconds,
+            errors: errors_of(&manifest),
+            notes: built.notes,
+        };
+        if self.knowledge.build(place).is_none() {
+            let known = match manifest.image() {
+                Some(image) => Known::Built { image, seconds: manifest.seconds },
+                None => Known::Broken,
+            };
+            self.knowledge.learn_build(place, known);
+        }
+        let commit = self.commit(place);
+        self.watch.happening(Happening::Built { commit: &commit, build: &record });
+        Ok(Made { manifest, record })
+    }
+
+    /// Asks the store about every revision of the range at once.
+    async fn recall_builds(&mut self) -> Result<(), BisectError> {
+        let places: Vec<Place> = self.places().collect();
+        let mut keys = Vec::with_capacity(places.len());
+        for place in &places {
+            keys.push(self.builder.request_key(&self.request(*place))?);
+        }
+        let known = self.store.builds_by_requests(&keys).await?;
+        for (place, key) in places.into_iter().zip(&keys) {
+            if let Some(build) = known.get(key) {
+                let known = match build.image {
+                    Some(image) => Known::Built { image, seconds: build.seconds },
+                    None => Known::Broken,
+                };
+                self.knowledge.learn_build(place, known);
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads all evidence of this test for the images of the range, and writes down what it was.
+    async fn recall_evidence(&mut self, tester: &Arc<Tester>) -> Result<(), BisectError> {
+        let images = self.knowledge.images();
+        let evidence = self.store.evidence_of(&images, &tester.key()).await?;
+        let places: Vec<Place> = self.places().collect();
+        let (mut builds_known, mut evidence_known) = (0, 0);
+        for place in places {
+            let Some(known) = self.knowledge.build(place) else { continue };
+            builds_known += 1;
+            let runs = match known {
+                Known::Built { image, .. } if evidence.contains_key(&image) => {
+                    evidence_known += 1;
+                    self.recall_runs(tester, image).await?
+                }
+                // A build that nobody has run says nothing yet.
+                Known::Built { .. } => continue,
+                Known::Broken => Vec::new(),
+            };
+            let key = self.builder.request_key(&self.request(place))?;
+            let Some(manifest) = self.store.build_by_request(&key).await? else { continue };
+            let step = Step {
+                commit: self.commit(place),
+                why: "the store knew it".into(),
+                recalled: true,
+                build: BuildRecord {
+                    obtained: Obtained::Input,
+                    input_key: manifest.input_key,
+                    compiler: manifest.compiler.clone(),
+                    seconds: 0.0,
+                    compile_seconds: manifest.seconds,
+                    errors: errors_of(&manifest),
+                    notes: Vec::new(),
+                    signatures: manifest.signatures,
+                },
+                runs,
+                probability_bad: None,
+                credible: None,
+            };
+            self.write(Event::Step(step)).await?;
+        }
+        let commits = self.history.commits.len();
+        self.watch.happening(Happening::Range { commits, builds_known, evidence_known });
+        self.write(Event::Range { commits, builds_known, evidence_known }).await
+    }
+
+    /// All that was ever seen of an image under this test.
+    async fn recall_runs(
+        &mut self,
+        tester: &Arc<Tester>,
+        image: ImageId,
+    ) -> Result<Vec<RunRecord>, BisectError> {
+        let runs = self.store.runs(&image, &tester.key()).await?;
+        let mut counts = Counts::default();
+        for run in &runs {
+            counts.add(&run.outcome, 1);
+            self.knowledge.learn_run_seconds(run.seconds);
+        }
+        self.knowledge.learn_counts(image, counts);
+        let record = |run: kiln_cache::Run| RunRecord {
+            outcome: run.outcome,
+            seconds: run.seconds,
+            source: Source::Evidence,
+            console: run.console,
+        };
+        Ok(runs.into_iter().map(record).collect())
+    }
+
+    async fn write_build_only(
+        &mut self,
+        place: Place,
+        why: &str,
+        build: BuildRecord,
+    ) -> Result<(), BisectError> {
+        self.write_step(place, why, build, Vec::new()).await
+    }
+
+    async fn write_step(
+        &mut self,
+        place: Place,
+        why: &str,
+        build: BuildRecord,
+        runs: Vec<RunRecord>,
+    ) -> Result<(), BisectError> {
+        let belief = self.belief().await?;
+        let step = Step {
+            commit: self.commit(place),
+            why: why.to_owned(),
+            recalled: false,
+            build,
+            runs,
+            probability_bad: belief.as_ref().map(|belief| belief.bad(place)),
+            credible: belief.as_ref().map(|belief| belief.credible),
+        };
+        self.watch.happening(Happening::StepDone { step: &step });
+        self.write(Event::Step(step)).await
+    }
+
+    /// The posterior as it stands; none while the target is not known.
+    async fn belief(&self) -> Result<Option<Belief>, BisectError> {
+        let Some(target) = &self.target else { return Ok(None) };
+        let problem = self.knowledge.problem(target, self.header.limits.machines);
+        blocking(move || Ok(Some(Belief::of(&problem)))).await
+    }
+
+    /// Writes the answer down and reads the whole record back.
+    async fn finish(self, verdict: Verdict) -> Result<Record, BisectError> {
+        let tested = match self.belief().await? {
+            None => Vec::new(),
+            Some(belief) => self
+                .places()
+                .filter(|place| self.knowledge.build(*place).is_some())
+                .map(|place| (self.commit(place).id, belief.bad(place)))
+                .collect(),
+        };
+        self.write(Event::Finished { verdict, tested }).await?;
+        let journal = self.store.journal_read(&self.id).await?;
+        let journal = journal.ok_or_else(|| BisectError::Task("the record is gone".into()))?;
+        Ok(Record::from_journal(journal)?)
+    }
+
+    /// The good end and every commit of the range.
+    pub(super) fn places(&self) -> impl Iterator<Item = Place> + use<> {
+        let commits = self.history.commits.len() as u32;
+        std::iter::once(Place::GoodEnd).chain((0..commits).map(Place::Commit))
+    }
+
+    /// Where kernels under test lie, pulled from the store.
+    fn kernels(&self) -> std::path::PathBuf {
+        self.work.join("kernels")
+    }
+
+    /// The kernel image of a build, as a file.
+    pub(super) async fn place_kernel(
+        &self,
+        manifest: &Manifest,
+    ) -> Result<std::path::PathBuf, BisectError> {
+        Ok(crate::tester::place_kernel(&self.store, manifest, &self.kernels()).await?)
+    }
+}
+
+fn errors_of(manifest: &Manifest) -> Vec<String> {
+    match &manifest.result {
+        BuildResult::Built => Vec::new(),
+        BuildResult::Failed { errors } if errors.is_empty() => {
+            vec!["no error was found in the log; see build.log".into()]
+        }
+        BuildResult::Failed { errors } => errors.clone(),
+    }
+}

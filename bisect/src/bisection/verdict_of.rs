@@ -1,0 +1,55 @@
+//! The planner's answer, which speaks of indices, as one that speaks of commits.
+
+use super::knowledge::Known;
+use super::setup::Bisection;
+use crate::plan::{self, Place};
+use crate::title::{self, Target};
+use crate::verdict::Verdict;
+
+/// Turns the planner's verdict into the record's.
+pub(super) fn verdict_of(
+    bisection: &Bisection,
+    target: &Target,
+    verdict: plan::Verdict,
+) -> Verdict {
+    match verdict {
+        plan::Verdict::Culprit { commit, probability, parents, .. } => Verdict::Culprit {
+            commit: bisection.commit(Place::Commit(commit)),
+            probability,
+            parents: parents.iter().map(|cleared| bisection.commit(cleared.parent)).collect(),
+        },
+        plan::Verdict::OlderThanGood { probability, crashes, clean } => {
+            Verdict::OlderThanGood { probability, target: crashes, clean }
+        }
+        plan::Verdict::NotReproduced { clean, .. } => {
+            let counts = match bisection.knowledge.build(bisection.bad_end()) {
+                Some(Known::Built { image, .. }) => bisection.knowledge.counts(image),
+                _ => kiln_cache::evidence::Counts::default(),
+            };
+            let mut crashes = title::ranked(&counts.crashes);
+            crashes.sort_by_key(|(title, _)| !target.is(title));
+            Verdict::NotReproduced { clean, crashes }
+        }
+        plan::Verdict::Inconclusive { why, set, more, .. } => {
+            let advice = more.map(|more| {
+                let commit = bisection.commit(more.revision);
+                let build = if more.build { "a build and " } else { "" };
+                format!(
+                    "; {build}{} runs of {} would help most (about {:.0} s)",
+                    more.runs,
+                    commit.short(),
+                    more.seconds
+                )
+            });
+            Verdict::Inconclusive {
+                credible: set
+                    .commits
+                    .iter()
+                    .map(|(commit, p)| (bisection.commit(Place::Commit(*commit)), *p))
+                    .collect(),
+                older: set.older,
+                why: why + &advice.unwrap_or_default(),
+            }
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! The record of a bisection: a header and a list of events, append-only.
+//!
+//! The record says what was asked, what was done, in which order and why. It is never read to
+//! decide anything: builds and evidence live in the store, and a resumed bisection asks the store
+//! again. Logs, reports and pages are made from the record alone.
+
+use kiln_cache::evidence::Outcome;
+use kiln_cache::signature::{ImageId, Signatures};
+use kiln_cache::{Digest, InputKey};
+use serde::{Deserialize, Serialize};
+
+use crate::title::Target;
+use crate::verdict::Verdict;
+
+/// Kind of the journals that hold bisections.
+pub const JOURNAL_KIND: &str = "bisection";
+
+/// A commit as people know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Commit id, hexadecimal.
+    pub id: String,
+    /// First line of its message.
+    pub subject: String,
+}
+
+impl Commit {
+    /// The first 12 digits, as kernel people quote commits.
+    pub fn short(&self) -> &str {
+        self.id.get(..12).unwrap_or(&self.id)
+    }
+}
+
+/// What was asked: enough to ask it again, here or after a restart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// Folder of the git repository.
+    pub repository: std::path::PathBuf,
+    /// The end that is believed to be good.
+    pub good: Commit,
+    /// The end that shows the crash.
+    pub bad: Commit,
+    /// Kernel configuration file, if any.
+    pub config: Option<std::path::PathBuf>,
+    /// How revisions are built, instead of Kbuild.
+    pub build_command: Option<String>,
+    /// Whether an option that the configuration sets must survive `make olddefconfig`.
+    pub strict_config: bool,
+    /// How images are tested.
+    pub test: TestSpec,
+    /// Pattern of the target title as the user gave it.
+    pub title: Option<String>,
+    /// Limits and shares of the machine.
+    pub limits: Limits,
+}
+
+/// What runs on each image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum TestSpec {
+    /// A file run in a virtual machine: C source, or a shell script.
+    Reproducer {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Digest of its content when the bisection started.
+        digest: Digest,
+    },
+    /// A command run on the host, in the manner of `git bisect run`.
+    Command {
+        /// The command line, for `sh -c`.
+        command: String,
+        /// Where it runs.
+        folder: std::path::PathBuf,
+    },
+}
+
+/// What the bisection may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Virtual machines (or host commands) side by side.
+    pub machines: usize,
+    /// Make jobs of one build.
+    pub jobs: usize,
+    /// Seconds that the kernel has to reach the reproducer.
+    pub boot_timeout: u64,
+    /// Seconds that the reproducer, or the host command, may run.
+    pub run_timeout: u64,
+    /// Memory of a virtual machine in MiB.
+    pub memory_mb: u32,
+    /// Processors of a virtual machine.
+    pub cpus: u32,
+    /// Give up after compiling this many revisions.
+    pub max_builds: Option<u32>,
+    /// Give up after this many boots.
+    pub max_runs: Option<u32>,
+}
+
+/// Where a build came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Obtained {
+    /// The store had this very input.
+    Input,
+    /// It was compiled.
+    Compiled,
+}
+
+/// Where a run came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// The store knew it already.
+    Evidence,
+    /// It was booted (or its command run) in this bisection.
+    Booted,
+}
+
+/// A revision's build, as this bisection got it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BuildRecord {
+    /// How it was obtained.
+    pub obtained: Obtained,
+    /// The key it is stored under.
+    pub input_key: InputKey,
+    /// What it is; empty when it does not build.
+    pub signatures: Signatures,
+    /// Compiler and linker.
+    pub compiler: String,
+    /// Seconds spent here: the compile, or the look-up.
+    pub seconds: f64,
+    /// Seconds that its compile takes, or took when it was made.
+    pub compile_seconds: f64,
+    /// First errors, when it does not build.
+    pub errors: Vec<String>,
+    /// What the configuration asked for and did not get, and the like.
+    pub notes: Vec<String>,
+}
+
+/// One run of a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// What it showed.
+    pub outcome: Outcome,
+    /// Seconds it took, now or when it was first made.
+    pub seconds: f64,
+    /// Known, or made here.
+    pub source: Source,
+    /// Its console, a blob of the store.
+    pub console: Option<Digest>,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The range was read from the history.
+    Range {
+        /// Commits reachable from the bad end and not from the good one.
+        commits: usize,
+        /// How many of them (the good end included) the store has a build of.
+        builds_known: usize,
+        /// How many of them the store has evidence of for this test.
+        evidence_known: usize,
+    },
+    /// The target title was taken from what the bad end shows.
+    TitleLearned {
+        /// The title.
+        title: String,
+    },
+    /// A revision was visited: built if need be, and run.
+    Step(Step),
+    /// Work went on after an interruption.
+    Resumed,
+    /// The bisection ended.
+    Finished {
+        /// The answer.
+        verdict: Verdict,
+        /// Probability that each tested revision is bad, by commit id.
+        tested: Vec<(String, f64)>,
+    },
+}
+
+/// One visit of a revision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// The revision.
+    pub commit: Commit,
+    /// Why the planner chose it.
+    pub why: String,
+    /// Nothing was done: the store knew build and evidence when the bisection began.
+    pub recalled: bool,
+    /// Its build.
+    pub build: BuildRecord,
+    /// Its runs, those already known first.
+    pub runs: Vec<RunRecord>,
+    /// Probability that this revision is bad, after the step; unknown while the target is.
+    pub probability_bad: Option<f64>,
+    /// Commits in the 95 % credible set, after the step.
+    pub credible: Option<usize>,
+}
+
+/// A record read back.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The bisection's id.
+    pub id: String,
+    /// When it started, seconds since 1970.
+    pub created: i64,
+    /// What was asked.
+    pub header: Header,
+    /// What happened, with the time of each event in seconds since 1970.
+    pub events: Vec<(i64, Event)>,
+}
+
+/// A journal that is no bisection's record, or one written by a newer Kiln.
+#[derive(Debug, thiserror::Error)]
+#[error("the record of bisection {id} can't be read: {source}; was it written by a newer Kiln?")]
+pub struct RecordError {
+    id: String,
+    source: serde_json::Error,
+}
+
+impl Record {
+    /// Reads a journal.
+    pub fn from_journal(journal: kiln_cache::journal::Journal) -> Result<Self, RecordError> {
+        let id = journal.id;
+        let fail = |source| RecordError { id: id.clone(), source };
+        let header = serde_json::from_value(journal.header).map_err(fail)?;
+        let events = journal
+            .events
+            .into_iter()
+            .map(|entry| Ok((entry.at, serde_json::from_value(entry.event).map_err(fail)?)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { id, created: journal.created, header, events })
+    }
+
+    /// The steps, in order.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.events.iter().filter_map(|(_, event)| match event {
+            Event::Step(step) => Some(step),
+            _ => None,
+        })
+    }
+
+    /// The last answer and, by commit id, the probability that each tested revision is bad.
+    pub fn finish(&self) -> Option<(&Verdict, &[(String, f64)])> {
+        self.events.iter().rev().find_map(|(_, event)| match event {
+            Event::Finished { verdict, tested } => Some((verdict, tested.as_slice())),
+            _ => None,
+        })
+    }
+
+    /// The title that was learned from the bad end.
+    pub fn learned_title(&self) -> Option<&str> {
+        self.events.iter().rev().find_map(|(_, event)| match event {
+            Event::TitleLearned { title } => Some(title.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The target: as asked, or as learned. `None` while nobody knows it.
+    pub fn matcher(&self) -> Option<Target> {
+        match (&self.header.title, self.learned_title()) {
+            (Some(pattern), _) => Target::pattern(pattern).ok(),
+            (None, Some(title)) => Target::exactly(title).ok(),
+            (None, None) => None,
+        }
+    }
+}
+
+/// What was spent and what was saved, added up from a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bill {
+    /// Revisions visited.
+    pub revisions: usize,
+    /// Builds compiled.
+    pub builds_compiled: usize,
+    /// Builds not compiled, because the store had the input.
+    pub builds_avoided_input: usize,
+    /// Runs made.
+    pub runs_made: usize,
+    /// Runs not made, because the store had the evidence of this image.
+    pub runs_avoided_evidence: usize,
+    /// Seconds compiling.
+    pub build_seconds: f64,
+    /// Seconds that the avoided builds took when they were made.
+    pub build_seconds_saved: f64,
+    /// Seconds running (machine time: side by side runs each count).
+    pub run_seconds: f64,
+    /// Seconds that the avoided runs took when they were made.
+    pub run_seconds_saved: f64,
+}
+
+impl Bill {
+    /// Adds up the steps of a record. A revision visited twice is built once.
+    pub fn of(record: &Record) -> Self {
+        let mut bill = Self::default();
+        let mut seen = std::collections::HashSet::new();
+        let mut recalled = std::collections::HashSet::new();
+        for step in record.steps() {
+            if seen.insert(&step.commit.id) {
+                bill.revisions += 1;
+                match step.build.obtained {
+                    Obtained::Compiled => {
+                        bill.builds_compiled += 1;
+                        bill.build_seconds += step.build.seconds;
+                    }
+                    Obtained::Input => {
+                        bill.builds_avoided_input += 1;
+                        bill.build_seconds_saved += step.build.compile_seconds;
+                    }
+                }
+            }
+            // Twins that are recalled together were spared one set of runs, not one each.
+            if step.recalled && !recalled.insert(image_of(step)) {
+                continue;
+            }
+            for run in &step.runs {
+                match run.source {
+                    Source::Booted => {
+                        bill.runs_made += 1;
+                        bill.run_seconds += run.seconds;
+                    }
+                    Source::Evidence => {
+                        bill.runs_avoided_evidence += 1;
+                        bill.run_seconds_saved += run.seconds;
+                    }
+                }
+            }
+        }
+        bill
+    }
+}
+
+/// The identity that a step's evidence is shared on.
+fn image_of(step: &Step) -> Option<ImageId> {
+    step.build.signatures.identity()
+}

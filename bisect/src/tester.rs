@@ -1,0 +1,139 @@
+//! One run of one image: in a virtual machine, or by a command on the host.
+
+use std::path::{Path, PathBuf};
+
+use kiln_cache::evidence::{Outcome, TestKey};
+use kiln_cache::signature::ImageId;
+use kiln_cache::{Artifact, Manifest, Store, StoreError};
+
+use crate::boot::{self, BuildPaths, HostCommand, Machine, PreparedPayload};
+
+/// The artifact that is booted.
+pub const KERNEL_IMAGE: &str = "bzImage";
+
+/// What one run gave.
+#[derive(Clone, Debug)]
+pub struct TestRun {
+    /// What was seen.
+    pub outcome: Outcome,
+    /// The console, or what the command printed.
+    pub console: Vec<u8>,
+    /// Wall time in seconds.
+    pub seconds: f64,
+}
+
+/// How images are tested in one bisection.
+#[derive(Clone, Debug)]
+pub enum Tester {
+    /// Boot the kernel with a payload.
+    Vm {
+        /// What runs in the guest.
+        payload: PreparedPayload,
+        /// The guest.
+        machine: Machine,
+    },
+    /// Run a command on the host.
+    Host(HostCommand),
+}
+
+/// A run that could not be made at all (as opposed to one that failed).
+#[derive(Debug, thiserror::Error)]
+pub enum TestError {
+    /// The artifacts can't be had from the store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The machine can't be started.
+    #[error(transparent)]
+    Boot(#[from] boot::QemuError),
+    /// A file on the way.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What.
+        source: std::io::Error,
+    },
+    /// The build has nothing to boot.
+    #[error("the build {0} has no kernel image to boot; test it with --command")]
+    NoKernel(String),
+}
+
+impl Tester {
+    /// The key that evidence of this test is kept under.
+    pub fn key(&self) -> TestKey {
+        match self {
+            Self::Vm { payload, machine } => boot::test_key(&payload.digest, machine),
+            Self::Host(command) => command.test_key(),
+        }
+    }
+
+    /// Puts the files that a run needs where runs can use them: `folder/<image>/`. Files that are
+    /// there already (from another step) are not pulled again.
+    pub async fn place(
+        &self,
+        store: &Store,
+        image: &ImageId,
+        manifest: &Manifest,
+        folder: &Path,
+    ) -> Result<PathBuf, TestError> {
+        let place = folder.join(image.to_string());
+        match self {
+            Self::Vm { .. } => {
+                place_kernel(store, manifest, folder).await?;
+            }
+            Self::Host(_) => {
+                for artifact in &manifest.artifacts {
+                    fetch(store, artifact, &place).await?;
+                }
+            }
+        }
+        Ok(place)
+    }
+
+    /// Runs once. `place` is the folder that [`Tester::place`] gave.
+    pub async fn run(&self, place: &Path, commit: &str) -> Result<TestRun, TestError> {
+        let report = match self {
+            Self::Vm { payload, machine } => {
+                boot::run(&place.join(KERNEL_IMAGE), payload, machine).await?
+            }
+            Self::Host(command) => {
+                let existing = |name: &str| Some(place.join(name)).filter(|path| path.exists());
+                let paths = BuildPaths {
+                    commit: commit.to_owned(),
+                    artifacts: place.to_owned(),
+                    bzimage: existing(KERNEL_IMAGE),
+                    vmlinux: existing("vmlinux"),
+                };
+                command.run(&paths).await
+            }
+        };
+        Ok(TestRun { outcome: report.outcome, console: report.console, seconds: report.seconds })
+    }
+}
+
+/// Puts a build's kernel image at `folder/<image>/bzImage` and returns that path.
+pub(crate) async fn place_kernel(
+    store: &Store,
+    manifest: &Manifest,
+    folder: &Path,
+) -> Result<PathBuf, TestError> {
+    let missing = || TestError::NoKernel(manifest.input_key.to_string());
+    let kernel = manifest.artifact(KERNEL_IMAGE).ok_or_else(missing)?;
+    let image = manifest.image().ok_or_else(missing)?;
+    fetch(store, kernel, &folder.join(image.to_string())).await
+}
+
+/// Files there already are not pulled again: they came verified, and under the image's own name.
+async fn fetch(store: &Store, artifact: &Artifact, place: &Path) -> Result<PathBuf, TestError> {
+    let path = place.join(&artifact.name);
+    if tokio::fs::try_exists(&path).await.unwrap_or(false) {
+        return Ok(path);
+    }
+    if let Some(parent) = path.parent() {
+        tokio::fs::create_dir_all(parent)
+            .await
+            .map_err(|source| TestError::Io { path: parent.to_owned(), source })?;
+    }
+    store.read_to_file(&artifact.digest, &path).await?;
+    Ok(path)
+}

@@ -1,0 +1,142 @@
+//! The target: which crash titles count as the bug that is hunted.
+
+use std::collections::BTreeMap;
+
+use kiln_cache::evidence::Counts;
+use regex::Regex;
+
+/// Runs on the bad end before giving up on seeing any title twice.
+pub const LEARNING_RUNS: u32 = 40;
+
+/// How many times a title must be seen on the bad end to become the target.
+const TIMES_SEEN: u32 = 3;
+
+/// Matches the titles of the hunted bug.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pattern: Regex,
+}
+
+/// A pattern that is no regular expression.
+#[derive(Debug, thiserror::Error)]
+#[error("--title '{pattern}' is not a regular expression: {source}")]
+pub struct TitleError {
+    pattern: String,
+    source: regex::Error,
+}
+
+impl Target {
+    /// A pattern given by the user: a regular expression found anywhere in the title.
+    pub fn pattern(pattern: &str) -> Result<Self, TitleError> {
+        Regex::new(pattern)
+            .map(|pattern| Self { pattern })
+            .map_err(|source| TitleError { pattern: pattern.to_owned(), source })
+    }
+
+    /// Exactly this title.
+    pub fn exactly(title: &str) -> Result<Self, TitleError> {
+        Self::pattern(&format!("^{}$", regex::escape(title)))
+    }
+
+    /// Whether a crash of this title is the hunted bug.
+    pub fn is(&self, title: &str) -> bool {
+        self.pattern.is_match(title)
+    }
+
+    /// The runs that speak for and against the bug. Everything else (other titles, boot failures,
+    /// failures of the host) says nothing about it.
+    pub fn informative(&self, counts: &Counts) -> Informative {
+        let hits =
+            counts.crashes.iter().filter(|(title, _)| self.is(title)).map(|(_, n)| n).sum();
+        Informative { target: hits, clean: counts.ok }
+    }
+}
+
+/// Runs that count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Informative {
+    /// Crashes with the target's title.
+    pub target: u32,
+    /// Runs that ended well.
+    pub clean: u32,
+}
+
+/// What to do about a title nobody has named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Learning {
+    /// This is it.
+    Title(String),
+    /// Run the bad end again.
+    RunMore,
+    /// Enough runs, and no crash was seen often enough.
+    NothingRepeats,
+}
+
+/// Chooses the target from what the bad end shows.
+///
+/// The most frequent title wins once it was seen three times and leads the next one clearly (an
+/// unrelated crash that comes first is not the bug). After [`LEARNING_RUNS`] runs the lead alone
+/// decides, and a title seen less than twice is not taken for a reproducible bug.
+pub fn learn(counts: &Counts) -> Learning {
+    let mut titles: Vec<(&String, &u32)> = counts.crashes.iter().collect();
+    titles.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+    let seen = |rank: usize| titles.get(rank).map_or(0, |(_, n)| **n);
+    let clear_lead = seen(0) >= TIMES_SEEN && seen(0) >= 2 * seen(1) + 1;
+    let enough = counts.total() >= LEARNING_RUNS;
+    match titles.first() {
+        Some((title, _)) if clear_lead || (enough && seen(0) >= 2) => {
+            Learning::Title((*title).clone())
+        }
+        _ if enough => Learning::NothingRepeats,
+        _ => Learning::RunMore,
+    }
+}
+
+/// Titles with their counts, most frequent first, for messages.
+pub fn ranked(crashes: &BTreeMap<String, u32>) -> Vec<(String, u32)> {
+    let mut titles: Vec<(String, u32)> =
+        crashes.iter().map(|(title, n)| (title.clone(), *n)).collect();
+    titles.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    titles
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(ok: u32, crashes: &[(&str, u32)]) -> Counts {
+        Counts {
+            ok,
+            crashes: crashes.iter().map(|(title, n)| ((*title).to_owned(), *n)).collect(),
+            ..Counts::default()
+        }
+    }
+
+    #[test]
+    fn the_most_frequent_title_wins() {
+        assert_eq!(learn(&counts(9, &[("A", 3), ("B", 1)])), Learning::Title("A".into()));
+    }
+
+    #[test]
+    fn one_crash_is_no_target() {
+        assert_eq!(learn(&counts(3, &[("A", 1)])), Learning::RunMore);
+        assert_eq!(learn(&counts(39, &[("A", 1)])), Learning::NothingRepeats);
+    }
+
+    #[test]
+    fn two_titles_of_like_frequency_need_more_runs() {
+        assert_eq!(learn(&counts(4, &[("A", 3), ("B", 2)])), Learning::RunMore);
+    }
+
+    #[test]
+    fn other_titles_say_nothing() {
+        let target = Target::exactly("BUG: x (y)").unwrap();
+        let seen = target.informative(&counts(5, &[("BUG: x (y)", 2), ("BUG: x (yz)", 7)]));
+        assert_eq!(seen, Informative { target: 2, clean: 5 });
+    }
+
+    #[test]
+    fn a_bad_pattern_is_named() {
+        assert!(Target::pattern("(").unwrap_err().to_string().contains("--title '('"));
+    }
+}

@@ -1,0 +1,73 @@
+//! The answer of a bisection.
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::Commit;
+
+/// What a bisection ends with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// One commit brought the crash.
+    Culprit {
+        /// The commit.
+        commit: Commit,
+        /// Posterior probability that it is the first bad one.
+        probability: f64,
+        /// Its parents, all of which were found good.
+        parents: Vec<Commit>,
+    },
+    /// The good end shows the crash too: look for the culprit before it.
+    OlderThanGood {
+        /// Posterior probability.
+        probability: f64,
+        /// Target crashes and clean runs of the good end.
+        target: u32,
+        /// Clean runs of the good end.
+        clean: u32,
+    },
+    /// The bad end does not show the crash (often enough to hunt it).
+    NotReproduced {
+        /// Runs of the bad end that ended well.
+        clean: u32,
+        /// Crash titles seen there, with counts.
+        crashes: Vec<(String, u32)>,
+    },
+    /// An end of the range can't be built or booted.
+    EndUnusable {
+        /// Which end.
+        commit: Commit,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The evidence does not single out one commit.
+    Inconclusive {
+        /// The smallest set of commits that holds 95 % of the posterior, most probable first.
+        credible: Vec<(Commit, f64)>,
+        /// Probability that the bug is older than the good end.
+        older: f64,
+        /// Why no more could be done, and what would help.
+        why: String,
+    },
+}
+
+impl Verdict {
+    /// The culprit, if one commit was singled out.
+    pub fn culprit(&self) -> Option<&Commit> {
+        match self {
+            Self::Culprit { commit, .. } => Some(commit),
+            _ => None,
+        }
+    }
+
+    /// The answer in a word or two, for tables.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Culprit { .. } => "culprit",
+            Self::OlderThanGood { .. } => "older",
+            Self::NotReproduced { .. } => "not reproduced",
+            Self::EndUnusable { .. } => "unusable end",
+            Self::Inconclusive { .. } => "inconclusive",
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a bisection tells while it runs. The library itself prints nothing.
+
+use kiln_cache::evidence::Outcome;
+
+use crate::record::{BuildRecord, Commit, Step};
+
+/// Something that has just happened, or begins.
+#[derive(Clone, Copy, Debug)]
+pub enum Happening<'a> {
+    /// The range is read and the store was asked about every revision of it.
+    Range {
+        /// Commits in the range.
+        commits: usize,
+        /// Revisions with a build in the store.
+        builds_known: usize,
+        /// Revisions with evidence in the store.
+        evidence_known: usize,
+    },
+    /// A revision was chosen.
+    Chosen {
+        /// Which.
+        commit: &'a Commit,
+        /// Why.
+        why: &'a str,
+        /// Runs that are wanted of it.
+        runs: u32,
+    },
+    /// Its build is here (or it does not build).
+    Built {
+        /// Which revision.
+        commit: &'a Commit,
+        /// The build.
+        build: &'a BuildRecord,
+    },
+    /// A run has ended.
+    Ran {
+        /// What it showed.
+        outcome: &'a Outcome,
+        /// Runs of this step that have ended.
+        done: u32,
+        /// Runs that this step wants.
+        wanted: u32,
+    },
+    /// The target's title was learned.
+    TitleLearned {
+        /// The title.
+        title: &'a str,
+    },
+    /// The step is done.
+    StepDone {
+        /// The step.
+        step: &'a Step,
+    },
+}
+
+/// Told of everything, in order. Called from the bisection's own task: don't block.
+pub trait Watch: Send + Sync {
+    /// One happening.
+    fn happening(&self, happening: Happening<'_>);
+}

@@ -1,0 +1,239 @@
+//! Whole bisections over small histories, with `--build-command` and `--command`: everything of
+//! the loop but the kernel.
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use support::{Kiln, Repo};
+
+/// The "kernel" is the file `program`, and nothing else counts.
+const BUILD: &str = "cp program \"$KILN_OUT/program\"";
+
+/// A history of `n` commits; the "bug" is there from commit `culprit` on.
+fn history(n: usize, culprit: usize) -> (Repo, Vec<String>) {
+    let repo = Repo::new();
+    let commits = (0..n)
+        .map(|i| {
+            let bug = if i >= culprit { "bug\n" } else { "" };
+            repo.commit(&format!("change {i}"), &[("program", &format!("version {i}\n{bug}"))])
+        })
+        .collect();
+    (repo, commits)
+}
+
+/// Fails one time in `n` when the program holds the bug.
+fn flaky(n: u32) -> String {
+    format!(
+        "if grep -q bug \"$KILN_ARTIFACTS/program\" && [ $(shuf -i 1-{n} -n 1) = 1 ]; then exit 1; fi"
+    )
+}
+
+fn bisect(kiln: &Kiln, repo: &Repo, good: &str, bad: &str, command: &str) -> support::Answer {
+    kiln.run(&bisect_args(repo, good, bad, command))
+}
+
+fn bisect_args(repo: &Repo, good: &str, bad: &str, command: &str) -> Vec<String> {
+    ["bisect", "--json", "--repo", repo.arg(), "--good", good, "--bad", bad]
+        .into_iter()
+        .chain(["--build-command", BUILD, "--command", command])
+        .map(str::to_owned)
+        .collect()
+}
+
+fn culprit(answer: &Value) -> &str {
+    answer["answer"]["commit"]["id"].as_str().unwrap_or("none")
+}
+
+#[test]
+fn finds_a_flaky_bug_and_then_knows_it() {
+    let (repo, commits) = history(40, 23);
+    let kiln = Kiln::new();
+    let (good, bad) = (&commits[0], &commits[39]);
+    let first = bisect(&kiln, &repo, good, bad, &flaky(4)).exits(0).json();
+    assert_eq!(culprit(&first), commits[23], "{first:#}");
+    assert!(first["bill"]["builds_compiled"].as_u64().unwrap() <= 14, "{:#}", first["bill"]);
+
+    let second = bisect(&kiln, &repo, good, bad, &flaky(4)).exits(0).json();
+    assert_eq!(culprit(&second), commits[23]);
+    assert_eq!(second["bill"]["builds_compiled"], 0, "{:#}", second["bill"]);
+    assert_eq!(second["bill"]["runs_made"], 0, "{:#}", second["bill"]);
+    assert!(second["bill"]["runs_avoided_evidence"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn a_side_branch_is_no_straight_line() {
+    let repo = Repo::new();
+    let good = repo.commit("base", &[("program", "0\n")]);
+    let mut side = Vec::new();
+    repo.git(&["checkout", "--quiet", "-b", "side"]);
+    for i in 0..6 {
+        let bug = if i >= 2 { "bug\n" } else { "" };
+        side.push(repo.commit(&format!("side {i}"), &[("side", &format!("{i}\n{bug}"))]));
+    }
+    repo.git(&["checkout", "--quiet", "main"]);
+    for i in 0..6 {
+        repo.commit(&format!("main {i}"), &[("program", &format!("main {i}\n"))]);
+    }
+    repo.git(&["merge", "--quiet", "--no-ff", "-m", "merge side", "side"]);
+    for i in 0..4 {
+        repo.commit(&format!("after {i}"), &[("program", &format!("after {i}\n"))]);
+    }
+    let bad = repo.git(&["rev-parse", "HEAD"]);
+    let kiln = Kiln::new();
+    let build = "cat program side 2>/dev/null >\"$KILN_OUT/program\" || cat program >\"$KILN_OUT/program\"";
+    let args = ["bisect", "--json", "--repo", repo.arg(), "--good", &good, "--bad", &bad]
+        .into_iter()
+        .chain(["--build-command", build, "--command", &flaky(2)].map(|s| s))
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
+    let answer = kiln.run(&args).exits(0).json();
+    assert_eq!(culprit(&answer), side[2], "{answer:#}");
+}
+
+#[test]
+fn a_span_that_does_not_build_gives_a_set_with_the_culprit_in_it() {
+    let repo = Repo::new();
+    let mut commits = Vec::new();
+    for i in 0..16 {
+        let bug = if i >= 8 { "bug\n" } else { "" };
+        let broken = if (6..10).contains(&i) { "broken\n" } else { "" };
+        let text = format!("version {i}\n{bug}{broken}");
+        commits.push(repo.commit(&format!("change {i}"), &[("program", &text)]));
+    }
+    let kiln = Kiln::new();
+    let build = "if grep -q broken program; then echo 'program:1:1: error: broken'; exit 1; fi; cp program \"$KILN_OUT/\"";
+    let answer = kiln
+        .run(&[
+            "bisect", "--json", "--repo", repo.arg(), "--good", &commits[0], "--bad", &commits[15],
+            "--build-command", build, "--command", &flaky(1),
+        ])
+        .exits(5)
+        .json();
+    let set: Vec<&str> = answer["answer"]["credible"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry[0]["id"].as_str().unwrap())
+        .collect();
+    assert!(set.contains(&commits[8].as_str()), "{answer:#}");
+    assert!(set.len() <= 6, "{answer:#}");
+}
+
+#[test]
+fn equal_images_are_run_once() {
+    // Every other commit touches only a file that the build does not read.
+    let repo = Repo::new();
+    let mut commits = Vec::new();
+    for i in 0..24 {
+        let bug = if i >= 12 { "bug\n" } else { "" };
+        let program = format!("version {}\n{bug}", i / 4);
+        let notes = format!("note {i}\n");
+        commits.push(repo.commit(&format!("change {i}"), &[("program", &program), ("notes", &notes)]));
+    }
+    let kiln = Kiln::new();
+    let answer = bisect(&kiln, &repo, &commits[0], &commits[23], &flaky(3)).exits(0).json();
+    assert_eq!(culprit(&answer), commits[12], "{answer:#}");
+    // Twins were met, and their evidence was taken over instead of being made again.
+    let stats = kiln.run(&["stats", "--json"]).exits(0).json();
+    assert!(stats["images"].as_u64().unwrap() <= 6, "{stats:#}");
+}
+
+#[test]
+fn older_than_the_good_end() {
+    let (repo, commits) = history(12, 2);
+    let kiln = Kiln::new();
+    let answer = bisect(&kiln, &repo, &commits[4], &commits[11], &flaky(2)).exits(6).json();
+    assert_eq!(answer["answer"]["verdict"], "older-than-good", "{answer:#}");
+    assert!(answer["answer"]["target"].as_u64().unwrap() >= 2, "{answer:#}");
+}
+
+#[test]
+fn a_bad_end_that_never_crashes() {
+    let (repo, commits) = history(8, 100);
+    let kiln = Kiln::new();
+    let answer = bisect(&kiln, &repo, &commits[0], &commits[7], &flaky(2)).exits(7).json();
+    assert_eq!(answer["answer"]["verdict"], "not-reproduced", "{answer:#}");
+    assert_eq!(answer["bill"]["builds_compiled"], 1, "{:#}", answer["bill"]);
+}
+
+#[test]
+fn logs_are_what_others_read() {
+    let (repo, commits) = history(16, 9);
+    let kiln = Kiln::new();
+    let answer = bisect(&kiln, &repo, &commits[0], &commits[15], &flaky(1)).exits(0).json();
+    let id = answer["id"].as_str().unwrap();
+
+    let git = kiln.run(&["bisect", "log", id, "--format", "git"]).exits(0).stdout;
+    let log = repo.path().join("bisect.log");
+    std::fs::write(&log, &git).unwrap();
+    let replayed = repo.git(&["bisect", "replay", log.to_str().unwrap()]);
+    assert!(
+        replayed.contains(&format!("{} is the first bad commit", commits[9])),
+        "git replays another answer: {replayed}\n{git}"
+    );
+    repo.git(&["bisect", "reset", "--quiet"]);
+
+    let syzkaller = kiln.run(&["bisect", "log", id]).exits(0).stdout;
+    for line in [
+        format!("bisecting cause commit starting from {}", commits[15]),
+        format!("testing commit {}", commits[9]),
+        format!("# git bisect bad {}", commits[9]),
+        format!("first bad commit: {} change 9", commits[9]),
+    ] {
+        assert!(syzkaller.lines().any(|l| l == line), "no line '{line}' in\n{syzkaller}");
+    }
+    for start in ["kernel signature: ", "culprit signature: ", "parent  signature: ", "revisions tested: "] {
+        assert!(syzkaller.lines().any(|l| l.starts_with(start)), "no '{start}' in\n{syzkaller}");
+    }
+}
+
+#[test]
+fn killed_at_random_moments_it_resumes_to_the_same_answer() {
+    let (repo, commits) = history(32, 19);
+    let kiln = Kiln::new();
+    // Slow enough for a kill to hit every kind of moment.
+    let command = format!("sleep 0.02; {}", flaky(3));
+    let mut child = kiln
+        .command()
+        .args(bisect_args(&repo, &commits[0], &commits[31], &command))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut random: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut killed = 0;
+    for _ in 0..20 {
+        // xorshift: the same moments on every run.
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        std::thread::sleep(Duration::from_millis(20 + random % 400));
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        killed += 1;
+        let verify = kiln.run(&["verify", "--deep", "--json"]);
+        assert_eq!(verify.code, 0, "after kill {killed}: {verify:#?}");
+        let list = kiln.run(&["bisect", "list", "--json"]).exits(0).json();
+        let Some(id) = list[0]["id"].as_str() else {
+            // Killed before the record began: there is nothing to resume, and nothing was lost.
+            child = kiln
+                .command()
+                .args(bisect_args(&repo, &commits[0], &commits[31], &command))
+                .spawn()
+                .unwrap();
+            continue;
+        };
+        child = kiln.command().args(["bisect", "resume", id, "--json"]).spawn().unwrap();
+    }
+    assert!(killed >= 3, "only {killed} kills hit the bisection");
+    child.wait().unwrap();
+    let list = kiln.run(&["bisect", "list", "--json"]).exits(0).json();
+    assert_eq!(list.as_array().unwrap().len(), 1, "one bisection, however often resumed");
+    assert_eq!(culprit(&list[0]), commits[19], "{list:#}");
+    kiln.run(&["verify", "--deep"]).exits(0);
+}

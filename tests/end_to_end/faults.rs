@@ -1,0 +1,278 @@
+//! Bad input and faults: each ends in a clear error with a way out, and leaves the store whole.
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use support::{Kiln, Repo, root};
+
+const BUILD: &str = "cp program \"$KILN_OUT/program\"";
+
+fn small_repo() -> (Repo, Vec<String>) {
+    let repo = Repo::new();
+    let commits = (0..4)
+        .map(|i| repo.commit(&format!("change {i}"), &[("program", &format!("{i}\n"))]))
+        .collect();
+    (repo, commits)
+}
+
+fn reproducer() -> String {
+    root().join("tests/fixtures/reproducer.c").to_str().unwrap().to_owned()
+}
+
+fn config() -> String {
+    root().join("tests/fixtures/tiny.config").to_str().unwrap().to_owned()
+}
+
+#[test]
+fn not_a_repository() {
+    let kiln = Kiln::new();
+    let nowhere = tempfile::tempdir().unwrap();
+    let at = nowhere.path().to_str().unwrap();
+    kiln.run(&["build", "HEAD", "--repo", at, "--config", &config()])
+        .exits(1)
+        .complains(&[at, "repository", "--repo"]);
+}
+
+#[test]
+fn not_a_kernel_tree() {
+    let kiln = Kiln::new();
+    let (repo, _) = small_repo();
+    kiln.run(&["build", "HEAD", "--repo", repo.arg(), "--config", &config()])
+        .exits(1)
+        .complains(&["kernel", "--build-command"]);
+}
+
+#[test]
+fn an_unknown_revision() {
+    let kiln = Kiln::new();
+    let (repo, _) = small_repo();
+    kiln.run(&["build", "v99.9", "--repo", repo.arg(), "--build-command", BUILD])
+        .exits(1)
+        .complains(&["v99.9", "fetch"]);
+}
+
+#[test]
+fn good_is_no_ancestor_of_bad() {
+    let kiln = Kiln::new();
+    let (repo, commits) = small_repo();
+    repo.git(&["checkout", "--quiet", "-b", "other", &commits[1]]);
+    let other = repo.commit("elsewhere", &[("other", "x")]);
+    for (good, bad) in [(&other, &commits[3]), (&commits[3], &commits[0])] {
+        kiln.run(&[
+            "bisect", "--repo", repo.arg(), "--good", good, "--bad", bad,
+            "--build-command", BUILD, "--command", "true",
+        ])
+        .exits(1)
+        .complains(&["ancestor"]);
+    }
+    assert!(
+        kiln.run(&["bisect", "list", "--json"]).exits(0).json().as_array().unwrap().is_empty(),
+        "nothing was begun"
+    );
+}
+
+#[test]
+fn an_empty_range() {
+    let kiln = Kiln::new();
+    let (repo, commits) = small_repo();
+    kiln.run(&[
+        "bisect", "--repo", repo.arg(), "--good", &commits[2], "--bad", &commits[2],
+        "--build-command", BUILD, "--command", "true",
+    ])
+    .exits(1)
+    .complains(&["no commit between"]);
+}
+
+#[test]
+fn a_reproducer_that_does_not_compile_is_told_before_anything_is_built() {
+    let kiln = Kiln::new();
+    let (repo, commits) = small_repo();
+    let file = repo.path().join("broken.c");
+    std::fs::write(&file, "int main(void) { return undeclared; }\n").unwrap();
+    kiln.run(&[
+        "bisect", "--repo", repo.arg(), "--good", &commits[0], "--bad", &commits[3],
+        "--build-command", "echo built >&2; exit 1", "--reproducer", file.to_str().unwrap(),
+    ])
+    .exits(1)
+    .complains(&["reproducer", "undeclared"]);
+    let stats = kiln.run(&["stats", "--json"]).exits(0).json();
+    assert_eq!((&stats["builds"], &stats["failed_builds"]), (&0.into(), &0.into()), "{stats:#}");
+}
+
+#[test]
+fn a_missing_reproducer_and_a_missing_config() {
+    let kiln = Kiln::new();
+    let (repo, commits) = small_repo();
+    let ends = ["--repo", repo.arg(), "--good", &commits[0], "--bad", &commits[3]];
+    let with = |more: &[&str]| {
+        let args: Vec<&str> = ["bisect"].iter().chain(&ends).chain(more).copied().collect();
+        kiln.run(&args)
+    };
+    with(&["--build-command", BUILD, "--reproducer", "/nonexistent/r.c"])
+        .exits(1)
+        .complains(&["/nonexistent/r.c"]);
+    with(&["--config", "/nonexistent/.config", "--reproducer", &reproducer()])
+        .exits(1)
+        .complains(&["/nonexistent/.config"]);
+    with(&["--build-command", BUILD, "--command", "true", "--title", "("])
+        .exits(1)
+        .complains(&["--title '('"]);
+    // Neither a config nor a build command, neither a reproducer nor a command: usage.
+    with(&[]).exits(2).complains(&["--config", "--reproducer"]);
+}
+
+#[test]
+fn without_qemu_the_package_is_named() {
+    let kiln = Kiln::new();
+    let (repo, commits) = small_repo();
+    // Everything that the machine has, but QEMU.
+    let path = tempfile::tempdir().unwrap();
+    for folder in ["/usr/local/bin", "/usr/bin", "/bin"] {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            if !entry.file_name().to_string_lossy().starts_with("qemu") {
+                let _ = std::os::unix::fs::symlink(entry.path(), path.path().join(entry.file_name()));
+            }
+        }
+    }
+    let output = kiln
+        .command()
+        .env("PATH", path.path())
+        .args(["bisect", "--repo", repo.arg(), "--good", &commits[0], "--bad", &commits[3]])
+        .args(["--build-command", BUILD, "--reproducer", &reproducer()])
+        .output()
+        .unwrap();
+    support::Answer::from(output).exits(1).complains(&["qemu-system-x86"]);
+}
+
+#[test]
+fn a_store_of_a_newer_version_is_left_alone() {
+    let kiln = Kiln::new();
+    kiln.run(&["stats"]).exits(0);
+    let format = kiln.store().join("format.json");
+    let mut text: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&format).unwrap()).unwrap();
+    text["format"] = 999.into();
+    std::fs::write(&format, text.to_string()).unwrap();
+    for command in ["stats", "verify"] {
+        kiln.run(&[command]).exits(1).complains(&["999", "newer"]);
+    }
+    assert_eq!(std::fs::read_to_string(&format).unwrap(), text.to_string());
+}
+
+#[test]
+fn a_folder_that_is_no_store_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("thesis.tex"), "x").unwrap();
+    let kiln = Kiln::new();
+    let store = folder.path().to_str().unwrap();
+    kiln.run(&["stats", "--store", store]).exits(1).complains(&[store]);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_is_not_there_is_said_with_exit_code_3() {
+    let kiln = Kiln::new();
+    kiln.run(&["pull", "0123456789abcdef", "bzImage"]).exits(3).complains(&["0123456789abcdef"]);
+    kiln.run(&["show", "0123456789abcdef"]).exits(3);
+    kiln.run(&["bisect", "show", "0123456789abcdef"]).exits(3);
+    kiln.run(&["pull", "0123456789abcdef", "x", "--remote", "http://127.0.0.1:1"])
+        .exits(1)
+        .complains(&["127.0.0.1:1"]);
+}
+
+#[test]
+fn a_build_that_fails_is_remembered_with_its_log() {
+    let kiln = Kiln::new();
+    let (repo, _) = small_repo();
+    let build = ["build", "HEAD", "--json", "--repo", repo.arg(), "--build-command"];
+    let command = "echo 'program:3:1: error: expected ;'; exit 2";
+    let args: Vec<&str> = build.into_iter().chain([command]).collect();
+    let first = kiln.run(&args).exits(4).json();
+    assert_eq!(first["obtained"], "compiled");
+    assert_eq!(first["result"]["errors"][0], "program:3:1: error: expected ;", "{first:#}");
+    let second = kiln.run(&args).exits(4).json();
+    assert_eq!(second["obtained"], "input");
+    let out = repo.path().join("log");
+    let key = first["input_key"].as_str().unwrap();
+    kiln.run(&["pull", key, "build.log", "-o", out.to_str().unwrap()]).exits(0);
+    assert!(std::fs::read_to_string(out).unwrap().contains("expected ;"));
+}
+
+#[test]
+fn a_full_disk_is_named_and_nothing_is_lost() {
+    let kiln = Kiln::new();
+    let (repo, commits) = small_repo();
+    std::fs::create_dir_all(kiln.store()).unwrap();
+    let script = format!(
+        r#"
+        set -e
+        mount -t tmpfs -o size=3m none "$KILN_STORE"
+        {kiln} build {small} --repo {repo} --build-command '{BUILD}'
+        if {kiln} build {large} --repo {repo} --build-command 'head -c 20000000 /dev/urandom >"$KILN_OUT/program"'
+        then echo "the disk was not full" >&2; exit 90
+        else test $? = 1; fi
+        {kiln} verify --deep
+        {kiln} pull {small} program -o "$KILN_WORK/pulled"
+        "#,
+        kiln = support::kiln_binary().display(),
+        repo = repo.arg(),
+        small = commits[0],
+        large = commits[1],
+    );
+    let output = Command::new("unshare")
+        .args(["--map-root-user", "--mount", "sh", "-c", &script])
+        .env("KILN_STORE", kiln.store())
+        .env("KILN_WORK", kiln.work())
+        .output()
+        .expect("unshare (util-linux)");
+    let answer = support::Answer::from(output);
+    if answer.stderr.contains("unshare failed") {
+        eprintln!("skipped: this machine allows no mount namespace");
+        return;
+    }
+    answer.exits(0).complains(&["No space left", kiln.store().to_str().unwrap()]);
+    assert_eq!(std::fs::read(kiln.work().join("pulled")).unwrap(), b"0\n");
+}
+
+#[test]
+fn a_flipped_byte_is_refused_and_reported() {
+    let kiln = Kiln::new();
+    let (repo, commits) = small_repo();
+    let args = ["build", &commits[0], "--json", "--repo", repo.arg(), "--build-command", BUILD];
+    let built = kiln.run(&args).exits(0).json();
+    let artifact = built["artifacts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|artifact| artifact["name"] == "program")
+        .unwrap();
+    let digest = artifact["digest"].as_str().unwrap();
+    let blob = find(&kiln.store(), digest).expect("the blob is a file");
+    let mut bytes = std::fs::read(&blob).unwrap();
+    bytes[0] ^= 1;
+    std::fs::write(&blob, bytes).unwrap();
+
+    let verify = kiln.run(&["verify", "--deep", "--json"]).exits(8).json();
+    assert!(verify.to_string().contains(digest), "{verify:#}");
+    let out = repo.path().join("pulled");
+    kiln.run(&["pull", &commits[0], "program", "-o", out.to_str().unwrap()])
+        .complains(&[&digest[..12]]);
+    assert!(!out.exists(), "wrong bytes were given out");
+    // Built again, it is whole again.
+    let mut again = kiln.command();
+    again.args(["build", &commits[0], "--repo", repo.arg(), "--build-command", BUILD]);
+    support::Answer::from(again.output().unwrap()).exits(0);
+}
+
+/// The file of a store whose name holds a digest.
+fn find(folder: &Path, digest: &str) -> Option<std::path::PathBuf> {
+    std::fs::read_dir(folder).ok()?.flatten().find_map(|entry| {
+        let path = entry.path();
+        match path.is_dir() {
+            true => find(&path, digest),
+            false => entry.file_name().to_string_lossy().contains(digest).then_some(path),
+        }
+    })
+}

@@ -1,0 +1,158 @@
+//! What the end-to-end tests share: the `kiln` command, small git histories, and a place for both.
+
+// Each test binary uses a part of this.
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The `kiln` that was built beside this test.
+pub fn kiln_binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("KILN_BIN") {
+        return path.into();
+    }
+    let test = std::env::current_exe().expect("the test knows where it is");
+    let kiln = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST").join("kiln");
+    assert!(kiln.exists(), "{} is missing: run tests/run, or cargo build first", kiln.display());
+    kiln
+}
+
+/// The root of the project.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the root")
+}
+
+/// A store and a work folder of one test.
+pub struct Kiln {
+    folder: PathBuf,
+    _own: Option<TempDir>,
+}
+
+/// What a command gave.
+#[derive(Debug)]
+pub struct Answer {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Answer {
+    /// Standard output as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("no JSON ({error}): {self:#?}"))
+    }
+
+    /// Asserts the exit code.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self:#?}");
+        self
+    }
+
+    /// Asserts that the error says all of these.
+    #[track_caller]
+    pub fn complains(self, words: &[&str]) -> Self {
+        for word in words {
+            assert!(self.stderr.contains(word), "'{word}' is not said: {self:#?}");
+        }
+        assert!(!self.stderr.contains("panicked"), "{self:#?}");
+        self
+    }
+}
+
+impl From<Output> for Answer {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Kiln {
+    /// A new, empty store that goes away with the test.
+    pub fn new() -> Self {
+        let own = TempDir::new().expect("a temporary folder");
+        Self { folder: own.path().to_owned(), _own: Some(own) }
+    }
+
+    /// A store that stays, for tests that share costly builds.
+    pub fn lasting(folder: &Path) -> Self {
+        std::fs::create_dir_all(folder).expect("a folder for the store");
+        Self { folder: folder.to_owned(), _own: None }
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.folder.join("store")
+    }
+
+    pub fn work(&self) -> PathBuf {
+        self.folder.join("work")
+    }
+
+    /// The command with this store, ready for more arguments.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(kiln_binary());
+        command
+            .env("KILN_STORE", self.store())
+            .env("KILN_WORK", self.work())
+            .env_remove("KILN_REMOTE")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs to the end.
+    pub fn run<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Answer {
+        self.command().args(args).output().expect("kiln runs").into()
+    }
+}
+
+/// A git repository for tests, with commits made from a description.
+pub struct Repo {
+    folder: TempDir,
+}
+
+impl Repo {
+    pub fn new() -> Self {
+        let repo = Self { folder: TempDir::new().expect("a temporary folder") };
+        repo.git(&["init", "--quiet", "--initial-branch=main"]);
+        repo
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn arg(&self) -> &str {
+        self.path().to_str().expect("UTF-8")
+    }
+
+    /// Runs git and returns what it printed, trimmed.
+    pub fn git(&self, args: &[&str]) -> String {
+        let output = Command::new("git")
+            .current_dir(self.path())
+            .args(["-c", "user.name=t", "-c", "user.email=t@t.invalid", "-c", "commit.gpgsign=false"])
+            .args(args)
+            .output()
+            .expect("git runs");
+        assert!(output.status.success(), "git {args:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Writes files and commits them; returns the commit's id.
+    pub fn commit(&self, subject: &str, files: &[(&str, &str)]) -> String {
+        for (name, content) in files {
+            let path = self.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
+            std::fs::write(path, content).expect("a file");
+        }
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "-m", subject]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+}
