@@ -1,4 +1,21 @@
 //! Signatures: "is it the same kernel?", answered from the bytes of an image.
+//!
+//! [`sign_file`] reads a `vmlinux` and gives its `image` and its `syzkaller` signature; what each
+//! of them sees and does not see is said in the module that makes it, `image` and `syzkaller`.
+//! All functions here block: call them from a thread that may.
+
+mod elf;
+mod error;
+mod image;
+mod mapping;
+mod masks;
+mod notes;
+mod sign;
+mod syzkaller;
+#[cfg(test)]
+mod test_elf;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,6 +23,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+
+pub use error::{ElfError, SignatureError};
+pub use sign::{build_id, is_elf, sign_file, sign_kind};
 
 /// A way of naming an image. Each is defined in a module of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

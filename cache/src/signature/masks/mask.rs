@@ -1,0 +1,95 @@
+//! What a mask is, and how many become one list.
+
+use std::ops::Range;
+
+/// Bytes of the file that do not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mask {
+    pub(crate) kind: MaskKind,
+    /// Where, in bytes from the start of the file.
+    pub(crate) range: Range<usize>,
+}
+
+/// What a mask hides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MaskKind {
+    BuildId,
+    BuildSalt,
+    VdsoVersion,
+    Banner,
+    ProcBanner,
+    UtsRelease,
+    UtsVersion,
+    Vermagic,
+}
+
+impl MaskKind {
+    /// The name that goes into the `image` signature. Changing one is a new version of `image`.
+    pub(crate) fn tag(self) -> &'static str {
+        match self {
+            Self::BuildId => "build-id",
+            Self::BuildSalt => "build-salt",
+            Self::VdsoVersion => "vdso-version",
+            Self::Banner => "linux-banner",
+            Self::ProcBanner => "linux-proc-banner",
+            Self::UtsRelease => "uts-release",
+            Self::UtsVersion => "uts-version",
+            Self::Vermagic => "vermagic",
+        }
+    }
+}
+
+/// Sorts masks, drops empty ones and repetitions, and drops all of any that overlap each other:
+/// at least one of those is not what it seems.
+pub(crate) fn settle(mut masks: Vec<Mask>) -> Vec<Mask> {
+    masks.retain(|it| !it.range.is_empty());
+    masks.sort_by_key(|it| (it.range.start, it.range.end, it.kind.tag()));
+    masks.dedup();
+    let mut settled = Vec::with_capacity(masks.len());
+    let mut rest = masks.as_slice();
+    while let [first, ..] = rest {
+        let mut reach = first.range.end;
+        let mut count = 1;
+        while let Some(next) = rest.get(count).filter(|it| it.range.start < reach) {
+            reach = reach.max(next.range.end);
+            count += 1;
+        }
+        if count == 1 {
+            settled.push(first.clone());
+        }
+        rest = &rest[count..];
+    }
+    settled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mask(kind: MaskKind, range: Range<usize>) -> Mask {
+        Mask { kind, range }
+    }
+
+    #[test]
+    fn sorts_and_removes_repetitions() {
+        let a = mask(MaskKind::BuildId, 0..20);
+        let b = mask(MaskKind::BuildSalt, 20..24);
+        let empty = mask(MaskKind::Banner, 30..30);
+        assert_eq!(settle(vec![b.clone(), a.clone(), empty, b.clone()]), [a, b]);
+    }
+
+    #[test]
+    fn masks_that_overlap_are_all_dropped() {
+        let before = mask(MaskKind::BuildId, 0..10);
+        let wide = mask(MaskKind::Banner, 10..40);
+        let inner = mask(MaskKind::UtsRelease, 12..14);
+        let late = mask(MaskKind::UtsVersion, 39..41);
+        let after = mask(MaskKind::Vermagic, 41..42);
+        assert_eq!(
+            settle(vec![wide, late, before.clone(), after.clone(), inner]),
+            [before.clone(), after]
+        );
+        // Two names for one place contradict each other too.
+        assert_eq!(settle(vec![mask(MaskKind::Banner, 0..10), before]), []);
+    }
+}

@@ -1,0 +1,173 @@
+//! Damaged and foreign files: an error that says what to do, never a panic, never a wrong name.
+
+use std::io::Write;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::kernel::{Build, kernel};
+use crate::signature::elf::Elf;
+use crate::signature::test_elf::{ALLOC, PROGBITS, TestElf};
+use crate::signature::{
+    ElfError, SignatureError, SignatureKind, build_id, image, is_elf, sign_file, sign_kind,
+    syzkaller,
+};
+
+/// Everything that reads untrusted bytes.
+fn read_all(file: &[u8]) -> Result<(), ElfError> {
+    let elf = Elf::parse(file)?;
+    let image = image::sign(&elf, &file);
+    syzkaller::sign(&elf, &file)?;
+    image.map(drop)
+}
+
+fn saved(bytes: &[u8]) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(bytes).unwrap();
+    file
+}
+
+fn a_kernel() -> Vec<u8> {
+    kernel(&Build { superseded: true, ..Build::new() }, TestElf::new()).elf.build()
+}
+
+#[test]
+fn a_file_cut_anywhere_is_refused() {
+    let file = a_kernel();
+    for length in 0..file.len() {
+        let cut = read_all(&file[..length]);
+        let refused = matches!(cut, Err(ElfError::Truncated { .. } | ElfError::NotElf { .. }));
+        assert!(refused, "{length}: {cut:?}");
+    }
+}
+
+#[test]
+fn says_what_it_got_instead() {
+    let mut boot_image = vec![0; 1024];
+    boot_image[0x202..0x206].copy_from_slice(b"HdrS");
+    for (bytes, word) in [
+        (&boot_image[..], "bzImage"),
+        (b"", "empty"),
+        (b"\x1f\x8b\x08", "gzip"),
+        (b"!<arch>\nvmlinux.o", "archive"),
+        (b"#!/bin/sh", "vmlinux"),
+    ] {
+        let file = saved(bytes);
+        let message = sign_file(file.path()).unwrap_err().to_string();
+        assert!(message.contains(word) && message.contains("not an ELF file"), "{message}");
+        assert!(message.contains(file.path().to_str().unwrap()), "{message}");
+        assert!(!is_elf(file.path()).unwrap());
+    }
+}
+
+#[test]
+fn names_the_section_that_is_out_of_the_file() {
+    let elf = TestElf::new().section(".text", PROGBITS, ALLOC, vec![1; 64]).section(
+        ".debug_str",
+        PROGBITS,
+        0,
+        vec![1; 64],
+    );
+    let mut file = elf.build();
+    let table = u64::from_le_bytes(file[40..48].try_into().unwrap()) as usize;
+    let size = table + 2 * 64 + 32;
+    file[size..size + 8].copy_from_slice(&u64::MAX.to_le_bytes());
+    let error = read_all(&file).unwrap_err();
+    assert!(matches!(&error, ElfError::Truncated { what, .. } if what.contains(".debug_str")));
+}
+
+#[test]
+fn sections_that_overlap_to_cost_time_are_refused() {
+    let elf = TestElf::new()
+        .section(".text", PROGBITS, ALLOC, vec![1; 4000])
+        .section(".a", PROGBITS, ALLOC, vec![])
+        .section(".b", PROGBITS, ALLOC, vec![]);
+    let mut file = elf.build();
+    let table = u64::from_le_bytes(file[40..48].try_into().unwrap()) as usize;
+    for index in [2, 3] {
+        let text: [u8; 16] = file[table + 64 + 24..table + 64 + 40].try_into().unwrap();
+        file[table + index * 64 + 24..][..16].copy_from_slice(&text);
+    }
+    assert!(matches!(read_all(&file), Err(ElfError::Overlap { .. })));
+}
+
+#[test]
+fn more_sections_than_linkers_write_are_refused() {
+    let mut file = TestElf::new().section(".text", PROGBITS, ALLOC, vec![1]).build();
+    let table = u64::from_le_bytes(file[40..48].try_into().unwrap()) as usize;
+    // Extended numbering: e_shnum is 0, the null section's size is the number.
+    file[60..62].fill(0);
+    file[table + 32..table + 40].copy_from_slice(&(1_u64 << 31).to_le_bytes());
+    assert!(matches!(read_all(&file), Err(ElfError::TooMany { what: "sections", .. })));
+}
+
+#[test]
+fn files_are_signed_as_their_bytes_are() {
+    let bytes = a_kernel();
+    let file = saved(&bytes);
+    let elf = Elf::parse(&bytes).unwrap();
+    let signatures = sign_file(file.path()).unwrap();
+    assert_eq!(signatures.0.len(), 2);
+    for (kind, hash) in [
+        (SignatureKind::Image, image::sign(&elf, &&bytes[..]).unwrap()),
+        (SignatureKind::Syzkaller, syzkaller::sign(&elf, &&bytes[..]).unwrap()),
+    ] {
+        assert_eq!(signatures.get(kind).unwrap().hash, hash);
+        assert_eq!(sign_kind(file.path(), kind).unwrap(), *signatures.get(kind).unwrap());
+    }
+    assert!(matches!(
+        sign_kind(file.path(), SignatureKind::Content),
+        Err(SignatureError::NotOfAFile { .. })
+    ));
+    assert_eq!(build_id(file.path()).unwrap(), Some("a1".repeat(20)));
+    let plain = saved(&TestElf::new().section(".text", PROGBITS, ALLOC, vec![1]).build());
+    assert_eq!(build_id(plain.path()).unwrap(), None);
+    assert!(is_elf(file.path()).unwrap());
+    assert!(matches!(is_elf(Path::new("/nowhere/vmlinux")), Err(SignatureError::Read { .. })));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn random_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..600), elf: bool) {
+        if elf && bytes.len() > 7 {
+            let (class, order) = (1 + bytes[4] % 2, 1 + bytes[5] % 2);
+            bytes[..7].copy_from_slice(&[0x7f, b'E', b'L', b'F', class, order, 1]);
+        }
+        let _ = read_all(&bytes);
+    }
+
+    #[test]
+    fn mutated_kernels_never_panic(
+        format in 0_usize..4,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+    ) {
+        let format = TestElf::every_format().swap_remove(format);
+        let mut file = kernel(&Build::new(), format).elf.build();
+        for (at, value) in changes {
+            let at = at.index(file.len());
+            file[at] = value;
+        }
+        let _ = read_all(&file);
+    }
+
+    #[test]
+    fn mutated_tables_never_panic(
+        format in 0_usize..4,
+        changes in prop::collection::vec(
+            (any::<bool>(), any::<prop::sample::Index>(), prop_oneof![Just(0), Just(0xff), any::<u8>()]),
+            1..8,
+        ),
+    ) {
+        let format = TestElf::every_format().swap_remove(format);
+        let mut file = kernel(&Build::new(), format).elf.build();
+        // The header and segments are first, symbols and section headers last.
+        for (front, at, value) in changes {
+            let window = 400.min(file.len());
+            let at = if front { at.index(window) } else { file.len() - 1 - at.index(1200.min(file.len())) };
+            file[at] = value;
+        }
+        let _ = read_all(&file);
+    }
+}

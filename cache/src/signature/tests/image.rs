@@ -1,0 +1,133 @@
+//! `image` sees everything that is loaded, and nothing else.
+
+use proptest::prelude::*;
+
+use super::kernel::{Build, kernel};
+use crate::signature::elf::Elf;
+use crate::signature::test_elf::TestElf;
+use crate::signature::{ElfError, image};
+
+fn try_image(file: &[u8]) -> Result<String, ElfError> {
+    Ok(image::sign(&Elf::parse(file)?, &file)?.to_hex())
+}
+
+fn image_of(elf: &TestElf) -> String {
+    try_image(&elf.build()).unwrap()
+}
+
+fn base() -> TestElf {
+    kernel(&Build::new(), TestElf::new()).elf
+}
+
+/// A change to a file that is being made.
+type Change = fn(&mut TestElf);
+
+#[test]
+fn what_the_machine_sees_changes_the_name() {
+    let changes: [(&str, Change); 12] = [
+        ("one opcode", |it| it.named(".text").data[77] = 0x90),
+        ("a string", |it| it.named(".rodata").data[3] ^= 1),
+        (".bss size", |it| it.named(".bss").size += 1),
+        ("an address", |it| it.named(".data").address += 0x1000),
+        ("a section's name", |it| it.named(".bss").name = ".bsz"),
+        ("a section's flags", |it| it.named(".data").flags |= 4),
+        ("a section's type", |it| it.named(".data").kind = 0x6fff_fff0),
+        ("an alignment", |it| it.named(".data").align = 32),
+        ("entry", |it| it.entry += 16),
+        ("machine", |it| it.machine = 183),
+        ("file type", |it| it.file_type = 3),
+        ("word size", |it| it.is_64 = false),
+    ];
+    let name = image_of(&base());
+    for (what, change) in changes {
+        let mut elf = base();
+        change(&mut elf);
+        assert_ne!(image_of(&elf), name, "{what}");
+    }
+}
+
+#[test]
+fn what_is_not_loaded_does_not_count() {
+    let changes: [(&str, Change); 3] = [
+        ("debug information", |it| it.named(".debug_info").data[9] ^= 1),
+        ("its size, which moves all that follows", |it| {
+            it.named(".debug_info").data.extend([1; 333]);
+        }),
+        ("order in the file", |it| {
+            let debug = it.sections.pop().unwrap();
+            it.sections.insert(0, debug);
+        }),
+    ];
+    let name = image_of(&base());
+    for (what, change) in changes {
+        let mut elf = base();
+        change(&mut elf);
+        assert_eq!(image_of(&elf), name, "{what}");
+    }
+}
+
+#[test]
+fn every_byte_that_is_loaded_counts_or_is_masked() {
+    let kernel = kernel(&Build::new(), TestElf::new());
+    let mut file = kernel.elf.build();
+    let name = try_image(&file).unwrap();
+    let mut masked = 0;
+    for section in [".text", ".rodata", ".notes", ".data"] {
+        let start = kernel.elf.offset(section);
+        let length = kernel.elf.clone().named(section).data.len();
+        for at in start..start + length {
+            file[at] ^= 0x20;
+            let same = try_image(&file).unwrap() == name;
+            file[at] ^= 0x20;
+            assert_eq!(same, kernel.hidden.iter().any(|it| it.1.contains(&at)), "{section} {at}");
+            masked += usize::from(same);
+        }
+    }
+    assert_eq!(masked, kernel.hidden.iter().map(|it| it.1.len()).sum::<usize>());
+}
+
+#[test]
+fn a_large_section_is_hashed_whole() {
+    let large = |at: usize, value: u8| {
+        let mut elf = base();
+        elf.named(".text").data = vec![0xcc; 40 << 20];
+        elf.named(".text").data[at] = value;
+        image_of(&elf)
+    };
+    let name = large(0, 0xcc);
+    for at in [0, (16 << 20) - 1, 16 << 20, (32 << 20) + 5, (40 << 20) - 1] {
+        assert_ne!(large(at, 0xcd), name, "{at}");
+    }
+}
+
+#[test]
+fn refuses_objects_and_files_without_a_kernel() {
+    let mut object = base();
+    object.file_type = 1;
+    assert_eq!(try_image(&object.build()), Err(ElfError::NotLinked));
+    let empty = TestElf::new().nobits(".bss", 10);
+    assert_eq!(try_image(&empty.build()), Err(ElfError::NothingAllocated));
+}
+
+proptest! {
+    #[test]
+    fn any_change_of_a_loaded_byte_counts(place in 0_usize..2000, change in 1_u8..) {
+        let kernel = kernel(&Build::new(), TestElf::new());
+        let mut file = kernel.elf.build();
+        let name = try_image(&file).unwrap();
+        let at = kernel.elf.offset(".text") + place;
+        let end = kernel.elf.offset(".data") + kernel.elf.clone().named(".data").data.len();
+        prop_assume!(at < end && in_a_loaded_section(&kernel.elf, at));
+        file[at] ^= change;
+        // A change may also make the file refused; it must never keep the name unseen.
+        let same = try_image(&file).is_ok_and(|it| it == name);
+        prop_assert_eq!(same, kernel.hidden.iter().any(|it| it.1.contains(&at)));
+    }
+}
+
+fn in_a_loaded_section(elf: &TestElf, at: usize) -> bool {
+    [".text", ".rodata", ".notes", ".data"].iter().any(|name| {
+        let start = elf.offset(name);
+        (start..start + elf.clone().named(name).data.len()).contains(&at)
+    })
+}
