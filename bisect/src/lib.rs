@@ -1,1 +1,4 @@
 //! Being built.
+
+pub mod boot;
+pub mod console;

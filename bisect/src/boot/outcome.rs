@@ -1,0 +1,143 @@
+//! What a console and the way it ended mean. Pure: the same bytes give the same outcome.
+
+use kiln_cache::evidence::Outcome;
+
+use super::capture::find;
+use crate::console;
+
+/// The line that init prints before the payload runs.
+pub const START_MARKER: &str = "KILN: payload starts";
+/// The beginning of the line that init prints after the payload: how it ended follows.
+pub const END_MARKER: &str = "KILN: payload ended: ";
+
+/// What follows the end marker when the payload could not be executed at all.
+const NOT_STARTED: &str = "not-started ";
+
+/// How a test machine came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The machine restarted or switched off by itself.
+    Stopped,
+    /// It was still running when its time was over.
+    TimedOut,
+    /// The emulator failed: its own words.
+    Failed(String),
+}
+
+/// Titles for machines that say nothing of a crash, as syzkaller words them.
+pub const NO_OUTPUT: &str = "no output from test machine";
+/// The machine went away without a word.
+pub const LOST: &str = "lost connection to test machine";
+/// The payload never started.
+pub const BOOT_TIMEOUT: &str = "timed out booting";
+
+/// Judges one run.
+///
+/// A crash counts for the payload only when it stands after the start marker; before it, and
+/// without the marker, the boot failed. A payload that fails by itself (exit status, signal,
+/// time limit) is no crash: reproducers end like that.
+pub fn classify(console: &[u8], ended: &Ended) -> Outcome {
+    let started = find(console, START_MARKER.as_bytes());
+    let judged = &console[started.map_or(0, |at| at + START_MARKER.len())..];
+    let crash = console::crash_title(judged).map(|crash| crash.title);
+    if let (None, Ended::Failed(reason)) = (&crash, ended) {
+        return Outcome::Infra { reason: reason.clone() };
+    }
+    if started.is_none() {
+        let silent = console.iter().all(u8::is_ascii_whitespace);
+        let other = match ended {
+            _ if silent => NO_OUTPUT,
+            Ended::TimedOut => BOOT_TIMEOUT,
+            _ => LOST,
+        };
+        return Outcome::BootFailure { title: crash.unwrap_or_else(|| other.to_owned()) };
+    }
+    if let Some(title) = crash {
+        return Outcome::Crash { title };
+    }
+    match (payload_end(console), ended) {
+        (Some(end), _) => match end.strip_prefix(NOT_STARTED) {
+            Some(why) => Outcome::Infra { reason: format!("the payload could not start: {why}") },
+            None => Outcome::Ok,
+        },
+        (None, Ended::TimedOut) => Outcome::Crash { title: NO_OUTPUT.to_owned() },
+        (None, _) => Outcome::Crash { title: LOST.to_owned() },
+    }
+}
+
+/// How init says that the payload ended (`exit 0`, `signal 11`, `stopped after 5000 ms`), if it
+/// came so far.
+pub fn payload_end(console: &[u8]) -> Option<String> {
+    let at = find(console, END_MARKER.as_bytes())? + END_MARKER.len();
+    let rest = &console[at..];
+    let line = rest.split(|b| *b == b'\n' || *b == b'\r').next().unwrap_or(rest);
+    Some(String::from_utf8_lossy(line).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUG: &str = "\n[    3.1] kernel BUG at mm/slub.c:4023!\n\
+        [    3.2] invalid opcode: 0000 [#1] PREEMPT SMP\n\
+        [    3.3] RIP: 0010:kfree+0x1/0x2 mm/slub.c:4023\n\
+        [    3.4] Call Trace:\n[    3.5]  do_thing+0x1/0x2\n";
+
+    fn judge(console: &str, ended: Ended) -> Outcome {
+        classify(console.as_bytes(), &ended)
+    }
+
+    fn boot_failure(title: &str) -> Outcome {
+        Outcome::BootFailure { title: title.into() }
+    }
+
+    fn crash(title: &str) -> Outcome {
+        Outcome::Crash { title: title.into() }
+    }
+
+    #[test]
+    fn before_the_start_marker() {
+        assert_eq!(judge("", Ended::TimedOut), boot_failure(NO_OUTPUT));
+        assert_eq!(judge("\r\n", Ended::Stopped), boot_failure(NO_OUTPUT));
+        assert_eq!(judge("Linux version 6\n", Ended::TimedOut), boot_failure(BOOT_TIMEOUT));
+        assert_eq!(judge("Linux version 6\n", Ended::Stopped), boot_failure(LOST));
+        let Outcome::BootFailure { title } = judge(BUG, Ended::Stopped) else { panic!() };
+        assert!(title.starts_with("kernel BUG"), "{title}");
+    }
+
+    #[test]
+    fn after_the_start_marker() {
+        let started = format!("Linux\n{START_MARKER}\n");
+        let Outcome::Crash { title } = judge(&format!("{started}{BUG}"), Ended::Stopped) else {
+            panic!()
+        };
+        assert!(title.starts_with("kernel BUG"), "{title}");
+        assert_eq!(judge(&started, Ended::TimedOut), crash(NO_OUTPUT));
+        assert_eq!(judge(&started, Ended::Stopped), crash(LOST));
+        for end in ["exit 0", "exit 1", "signal 11", "stopped after 5 ms", "none"] {
+            let console = format!("{started}{END_MARKER}{end}\r\n");
+            assert_eq!(judge(&console, Ended::Stopped), Outcome::Ok);
+            assert_eq!(judge(&console, Ended::TimedOut), Outcome::Ok);
+            assert_eq!(payload_end(console.as_bytes()).unwrap(), end);
+        }
+    }
+
+    #[test]
+    fn a_crash_beats_the_end_marker_and_an_earlier_one_does_not() {
+        let late = format!("{START_MARKER}\n{END_MARKER}exit 0\n{BUG}");
+        assert!(matches!(judge(&late, Ended::Stopped), Outcome::Crash { .. }));
+        let early = format!("{BUG}{START_MARKER}\n{END_MARKER}exit 0\n");
+        assert_eq!(judge(&early, Ended::Stopped), Outcome::Ok);
+    }
+
+    #[test]
+    fn the_hosts_failures_say_nothing_of_the_kernel() {
+        let failed = || Ended::Failed("qemu: out of memory".into());
+        assert!(matches!(judge("", failed()), Outcome::Infra { .. }));
+        assert!(matches!(judge(START_MARKER, failed()), Outcome::Infra { .. }));
+        let console = format!("{START_MARKER}\n{END_MARKER}not-started Exec format error\n");
+        assert!(matches!(judge(&console, Ended::Stopped), Outcome::Infra { .. }));
+        let console = format!("{START_MARKER}\n{BUG}");
+        assert!(matches!(judge(&console, failed()), Outcome::Crash { .. }));
+    }
+}

@@ -1,0 +1,44 @@
+//! Runs one payload on one kernel, once.
+
+use std::path::Path;
+use std::time::Instant;
+
+use kiln_cache::evidence::Outcome;
+
+use super::machine::Machine;
+use super::outcome::{classify, payload_end};
+use super::payload::PreparedPayload;
+use super::qemu::{self, QemuError};
+
+/// What one run showed.
+#[derive(Clone, Debug)]
+pub struct BootReport {
+    /// The judgement.
+    pub outcome: Outcome,
+    /// Everything that the machine, or the host's command, printed, within a bound.
+    pub console: Vec<u8>,
+    /// Wall time in seconds.
+    pub seconds: f64,
+    /// How the payload ended by its own account (`exit 0`, `signal 11`, ...), where it did.
+    pub payload_end: Option<String>,
+}
+
+/// Boots `kernel` (a bzImage or Image) on `machine`, runs the payload and judges the console.
+///
+/// Any number may run side by side. Errors mean that nothing was started at all; a machine that
+/// started and then failed through the host is [`Outcome::Infra`]. Dropping the future ends the
+/// machine.
+pub async fn run(
+    kernel: &Path,
+    payload: &PreparedPayload,
+    machine: &Machine,
+) -> Result<BootReport, QemuError> {
+    let begin = Instant::now();
+    let finished = qemu::boot(kernel, &payload.initramfs, machine).await?;
+    Ok(BootReport {
+        outcome: classify(&finished.console, &finished.ended),
+        payload_end: payload_end(&finished.console),
+        console: finished.console,
+        seconds: begin.elapsed().as_secs_f64(),
+    })
+}
