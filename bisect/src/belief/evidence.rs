@@ -1,0 +1,158 @@
+//! What was run, as the posterior takes it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::graph::Graph;
+
+/// Runs of one image under the bisection's test.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Runs that showed the target crash.
+    pub crashes: u32,
+    /// Runs that ended well.
+    pub clean: u32,
+    /// Runs that say nothing: other titles, boot failures, faults of the host.
+    pub censored: u32,
+}
+
+impl Counts {
+    /// Runs that say something.
+    pub fn informative(&self) -> u32 {
+        self.crashes + self.clean
+    }
+
+    /// All runs.
+    pub fn total(&self) -> u32 {
+        self.crashes + self.clean + self.censored
+    }
+}
+
+/// All that the posterior depends on, beside the model.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// The range.
+    pub graph: &'a Graph,
+    /// For each commit the image that it gives, an index into `counts`, where known.
+    pub images: &'a [Option<u32>],
+    /// The good end's image, where known.
+    pub good_end: Option<u32>,
+    /// What was seen of each image.
+    pub counts: &'a [Counts],
+}
+
+/// For each commit the tested images that contain it, and whether it would split an image.
+pub(super) struct Seen {
+    /// Images with informative runs, in the order of their bits.
+    pub(super) tested: Vec<u32>,
+    /// Words of bits a commit.
+    pub(super) words: usize,
+    /// `words` words for each commit: bit set when the image has the commit in its history.
+    pub(super) bits: Vec<u64>,
+    /// Commits in the history of some but not all revisions of one image.
+    pub(super) split: Vec<bool>,
+}
+
+impl Seen {
+    pub(super) fn new(evidence: &Evidence<'_>) -> Self {
+        let n = evidence.graph.len();
+        let mut members: Vec<Vec<u32>> = vec![Vec::new(); evidence.counts.len()];
+        for (commit, image) in evidence.images.iter().enumerate() {
+            if let Some(list) = image.and_then(|i| members.get_mut(i as usize)) {
+                list.push(commit as u32);
+            }
+        }
+        let tested: Vec<u32> = (0..members.len() as u32)
+            .filter(|i| {
+                evidence.counts[*i as usize].informative() > 0
+                    && (!members[*i as usize].is_empty() || evidence.good_end == Some(*i))
+            })
+            .collect();
+        let words = tested.len().div_ceil(64).max(1);
+        let mut bits = vec![0u64; words * n];
+        let mut sweep = vec![0u64; n];
+        for word in 0..words {
+            sweep.fill(0);
+            for (bit, image) in tested.iter().skip(word * 64).take(64).enumerate() {
+                for commit in &members[*image as usize] {
+                    sweep[*commit as usize] |= 1 << bit;
+                }
+            }
+            evidence.graph.carry_to_ancestors(&mut sweep);
+            for (commit, own) in sweep.iter().enumerate() {
+                bits[commit * words + word] = *own;
+            }
+        }
+        let split = splits(evidence, &members, &mut sweep);
+        Self { tested, words, bits, split }
+    }
+
+    pub(super) fn of(&self, commit: usize) -> &[u64] {
+        &self.bits[commit * self.words..(commit + 1) * self.words]
+    }
+}
+
+/// Marks commits that are in the history of some but not all revisions of one image.
+fn splits(evidence: &Evidence<'_>, members: &[Vec<u32>], sweep: &mut [u64]) -> Vec<bool> {
+    let graph = evidence.graph;
+    let mut split = vec![false; graph.len()];
+    let mut chunk = Chunk::default();
+    for (image, list) in members.iter().enumerate() {
+        if evidence.good_end == Some(image as u32) {
+            // No commit of the range is in the good end's history: each that is in the history of
+            // a twin of it is split off.
+            sweep.fill(0);
+            list.iter().for_each(|c| sweep[*c as usize] = 1);
+            graph.carry_to_ancestors(sweep);
+            split.iter_mut().zip(sweep.iter()).for_each(|(s, bits)| *s |= *bits != 0);
+            continue;
+        }
+        // One bit a revision is exact; long lists go in pieces that overlap in one revision.
+        let mut rest = list.as_slice();
+        while rest.len() > 1 {
+            if chunk.seeds.len() > 62 {
+                chunk.mark(graph, sweep, &mut split);
+                chunk = Chunk::default();
+            }
+            let take = rest.len().min(64 - chunk.seeds.len());
+            chunk.add(&rest[..take]);
+            rest = &rest[take - 1..];
+        }
+    }
+    chunk.mark(graph, sweep, &mut split);
+    split
+}
+
+/// Up to 64 revisions, a bit each; those of one image lie side by side.
+#[derive(Default)]
+struct Chunk {
+    seeds: Vec<u32>,
+    /// Bits whose next higher bit is a revision of the same image.
+    paired: u64,
+}
+
+impl Chunk {
+    fn add(&mut self, list: &[u32]) {
+        for (i, commit) in list.iter().enumerate() {
+            if i + 1 < list.len() {
+                self.paired |= 1 << self.seeds.len();
+            }
+            self.seeds.push(*commit);
+        }
+    }
+
+    /// Marks commits whose descendants are some but not all of an image's revisions: then two
+    /// neighbouring bits of that image differ.
+    fn mark(&self, graph: &Graph, sweep: &mut [u64], split: &mut [bool]) {
+        if self.seeds.is_empty() {
+            return;
+        }
+        sweep.fill(0);
+        for (bit, commit) in self.seeds.iter().enumerate() {
+            sweep[*commit as usize] |= 1 << bit;
+        }
+        graph.carry_to_ancestors(sweep);
+        for (s, bits) in split.iter_mut().zip(sweep.iter()) {
+            *s |= (bits ^ (bits >> 1)) & self.paired != 0;
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The posterior: which commit brought the crash, how often it shows, given all that was run.
+
+mod evidence;
+mod math;
+mod model;
+mod posterior;
+mod rate;
+
+pub use evidence::{Counts, Evidence};
+pub use model::Model;
+pub use posterior::{Credible, Posterior};
+pub use rate::Rate;
+
+pub(crate) use math::entropy_bits;
+pub(crate) use rate::{POINTS, RateGrid};
+
+#[cfg(test)]
+mod tests;

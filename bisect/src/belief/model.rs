@@ -1,0 +1,41 @@
+//! What is assumed before anything has run.
+
+use serde::{Deserialize, Serialize};
+
+/// Priors and noise of the world model (design section 7).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Model {
+    /// Prior probability that the bug is older than the good end.
+    pub older: f64,
+    /// Prior probability that the target does not show on the bad end at all.
+    pub not_reproducible: f64,
+    /// Lowest rate of crashing that is considered, a probability for one run.
+    pub lowest_rate: f64,
+    /// Coefficient of variation of that rate from one bad image to another.
+    pub drift: f64,
+    /// Probability that one run of a good kernel shows the target's title for another cause.
+    pub epsilon: f64,
+    /// Probability that a bad image hides the bug altogether (another change masks it).
+    pub hidden: f64,
+    /// Probability that a good image shows the title at a rate of its own (another bug, same name).
+    pub stray: f64,
+    /// Weight left to a commit that would split revisions of one image: a bug that was reverted
+    /// and brought back makes the data contradict themselves, and something must remain.
+    pub split_floor: f64,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self {
+            older: 0.1,
+            not_reproducible: 0.05,
+            lowest_rate: 0.005,
+            drift: 0.3,
+            epsilon: 0.002,
+            hidden: 1e-3,
+            stray: 1e-5,
+            split_floor: 1e-9,
+        }
+    }
+}

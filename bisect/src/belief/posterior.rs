@@ -1,0 +1,307 @@
+//! From counts to probabilities.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::evidence::{Evidence, Seen};
+use super::model::Model;
+use super::rate::{POINTS, Rate, RateGrid};
+
+/// What is believed after the runs. All probabilities add up to one over `commits`, `older` and
+/// `not_reproducible`.
+#[derive(Clone, Debug)]
+pub struct Posterior {
+    /// For each commit the probability that it brought the bug.
+    pub commits: Vec<f64>,
+    /// Probability that the bug is older than the good end.
+    pub older: f64,
+    /// Probability that the target does not show on the bad end at all.
+    pub not_reproducible: f64,
+    /// For each commit the probability that its revision is bad.
+    pub bad: Vec<f64>,
+    /// How often a bad kernel crashes, given that there is one.
+    pub rate: Rate,
+    /// The runs contradict every commit: a bug that was reverted and came back, two bugs of one
+    /// title, or images taken for equal that are not.
+    pub contradiction: bool,
+    joint: Joint,
+    seen: Vec<u64>,
+    words: usize,
+    tested: Vec<u32>,
+}
+
+/// The smallest set that holds a share of the posterior.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Credible {
+    /// Commits and their probabilities, most probable first.
+    pub commits: Vec<(u32, f64)>,
+    /// Probability of "older than the good end", when the set needs it.
+    pub older: Option<f64>,
+    /// Probability of "not reproducible", when the set needs it.
+    pub not_reproducible: Option<f64>,
+    /// What the whole set holds.
+    pub share: f64,
+}
+
+/// Masses by rate. Commits that the same tested images contain share theirs.
+#[derive(Clone, Debug)]
+struct Joint {
+    group: Vec<u32>,
+    mass: Vec<[f64; POINTS]>,
+    older: [f64; POINTS],
+    /// The rates themselves, and their masses over all commits and `older`.
+    rates: [f64; POINTS],
+    by_rate: [f64; POINTS],
+}
+
+impl Posterior {
+    /// Weighs every hypothesis by the runs.
+    ///
+    /// `evidence.images` has one entry a commit; images beyond `evidence.counts` are taken as
+    /// never run.
+    pub fn new(evidence: &Evidence<'_>, model: &Model) -> Self {
+        Self::with_grid(evidence, model, &RateGrid::new(model))
+    }
+
+    pub(crate) fn with_grid(evidence: &Evidence<'_>, model: &Model, grid: &RateGrid) -> Self {
+        let n = evidence.graph.len();
+        let seen = Seen::new(evidence);
+        let counts: Vec<_> = seen.tested.iter().map(|i| &evidence.counts[*i as usize]).collect();
+        // Relative to "every tested image is good", each bad image multiplies by a ratio; one that
+        // is also the good end stays good for every commit.
+        let ratio: Vec<[f64; POINTS]> = counts
+            .iter()
+            .map(|c| {
+                let good = grid.ln_good(c);
+                grid.ln_bad(c).map(|bad| bad - good)
+            })
+            .collect();
+        let fixed: Vec<bool> =
+            seen.tested.iter().map(|image| evidence.good_end == Some(*image)).collect();
+        let (group, keys) = groups(&seen);
+        let floor = model.split_floor.max(1e-300).ln();
+        let mut ln: Vec<[f64; POINTS]> = keys
+            .iter()
+            .map(|(at, split)| {
+                let mut sum = [if *split { floor } else { 0.0 }; POINTS];
+                let own = seen.of(*at as usize);
+                for (i, r) in ratio.iter().enumerate() {
+                    if own[i / 64] >> (i % 64) & 1 == 1 && !fixed[i] {
+                        (0..POINTS).for_each(|k| sum[k] += r[k]);
+                    }
+                }
+                sum
+            })
+            .collect();
+        let mut older = [0.0; POINTS];
+        for r in &ratio {
+            (0..POINTS).for_each(|k| older[k] += r[k]);
+        }
+        // Back from logarithms, scaled so that the largest is one.
+        let top = ln.iter().chain(std::iter::once(&older)).flatten().fold(0.0f64, |a, b| a.max(*b));
+        let within = (1.0 - model.older - model.not_reproducible).max(1e-9);
+        let each = within / n as f64 / POINTS as f64;
+        for row in &mut ln {
+            row.iter_mut().for_each(|l| *l = (*l - top).exp() * each);
+        }
+        older.iter_mut().for_each(|l| *l = (*l - top).exp() * model.older / POINTS as f64);
+        let never = (-top).exp() * model.not_reproducible;
+        let mut joint = Joint { group, mass: ln, older, rates: grid.rate, by_rate: [0.0; POINTS] };
+        let total = joint.total() + never;
+        joint.scale(1.0 / total);
+        Self::finish(evidence, model, grid, joint, never / total, seen)
+    }
+
+    fn finish(
+        evidence: &Evidence<'_>,
+        model: &Model,
+        grid: &RateGrid,
+        mut joint: Joint,
+        never: f64,
+        seen: Seen,
+    ) -> Self {
+        let by_group: Vec<f64> = joint.mass.iter().map(|m| m.iter().sum()).collect();
+        let commits: Vec<f64> = joint.group.iter().map(|g| by_group[*g as usize]).collect();
+        let older: f64 = joint.older.iter().sum();
+        joint.by_rate = joint.older;
+        for (g, size) in joint.sizes().iter().enumerate() {
+            (0..POINTS).for_each(|k| joint.by_rate[k] += joint.mass[g][k] * size);
+        }
+        let bad = evidence
+            .graph
+            .ancestor_mass(|c| [commits[c as usize]])
+            .into_iter()
+            .map(|[mass]| (mass + older).clamp(0.0, 1.0))
+            .collect();
+        let rate = grid.summary(&joint.by_rate);
+        let contradiction = contradicts(evidence, model, &commits, older, never, &seen, rate.mean);
+        Self {
+            commits,
+            older,
+            not_reproducible: never,
+            bad,
+            rate,
+            contradiction,
+            joint,
+            seen: seen.bits,
+            words: seen.words,
+            tested: seen.tested,
+        }
+    }
+
+    /// The most probable commit, the latest of equals.
+    pub fn top(&self) -> (u32, f64) {
+        let mut best = (0, 0.0);
+        for (commit, p) in self.commits.iter().enumerate() {
+            if *p >= best.1 {
+                best = (commit as u32, *p);
+            }
+        }
+        best
+    }
+
+    /// The smallest set of hypotheses that holds `share` of the posterior.
+    pub fn credible(&self, share: f64) -> Credible {
+        let n = self.commits.len();
+        let mut order: Vec<u32> = (0..n as u32 + 2).collect();
+        let weight = |i: u32| match (i as usize).checked_sub(n) {
+            None => self.commits[i as usize],
+            Some(0) => self.older,
+            Some(_) => self.not_reproducible,
+        };
+        order.sort_by(|a, b| weight(*b).total_cmp(&weight(*a)).then(a.cmp(b)));
+        let mut set = Credible::default();
+        for i in order {
+            if set.share >= share {
+                break;
+            }
+            let w = weight(i);
+            set.share += w;
+            match (i as usize).checked_sub(n) {
+                None => set.commits.push((i, w)),
+                Some(0) => set.older = Some(w),
+                Some(_) => set.not_reproducible = Some(w),
+            }
+        }
+        set
+    }
+
+    /// For each commit the mass by rate of "its revision is bad".
+    pub(crate) fn bad_by_rate(&self, evidence: &Evidence<'_>) -> Vec<[f64; POINTS]> {
+        let mut all = evidence
+            .graph
+            .ancestor_mass(|c| self.joint.mass[self.joint.group[c as usize] as usize]);
+        for row in &mut all {
+            (0..POINTS).for_each(|k| row[k] += self.joint.older[k]);
+        }
+        all
+    }
+
+    /// Probability that a bad kernel crashes, and at a rate of at least `least`.
+    pub fn worth(&self, least: f64) -> f64 {
+        let pairs = self.joint.rates.iter().zip(&self.joint.by_rate);
+        pairs.filter(|(rate, _)| **rate >= least).map(|(_, mass)| mass).sum()
+    }
+
+    /// The mass by rate of "the good end is bad".
+    pub(crate) fn older_by_rate(&self) -> &[f64; POINTS] {
+        &self.joint.older
+    }
+
+    /// Tested images that hold `with` in their history, and not `without`.
+    pub(crate) fn tested_between(&self, with: u32, without: u32) -> impl Iterator<Item = u32> {
+        let word = move |commit: u32, i: usize| {
+            self.seen[commit as usize * self.words + i / 64] >> (i % 64) & 1 == 1
+        };
+        self.tested
+            .iter()
+            .enumerate()
+            .filter(move |(i, _)| word(with, *i) && !word(without, *i))
+            .map(|(_, image)| *image)
+    }
+}
+
+impl Joint {
+    fn sizes(&self) -> Vec<f64> {
+        let mut sizes = vec![0.0; self.mass.len()];
+        self.group.iter().for_each(|g| sizes[*g as usize] += 1.0);
+        sizes
+    }
+
+    fn total(&self) -> f64 {
+        let groups: f64 = self
+            .sizes()
+            .iter()
+            .zip(&self.mass)
+            .map(|(size, mass)| size * mass.iter().sum::<f64>())
+            .sum();
+        groups + self.older.iter().sum::<f64>()
+    }
+
+    fn scale(&mut self, by: f64) {
+        self.mass.iter_mut().flatten().for_each(|m| *m *= by);
+        self.older.iter_mut().for_each(|m| *m *= by);
+    }
+}
+
+/// Numbers commits by what contains them: for each group a member and whether it splits an image.
+fn groups(seen: &Seen) -> (Vec<u32>, Vec<(u32, bool)>) {
+    let n = seen.split.len();
+    let mut group: Vec<u32> = Vec::with_capacity(n);
+    let mut keys: Vec<(u32, bool)> = Vec::new();
+    let mut known: HashMap<(&[u64], bool), u32> = HashMap::new();
+    for commit in 0..n {
+        let key = (seen.of(commit), seen.split[commit]);
+        if commit > 0 && key == (seen.of(commit - 1), seen.split[commit - 1]) {
+            group.push(group[commit - 1]);
+            continue;
+        }
+        let next = keys.len() as u32;
+        let id = *known.entry(key).or_insert(next);
+        if id == next {
+            keys.push((commit as u32, key.1));
+        }
+        group.push(id);
+    }
+    (group, keys)
+}
+
+/// Whether the best explanation left is one that the runs speak loudly against.
+fn contradicts(
+    evidence: &Evidence<'_>,
+    model: &Model,
+    commits: &[f64],
+    older: f64,
+    never: f64,
+    seen: &Seen,
+    rate: f64,
+) -> bool {
+    let split: f64 =
+        commits.iter().zip(&seen.split).filter(|(_, split)| **split).map(|(p, _)| p).sum();
+    if split > 0.5 {
+        return true;
+    }
+    let mut best = 0;
+    for (commit, p) in commits.iter().enumerate() {
+        if *p > commits[best] {
+            best = commit;
+        }
+    }
+    let is_older = older > commits[best] && older > never;
+    if never > commits[best] && never > older {
+        return false;
+    }
+    seen.tested.iter().enumerate().any(|(i, image)| {
+        let counts = &evidence.counts[*image as usize];
+        let contains = seen.of(best)[i / 64] >> (i % 64) & 1 == 1;
+        let bad = is_older || (contains && evidence.good_end != Some(*image));
+        if bad {
+            // A bad image that should have crashed long ago.
+            counts.crashes == 0 && f64::from(counts.clean) * rate > 12.0
+        } else {
+            let by_chance = f64::from(counts.informative()) * model.epsilon;
+            f64::from(counts.crashes) > 2.0 + 10.0 * by_chance
+        }
+    })
+}

@@ -1,0 +1,133 @@
+//! How often a bad kernel crashes: a grid of rates, each drifting from image to image.
+
+use serde::{Deserialize, Serialize};
+
+use super::evidence::Counts;
+use super::math::{ln_add, ln_beta};
+use super::model::Model;
+
+/// Points of the grid.
+pub(crate) const POINTS: usize = 28;
+
+/// What is known of the rate of crashing of a bad kernel, a probability for one run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rate {
+    /// Posterior mean.
+    pub mean: f64,
+    /// Lower end of the central 95 %.
+    pub low: f64,
+    /// Upper end of the central 95 %.
+    pub high: f64,
+}
+
+/// Log-spaced rates, each the mean of a beta distribution over images.
+#[derive(Clone, Debug)]
+pub(crate) struct RateGrid {
+    pub(crate) rate: [f64; POINTS],
+    /// Beta parameters: weight of crashing, and of running clean.
+    pub(crate) crash: [f64; POINTS],
+    pub(crate) clean: [f64; POINTS],
+    ln_norm: [f64; POINTS],
+    epsilon: f64,
+    hidden: f64,
+    stray: f64,
+}
+
+impl RateGrid {
+    pub(crate) fn new(model: &Model) -> Self {
+        const HIGHEST: f64 = 0.995;
+        let low = model.lowest_rate.clamp(1e-4, 0.5);
+        let variation = model.drift.clamp(0.01, 2.0).powi(2);
+        let mut grid = Self {
+            rate: [0.0; POINTS],
+            crash: [0.0; POINTS],
+            clean: [0.0; POINTS],
+            ln_norm: [0.0; POINTS],
+            epsilon: model.epsilon.clamp(1e-9, 0.5),
+            hidden: model.hidden.clamp(0.0, 0.5),
+            stray: model.stray.clamp(0.0, 0.5),
+        };
+        for i in 0..POINTS {
+            let rate = low * (HIGHEST / low).powf(i as f64 / (POINTS - 1) as f64);
+            // A beta with mean `rate` and this variation; high rates can't vary that much, and
+            // keep the spread of a rate of one half.
+            let weight = ((1.0 - rate) / (variation * rate) - 1.0).max(1.0 / variation);
+            grid.rate[i] = rate;
+            grid.crash[i] = rate * weight;
+            grid.clean[i] = (1.0 - rate) * weight;
+            grid.ln_norm[i] = ln_beta(grid.crash[i], grid.clean[i]);
+        }
+        grid
+    }
+
+    /// Log-likelihood of the counts on a good image.
+    pub(crate) fn ln_good(&self, seen: &Counts) -> f64 {
+        let (crashes, clean) = (f64::from(seen.crashes), f64::from(seen.clean));
+        let honest = crashes * self.epsilon.ln() + clean * (-self.epsilon).ln_1p();
+        if self.stray == 0.0 {
+            return honest;
+        }
+        let other = self.stray.ln() + ln_beta(crashes + 1.0, clean + 1.0);
+        ln_add((-self.stray).ln_1p() + honest, other)
+    }
+
+    /// Log-likelihood of the counts on a bad image, for each rate.
+    pub(crate) fn ln_bad(&self, seen: &Counts) -> [f64; POINTS] {
+        let (crashes, clean) = (f64::from(seen.crashes), f64::from(seen.clean));
+        let masked = self.hidden.ln() + self.ln_good(seen);
+        let open = (-self.hidden).ln_1p();
+        std::array::from_fn(|i| {
+            let shown = ln_beta(self.crash[i] + crashes, self.clean[i] + clean) - self.ln_norm[i];
+            ln_add(open + shown, masked)
+        })
+    }
+
+    /// Mean and interval of a weighting of the grid.
+    pub(crate) fn summary(&self, weight: &[f64; POINTS]) -> Rate {
+        let total: f64 = weight.iter().sum();
+        if total <= 0.0 {
+            return Rate { mean: 0.0, low: 0.0, high: 1.0 };
+        }
+        let mean = (0..POINTS).map(|i| weight[i] * self.rate[i]).sum::<f64>() / total;
+        let at = |share: f64| {
+            let mut sum = 0.0;
+            for (mass, rate) in weight.iter().zip(&self.rate) {
+                sum += mass;
+                if sum >= share * total {
+                    return *rate;
+                }
+            }
+            self.rate[POINTS - 1]
+        };
+        Rate { mean, low: at(0.025), high: at(0.975) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn likelihoods_of_all_sequences_add_up_to_one() {
+        let grid = RateGrid::new(&Model::default());
+        let choose =
+            |n: u32, k: u32| (0..k).fold(1.0, |c, i| c * f64::from(n - i) / f64::from(i + 1));
+        for i in [0, 9, POINTS - 1] {
+            let sum: f64 = (0..=7)
+                .map(|k| {
+                    choose(7, k)
+                        * grid.ln_bad(&Counts { crashes: k, clean: 7 - k, censored: 3 })[i].exp()
+                })
+                .sum();
+            assert!((sum - 1.0).abs() < 1e-9, "{sum}");
+        }
+    }
+
+    #[test]
+    fn censored_runs_count_as_nothing() {
+        let grid = RateGrid::new(&Model::default());
+        let none = Counts { crashes: 0, clean: 0, censored: 50 };
+        assert!(grid.ln_good(&none).abs() < 1e-12);
+        assert!(grid.ln_bad(&none).iter().all(|l| l.abs() < 1e-9));
+    }
+}

@@ -1,0 +1,285 @@
+//! The decision: a pure function of the problem.
+
+use serde::{Deserialize, Serialize};
+
+use crate::belief::{Posterior, RateGrid};
+
+use super::choose::{Choice, Search};
+use super::confirm::{self, Missing, clean_runs};
+use super::problem::{Place, Problem, ProblemError, State};
+use super::settings::Settings;
+use super::spans::{indistinguishable, testable};
+use super::verdict::{More, Verdict};
+
+/// Below this chance of building, trying is not worth a build.
+const HOPELESS: f64 = 0.03;
+/// A test expected to tell less than this many bits is not worth making.
+const NOTHING_TO_LEARN: f64 = 2e-3;
+/// Runs of the bad end that are asked for at a time.
+const BAD_END_RUNS: u32 = 20;
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// Build if needed, and run.
+    Test(Test),
+    /// The answer, or why there is none.
+    Stop(Verdict),
+}
+
+/// A revision to run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Test {
+    /// Which revision.
+    pub revision: Place,
+    /// Runs, at most: decide again as soon as one shows the target. At least one.
+    pub runs: u32,
+    /// Whether it must be built first. If not and it is not built itself, a twin's build serves.
+    pub build: bool,
+    /// Why, for people.
+    pub why: String,
+    /// Information expected, in bits; zero for a confirmation.
+    pub expected_gain: f64,
+    /// Seconds expected, the build included.
+    pub expected_seconds: f64,
+}
+
+/// Decides the next step.
+///
+/// Depends on nothing but its arguments, so a bisection whose evidence is already there ends at
+/// once, and a stopped one stops again with the same verdict.
+///
+/// # Errors
+/// When the problem contradicts itself: lengths, image numbers, costs.
+pub fn decide(problem: &Problem, settings: &Settings) -> Result<Decision, ProblemError> {
+    problem.check()?;
+    let images = problem.image_list();
+    let grid = RateGrid::new(&settings.model);
+    let evidence = problem.evidence(&images);
+    let posterior = Posterior::with_grid(&evidence, &settings.model, &grid);
+    let mut built = vec![false; problem.images.len()];
+    for status in problem.revisions.iter().chain([&problem.good_end]) {
+        if let (State::Built, Some(image)) = (status.state, status.image) {
+            built[image as usize] = true;
+        }
+    }
+    let chances = testable(problem, settings);
+    let search = Search {
+        problem,
+        settings,
+        grid: &grid,
+        posterior: &posterior,
+        testable: &chances,
+        built: &built,
+    };
+    Ok(Steps { search }.next())
+}
+
+struct Steps<'a> {
+    search: Search<'a>,
+}
+
+impl Steps<'_> {
+    fn next(&self) -> Decision {
+        if let Some(decision) = self.bad_end().or_else(|| self.good_end()) {
+            return decision;
+        }
+        let posterior = self.search.posterior;
+        let (top, probability) = posterior.top();
+        if probability >= self.search.settings.threshold {
+            return self.name(top, probability);
+        }
+        let group = indistinguishable(self.search.problem, self.search.testable, HOPELESS);
+        let same: Vec<u32> =
+            (0..group.len() as u32).filter(|c| group[*c as usize] == group[top as usize]).collect();
+        let mass: f64 = same.iter().map(|c| posterior.commits[*c as usize]).sum();
+        if same.len() > 1 && mass >= self.search.settings.threshold {
+            let why = format!(
+                "{} commits in a row can't be told apart: all but the last don't build or boot",
+                same.len()
+            );
+            return self.inconclusive(why, None);
+        }
+        match self.search.best(false) {
+            Some(choice) if choice.prospect.bits >= NOTHING_TO_LEARN => self.narrow(&choice),
+            _ => self.nothing_left(),
+        }
+    }
+
+    /// First the bad end must be known to show the target.
+    fn bad_end(&self) -> Option<Decision> {
+        let Search { problem, settings, posterior, .. } = &self.search;
+        let place = Place::Commit(problem.graph.bad_end());
+        let counts = problem.counts(place);
+        if counts.crashes >= settings.crashes {
+            return None;
+        }
+        if self.search.works(place) <= 0.0 {
+            let why = "the bad end does not build, boot, or reach the test".to_owned();
+            return Some(self.inconclusive(why, None));
+        }
+        let worth = posterior.worth(settings.least_rate);
+        if worth < 1.0 - settings.credible {
+            return Some(Decision::Stop(Verdict::NotReproduced {
+                crashes: counts.crashes,
+                clean: counts.clean,
+                censored: counts.censored,
+                missed: worth,
+            }));
+        }
+        let why = match counts.crashes {
+            0 => "shows whether the bad end crashes as claimed, and how often".to_owned(),
+            n => format!("one crash could be chance: the bad end has shown the target {n} time(s)"),
+        };
+        Some(self.ask(place, BAD_END_RUNS.max(problem.machines), why))
+    }
+
+    /// A good end that is bad ends the search; with the setting it is tested first.
+    fn good_end(&self) -> Option<Decision> {
+        let Search { problem, settings, posterior, .. } = &self.search;
+        let place = Place::GoodEnd;
+        let counts = problem.counts(place);
+        let usable = self.search.works(place) > 0.0;
+        if posterior.older >= settings.threshold {
+            if counts.crashes >= settings.crashes {
+                return Some(Decision::Stop(Verdict::OlderThanGood {
+                    probability: posterior.older,
+                    crashes: counts.crashes,
+                    clean: counts.clean,
+                }));
+            }
+            if usable {
+                let runs = clean_runs(posterior.rate.mean, settings.parent_doubt);
+                let why = format!(
+                    "the bug is probably older than the good end ({:.2}): it must show the target \
+                     itself",
+                    posterior.older
+                );
+                return Some(self.ask(place, runs, why));
+            }
+            let why = "the good end looks bad, but can't be tested".to_owned();
+            return Some(self.inconclusive(why, None));
+        }
+        let needed = clean_runs(posterior.rate.mean, settings.parent_doubt);
+        if settings.good_end_first && usable && counts.crashes == 0 && counts.clean < needed {
+            let why = "checks that the good end is good".to_owned();
+            return Some(self.ask(place, needed - counts.clean, why));
+        }
+        None
+    }
+
+    /// Names a culprit, or asks for what is missing to do so.
+    fn name(&self, culprit: u32, probability: f64) -> Decision {
+        let Search { problem, posterior, .. } = &self.search;
+        let (parents, missing) = confirm::check(&self.search, culprit);
+        let own = Place::Commit(culprit);
+        match missing.first() {
+            Some(Missing::Crashes) if self.search.works(own) > 0.0 => {
+                let crashes = problem.counts(own).crashes;
+                let why = format!(
+                    "confirms the culprit ({probability:.2}): its own revision has shown the \
+                     target {crashes} time(s)"
+                );
+                self.ask(own, clean_runs(posterior.rate.mean, 0.05), why)
+            }
+            Some(Missing::Crashes) => self.inconclusive(
+                "the most probable culprit's own revision can't be tested".to_owned(),
+                None,
+            ),
+            Some(Missing::Clean(parent, runs)) => {
+                let why = match parent {
+                    Place::GoodEnd => "confirms that the good end, its parent, is good".to_owned(),
+                    Place::Commit(_) => "confirms that the culprit's parent is good".to_owned(),
+                };
+                self.ask(*parent, *runs, why)
+            }
+            None => Decision::Stop(Verdict::Culprit {
+                commit: culprit,
+                probability,
+                parents,
+                crashes: problem.counts(own).crashes,
+                rate: posterior.rate,
+                contradiction: posterior.contradiction,
+            }),
+        }
+    }
+
+    fn narrow(&self, choice: &Choice) -> Decision {
+        let Choice { place, prospect, build } = choice;
+        let posterior = self.search.posterior;
+        let why = match place {
+            Place::GoodEnd => {
+                format!("checks the good end: it is bad with probability {:.2}", posterior.older)
+            }
+            Place::Commit(commit) => {
+                let mass = posterior.bad[*commit as usize];
+                match build {
+                    true => format!("parts what is left: {mass:.2} of it lies at or before it"),
+                    false => {
+                        format!("needs no build: {mass:.2} of what is left lies at or before it")
+                    }
+                }
+            }
+        };
+        Decision::Test(Test {
+            revision: *place,
+            runs: prospect.runs,
+            build: *build,
+            why,
+            expected_gain: prospect.bits,
+            expected_seconds: prospect.seconds,
+        })
+    }
+
+    /// A test that the rules ask for, if the budget has it.
+    fn ask(&self, place: Place, runs: u32, why: String) -> Decision {
+        let problem = self.search.problem;
+        let build = self.search.needs_build(place);
+        let costs = &problem.costs;
+        let allowed = runs.max(1).min(self.search.runs_left());
+        let seconds = |runs: u32| {
+            let rounds = runs.div_ceil(problem.machines.max(1));
+            f64::from(rounds) * costs.run_seconds + if build { costs.build_seconds } else { 0.0 }
+        };
+        if allowed == 0 || (build && !self.search.may_build()) {
+            let runs = runs.max(1);
+            let more = More { revision: place, runs, build, bits: 0.0, seconds: seconds(runs) };
+            return self.inconclusive(format!("the budget is used up; next: {why}"), Some(more));
+        }
+        Decision::Test(Test {
+            revision: place,
+            runs: allowed,
+            build,
+            why,
+            expected_gain: 0.0,
+            expected_seconds: seconds(allowed),
+        })
+    }
+
+    fn nothing_left(&self) -> Decision {
+        let more = self.search.best(true).filter(|c| c.prospect.bits >= NOTHING_TO_LEARN);
+        let why = match more {
+            Some(_) => "the budget is used up",
+            None => "no revision that can be built and run would tell more",
+        };
+        let more = more.map(|c| More {
+            revision: c.place,
+            runs: c.prospect.runs,
+            build: c.build,
+            bits: c.prospect.bits,
+            seconds: c.prospect.seconds,
+        });
+        self.inconclusive(why.to_owned(), more)
+    }
+
+    fn inconclusive(&self, why: String, more: Option<More>) -> Decision {
+        let posterior = self.search.posterior;
+        Decision::Stop(Verdict::Inconclusive {
+            why,
+            set: posterior.credible(self.search.settings.credible),
+            more,
+            contradiction: posterior.contradiction,
+        })
+    }
+}

@@ -1,0 +1,18 @@
+//! The next step of a bisection: test something, or stop.
+
+mod choose;
+mod confirm;
+mod decide;
+mod gain;
+mod problem;
+mod settings;
+mod spans;
+mod verdict;
+
+pub use decide::{Decision, Test, decide};
+pub use problem::{Costs, Place, Problem, ProblemError, Spent, State, Status};
+pub use settings::Settings;
+pub use verdict::{Cleared, More, Verdict};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! All that a decision depends on.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::belief::{Counts, Evidence};
+use crate::graph::Graph;
+
+/// A revision that can be tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// The good end, which is older than the range.
+    GoodEnd,
+    /// A commit of the range, by its index in the graph.
+    Commit(u32),
+}
+
+/// What is known about making and starting a revision's kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Nobody has tried.
+    #[default]
+    Unknown,
+    /// There is a build of it.
+    Built,
+    /// It does not compile.
+    Broken,
+    /// It compiles but never reaches the test.
+    Untestable,
+}
+
+/// One revision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its image, an index into [`Problem::images`]: known once built, or proven equal to another.
+    pub image: Option<u32>,
+    /// Whether it can be had.
+    pub state: State,
+}
+
+/// What things take, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Costs {
+    /// One build.
+    pub build_seconds: f64,
+    /// One run.
+    pub run_seconds: f64,
+}
+
+impl Default for Costs {
+    fn default() -> Self {
+        Self { build_seconds: 600.0, run_seconds: 120.0 }
+    }
+}
+
+/// What this bisection has paid for so far, for the budgets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Builds compiled.
+    pub builds: u32,
+    /// Runs made.
+    pub runs: u32,
+}
+
+/// A bisection as it stands. Equal problems get equal decisions.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// The commits of the range.
+    pub graph: Arc<Graph>,
+    /// One entry a commit.
+    pub revisions: Vec<Status>,
+    /// The good end.
+    pub good_end: Status,
+    /// Runs of each image.
+    pub images: Vec<Counts>,
+    /// What builds and runs take.
+    pub costs: Costs,
+    /// Machines that run side by side.
+    pub machines: u32,
+    /// For the budgets of [`super::Settings`].
+    pub spent: Spent,
+}
+
+/// Why a problem can't be decided.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ProblemError {
+    /// One status a commit is needed.
+    #[error("the graph has {commits} commits, but {statuses} statuses were given")]
+    Length {
+        /// Commits of the graph.
+        commits: usize,
+        /// Statuses given.
+        statuses: usize,
+    },
+    /// A status names an image that has no counts.
+    #[error("{place:?} names image {image}, but only {images} images have counts")]
+    Image {
+        /// Where.
+        place: Place,
+        /// The image named.
+        image: u32,
+        /// How many there are.
+        images: usize,
+    },
+    /// A build whose image is not known can't hold evidence.
+    #[error("{place:?} is built but names no image")]
+    NoImage {
+        /// Where.
+        place: Place,
+    },
+    /// Costs are positive.
+    #[error("a cost of {0} seconds: costs must be positive and finite")]
+    Cost(f64),
+}
+
+impl Problem {
+    /// A bisection at its start: nothing built, nothing run, one machine.
+    pub fn new(graph: Arc<Graph>, costs: Costs) -> Self {
+        let revisions = vec![Status::default(); graph.len()];
+        Self {
+            graph,
+            revisions,
+            good_end: Status::default(),
+            images: Vec::new(),
+            costs,
+            machines: 1,
+            spent: Spent::default(),
+        }
+    }
+
+    /// What is known of a revision. `place` must be of this graph.
+    pub fn status(&self, place: Place) -> Status {
+        match place {
+            Place::GoodEnd => self.good_end,
+            Place::Commit(commit) => self.revisions[commit as usize],
+        }
+    }
+
+    /// Runs of a revision's image so far.
+    pub fn counts(&self, place: Place) -> Counts {
+        self.status(place)
+            .image
+            .and_then(|image| self.images.get(image as usize).copied())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn check(&self) -> Result<(), ProblemError> {
+        if self.graph.len() != self.revisions.len() {
+            return Err(ProblemError::Length {
+                commits: self.graph.len(),
+                statuses: self.revisions.len(),
+            });
+        }
+        let commits = (0..self.graph.len() as u32).map(Place::Commit);
+        for place in commits.chain([Place::GoodEnd]) {
+            let status = self.status(place);
+            match status.image {
+                Some(image) if image as usize >= self.images.len() => {
+                    return Err(ProblemError::Image { place, image, images: self.images.len() });
+                }
+                None if status.state == State::Built => {
+                    return Err(ProblemError::NoImage { place });
+                }
+                _ => {}
+            }
+        }
+        for cost in [self.costs.build_seconds, self.costs.run_seconds] {
+            if !(cost.is_finite() && cost > 0.0) {
+                return Err(ProblemError::Cost(cost));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn image_list(&self) -> Vec<Option<u32>> {
+        self.revisions.iter().map(|status| status.image).collect()
+    }
+
+    pub(super) fn evidence<'a>(&'a self, images: &'a [Option<u32>]) -> Evidence<'a> {
+        Evidence { graph: &self.graph, images, good_end: self.good_end.image, counts: &self.images }
+    }
+}

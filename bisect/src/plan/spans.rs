@@ -1,0 +1,89 @@
+//! Which revisions can probably not be tested, judged by their neighbours.
+
+use super::problem::{Problem, State};
+use super::settings::Settings;
+
+/// Probability for each commit that it builds and boots.
+///
+/// Along history, "testable" is taken as a two-state Markov chain with the share and the mean
+/// length of spans from the settings; each commit is judged by the nearest known revision before
+/// and after it. Known ones give 1 or 0.
+pub(super) fn testable(problem: &Problem, settings: &Settings) -> Vec<f64> {
+    let graph = &problem.graph;
+    let n = graph.len();
+    let share = settings.span_share.clamp(1e-6, 0.5);
+    let stay = (1.0 - 1.0 / settings.span_length.max(1.5)).clamp(0.0, 0.9999);
+    let known = |commit: usize| match problem.revisions[commit].state {
+        State::Built => Some(true),
+        State::Broken | State::Untestable => Some(false),
+        State::Unknown => None,
+    };
+    // (works, distance) of the nearest known revision on each side.
+    let mut before: Vec<Option<(bool, u32)>> = vec![None; n];
+    let mut after: Vec<Option<(bool, u32)>> = vec![None; n];
+    for commit in 0..n {
+        for p in graph.parents(commit as u32) {
+            let p = *p as usize;
+            let near = known(p).map(|ok| (ok, 1)).or(before[p].map(|(ok, d)| (ok, d + 1)));
+            before[commit] = nearer(before[commit], near);
+        }
+    }
+    for commit in (0..n).rev() {
+        let near = known(commit).map(|ok| (ok, 1)).or(after[commit].map(|(ok, d)| (ok, d + 1)));
+        for p in graph.parents(commit as u32) {
+            after[*p as usize] = nearer(after[*p as usize], near);
+        }
+    }
+    (0..n)
+        .map(|commit| {
+            if let Some(ok) = known(commit) {
+                return if ok { 1.0 } else { 0.0 };
+            }
+            let mut odds = share / (1.0 - share);
+            for side in [before[commit], after[commit]].into_iter().flatten() {
+                let tie = stay.powf(f64::from(side.1));
+                odds *= if side.0 {
+                    (1.0 - share) * (1.0 - tie) / (1.0 - share + share * tie)
+                } else {
+                    (share + (1.0 - share) * tie) / (share * (1.0 - tie))
+                };
+            }
+            1.0 / (1.0 + odds)
+        })
+        .collect()
+}
+
+fn nearer(a: Option<(bool, u32)>, b: Option<(bool, u32)>) -> Option<(bool, u32)> {
+    match (a, b) {
+        (Some(x), Some(y)) => Some(if (y.1, y.0) < (x.1, x.0) { y } else { x }),
+        (x, None) => x,
+        (None, y) => y,
+    }
+}
+
+/// Groups commits that no possible test tells apart: for each commit the youngest of its group.
+///
+/// A commit that can't be tested, and whose children all belong to one group, belongs to it too.
+/// A probability of testing below `hopeless` counts as none.
+pub(super) fn indistinguishable(problem: &Problem, testable: &[f64], hopeless: f64) -> Vec<u32> {
+    let graph = &problem.graph;
+    let n = graph.len();
+    const NONE: u32 = u32::MAX;
+    const MANY: u32 = u32::MAX - 1;
+    let mut child_group = vec![NONE; n];
+    let mut group: Vec<u32> = (0..n as u32).collect();
+    for commit in (0..n).rev() {
+        if testable[commit] < hopeless && child_group[commit] < MANY {
+            group[commit] = child_group[commit];
+        }
+        for p in graph.parents(commit as u32) {
+            let slot = &mut child_group[*p as usize];
+            *slot = match *slot {
+                NONE => group[commit],
+                same if same == group[commit] => same,
+                _ => MANY,
+            };
+        }
+    }
+    group
+}

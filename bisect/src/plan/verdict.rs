@@ -1,0 +1,85 @@
+//! How a bisection ends.
+
+use serde::{Deserialize, Serialize};
+
+use crate::belief::{Credible, Rate};
+
+use super::problem::Place;
+
+/// A parent of the culprit, and what speaks for its being good.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cleared {
+    /// The parent: a commit, or the good end for a commit without parents in the range.
+    pub parent: Place,
+    /// Clean runs of it, or of revisions that contain it and not the culprit.
+    pub clean_runs: u32,
+    /// Clean runs that were asked for.
+    pub needed: u32,
+}
+
+/// What another test would bring.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct More {
+    /// The revision to test next.
+    pub revision: Place,
+    /// Runs of it.
+    pub runs: u32,
+    /// Whether it must be built first.
+    pub build: bool,
+    /// Expected information in bits.
+    pub bits: f64,
+    /// Expected seconds.
+    pub seconds: f64,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// One commit brought the crash.
+    Culprit {
+        /// The commit.
+        commit: u32,
+        /// Posterior probability.
+        probability: f64,
+        /// Its parents, with the runs that clear them.
+        parents: Vec<Cleared>,
+        /// Target crashes of its own revision.
+        crashes: u32,
+        /// How often a bad kernel crashes.
+        rate: Rate,
+        /// Some runs speak against every commit: see the evidence.
+        contradiction: bool,
+    },
+    /// The good end is bad already.
+    OlderThanGood {
+        /// Posterior probability.
+        probability: f64,
+        /// Target crashes of the good end.
+        crashes: u32,
+        /// Clean runs of the good end.
+        clean: u32,
+    },
+    /// The bad end does not show the target, or too rarely to bisect.
+    NotReproduced {
+        /// Target crashes of the bad end.
+        crashes: u32,
+        /// Clean runs of the bad end.
+        clean: u32,
+        /// Runs of the bad end that say nothing.
+        censored: u32,
+        /// Probability that a rate of crashing worth pursuing was missed.
+        missed: f64,
+    },
+    /// The evidence does not single out a commit.
+    Inconclusive {
+        /// Why it ends here.
+        why: String,
+        /// What remains possible.
+        set: Credible,
+        /// The next test, if a further one would help.
+        more: Option<More>,
+        /// Some runs speak against every commit: see the evidence.
+        contradiction: bool,
+    },
+}
