@@ -3,5 +3,7 @@
 //! [`graph`], [`belief`] and [`plan`] are pure: the same problem always gives the same decision.
 
 pub mod belief;
+pub mod boot;
+pub mod console;
 pub mod graph;
 pub mod plan;
