@@ -1,1 +1,37 @@
-//! Being built.
+//! Kiln's memory: builds, their files, their signatures, and what was seen when they ran.
+//!
+//! [`Store`] is the door to all of it. Blobs and manifests are objects and are the truth about
+//! builds; the index makes them findable and can be rebuilt; evidence and journals live in the
+//! index's database. This crate knows nothing of git, make or virtual machines.
+
+mod blob;
+pub mod build_draft;
+pub mod digest;
+pub mod error;
+pub mod evidence;
+mod format;
+mod index;
+mod input;
+pub mod journal;
+mod location;
+pub mod manifest;
+mod manifests;
+mod objects;
+pub mod query;
+pub mod remote;
+pub mod signature;
+pub mod stats;
+mod store;
+mod time;
+pub mod verify;
+
+pub use blob::reader::BlobReader;
+pub use build_draft::BuildDraft;
+pub use digest::Digest;
+pub use error::StoreError;
+pub use input::{BuildInput, InputKey};
+pub use location::{Location, ParseLocationError};
+pub use query::{BuildSummary, Query};
+pub use remote::{Remote, RemoteError};
+pub use stats::Stats;
+pub use store::Store;

@@ -1,0 +1,106 @@
+//! The stored form of a blob: independently compressed frames that can be read, and proven, one
+//! by one.
+//!
+//! ```text
+//! stored form = frame* table footer                         all integers little-endian
+//!
+//! frame  = the stored bytes of 2^L plain bytes (fewer in the last frame, never none)
+//! table  = one entry of 40 bytes a frame:
+//!            u32       stored length of the frame
+//!            u8        encoding: 0 plain, 1 one zstd frame
+//!            u8[3]     zero
+//!            u8[32]    BLAKE3 of the frame's plain bytes: the chaining value of that subtree at
+//!                      its offset; for a blob of one frame, the digest of the blob itself
+//! footer = 40 bytes:
+//!            u64       plain size of the blob
+//!            u32       length of the table
+//!            u8        L, log2 of the frame size: 20 as written, 10 to 24 as read
+//!            u8[3]     zero
+//!            u8[16]    first half of the BLAKE3 of the table and the 16 footer bytes before this
+//!            u8[8]     "KILNFRM" and the format's version, 1
+//! ```
+//!
+//! A blob is named by the BLAKE3 digest of its plain bytes. BLAKE3 is a tree, and a frame is a
+//! whole subtree of it, so the hashes of the table merge to exactly the digest. A reader fetches
+//! footer and table, checks that they merge to the name it asked for, and from then on can prove
+//! any single frame: what does not hash to its entry is corrupt, and no range of a blob is ever
+//! served that the name does not vouch for. The footer's own hash adds nothing to that proof; it
+//! catches accidents in sizes and lengths before a frame is read.
+
+use crate::digest::Digest;
+
+use super::merge::{hash_frame, merge};
+use super::table::{Encoding, Entry, encode_tail};
+
+/// log2 of the plain size of a frame: 1 MiB. Small enough to read a range of a large file
+/// quickly, large enough that zstd loses nothing worth having.
+pub(crate) const FRAME_LOG2: u8 = 20;
+
+/// Plain size of a frame in bytes.
+pub(crate) const FRAME: usize = 1 << FRAME_LOG2;
+
+/// zstd's fastest regular level: storing must not slow a build down. A later pass packs better.
+const LEVEL: i32 = 1;
+
+/// Makes the stored form, frame by frame, with the memory of one frame.
+pub(crate) struct FrameWriter {
+    log2: u8,
+    compressor: zstd::bulk::Compressor<'static>,
+    entries: Vec<Entry>,
+    /// Digest of the first frame by itself: the answer when no other follows.
+    first: Option<Digest>,
+    plain_size: u64,
+}
+
+/// What [`FrameWriter::finish`] gives.
+pub(crate) struct Finished {
+    /// Digest of all plain bytes that went through.
+    pub(crate) digest: Digest,
+    /// Table and footer: the end of the stored form.
+    pub(crate) tail: Vec<u8>,
+}
+
+impl FrameWriter {
+    /// A writer of frames of `2^log2` bytes.
+    pub(crate) fn new(log2: u8) -> std::io::Result<Self> {
+        Ok(Self {
+            log2,
+            compressor: zstd::bulk::Compressor::new(LEVEL)?,
+            entries: Vec::new(),
+            first: None,
+            plain_size: 0,
+        })
+    }
+
+    /// Takes the next frame (all but the last must be full, none may be empty) and returns its
+    /// stored bytes, or `None` when they are the plain bytes themselves.
+    pub(crate) fn frame(&mut self, plain: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
+        debug_assert!(!plain.is_empty() && plain.len() <= 1 << self.log2);
+        debug_assert_eq!(self.plain_size, (self.entries.len() as u64) << self.log2);
+        let hash = hash_frame(self.plain_size, plain);
+        if let Some(whole) = hash.whole {
+            self.first = Some(whole);
+        }
+        let packed = self.compressor.compress(plain)?;
+        let smaller = packed.len() < plain.len();
+        self.entries.push(Entry {
+            // A frame has at most 2^24 bytes.
+            stored: if smaller { packed.len() } else { plain.len() } as u32,
+            encoding: if smaller { Encoding::Zstd } else { Encoding::Plain },
+            hash: hash.part,
+        });
+        self.plain_size += plain.len() as u64;
+        Ok(smaller.then_some(packed))
+    }
+
+    /// Ends the stored form.
+    pub(crate) fn finish(mut self) -> Finished {
+        let parts: Vec<_> = self.entries.iter().map(|entry| entry.hash).collect();
+        let digest = merge(&parts).or(self.first).unwrap_or_else(|| Digest::of(b""));
+        if let [only] = self.entries.as_mut_slice() {
+            only.hash = *digest.as_bytes();
+        }
+        let tail = encode_tail(&self.entries, self.plain_size, self.log2);
+        Finished { digest, tail }
+    }
+}

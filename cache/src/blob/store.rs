@@ -1,0 +1,112 @@
+//! Blobs in an object store.
+
+use bytes::Bytes;
+use object_store::path::Path as ObjectPath;
+use std::path::Path;
+
+use crate::digest::Digest;
+use crate::error::StoreError;
+use crate::objects::Objects;
+
+use super::frames::{FRAME, FRAME_LOG2, FrameWriter};
+use super::reader::BlobReader;
+use super::upload::{hash_file, read_small, upload_file};
+
+/// The folder of all blobs.
+pub(crate) const PREFIX: &str = "blobs";
+
+/// The object that holds a blob: `blobs/aa/<digest>`, where `aa` are its first digits.
+pub(crate) fn object_of(digest: &Digest) -> ObjectPath {
+    let hex = digest.to_hex();
+    ObjectPath::from_iter([PREFIX, &hex[..2], &hex])
+}
+
+/// The blob that an object holds; `None` for an object that is no blob.
+pub(crate) fn digest_of(object: &ObjectPath) -> Option<Digest> {
+    let digest = object.filename()?.parse().ok()?;
+    (object_of(&digest) == *object).then_some(digest)
+}
+
+/// The blobs of a store.
+#[derive(Clone, Debug)]
+pub(crate) struct Blobs {
+    objects: Objects,
+}
+
+impl Blobs {
+    pub(crate) fn new(objects: Objects) -> Self {
+        Self { objects }
+    }
+
+    /// Stores a file; gives its digest and size. Uses a few mebibytes of memory whatever the size.
+    /// When the content is there already, nothing is written, but what is there is proven to be
+    /// readable as far as its table goes; a corrupt one is quarantined and replaced.
+    pub(crate) async fn put_file(&self, path: &Path) -> Result<(Digest, u64), StoreError> {
+        if let Some(bytes) = read_small(path, FRAME as u64).await? {
+            let size = bytes.len() as u64;
+            return Ok((self.put_bytes(bytes).await?, size));
+        }
+        let (digest, size) = hash_file(path).await?;
+        if !self.holds(&digest).await? {
+            upload_file(&self.objects, path, &digest).await?;
+        }
+        Ok((digest, size))
+    }
+
+    /// Stores bytes.
+    pub(crate) async fn put_bytes(&self, bytes: Bytes) -> Result<Digest, StoreError> {
+        let packed = tokio::task::spawn_blocking(move || {
+            let digest = Digest::of(&bytes);
+            (digest, bytes)
+        });
+        let (digest, bytes) = packed.await.map_err(|error| StoreError::stopped(&error))?;
+        if self.holds(&digest).await? {
+            return Ok(digest);
+        }
+        let parts = tokio::task::spawn_blocking(move || pack(&bytes))
+            .await
+            .map_err(|error| StoreError::stopped(&error))?
+            .map_err(|source| StoreError::Stopped(source.to_string()))?;
+        self.objects.put(&object_of(&digest), parts.into_iter().collect()).await?;
+        Ok(digest)
+    }
+
+    /// Opens a blob.
+    pub(crate) async fn reader(&self, digest: &Digest) -> Result<BlobReader, StoreError> {
+        BlobReader::open(&self.objects, digest).await
+    }
+
+    /// Whether an object for the blob exists. Says nothing about its bytes.
+    pub(crate) async fn exists(&self, digest: &Digest) -> Result<bool, StoreError> {
+        Ok(self.objects.head(&object_of(digest)).await?.is_some())
+    }
+
+    /// Whether a blob is there, durable, and whole as far as its table tells. A corrupt one is
+    /// quarantined and counts as absent.
+    async fn holds(&self, digest: &Digest) -> Result<bool, StoreError> {
+        match self.reader(digest).await {
+            Ok(_) => {
+                self.objects.settle(&object_of(digest)).await?;
+                Ok(true)
+            }
+            Err(StoreError::Missing(_)) => Ok(false),
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::warn!(%digest, %error, "replacing a corrupt blob");
+                Ok(false)
+            }
+            Err(other) => Err(other),
+        }
+    }
+}
+
+/// The stored form of bytes in memory.
+fn pack(bytes: &Bytes) -> std::io::Result<Vec<Bytes>> {
+    let mut writer = FrameWriter::new(FRAME_LOG2)?;
+    let mut parts = Vec::with_capacity(bytes.len() / FRAME + 2);
+    for plain in bytes.chunks(FRAME) {
+        let packed = writer.frame(plain)?;
+        parts.push(packed.map_or_else(|| bytes.slice_ref(plain), Bytes::from));
+    }
+    parts.push(writer.finish().tail.into());
+    Ok(parts)
+}

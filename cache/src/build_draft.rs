@@ -1,0 +1,181 @@
+//! A finished build on its way into the store.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+use crate::digest::Digest;
+use crate::input::{BuildInput, InputKey};
+use crate::manifest::{Artifact, BuildResult};
+use crate::signature::{Signature, SignatureKind, Signatures};
+
+/// Name of the artifact that signatures are computed from.
+pub const VMLINUX: &str = "vmlinux";
+
+/// Name of the artifact that holds what the compiler said: never part of an identity, because it
+/// holds times and orders that differ between equal builds.
+pub const BUILD_LOG: &str = "build.log";
+
+/// Version of the definition of [`SignatureKind::Content`] below.
+const CONTENT_VERSION: u32 = 1;
+
+/// What a builder knows of a build. Digests, sizes and signatures are missing on purpose: the
+/// store computes them from the bytes that it keeps.
+#[derive(Clone, Debug)]
+pub struct BuildDraft {
+    /// What it was made from, with the normalized configuration.
+    pub input: BuildInput,
+    /// Key of the request (configuration as given) that led to it.
+    pub request_key: InputKey,
+    /// The commit it was built for, hexadecimal.
+    pub commit: String,
+    /// Built, or why not.
+    pub result: BuildResult,
+    /// Files by name within the build, with the place where each is now.
+    pub artifacts: Vec<(String, PathBuf)>,
+    /// Compiler and linker, as a person would name them.
+    pub compiler: String,
+    /// Wall time of the compile in seconds.
+    pub seconds: f64,
+}
+
+/// A draft that can't become a build.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidDraft {
+    /// A name that could escape the build's folder, or can't be written.
+    #[error("'{0}' is no name for an artifact: use a relative path without '.' and '..'")]
+    Name(String),
+    /// One name, two files.
+    #[error("the artifact '{0}' is named twice")]
+    Twice(String),
+    /// A success that left nothing behind.
+    #[error(
+        "the build says that it succeeded, but made no artifact besides its log: \
+         nothing could be run, and every such build would look like every other"
+    )]
+    Nothing,
+    /// The commit is not hexadecimal.
+    #[error("'{0}' is not a commit id: expected hexadecimal digits")]
+    Commit(String),
+    /// The wall time is negative, infinite or no number.
+    #[error("a build can't take {0} seconds")]
+    Seconds(String),
+}
+
+impl BuildDraft {
+    /// Checks everything that can be checked without reading a file.
+    pub fn check(&self) -> Result<(), InvalidDraft> {
+        let mut names = BTreeSet::new();
+        for (name, _) in &self.artifacts {
+            if !is_artifact_name(name) {
+                return Err(InvalidDraft::Name(name.clone()));
+            }
+            if !names.insert(name.as_str()) {
+                return Err(InvalidDraft::Twice(name.clone()));
+            }
+        }
+        if self.result == BuildResult::Built && names.iter().all(|name| *name == BUILD_LOG) {
+            return Err(InvalidDraft::Nothing);
+        }
+        let is_commit =
+            !self.commit.is_empty() && self.commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !is_commit {
+            return Err(InvalidDraft::Commit(self.commit.clone()));
+        }
+        if !(self.seconds.is_finite() && self.seconds >= 0.0) {
+            return Err(InvalidDraft::Seconds(self.seconds.to_string()));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a name stays inside the folder of a build when it is used as a path there.
+fn is_artifact_name(name: &str) -> bool {
+    let plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+    // `components` drops inner "." and doubled slashes, so the text is compared with what is left.
+    let whole = Path::new(name).components().collect::<PathBuf>().to_str() == Some(name);
+    !name.is_empty() && plain && whole && !name.chars().any(char::is_control)
+}
+
+/// The identity of a build without a kernel image: BLAKE3 in derive-key mode (context
+/// "kiln content signature v1") over each artifact but the log, sorted by name, as
+/// length of name (u64, little-endian), name, digest.
+pub(crate) fn content_signature(artifacts: &[Artifact]) -> Signatures {
+    let mut sorted: Vec<(&str, &Digest)> = artifacts
+        .iter()
+        .filter(|artifact| artifact.name != BUILD_LOG)
+        .map(|artifact| (artifact.name.as_str(), &artifact.digest))
+        .collect();
+    sorted.sort();
+    let mut hasher = blake3::Hasher::new_derive_key("kiln content signature v1");
+    for (name, digest) in sorted {
+        hasher.update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name.as_bytes());
+        hasher.update(digest.as_bytes());
+    }
+    let signature = Signature { version: CONTENT_VERSION, hash: hasher.finalize().into() };
+    Signatures([(SignatureKind::Content, signature)].into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(names: &[&str]) -> BuildDraft {
+        BuildDraft {
+            input: BuildInput {
+                tree: "a".repeat(40),
+                config: Digest::of(b"config"),
+                arch: "x86_64".into(),
+                toolchain: Digest::of(b"gcc"),
+                recipe: "1".into(),
+                targets: vec!["bzImage".into()],
+            },
+            request_key: InputKey(Digest::of(b"request")),
+            commit: "c".repeat(40),
+            result: BuildResult::Built,
+            artifacts: names.iter().map(|name| ((*name).to_owned(), PathBuf::new())).collect(),
+            compiler: "gcc".into(),
+            seconds: 1.0,
+        }
+    }
+
+    fn artifact(name: &str, content: &str) -> Artifact {
+        Artifact { name: name.into(), digest: Digest::of(content.as_bytes()), size: 1 }
+    }
+
+    #[test]
+    fn names_stay_inside() {
+        for name in ["bzImage", ".config", "modules/a.ko", "..hidden"] {
+            assert_eq!(draft(&[name]).check(), Ok(()), "{name}");
+        }
+        for name in ["", "/etc/passwd", "../up", "a/../b", "./a", "a//b", "a/", "a\nb"] {
+            let wrong = Err(InvalidDraft::Name(name.into()));
+            assert_eq!(draft(&[name]).check(), wrong, "{name}");
+        }
+        assert_eq!(draft(&["a", "a"]).check(), Err(InvalidDraft::Twice("a".into())));
+    }
+
+    #[test]
+    fn a_success_leaves_something() {
+        assert_eq!(draft(&[]).check(), Err(InvalidDraft::Nothing));
+        assert_eq!(draft(&[BUILD_LOG]).check(), Err(InvalidDraft::Nothing));
+        let failed = BuildResult::Failed { errors: vec!["x.c:1: error".into()] };
+        let draft = BuildDraft { result: failed, ..draft(&[BUILD_LOG]) };
+        assert_eq!(draft.check(), Ok(()));
+    }
+
+    #[test]
+    fn content_depends_on_names_and_bytes_but_not_on_order_or_log() {
+        let base = content_signature(&[artifact("a", "1"), artifact("b", "2")]);
+        let same = [artifact("b", "2"), artifact("a", "1"), artifact(BUILD_LOG, "now")];
+        assert_eq!(base, content_signature(&same));
+        for other in [
+            vec![artifact("a", "2"), artifact("b", "2")],
+            vec![artifact("a", "2"), artifact("b", "1")],
+            vec![artifact("a", "1")],
+            vec![artifact("aa", "1"), artifact("b", "2")],
+        ] {
+            assert_ne!(base, content_signature(&other), "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Everything that can go wrong with a store, said so that the reader knows the way out.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+use crate::build_draft::InvalidDraft;
+use crate::digest::Digest;
+use crate::input::InputKey;
+use crate::query::QueryError;
+use crate::signature::SignatureError;
+
+/// An error of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Bytes that don't match their name. They were moved away and are never served.
+    #[error(
+        "blob {digest} is corrupt ({what}); {moved}. \
+         To get it back, store the same file again: rebuild the revision it came from, \
+         or pull it from another Kiln"
+    )]
+    Corrupt {
+        /// The blob's name.
+        digest: Digest,
+        /// What did not match.
+        what: String,
+        /// What became of the bytes.
+        moved: Quarantine,
+    },
+    /// A blob that is not there.
+    #[error(
+        "blob {0} is not in this store; if a build refers to it, it was quarantined or removed: \
+         rebuild the revision it came from, or pull it from another Kiln"
+    )]
+    Missing(Digest),
+    /// A range that ends before it begins or behind the end of the blob.
+    #[error("blob {digest} has {size} bytes: {start}..{end} is not a range of it")]
+    Range {
+        /// The blob's name.
+        digest: Digest,
+        /// Its plain size in bytes.
+        size: u64,
+        /// First byte asked for.
+        start: u64,
+        /// Byte after the last one asked for.
+        end: u64,
+    },
+    /// A file that was written to while it was being stored.
+    #[error("{} changed while it was being stored; nothing was kept of it: try again when nobody writes to it", .0.display())]
+    Changed(PathBuf),
+    /// No space left.
+    #[error(
+        "no space left on the disk of the store {} (while {doing}); the store is intact: \
+         free some space there, or choose another folder with --store, and try again", .folder.display()
+    )]
+    Full {
+        /// The folder of the store.
+        folder: PathBuf,
+        /// What was being done.
+        doing: String,
+    },
+    /// A folder with other things in it.
+    #[error(
+        "{} is not empty and is not a Kiln store (it has no format.json): \
+         choose an empty or a new folder with --store", .0.display()
+    )]
+    NotAStore(PathBuf),
+    /// Something written by a later version.
+    #[error(
+        "{what} has format {found}, and this Kiln knows formats up to {known}: \
+         it was written by a newer Kiln. Use that version, or choose another folder with --store"
+    )]
+    NewerFormat {
+        /// What was read.
+        what: String,
+        /// Its format.
+        found: u64,
+        /// The newest format this version knows.
+        known: u64,
+    },
+    /// A record of the store that can't be read.
+    #[error("{what} can't be read ({why}); `kiln verify` says what else is wrong")]
+    Damaged {
+        /// The object or file.
+        what: String,
+        /// Why not.
+        why: String,
+    },
+    /// The database file is broken.
+    #[error(
+        "the index {} is damaged ({why}): move it and its -wal and -shm files away; \
+         Kiln rebuilds what it knows of builds from their manifests \
+         (evidence and bisection records come back only from a copy of the file)", .path.display()
+    )]
+    IndexDamaged {
+        /// The database file.
+        path: PathBuf,
+        /// What the database said.
+        why: String,
+    },
+    /// The database refused.
+    #[error("the index failed while {doing}")]
+    Index {
+        /// What was being done.
+        doing: &'static str,
+        /// What the database said.
+        source: sqlx::Error,
+    },
+    /// The object store refused.
+    #[error("the store failed while {doing}")]
+    Object {
+        /// What was being done.
+        doing: String,
+        /// What the object store said.
+        source: object_store::Error,
+    },
+    /// A file outside the store.
+    #[error("can't {doing} {}", .path.display())]
+    File {
+        /// What was being done: "read", "write", "create".
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A build that can't be stored.
+    #[error(transparent)]
+    Draft(#[from] InvalidDraft),
+    /// A kernel image whose signatures can't be computed.
+    #[error("can't compute the signatures of {}", .path.display())]
+    Signature {
+        /// The image.
+        path: PathBuf,
+        /// Why not.
+        source: SignatureError,
+    },
+    /// A look-up that can't be answered.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// A console that was not stored before its run.
+    #[error(
+        "run {run} names the console {console}, which is not in this store: put it there first"
+    )]
+    UnknownConsole {
+        /// The run's id.
+        run: uuid::Uuid,
+        /// The missing blob.
+        console: Digest,
+    },
+    /// A name for a build that this store has never seen.
+    #[error("no build with the input key {0} is in this store")]
+    UnknownBuild(InputKey),
+    /// A journal that does not exist.
+    #[error("there is no journal '{0}' in this store")]
+    UnknownJournal(String),
+    /// A journal that exists already.
+    #[error("the journal '{0}' exists already")]
+    JournalExists(String),
+    /// A background task was stopped: the process is ending, or it panicked.
+    #[error("a background task of the store was stopped ({0})")]
+    Stopped(String),
+}
+
+/// What became of corrupt bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Quarantine {
+    /// Moved to this object of the store.
+    Moved(String),
+    /// Another reader was faster: they are gone from their place.
+    Gone,
+    /// They could not be moved: the reason. Every read finds them corrupt again.
+    Failed(String),
+}
+
+impl std::fmt::Display for Quarantine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Moved(path) => write!(f, "it was moved to {path} and is never served"),
+            Self::Gone => f.write_str("it was quarantined by another reader and is never served"),
+            Self::Failed(why) => {
+                write!(f, "it can't be moved to the quarantine ({why}), but is never served")
+            }
+        }
+    }
+}
+
+impl StoreError {
+    /// A failed background task.
+    pub(crate) fn stopped(error: &tokio::task::JoinError) -> Self {
+        Self::Stopped(error.to_string())
+    }
+
+    /// An error about a file outside the store.
+    pub(crate) fn file(doing: &'static str, path: &std::path::Path, source: io::Error) -> Self {
+        Self::File { doing, path: path.to_owned(), source }
+    }
+}
+
+/// Whether an error, or what caused it, is a full disk or an exhausted quota.
+pub(crate) fn is_full(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<io::Error>();
+        if io.is_some_and(|io| {
+            matches!(io.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        }) {
+            return true;
+        }
+        // An `io::Error` made from another error hides it from `source`.
+        cause = match io.and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_recognised_through_layers() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        assert!(is_full(&full()));
+        assert!(is_full(&io::Error::other(full())));
+        let source = Box::new(io::Error::other(full()));
+        assert!(is_full(&object_store::Error::Generic { store: "x", source }));
+        assert!(!is_full(&io::Error::from(io::ErrorKind::NotFound)));
+    }
+}

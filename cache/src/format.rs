@@ -1,0 +1,145 @@
+//! Whose folder is it? The mark of a store, and the lock that opening takes.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{StoreError, is_full};
+
+/// The format of the whole store that this version reads and writes.
+const FORMAT: u64 = 1;
+
+/// The file that says so.
+const MARK: &str = "format.json";
+
+/// The file that is locked while a store is opened. Its content means nothing.
+const LOCK: &str = ".lock";
+
+#[derive(Serialize, Deserialize)]
+struct Mark {
+    format: u64,
+}
+
+/// Makes sure that `folder` is a store of a format this version knows, creating one in a new or
+/// empty folder. Returns the lock on the store's layout: until it is dropped, no other process
+/// opens the same store. Blocks.
+pub(crate) fn claim(folder: &Path) -> Result<File, StoreError> {
+    let fail = |doing, path: &Path, source: io::Error| {
+        if is_full(&source) {
+            let doing = format!("creating {}", path.display());
+            StoreError::Full { folder: folder.to_owned(), doing }
+        } else {
+            StoreError::file(doing, path, source)
+        }
+    };
+    std::fs::create_dir_all(folder).map_err(|source| fail("create", folder, source))?;
+    // Before anything is written: a folder of somebody else stays as it is.
+    let mark = folder.join(MARK);
+    if !mark.exists() && !is_empty(folder).map_err(|source| fail("read", folder, source))? {
+        return Err(StoreError::NotAStore(folder.to_owned()));
+    }
+    let path = folder.join(LOCK);
+    let lock = File::options().create(true).truncate(false).write(true).open(&path);
+    let lock = lock.map_err(|source| fail("create", &path, source))?;
+    lock.lock().map_err(|source| fail("lock", &path, source))?;
+    match std::fs::read(&mark) {
+        Ok(bytes) => check(&mark, &bytes)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            write(folder, &mark).map_err(|source| fail("create", &mark, source))?;
+        }
+        Err(source) => return Err(fail("read", &mark, source)),
+    }
+    Ok(lock)
+}
+
+/// Whether a folder holds nothing but what an interrupted first opening leaves.
+fn is_empty(folder: &Path) -> io::Result<bool> {
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        if name != LOCK && name != staged_name().as_str() && name != "lost+found" {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn check(mark: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let what = format!("the store {}", mark.parent().unwrap_or(mark).display());
+    match serde_json::from_slice::<Mark>(bytes) {
+        Ok(Mark { format }) if (1..=FORMAT).contains(&format) => Ok(()),
+        Ok(Mark { format }) => Err(StoreError::NewerFormat { what, found: format, known: FORMAT }),
+        Err(error) => {
+            Err(StoreError::Damaged { what: mark.display().to_string(), why: error.to_string() })
+        }
+    }
+}
+
+fn staged_name() -> String {
+    format!("{MARK}.new")
+}
+
+/// Under the lock, so one staged name is enough.
+fn write(folder: &Path, mark: &Path) -> io::Result<()> {
+    let staged = folder.join(staged_name());
+    let file = File::create(&staged)?;
+    serde_json::to_writer(&file, &Mark { format: FORMAT })?;
+    file.sync_all()?;
+    std::fs::rename(&staged, mark)?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(folder: &Path, text: &str) {
+        std::fs::write(folder.join(MARK), text).unwrap();
+    }
+
+    #[test]
+    fn creates_and_opens_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("a/b");
+        drop(claim(&store).unwrap());
+        assert_eq!(std::fs::read_to_string(store.join(MARK)).unwrap(), r#"{"format":1}"#);
+        drop(claim(&store).unwrap());
+    }
+
+    #[test]
+    fn an_interrupted_creation_is_finished() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(LOCK), "").unwrap();
+        std::fs::write(folder.path().join("format.json.new"), "{\"for").unwrap();
+        claim(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn refuses_other_folders_and_leaves_them_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("thesis.tex"), "x").unwrap();
+        let error = claim(folder.path()).unwrap_err();
+        assert!(matches!(error, StoreError::NotAStore(_)), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn refuses_a_newer_store_naming_both_versions() {
+        let folder = tempfile::tempdir().unwrap();
+        mark(folder.path(), r#"{"format":7,"added later":true}"#);
+        let error = claim(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("format 7") && error.contains("up to 1"), "{error}");
+        assert!(error.contains("newer Kiln") && error.contains("--store"), "{error}");
+    }
+
+    #[test]
+    fn refuses_a_mark_that_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        for text in ["", "{}", "{\"format\":-1}", "\0\0"] {
+            mark(folder.path(), text);
+            let error = claim(folder.path()).unwrap_err();
+            assert!(matches!(error, StoreError::Damaged { .. }), "{text:?}: {error}");
+        }
+    }
+}

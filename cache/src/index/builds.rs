@@ -1,0 +1,232 @@
+//! Builds and the names that lead to them.
+
+use std::collections::HashMap;
+
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+
+use crate::digest::Digest;
+use crate::error::StoreError;
+use crate::input::InputKey;
+use crate::manifest::Manifest;
+use crate::query::BuildSummary;
+use crate::signature::ImageId;
+
+use super::open::Index;
+use super::value::{digest, input_key, to_column};
+
+/// Keys in one statement: well below what any database takes.
+const CHUNK: usize = 500;
+
+impl Index {
+    /// Writes the rows of builds, replacing older rows of the same input keys, in one step. Each
+    /// comes with the digest of its manifest object.
+    pub(crate) async fn add_builds(&self, builds: &[(Manifest, Digest)]) -> Result<(), StoreError> {
+        let doing = "adding a build";
+        let mut transaction = self.write(doing).await?;
+        for (manifest, digest) in builds {
+            insert(&mut transaction, manifest, digest).await.map_err(self.fail(doing))?;
+        }
+        transaction.commit().await.map_err(self.fail(doing))
+    }
+
+    /// Removes the rows of a build. Its names stay: they answer again when it is built again.
+    pub(crate) async fn remove_build(&self, key: &InputKey) -> Result<(), StoreError> {
+        let doing = "removing a build";
+        let mut transaction = self.write(doing).await?;
+        delete(&mut transaction, &key.to_string()).await.map_err(self.fail(doing))?;
+        transaction.commit().await.map_err(self.fail(doing))
+    }
+
+    /// The digest of a build's manifest object, when the build is indexed.
+    pub(crate) async fn manifest_of(&self, key: &InputKey) -> Result<Option<Digest>, StoreError> {
+        let row: Option<(String,)> =
+            sqlx::query_as("SELECT manifest FROM builds WHERE input_key = $1")
+                .bind(key.to_string())
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(self.fail("looking up a build"))?;
+        row.map(|(text,)| digest("builds.manifest", &text)).transpose()
+    }
+
+    /// All builds, as their input keys and the digests of their manifest objects.
+    pub(crate) async fn all_builds(&self) -> Result<HashMap<InputKey, Digest>, StoreError> {
+        let rows: Vec<(String, String)> = sqlx::query_as("SELECT input_key, manifest FROM builds")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(self.fail("listing builds"))?;
+        rows.iter()
+            .map(|(key, manifest)| Ok((input_key(key)?, digest("builds.manifest", manifest)?)))
+            .collect()
+    }
+
+    /// Remembers that a request leads to a build.
+    pub(crate) async fn add_request(
+        &self,
+        request: &InputKey,
+        input: &InputKey,
+    ) -> Result<(), StoreError> {
+        let doing = "adding a request";
+        let mut transaction = self.write(doing).await?;
+        insert_request(&mut transaction, request, input).await.map_err(self.fail(doing))?;
+        transaction.commit().await.map_err(self.fail(doing))
+    }
+
+    /// Remembers that a commit leads to a build.
+    pub(crate) async fn add_revision(
+        &self,
+        commit: &str,
+        input: &InputKey,
+    ) -> Result<(), StoreError> {
+        let doing = "adding a revision";
+        let mut transaction = self.write(doing).await?;
+        insert_revision(&mut transaction, commit, input).await.map_err(self.fail(doing))?;
+        transaction.commit().await.map_err(self.fail(doing))
+    }
+
+    /// The build that a request is known to lead to.
+    pub(crate) async fn request(&self, request: &InputKey) -> Result<Option<InputKey>, StoreError> {
+        let row: Option<(String,)> =
+            sqlx::query_as("SELECT input_key FROM requests WHERE request_key = $1")
+                .bind(request.to_string())
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(self.fail("looking up a request"))?;
+        row.map(|(text,)| input_key(&text)).transpose()
+    }
+
+    /// What is known of many requests at once, by request key. Unknown ones are left out.
+    pub(crate) async fn summaries(
+        &self,
+        requests: &[InputKey],
+    ) -> Result<HashMap<InputKey, BuildSummary>, StoreError> {
+        let mut found = HashMap::new();
+        for chunk in requests.chunks(CHUNK) {
+            let mut query = QueryBuilder::<Sqlite>::new(
+                "SELECT r.request_key, b.input_key, b.image, b.result, b.seconds \
+                 FROM requests r JOIN builds b ON b.input_key = r.input_key \
+                 WHERE r.request_key IN (",
+            );
+            let mut keys = query.separated(", ");
+            for key in chunk {
+                keys.push_bind(key.to_string());
+            }
+            query.push(")");
+            let rows: Vec<(String, String, Option<String>, String, f64)> = query
+                .build_query_as()
+                .fetch_all(&self.pool)
+                .await
+                .map_err(self.fail("looking up requests"))?;
+            for (request, key, image, result, seconds) in rows {
+                let image = image.map(|text| digest("builds.image", &text)).transpose()?;
+                let summary = BuildSummary {
+                    input_key: input_key(&key)?,
+                    image: image.map(ImageId),
+                    built: result == BUILT,
+                    seconds,
+                };
+                found.insert(input_key(&request)?, summary);
+            }
+        }
+        Ok(found)
+    }
+}
+
+const BUILT: &str = "built";
+const FAILED: &str = "failed";
+
+async fn insert(
+    connection: &mut SqliteConnection,
+    manifest: &Manifest,
+    digest: &Digest,
+) -> Result<(), sqlx::Error> {
+    let key = manifest.input_key.to_string();
+    delete(connection, &key).await?;
+    sqlx::query(
+        "INSERT INTO builds (input_key, manifest, result, image, seconds, created, tree, commit_id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(&key)
+    .bind(digest.to_hex())
+    .bind(if manifest.is_built() { BUILT } else { FAILED })
+    .bind(manifest.image().map(|image| image.to_string()))
+    .bind(manifest.seconds)
+    .bind(manifest.created)
+    .bind(&manifest.input.tree)
+    .bind(&manifest.commit)
+    .execute(&mut *connection)
+    .await?;
+    for (kind, signature) in &manifest.signatures.0 {
+        sqlx::query(
+            "INSERT INTO signatures (input_key, kind, version, hash) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(&key)
+        .bind(kind.name())
+        .bind(i64::from(signature.version))
+        .bind(signature.hash.to_hex())
+        .execute(&mut *connection)
+        .await?;
+    }
+    if let Some(build_id) = &manifest.build_id {
+        sqlx::query("INSERT INTO build_ids (build_id, input_key) VALUES ($1, $2)")
+            .bind(build_id)
+            .bind(&key)
+            .execute(&mut *connection)
+            .await?;
+    }
+    for artifact in &manifest.artifacts {
+        sqlx::query(
+            "INSERT INTO artifacts (input_key, name, digest, size) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(&key)
+        .bind(&artifact.name)
+        .bind(artifact.digest.to_hex())
+        .bind(to_column(artifact.size))
+        .execute(&mut *connection)
+        .await?;
+    }
+    insert_request(connection, &manifest.request_key, &manifest.input_key).await?;
+    insert_revision(connection, &manifest.commit, &manifest.input_key).await
+}
+
+async fn delete(connection: &mut SqliteConnection, key: &str) -> Result<(), sqlx::Error> {
+    for statement in [
+        "DELETE FROM signatures WHERE input_key = $1",
+        "DELETE FROM build_ids WHERE input_key = $1",
+        "DELETE FROM artifacts WHERE input_key = $1",
+        "DELETE FROM builds WHERE input_key = $1",
+    ] {
+        sqlx::query(statement).bind(key).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn insert_request(
+    connection: &mut SqliteConnection,
+    request: &InputKey,
+    input: &InputKey,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO requests (request_key, input_key) VALUES ($1, $2) \
+         ON CONFLICT (request_key) DO UPDATE SET input_key = excluded.input_key",
+    )
+    .bind(request.to_string())
+    .bind(input.to_string())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn insert_revision(
+    connection: &mut SqliteConnection,
+    commit: &str,
+    input: &InputKey,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO revisions (commit_id, input_key) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+    )
+    .bind(commit.to_ascii_lowercase())
+    .bind(input.to_string())
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! Finding builds by what people have in hand.
+
+use crate::error::StoreError;
+use crate::input::InputKey;
+use crate::query::{Field, Query};
+
+use super::open::Index;
+use super::value::input_key;
+
+/// More matches than this of one prefix are not an answer.
+const LIMIT: i64 = 10_000;
+
+/// One match of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Which name matched.
+    pub(crate) field: Field,
+    /// The whole name.
+    pub(crate) value: String,
+    /// The build.
+    pub(crate) input_key: InputKey,
+}
+
+impl Index {
+    /// Every name that begins with the query's digits, with the build it leads to.
+    pub(crate) async fn find(&self, query: &Query) -> Result<Vec<Found>, StoreError> {
+        let mut found = Vec::new();
+        for field in query.fields() {
+            let rows: Vec<(String, String)> = sqlx::query_as(statement(field))
+                .bind(query.digits())
+                // Behind every hexadecimal continuation of the prefix.
+                .bind(format!("{}g", query.digits()))
+                .bind(match field {
+                    Field::Signature(Some(kind)) => kind.name(),
+                    _ => "",
+                })
+                .bind(LIMIT)
+                .fetch_all(&self.pool)
+                .await
+                .map_err(self.fail("looking up a name"))?;
+            for (value, key) in rows {
+                found.push(Found { field, value, input_key: input_key(&key)? });
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Each takes: first name, name behind the last, kind of signature ('' for any), limit.
+fn statement(field: Field) -> &'static str {
+    match field {
+        Field::InputKey => {
+            "SELECT input_key, input_key FROM builds \
+             WHERE input_key >= $1 AND input_key < $2 AND $3 = '' ORDER BY input_key LIMIT $4"
+        }
+        Field::Revision => {
+            "SELECT r.commit_id, r.input_key FROM revisions r \
+             JOIN builds b ON b.input_key = r.input_key \
+             WHERE r.commit_id >= $1 AND r.commit_id < $2 AND $3 = '' \
+             ORDER BY r.commit_id, r.input_key LIMIT $4"
+        }
+        Field::BuildId => {
+            "SELECT build_id, input_key FROM build_ids \
+             WHERE build_id >= $1 AND build_id < $2 AND $3 = '' \
+             ORDER BY build_id, input_key LIMIT $4"
+        }
+        Field::Signature(_) => {
+            "SELECT hash, input_key FROM signatures \
+             WHERE hash >= $1 AND hash < $2 AND ($3 = '' OR kind = $3) \
+             ORDER BY hash, input_key LIMIT $4"
+        }
+    }
+}

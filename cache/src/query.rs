@@ -1,0 +1,195 @@
+//! Looking for builds by what people have in hand.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::input::InputKey;
+use crate::signature::{ImageId, SignatureKind};
+
+/// Digits that a prefix must have: fewer say too little to be meant.
+const SHORTEST: usize = 8;
+
+/// The kinds of names that builds have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// A commit.
+    Revision,
+    /// A signature, of one kind or of any.
+    Signature(Option<SignatureKind>),
+    /// The GNU build id of `vmlinux`.
+    BuildId,
+    /// The input key.
+    InputKey,
+}
+
+/// A name of builds, whole or a prefix of at least 8 digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    field: Option<Field>,
+    digits: String,
+}
+
+/// A query that can't be asked, or has no single answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// Too few digits.
+    #[error("'{0}' is too short to name a build: give at least {SHORTEST} digits")]
+    TooShort(String),
+    /// Something that is not a number in hexadecimal.
+    #[error(
+        "'{0}' does not name a build: expected hexadecimal digits of a revision, a signature, \
+         a build id or an input key"
+    )]
+    NotHex(String),
+    /// A prefix in front of the colon that means nothing.
+    #[error(
+        "'{0}:' is no kind of name: use revision, signature, image, syzkaller, content, \
+         build-id or input"
+    )]
+    UnknownField(String),
+    /// Several names begin like this.
+    #[error("'{prefix}' is ambiguous: {}", .matches.join(", "))]
+    Ambiguous {
+        /// What was asked.
+        prefix: String,
+        /// The whole names, each with its kind, at most ten.
+        matches: Vec<String>,
+    },
+}
+
+impl Query {
+    /// Reads digits, optionally behind the kind of name: `5e7a…`, `revision:5e7a…`,
+    /// `signature:…` (any kind), `image:…`, `syzkaller:…`, `content:…`, `build-id:…`, `input:…`.
+    pub fn parse(text: &str) -> Result<Self, QueryError> {
+        let (field, digits) = match text.split_once(':') {
+            Some((field, digits)) => (Some(parse_field(field)?), digits),
+            None => (None, text),
+        };
+        Self::new(field, digits)
+    }
+
+    /// A query for names of one kind (of any kind without one).
+    pub fn new(field: Option<Field>, digits: &str) -> Result<Self, QueryError> {
+        if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(QueryError::NotHex(digits.to_owned()));
+        }
+        if digits.len() < SHORTEST {
+            return Err(QueryError::TooShort(digits.to_owned()));
+        }
+        Ok(Self { field, digits: digits.to_ascii_lowercase() })
+    }
+
+    /// The digits, lower-case.
+    pub fn digits(&self) -> &str {
+        &self.digits
+    }
+
+    /// The kinds of names to look among.
+    pub(crate) fn fields(&self) -> Vec<Field> {
+        match self.field {
+            Some(field) => vec![field],
+            None => {
+                vec![Field::Revision, Field::Signature(None), Field::BuildId, Field::InputKey]
+            }
+        }
+    }
+
+    /// Whether the query may mean an input key, and which.
+    pub(crate) fn input_key(&self) -> Option<InputKey> {
+        match self.field {
+            None | Some(Field::InputKey) => self.digits.parse().ok().map(InputKey),
+            Some(_) => None,
+        }
+    }
+}
+
+impl FromStr for Query {
+    type Err = QueryError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Revision => "revision",
+            Self::Signature(None) => "signature",
+            Self::Signature(Some(kind)) => kind.name(),
+            Self::BuildId => "build-id",
+            Self::InputKey => "input",
+        })
+    }
+}
+
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.field {
+            Some(field) => write!(f, "{field}:{}", self.digits),
+            None => f.write_str(&self.digits),
+        }
+    }
+}
+
+fn parse_field(text: &str) -> Result<Field, QueryError> {
+    Ok(match text {
+        "revision" => Field::Revision,
+        "signature" => Field::Signature(None),
+        "image" => Field::Signature(Some(SignatureKind::Image)),
+        "syzkaller" => Field::Signature(Some(SignatureKind::Syzkaller)),
+        "content" => Field::Signature(Some(SignatureKind::Content)),
+        "build-id" => Field::BuildId,
+        "input" => Field::InputKey,
+        other => return Err(QueryError::UnknownField(other.to_owned())),
+    })
+}
+
+/// What planning needs to know of a build.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BuildSummary {
+    /// Its key.
+    pub input_key: InputKey,
+    /// The identity of its image; `None` when it does not compile.
+    pub image: Option<ImageId>,
+    /// Whether it compiles.
+    pub built: bool,
+    /// Wall time of the compile in seconds.
+    pub seconds: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_names() {
+        for (text, field) in [
+            ("abcdef01", None),
+            ("revision:abcdef01", Some(Field::Revision)),
+            ("signature:abcdef01", Some(Field::Signature(None))),
+            ("syzkaller:ABCDEF01", Some(Field::Signature(Some(SignatureKind::Syzkaller)))),
+            ("build-id:abcdef01", Some(Field::BuildId)),
+            ("input:abcdef01", Some(Field::InputKey)),
+        ] {
+            let query = Query::parse(text).unwrap();
+            assert_eq!((query.field, query.digits()), (field, "abcdef01"), "{text}");
+            assert_eq!(query.to_string(), text.to_ascii_lowercase());
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_asked() {
+        use QueryError as E;
+        assert_eq!(Query::parse("abcdef0"), Err(E::TooShort("abcdef0".into())));
+        assert_eq!(Query::parse(""), Err(E::TooShort(String::new())));
+        assert_eq!(Query::parse("v6.1-rc1"), Err(E::NotHex("v6.1-rc1".into())));
+        assert_eq!(Query::parse("tree:abcdef01"), Err(E::UnknownField("tree".into())));
+        assert_eq!(
+            Query::parse("image:1' OR '1'='1").unwrap_err(),
+            E::NotHex("1' OR '1'='1".into())
+        );
+    }
+}

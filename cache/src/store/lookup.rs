@@ -1,0 +1,112 @@
+//! Finding builds.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::error::StoreError;
+use crate::index::Found;
+use crate::input::InputKey;
+use crate::manifest::Manifest;
+use crate::query::{BuildSummary, Query, QueryError};
+
+use super::Store;
+
+/// Names that an error lists.
+const LISTED: usize = 10;
+
+impl Store {
+    /// The build that a request is known to lead to.
+    pub async fn build_by_request(
+        &self,
+        request: &InputKey,
+    ) -> Result<Option<Manifest>, StoreError> {
+        match self.inner.index.request(request).await? {
+            Some(input) => self.build_by_input(&input).await,
+            None => Ok(None),
+        }
+    }
+
+    /// What is known of many requests at once, by request key; unknown ones are left out. Meant
+    /// for whole histories: a hundred thousand keys take about a second.
+    pub async fn builds_by_requests(
+        &self,
+        requests: &[InputKey],
+    ) -> Result<HashMap<InputKey, BuildSummary>, StoreError> {
+        self.inner.index.summaries(requests).await
+    }
+
+    /// The builds that a name leads to, newest first. A whole name may lead to many builds (twins,
+    /// several configurations of one commit). A prefix must belong to one name or to one build
+    /// ([`QueryError::Ambiguous`] otherwise).
+    pub async fn find_builds(&self, query: &Query) -> Result<Vec<Manifest>, StoreError> {
+        let found = self.inner.index.find(query).await?;
+        let mut keys = choose(query, &found)?;
+        if keys.is_empty() {
+            // A build whose row is missing is still found by its whole key.
+            keys.extend(query.input_key());
+        }
+        let mut builds = Vec::with_capacity(keys.len());
+        for key in keys {
+            builds.extend(self.build_by_input(&key).await?);
+        }
+        builds.sort_by_key(|build| (std::cmp::Reverse(build.created), build.input_key));
+        Ok(builds)
+    }
+}
+
+/// The builds that the matches agree on.
+fn choose(query: &Query, found: &[Found]) -> Result<Vec<InputKey>, QueryError> {
+    let exact: Vec<&Found> = found.iter().filter(|found| found.value == query.digits()).collect();
+    let chosen = if exact.is_empty() { found.iter().collect() } else { exact };
+    let mut names = BTreeMap::new();
+    let mut keys = Vec::new();
+    for found in chosen {
+        names.insert(&found.value, found.field);
+        keys.push(found.input_key);
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    if names.len() > 1 && keys.len() > 1 {
+        let matches = names.iter().take(LISTED).map(|(name, field)| format!("{field}:{name}"));
+        let prefix = query.to_string();
+        return Err(QueryError::Ambiguous { prefix, matches: matches.collect() });
+    }
+    Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+    use crate::query::Field;
+
+    fn found(value: &str, build: &str) -> Found {
+        let input_key = InputKey(Digest::of(build.as_bytes()));
+        Found { field: Field::Revision, value: value.into(), input_key }
+    }
+
+    fn names(found: &[Found]) -> Result<usize, QueryError> {
+        choose(&Query::parse("12345678").unwrap(), found).map(|keys| keys.len())
+    }
+
+    #[test]
+    fn one_name_may_lead_to_many_builds() {
+        assert_eq!(names(&[found("1234567890", "a"), found("1234567890", "b")]), Ok(2));
+    }
+
+    #[test]
+    fn many_names_of_one_build_agree() {
+        assert_eq!(names(&[found("1234567890", "a"), found("1234567891", "a")]), Ok(1));
+    }
+
+    #[test]
+    fn a_whole_name_wins_over_longer_ones() {
+        assert_eq!(names(&[found("12345678", "a"), found("1234567891", "b")]), Ok(1));
+    }
+
+    #[test]
+    fn otherwise_a_prefix_is_ambiguous() {
+        let error = names(&[found("1234567890", "a"), found("1234567891", "b")]).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("revision:1234567890, revision:1234567891"), "{text}");
+    }
+}

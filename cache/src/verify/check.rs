@@ -1,0 +1,255 @@
+//! The verification itself.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::SystemTime;
+
+use futures::TryStreamExt;
+
+use crate::blob::store::{PREFIX, digest_of};
+use crate::build_draft::content_signature;
+use crate::digest::Digest;
+use crate::error::StoreError;
+use crate::input::InputKey;
+use crate::manifest::Manifest;
+use crate::manifests;
+use crate::signature::SignatureKind;
+use crate::store::Store;
+
+use super::leftovers::sweep;
+use super::report::{Phase, Problem, VerifyProgress, VerifyReport};
+
+/// Folder of quarantined objects.
+const QUARANTINE: &str = "quarantine";
+
+/// Who needs a blob first, and how long everybody says it is (consoles say nothing).
+struct Need {
+    what: String,
+    sizes: BTreeSet<u64>,
+}
+
+struct Check<'a> {
+    store: &'a Store,
+    progress: &'a (dyn Fn(VerifyProgress) + Sync),
+    report: VerifyReport,
+    needs: BTreeMap<Digest, Need>,
+}
+
+impl Store {
+    /// Checks the whole store: every manifest, every blob that a build or a run refers to, and
+    /// the index against the manifests. With `deep`, every byte of every blob is read and
+    /// compared with its name; otherwise only the tables are, which proves that a blob is there
+    /// and belongs to its name. Corrupt blobs are quarantined, missing rows of the index written.
+    /// The store may be in use meanwhile.
+    ///
+    /// Fails only when the check itself can't go on; what is wrong is in the report.
+    pub async fn verify(
+        &self,
+        deep: bool,
+        progress: &(dyn Fn(VerifyProgress) + Sync),
+    ) -> Result<VerifyReport, StoreError> {
+        let report = VerifyReport { deep, ..VerifyReport::default() };
+        let mut check = Check { store: self, progress, report, needs: BTreeMap::new() };
+        check.builds().await?;
+        check.consoles().await?;
+        check.blobs(deep).await?;
+        check.leftovers().await?;
+        Ok(check.report)
+    }
+}
+
+impl Check<'_> {
+    fn problem(&mut self, what: impl Into<String>, why: impl Into<String>) {
+        self.report.problems.push(Problem { what: what.into(), why: why.into() });
+    }
+
+    /// Manifests, and the index beside them.
+    async fn builds(&mut self) -> Result<(), StoreError> {
+        let store = self.store;
+        // Read first: whatever is in it has a manifest by the time the manifests are listed.
+        let index = store.inner().index.all_builds().await?;
+        let mut seen = HashSet::new();
+        let mut objects = manifests::list(&store.inner().objects);
+        while let Some(object) = objects.try_next().await? {
+            let Some(key) = manifests::key_of(&object) else {
+                self.problem(object.to_string(), "it is not named like a manifest: remove it");
+                continue;
+            };
+            seen.insert(key);
+            self.build(&key, index.get(&key)).await?;
+            self.report.builds += 1;
+            (self.progress)(VerifyProgress {
+                phase: Phase::Builds,
+                items: self.report.builds,
+                total_items: self.report.builds.max(index.len() as u64),
+                bytes: 0,
+                total_bytes: 0,
+            });
+        }
+        for key in index.keys().filter(|key| !seen.contains(key)) {
+            // It may have been replaced while the listing went on.
+            if store.inner().objects.head(&manifests::object_of(key)).await?.is_none() {
+                self.problem(
+                    format!("build {key}"),
+                    "the index knows it, but its manifest is gone: build it again",
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn build(&mut self, key: &InputKey, indexed: Option<&Digest>) -> Result<(), StoreError> {
+        let inner = self.store.inner();
+        let read = match manifests::read(&inner.objects, key).await? {
+            Some(Ok(read)) => read,
+            Some(Err(unreadable)) => {
+                self.problem(format!("build {key}"), unreadable.error.to_string());
+                return Ok(());
+            }
+            None => return Ok(()),
+        };
+        match indexed {
+            Some(digest) if *digest == read.digest => {}
+            _ => match inner.index.manifest_of(key).await? {
+                Some(digest) if digest == read.digest => {}
+                Some(_) => self.problem(
+                    format!("build {key}"),
+                    "its manifest is not the one that was stored; the next look-up quarantines \
+                     it: build it again",
+                ),
+                None => {
+                    let row = (read.manifest.clone(), read.digest);
+                    inner.index.add_builds(&[row]).await?;
+                    self.report.healed += 1;
+                }
+            },
+        }
+        self.needs_of(key, &read.manifest);
+        Ok(())
+    }
+
+    fn needs_of(&mut self, key: &InputKey, manifest: &Manifest) {
+        if let Some(signature) = manifest.signatures.get(SignatureKind::Content)
+            && Some(signature) != content_signature(&manifest.artifacts).get(SignatureKind::Content)
+        {
+            self.problem(format!("build {key}"), "its content signature is not that of its files");
+        }
+        for artifact in &manifest.artifacts {
+            let need = self.needs.entry(artifact.digest).or_insert_with(|| Need {
+                what: format!("{} of build {key}", artifact.name),
+                sizes: BTreeSet::new(),
+            });
+            need.sizes.insert(artifact.size);
+        }
+    }
+
+    async fn consoles(&mut self) -> Result<(), StoreError> {
+        for (console, run) in self.store.inner().index.consoles().await? {
+            self.needs.entry(console).or_insert_with(|| Need {
+                what: format!("the console of run {run}"),
+                sizes: BTreeSet::new(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Blobs: those that are needed, and those that are there.
+    async fn blobs(&mut self, deep: bool) -> Result<(), StoreError> {
+        let stored = self.stored().await?;
+        for (digest, need) in &self.needs {
+            // Blobs that came after the listing are there all the same.
+            if !stored.contains_key(digest) && !self.store.contains(digest).await? {
+                let (what, why) = (need.what.clone(), StoreError::Missing(*digest).to_string());
+                self.report.problems.push(Problem { what, why });
+            }
+        }
+        let total_bytes = stored.values().sum();
+        let total_items = stored.len() as u64;
+        for (digest, bytes) in stored {
+            let need = self.needs.get(&digest);
+            if need.is_none() {
+                self.report.orphans += 1;
+                self.report.orphan_bytes += bytes;
+            }
+            let problem = match self.blob(&digest, need, deep).await {
+                // Something removed it since it was listed: a problem only for who needs it.
+                Err(StoreError::Missing(_)) if need.is_none() => None,
+                Err(error) => Some(error.to_string()),
+                Ok(why) => why,
+            };
+            if let Some(why) = problem {
+                let what = need.map_or_else(|| format!("blob {digest}"), |need| need.what.clone());
+                self.problem(what, why);
+            }
+            self.report.blobs += 1;
+            self.report.bytes += bytes;
+            (self.progress)(VerifyProgress {
+                phase: Phase::Blobs,
+                items: self.report.blobs,
+                total_items,
+                bytes: self.report.bytes,
+                total_bytes,
+            });
+        }
+        Ok(())
+    }
+
+    /// All blobs, with what each takes.
+    async fn stored(&mut self) -> Result<HashMap<Digest, u64>, StoreError> {
+        let objects = &self.store.inner().objects;
+        let mut stored = HashMap::new();
+        let mut list = objects.list(PREFIX);
+        let fail = |source| objects.fail("listing blobs".into(), source);
+        while let Some(meta) = list.try_next().await.map_err(fail)? {
+            match digest_of(&meta.location) {
+                Some(digest) => _ = stored.insert(digest, meta.size),
+                None => self.report.problems.push(Problem {
+                    what: meta.location.to_string(),
+                    why: "it is not named like a blob: remove it".into(),
+                }),
+            }
+        }
+        Ok(stored)
+    }
+
+    /// Reads one blob; says what is wrong with it.
+    async fn blob(
+        &self,
+        digest: &Digest,
+        need: Option<&Need>,
+        deep: bool,
+    ) -> Result<Option<String>, StoreError> {
+        let reader = self.store.reader(digest).await?;
+        if deep {
+            let mut pieces = reader.stream(0..reader.size());
+            while pieces.try_next().await?.is_some() {}
+        }
+        let sizes = need.map(|need| &need.sizes);
+        let wrong = sizes.and_then(|sizes| sizes.iter().find(|size| **size != reader.size()));
+        Ok(wrong.map(|size| {
+            format!("a manifest says {size} bytes, and its blob has {}", reader.size())
+        }))
+    }
+
+    async fn leftovers(&mut self) -> Result<(), StoreError> {
+        let objects = &self.store.inner().objects;
+        let folder = self.store.folder();
+        let swept = tokio::task::spawn_blocking(move || sweep(&folder, SystemTime::now()));
+        let swept = swept
+            .await
+            .map_err(|error| StoreError::stopped(&error))?
+            .map_err(|source| StoreError::file("read", objects.folder(), source))?;
+        self.report.staged = swept.kept;
+        self.report.staged_removed = swept.removed;
+        let fail = |source| objects.fail("listing the quarantine".into(), source);
+        let quarantined: Vec<_> = objects.list(QUARANTINE).try_collect().await.map_err(fail)?;
+        self.report.quarantined = quarantined.len() as u64;
+        (self.progress)(VerifyProgress {
+            phase: Phase::Leftovers,
+            items: swept.kept + swept.removed,
+            total_items: swept.kept + swept.removed,
+            bytes: self.report.bytes,
+            total_bytes: self.report.bytes,
+        });
+        Ok(())
+    }
+}

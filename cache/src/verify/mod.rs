@@ -1,0 +1,7 @@
+//! Is everything that the store promised still there, byte for byte?
+
+mod check;
+mod leftovers;
+mod report;
+
+pub use report::{Phase, Problem, VerifyProgress, VerifyReport};
