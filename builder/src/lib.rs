@@ -1,1 +1,35 @@
-//! Being built.
+//! Kiln's hands: from a revision of a git tree to a build in the store.
+//!
+//! [`Builder`] is the door: it asks the store first and compiles only what nobody compiled before,
+//! in working pairs of sources and objects that are kept warm, by a recipe that gives equal bytes
+//! for equal sources. This crate knows nothing of bisections.
+
+mod builder;
+mod checkout;
+pub mod command;
+mod error;
+pub mod failure;
+mod kbuild;
+mod kconfig;
+mod making;
+mod observer;
+mod pool;
+mod process;
+pub mod recipe;
+mod request;
+mod sandbox;
+#[cfg(test)]
+mod testing;
+mod toolchain;
+mod tree;
+mod work;
+
+pub use builder::{Builder, Built, Obtained};
+pub use error::BuildError;
+pub use kconfig::ConfigChange;
+pub use observer::{BuildEvent, Observer, Quiet, Stage};
+pub use request::{Config, How, Request, host_arch};
+pub use toolchain::{Toolchain, ToolchainError};
+pub use tree::{
+    Change, ChangeKind, Commit, History, KernelVersion, Repository, Revision, TreeError,
+};

@@ -1,0 +1,176 @@
+//! From a revision to its build: known, or compiled.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use kiln_cache::manifest::Manifest;
+use kiln_cache::{InputKey, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::error::BuildError;
+use crate::kconfig::ConfigChange;
+use crate::observer::{BuildEvent, Observer, Stage};
+use crate::pool::{Bounds, Pool};
+use crate::request::{How, Request};
+use crate::toolchain::Toolchain;
+
+/// How long an identified toolchain is taken for unchanged. Identifying it again costs some 0.1 s;
+/// keys are asked for by the ten thousand.
+const TOOLCHAIN_AGE: Duration = Duration::from_secs(10);
+
+/// Pairs of sources and objects unless told otherwise: two builds of one configuration side by
+/// side, and four configurations or toolchains in turn. A pair takes 1.5 GB and more.
+const BOUNDS: Bounds = Bounds { of_a_key: 2, in_all: 6 };
+
+/// Builds revisions, and remembers them in a store.
+pub struct Builder {
+    pub(crate) store: Store,
+    pub(crate) pool: Pool,
+    compiler: String,
+    pub(crate) observer: Arc<dyn Observer>,
+    toolchain: Mutex<Option<(Instant, Arc<Toolchain>)>>,
+    /// One at a time builds a request; the others wait and then find it known.
+    turns: Mutex<HashMap<InputKey, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+/// How a build was obtained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Obtained {
+    /// The store has this very input.
+    Input,
+    /// It was compiled.
+    Compiled,
+}
+
+/// A build, with what it took to get it.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The record in the store. Its result may be "failed".
+    pub manifest: Manifest,
+    /// Known or compiled.
+    pub obtained: Obtained,
+    /// Wall time of this call in seconds.
+    pub seconds: f64,
+    /// Options that came out otherwise than the configuration asked.
+    pub config_changes: Vec<ConfigChange>,
+    /// What a person should know: changed options, what can't be repeated, missing confinement.
+    pub notes: Vec<String>,
+}
+
+impl Builder {
+    /// A builder that keeps builds in `store` and working pairs below `work`. Several, in several
+    /// processes, may share both. Nothing is read or written before the first build.
+    pub fn new(store: Store, work: PathBuf, observer: Arc<dyn Observer>) -> Self {
+        Self {
+            store,
+            pool: Pool { folder: work.join("pool"), bounds: BOUNDS },
+            compiler: "gcc".into(),
+            observer,
+            toolchain: Mutex::default(),
+            turns: Mutex::default(),
+        }
+    }
+
+    /// Compiles with another compiler than `gcc`: a name in the recipe's folders, or a path.
+    pub fn with_compiler(mut self, compiler: &str) -> Self {
+        compiler.clone_into(&mut self.compiler);
+        self
+    }
+
+    /// Keeps at most `of_a_key` working pairs for one configuration and toolchain (as many builds
+    /// can run side by side), and at most `in_all` of them together.
+    pub fn with_pairs(mut self, of_a_key: usize, in_all: usize) -> Self {
+        let of_a_key = of_a_key.max(1);
+        self.pool.bounds = Bounds { of_a_key, in_all: in_all.max(of_a_key) };
+        self
+    }
+
+    /// The key under which the store answers "was this asked for before?". Does not look at the
+    /// repository. The first call identifies the toolchain, which takes some 0.3 s.
+    pub fn request_key(&self, request: &Request) -> Result<InputKey, BuildError> {
+        Ok(request.key(self.toolchain_for(request)?.as_deref()))
+    }
+
+    /// The build of a request, if the store has it whole. Builds that failed are known too.
+    pub async fn known(&self, request: &Request) -> Result<Option<Manifest>, BuildError> {
+        self.recall(&self.request_key(request)?).await
+    }
+
+    /// Gets a build: from the store, or by compiling. A revision that does not compile is a build
+    /// too. Dropping the future kills the build; the working pair is put right by the next one.
+    pub async fn build(&self, request: &Request) -> Result<Built, BuildError> {
+        let begun = Instant::now();
+        let toolchain = self.toolchain_for(request)?;
+        let key = request.key(toolchain.as_deref());
+        let turn = self.turn(key);
+        let _turn = turn.lock().await;
+        let mut built = match self.recall(&key).await? {
+            Some(manifest) => self.recalled(request, manifest).await?,
+            None => self.make(request, toolchain, key).await?,
+        };
+        self.observer.event(&BuildEvent {
+            commit: request.revision.commit.clone(),
+            stage: Stage::Finished {
+                known: built.obtained == Obtained::Input,
+                built: built.manifest.is_built(),
+            },
+        });
+        self.store.add_revision(&request.revision.commit, &built.manifest.input_key).await?;
+        built.seconds = begun.elapsed().as_secs_f64();
+        Ok(built)
+    }
+
+    /// The toolchain of a request, if Kiln chooses it.
+    fn toolchain_for(&self, request: &Request) -> Result<Option<Arc<Toolchain>>, BuildError> {
+        if let How::Command(_) = request.how {
+            return Ok(None);
+        }
+        let mut known = self.toolchain.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((found, toolchain)) = known.as_ref()
+            && found.elapsed() < TOOLCHAIN_AGE
+        {
+            return Ok(Some(Arc::clone(toolchain)));
+        }
+        let toolchain = Arc::new(Toolchain::find(&self.compiler)?);
+        *known = Some((Instant::now(), Arc::clone(&toolchain)));
+        Ok(Some(toolchain))
+    }
+
+    /// The lock of a request in this process.
+    fn turn(&self, key: InputKey) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        if let Some(turn) = turns.get(&key).and_then(Weak::upgrade) {
+            return turn;
+        }
+        let turn = Arc::default();
+        turns.insert(key, Arc::downgrade(&turn));
+        turn
+    }
+
+    /// A stored build by its request. One that lost files is not known: it is built again, which
+    /// is what brings them back.
+    pub(crate) async fn recall(&self, key: &InputKey) -> Result<Option<Manifest>, BuildError> {
+        let found = self.store.build_by_request(key).await?;
+        self.whole(found).await
+    }
+
+    /// The same by its input.
+    pub(crate) async fn recall_input(
+        &self,
+        key: &InputKey,
+    ) -> Result<Option<Manifest>, BuildError> {
+        let found = self.store.build_by_input(key).await?;
+        self.whole(found).await
+    }
+
+    async fn whole(&self, found: Option<Manifest>) -> Result<Option<Manifest>, BuildError> {
+        match found {
+            Some(manifest) if self.store.is_whole(&manifest).await? => Ok(Some(manifest)),
+            _ => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Running make in a working pair, and finding what it made.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+use crate::error::{BuildError, Doing};
+use crate::failure::{Fault, first_errors, machine_fault};
+use crate::observer::Stage;
+use crate::pool::Pair;
+use crate::process::{self, Cancel, Step};
+use crate::recipe::{self, OBJECTS, SOURCE};
+use crate::request::{host_arch, image_of};
+use crate::sandbox::{Bind, Confinement};
+use crate::toolchain::Toolchain;
+use crate::tree::KernelVersion;
+
+/// How often a step that failed is looked for in its log: the last part of a log that is longer
+/// than this many bytes.
+const LOG_READ: u64 = 64 << 20;
+
+/// Make, ready to run on one pair.
+pub(crate) struct Kbuild<'a> {
+    pub(crate) toolchain: &'a Toolchain,
+    pub(crate) version: KernelVersion,
+    pub(crate) confinement: &'a Confinement,
+    pub(crate) pair: &'a Pair,
+    pub(crate) cancel: &'a Cancel,
+    pub(crate) jobs: usize,
+}
+
+/// How a run of make ended, the machine's failures aside.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Made {
+    /// All targets are made. Holds the number of steps that Kbuild printed.
+    Well { steps: u64 },
+    /// The revision's sources don't allow it: the first errors.
+    Badly { errors: Vec<String> },
+}
+
+impl Kbuild<'_> {
+    /// Makes targets; the output is appended to the pair's log. `stage` is called once a step.
+    pub(crate) fn make(
+        &self,
+        targets: &[&str],
+        extra: &[(&str, OsString)],
+        stage: &(dyn Fn(Stage) + Sync),
+        expected: Option<u64>,
+    ) -> Result<Made, BuildError> {
+        let source = Bind { host: self.pair.source(), inside: SOURCE, read_only: true };
+        let objects = Bind { host: self.pair.objects(), inside: OBJECTS, read_only: false };
+        let mut environment = recipe::environment();
+        environment.extend(extra.iter().map(|(name, value)| ((*name).into(), value.clone())));
+        let step = Step {
+            program: self.toolchain.make.clone().into(),
+            arguments: self.arguments(&source, &objects, targets),
+            environment,
+            folder: self.confinement.seen(&objects),
+            binds: vec![source, objects],
+            kept_open: Some(self.pair.lock()),
+        };
+        let path = self.pair.log();
+        let log = File::options().create(true).append(true).open(&path).doing("opening", &path)?;
+        let begins = log.metadata().doing("reading", &path)?.len();
+        let mut log = BufWriter::new(log);
+        let mut steps = 0;
+        let code = process::run(step, self.confinement, self.cancel, |line| {
+            if is_step(line) {
+                steps += 1;
+                stage(if is_link(line) {
+                    Stage::Linking
+                } else {
+                    // A guess that turned out too low must not show as "110 of 100".
+                    Stage::Compiling { done: steps, expected: expected.map(|n| n.max(steps)) }
+                });
+            }
+            log.write_all(line)?;
+            log.write_all(b"\n")
+        });
+        let flushed = log.flush();
+        let code = code.doing("running make; its log is", &path)?;
+        flushed.doing("writing", &path)?;
+        if code == 0 {
+            return Ok(Made::Well { steps });
+        }
+        self.judge(code, begins)
+    }
+
+    /// What an unsuccessful make means.
+    fn judge(&self, code: i32, begins: u64) -> Result<Made, BuildError> {
+        let log = read_log(self.pair, begins)?;
+        fault_to_error(machine_fault(&log), self.pair)?;
+        // Make itself reports failures with 2. Anything above 125 is a make that was killed.
+        if code > 125 {
+            return Err(BuildError::Infra { reason: format!("make ended with code {code}") });
+        }
+        let mut errors = first_errors(&log);
+        if errors.is_empty() {
+            errors.push(format!("make ended with code {code} and said nothing"));
+        }
+        Ok(Made::Badly { errors })
+    }
+
+    fn arguments(&self, source: &Bind, objects: &Bind, targets: &[&str]) -> Vec<OsString> {
+        let seen = |bind: &Bind| self.confinement.seen(bind);
+        let mut arguments: Vec<OsString> = vec!["-C".into(), seen(source).into()];
+        let mut output = OsString::from("O=");
+        output.push(seen(objects));
+        arguments.push(output);
+        arguments.push(format!("-j{}", self.jobs.max(1)).into());
+        let mut variables = recipe::make_variables(host_arch(), self.version);
+        if self.toolchain.compiler != "gcc" {
+            variables.push(format!("CC={}", self.toolchain.compiler));
+        }
+        if let Confinement::Plain { .. } = self.confinement {
+            variables.extend(recipe::prefix_maps(&source.host, &objects.host));
+        }
+        arguments.extend(variables.into_iter().map(OsString::from));
+        arguments.extend(targets.iter().map(OsString::from));
+        arguments
+    }
+}
+
+/// Turns a fault of the machine into the error that says so.
+pub(crate) fn fault_to_error(fault: Option<Fault>, pair: &Pair) -> Result<(), BuildError> {
+    match fault {
+        None => Ok(()),
+        Some(Fault::Missing { what, package }) => Err(BuildError::Missing { what, package }),
+        Some(Fault::DiskFull { .. }) => Err(BuildError::DiskFull { path: pair.root.clone() }),
+        Some(Fault::Other { line }) => Err(BuildError::Infra { reason: line }),
+    }
+}
+
+/// The pair's log from a position on; only its last part when that is very long.
+pub(crate) fn read_log(pair: &Pair, begins: u64) -> Result<String, BuildError> {
+    use std::io::{Read, Seek, SeekFrom};
+    let path = pair.log();
+    let read = || {
+        let mut file = File::open(&path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(begins.max(length.saturating_sub(LOG_READ))))?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    };
+    read().doing("reading", &path)
+}
+
+/// A line by which Kbuild says that it starts a step: "  CC      mm/mmap.o".
+fn is_step(line: &[u8]) -> bool {
+    line.starts_with(b"  ") && line.get(2).is_some_and(u8::is_ascii_uppercase)
+}
+
+/// One of the last links: of `vmlinux`, with or without its symbol tables.
+fn is_link(line: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(line);
+    let mut words = text.split_whitespace();
+    words.next() == Some("LD")
+        && words
+            .next()
+            .is_some_and(|what| what.starts_with("vmlinux") || what.starts_with(".tmp_vmlinux"))
+}
+
+/// The files of a successful build, by their names in the store.
+pub(crate) fn artifacts(pair: &Pair, modules: bool) -> Result<Vec<(String, PathBuf)>, BuildError> {
+    let objects = pair.objects();
+    let (image, path) = image_of(host_arch());
+    let mut artifacts: Vec<(String, PathBuf)> = vec![(image.to_owned(), objects.join(path))];
+    for name in ["vmlinux", "System.map", ".config"] {
+        artifacts.push((name.to_owned(), objects.join(name)));
+    }
+    artifacts.push((kiln_cache::build_draft::BUILD_LOG.to_owned(), pair.log()));
+    if modules {
+        let order = objects.join("modules.order");
+        let text = fs::read_to_string(&order).doing("reading", &order)?;
+        for module in module_files(&text) {
+            // Kernels up to 5.3 put "kernel/" before every path.
+            let short = module.strip_prefix("kernel/").unwrap_or(&module);
+            let path = if objects.join(&module).exists() { &module } else { short };
+            artifacts.push((format!("modules/{path}"), objects.join(path)));
+        }
+    }
+    Ok(artifacts)
+}
+
+/// Paths of the modules that `modules.order` lists, sorted. It lists "drivers/a.ko", and from 6.3
+/// on "drivers/a.o".
+fn module_files(order: &str) -> Vec<String> {
+    let mut files: Vec<String> = order
+        .lines()
+        .map(str::trim)
+        .filter_map(|line| {
+            let stem = line.strip_suffix(".ko").or_else(|| line.strip_suffix(".o"))?;
+            Some(format!("{stem}.ko"))
+        })
+        .collect();
+    files.sort();
+    files.dedup();
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_steps_from_other_lines() {
+        for line in ["  CC      mm/mmap.o", "  LD [M]  drivers/a.ko", "  HOSTCC  scripts/x"] {
+            assert!(is_step(line.as_bytes()), "{line}");
+        }
+        for line in ["make[1]: Entering directory", "  from mm/mmap.c:15:", " 12 |  X", ""] {
+            assert!(!is_step(line.as_bytes()), "{line}");
+        }
+    }
+
+    #[test]
+    fn knows_the_last_links() {
+        for line in ["  LD      vmlinux", "  LD      vmlinux.o", "  LD      .tmp_vmlinux.kallsyms1"]
+        {
+            assert!(is_link(line.as_bytes()), "{line}");
+        }
+        for line in ["  LD      arch/x86/boot/setup.elf", "  CC      vmlinux.o", "  LD"] {
+            assert!(!is_link(line.as_bytes()), "{line}");
+        }
+    }
+
+    #[test]
+    fn modules_by_either_kind_of_list() {
+        let expected = ["drivers/b.ko", "fs/a.ko"];
+        assert_eq!(module_files("fs/a.ko\ndrivers/b.ko\n"), expected);
+        assert_eq!(module_files("fs/a.o\ndrivers/b.o\n\n"), expected);
+    }
+}

@@ -1,0 +1,8 @@
+//! Kernel configurations: what was asked, what the tree made of it.
+
+mod normalize;
+mod text;
+
+pub(crate) use normalize::{Normalized, normalize};
+pub use text::ConfigChange;
+pub(crate) use text::{changes, is_set, notes};

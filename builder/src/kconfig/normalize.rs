@@ -1,0 +1,53 @@
+//! Bringing a configuration to a tree with the tree's own `olddefconfig`.
+
+use std::fs;
+use std::path::Path;
+
+use super::text::{self, ConfigChange};
+use crate::error::{BuildError, Doing};
+use crate::kbuild::{Kbuild, Made};
+use crate::recipe::OBJECTS;
+use crate::sandbox::Bind;
+
+/// Folder, below the objects, in which configurations are brought to a tree. Apart from the
+/// objects' own `.config`, whose time Kbuild watches.
+const SCRATCH: &str = ".kiln";
+
+/// What became of a configuration.
+pub(crate) enum Normalized {
+    /// The tree takes it, so changed.
+    Well { text: String, changes: Vec<ConfigChange> },
+    /// The tree's Kconfig files are broken, or the programs that read them: the first errors.
+    Badly { errors: Vec<String> },
+}
+
+/// Runs `olddefconfig` on the configuration given. It is always run, about a second in a warm
+/// pair: Kconfig files may call any script or the compiler, so nothing less proves the result.
+/// Afterwards the objects' `.config` holds the result; it keeps its time when it is the same.
+pub(crate) fn normalize(kbuild: &Kbuild<'_>, given: &str) -> Result<Normalized, BuildError> {
+    let objects = kbuild.pair.objects();
+    let scratch = objects.join(SCRATCH);
+    fs::create_dir_all(&scratch).doing("making", &scratch)?;
+    let file = scratch.join("config");
+    fs::write(&file, text::with_pinned_options(given)).doing("writing", &file)?;
+    let objects_bind = Bind { host: objects.clone(), inside: OBJECTS, read_only: false };
+    let seen = kbuild.confinement.seen(&objects_bind).join(SCRATCH).join("config");
+    let made = kbuild.make(&["olddefconfig"], &[("KCONFIG_CONFIG", seen.into())], &|_| {}, None)?;
+    if let Made::Badly { errors } = made {
+        return Ok(Normalized::Badly { errors });
+    }
+    let bytes = fs::read(&file).doing("reading", &file)?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    place(&objects.join(".config"), &bytes)?;
+    Ok(Normalized::Well { changes: text::changes(given, &text), text })
+}
+
+/// Writes a file unless it has this content already.
+fn place(path: &Path, content: &[u8]) -> Result<(), BuildError> {
+    if fs::read(path).is_ok_and(|present| present == content) {
+        return Ok(());
+    }
+    let new = path.with_extension("kiln-new");
+    fs::write(&new, content).doing("writing", &new)?;
+    fs::rename(&new, path).doing("writing", path)
+}

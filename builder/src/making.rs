@@ -1,0 +1,190 @@
+//! Making a build that the store does not know.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kiln_cache::manifest::{BuildResult, Manifest};
+use kiln_cache::{BuildDraft, BuildInput, InputKey};
+
+use crate::builder::{Builder, Built, Obtained};
+use crate::error::{BuildError, Doing};
+use crate::kbuild::Made;
+use crate::kconfig::{ConfigChange, changes, notes};
+use crate::observer::Stage;
+use crate::pool::Pair;
+use crate::process::Cancel;
+use crate::request::{How, Request};
+use crate::sandbox::{Confinement, confinement};
+use crate::toolchain::Toolchain;
+use crate::tree::Repository;
+use crate::work::{Compiled, Job, Prepared};
+
+/// How often a builder looks again whether a working pair is free.
+const POLL: Duration = Duration::from_millis(200);
+
+/// Either the pair to build in, or the build that somebody else finished meanwhile.
+enum Turn {
+    Pair(Pair),
+    Known(Manifest),
+}
+
+impl Builder {
+    /// Checks out, configures, and compiles unless the configured input turns out to be known.
+    pub(crate) async fn make(
+        &self,
+        request: &Request,
+        toolchain: Option<Arc<Toolchain>>,
+        key: InputKey,
+    ) -> Result<Built, BuildError> {
+        let job = self.job(request, toolchain)?;
+        let pair = match self.take_pair(&job, &key).await? {
+            Turn::Pair(pair) => pair,
+            Turn::Known(manifest) => return self.recalled(request, manifest).await,
+        };
+        let (pair, text, digest, changes) = match job.on_thread(|job| job.prepare(pair)).await? {
+            Prepared::Ready { pair, text, digest, changes } => (pair, text, digest, changes),
+            Prepared::Unfit(failed) => {
+                // Without a normalized configuration the one given has to name the build.
+                let input = request.input(request.given(), job.toolchain());
+                let manifest = self.keep(&job, key, input, failed).await?;
+                return Ok(built(manifest, Obtained::Compiled, Vec::new(), ""));
+            }
+        };
+        let input = request.input(digest, job.toolchain());
+        if let Err(refusal) = refuse(request, &changes) {
+            job.on_thread(|_| settle(pair)).await?;
+            return Err(refusal);
+        }
+        if let Some(manifest) = self.recall_input(&input.key()).await? {
+            job.on_thread(|_| settle(pair)).await?;
+            self.store.add_request(&key, &manifest.input_key).await?;
+            return Ok(built(manifest, Obtained::Input, changes, &text));
+        }
+        let config = text.clone();
+        let compiled = job.on_thread(move |job| job.compile(pair, &config)).await?;
+        let manifest = self.keep(&job, key, input, compiled).await?;
+        Ok(built(manifest, Obtained::Compiled, changes, &text))
+    }
+
+    /// What [`Builder::build`] returns for a request that the store knew. Its configuration is
+    /// compared anew: whoever asks today may not have seen the notes of back then.
+    pub(crate) async fn recalled(
+        &self,
+        request: &Request,
+        manifest: Manifest,
+    ) -> Result<Built, BuildError> {
+        let stored = manifest.artifact(".config").filter(|_| request.how == How::Kbuild);
+        let Some(config) = stored else {
+            return Ok(built(manifest, Obtained::Input, Vec::new(), ""));
+        };
+        let folder = tempfile::tempdir().doing("making", &std::env::temp_dir())?;
+        let path = folder.path().join("config");
+        self.store.read_to_file(&config.digest, &path).await?;
+        let text = std::fs::read(&path).doing("reading", &path)?;
+        let text = String::from_utf8_lossy(&text);
+        let changes = changes(request.text(), &text);
+        refuse(request, &changes)?;
+        Ok(built(manifest, Obtained::Input, changes, &text))
+    }
+
+    fn job(&self, request: &Request, toolchain: Option<Arc<Toolchain>>) -> Result<Job, BuildError> {
+        let repository = Repository::open(&request.repository)?;
+        let kernel = match toolchain {
+            Some(toolchain) => Some((toolchain, repository.kernel_version(&request.revision)?)),
+            None => None,
+        };
+        Ok(Job {
+            request: Arc::new(request.clone()),
+            repository,
+            kernel,
+            observer: Arc::clone(&self.observer),
+            cancel: Arc::new(Cancel::default()),
+        })
+    }
+
+    /// Takes a working pair, waiting for one if need be. While it waits, another process may build
+    /// just this.
+    async fn take_pair(&self, job: &Job, key: &InputKey) -> Result<Turn, BuildError> {
+        let pool_key = job.request.pool_key(job.toolchain());
+        let mut waited = false;
+        loop {
+            let (pool, name) = (self.pool.clone(), pool_key.clone());
+            let take =
+                move |job: &Job| pool.try_take(&name, &job.repository, &job.request.revision.tree);
+            if let Some(pair) = job.on_thread(take).await? {
+                return Ok(Turn::Pair(pair));
+            }
+            if !waited {
+                job.tell(Stage::Waiting);
+                waited = true;
+            }
+            tokio::time::sleep(POLL).await;
+            if let Some(manifest) = self.recall(key).await? {
+                return Ok(Turn::Known(manifest));
+            }
+        }
+    }
+
+    /// Puts a finished build into the store. The pair stays locked until that is done: the files
+    /// lie in it.
+    async fn keep(
+        &self,
+        job: &Job,
+        request_key: InputKey,
+        input: BuildInput,
+        compiled: Compiled,
+    ) -> Result<Manifest, BuildError> {
+        job.tell(Stage::Storing);
+        let compiler = match (&job.request.how, job.toolchain()) {
+            (How::Kbuild, Some(toolchain)) => toolchain.name.clone(),
+            _ => "a build command".to_owned(),
+        };
+        let draft = BuildDraft {
+            input,
+            request_key,
+            commit: job.request.revision.commit.clone(),
+            result: match compiled.made {
+                Made::Well { .. } => BuildResult::Built,
+                Made::Badly { errors } => BuildResult::Failed { errors },
+            },
+            artifacts: compiled.artifacts,
+            compiler,
+            seconds: compiled.seconds,
+        };
+        let manifest = self.store.add_build(draft).await?;
+        drop(compiled.pair);
+        Ok(manifest)
+    }
+}
+
+fn built(
+    manifest: Manifest,
+    obtained: Obtained,
+    config_changes: Vec<ConfigChange>,
+    config: &str,
+) -> Built {
+    let mut notes = notes(&config_changes, config);
+    if let (Obtained::Compiled, Confinement::Plain { reason }) = (obtained, confinement()) {
+        notes.push(format!(
+            "built without namespaces of its own ({reason}): paths of this machine are mapped by \
+             compiler flags, and a killed Kiln may leave compilers running for a moment"
+        ));
+    }
+    Built { manifest, obtained, seconds: 0.0, config_changes, notes }
+}
+
+/// Refuses a configuration that the tree changed, when the request is strict about it. What the
+/// recipe sets is not the tree's doing.
+fn refuse(request: &Request, changes: &[ConfigChange]) -> Result<(), BuildError> {
+    let changed: Vec<ConfigChange> =
+        changes.iter().filter(|change| !change.pinned).cloned().collect();
+    if request.strict_config && !changed.is_empty() {
+        return Err(BuildError::ConfigChanged(changed));
+    }
+    Ok(())
+}
+
+/// Gives a pair back in which nothing was compiled.
+fn settle(mut pair: Pair) -> Result<(), BuildError> {
+    pair.end(false)
+}

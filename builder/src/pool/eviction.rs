@@ -1,0 +1,37 @@
+//! Removing pairs that were unused longest.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::state::State;
+use super::try_lock;
+
+/// Removes free pairs, those unused longest first, until at most `most` are left. What can't be
+/// removed stays: this is housekeeping, and no reason to fail a build.
+pub(super) fn make_room(pool: &Path, most: usize) {
+    let mut pairs: Vec<(i64, PathBuf)> = folders(pool)
+        .iter()
+        .flat_map(|key| folders(key))
+        .map(|root| (State::load(&root.join("pair.json")).map_or(0, |state| state.last_used), root))
+        .collect();
+    pairs.sort();
+    let mut excess = pairs.len().saturating_sub(most);
+    for (_, root) in pairs {
+        if excess == 0 {
+            break;
+        }
+        if let Ok(Some(_lock)) = try_lock(&root.with_extension("lock")) {
+            match fs::remove_dir_all(&root) {
+                Ok(()) => excess -= 1,
+                Err(error) => {
+                    tracing::warn!(path = %root.display(), %error, "an old working pair stays")
+                }
+            }
+        }
+    }
+}
+
+fn folders(of: &Path) -> Vec<PathBuf> {
+    let items = fs::read_dir(of).into_iter().flatten().flatten();
+    items.map(|item| item.path()).filter(|path| path.is_dir()).collect()
+}

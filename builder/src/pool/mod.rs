@@ -1,0 +1,159 @@
+//! Working pairs: folders of sources and objects that are kept from build to build, so that make
+//! has little to do.
+//!
+//! ```text
+//! pool/<key>/<n>/source     a checkout
+//! pool/<key>/<n>/objects    what make made of it
+//! pool/<key>/<n>/pair.json  what is known of both
+//! pool/<key>/<n>.lock       held by whoever uses the pair, and by every process of its build
+//! ```
+//!
+//! The key stands for architecture, toolchain, configuration and way of building: what must be
+//! equal for objects to be of use.
+
+mod eviction;
+mod leftovers;
+mod pair;
+mod shadow;
+mod state;
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+use crate::error::{BuildError, Doing};
+use crate::tree::Repository;
+pub(crate) use pair::Pair;
+
+/// How many pairs there may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Of one key: builds that can run side by side.
+    pub(crate) of_a_key: usize,
+    /// In all: beyond it, those unused longest are removed.
+    pub(crate) in_all: usize,
+}
+
+/// All pairs below one folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Pool {
+    pub(crate) folder: PathBuf,
+    pub(crate) bounds: Bounds,
+}
+
+impl Pool {
+    /// Takes the free pair of a key that is nearest to a tree, or a new one; `None` when all are
+    /// in use. Nearest is the one with the fewest changed paths.
+    pub(crate) fn try_take(
+        &self,
+        key: &str,
+        repository: &Repository,
+        wanted: &str,
+    ) -> Result<Option<Pair>, BuildError> {
+        let folder = self.folder.join(key);
+        fs::create_dir_all(&folder).doing("making", &folder)?;
+        let mut free = Vec::new();
+        let mut unused = None;
+        for number in 0..self.bounds.of_a_key {
+            let root = folder.join(number.to_string());
+            let is_new = !root.exists();
+            if is_new && unused.is_some() {
+                continue;
+            }
+            if let Some(lock) = try_lock(&root.with_extension("lock"))? {
+                if is_new {
+                    unused = Some((root, lock));
+                } else {
+                    free.push(Pair::open(root, lock)?);
+                }
+            }
+        }
+        let distance = |pair: &Pair| distance(pair, repository, wanted);
+        // The locks of the others are given back here.
+        if let Some(pair) = free.into_iter().min_by_key(distance) {
+            return Ok(Some(pair));
+        }
+        let Some((root, lock)) = unused else { return Ok(None) };
+        let pair = Pair::open(root, lock)?;
+        eviction::make_room(&self.folder, self.bounds.in_all);
+        Ok(Some(pair))
+    }
+}
+
+/// Changed paths between what a pair holds and a tree. A pair whose tree this repository does not
+/// know, or that holds nothing, is farthest.
+fn distance(pair: &Pair, repository: &Repository, wanted: &str) -> usize {
+    let Some(tree) = pair.state.source.tree.as_deref() else { return usize::MAX };
+    if tree == wanted {
+        return 0;
+    }
+    repository.changed_paths(tree, wanted).map_or(usize::MAX - 1, |changes| changes.len())
+}
+
+/// Locks a file, made when absent, if nobody holds it. The kernel gives the lock back when the last
+/// process that has the file open ends, however it ends.
+fn try_lock(path: &Path) -> Result<Option<File>, BuildError> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .doing("opening", path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error).doing("locking", path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Fixture;
+
+    fn pool(folder: &Path, of_a_key: usize, in_all: usize) -> Pool {
+        Pool { folder: folder.into(), bounds: Bounds { of_a_key, in_all } }
+    }
+
+    fn hold(pair: &mut Pair, tree: &str) {
+        pair.state.source.tree = Some(tree.to_owned());
+        pair.save().unwrap();
+    }
+
+    #[test]
+    fn the_nearest_free_pair_is_taken() {
+        let fixture = Fixture::new();
+        let near = fixture.commit("near", &[("a", "1"), ("b", "1"), ("c", "1")]);
+        let far = fixture.commit("far", &[("a", "2"), ("b", "2"), ("c", "2")]);
+        let wanted = fixture.commit("wanted", &[("a", "1"), ("b", "1"), ("c", "3")]);
+        let repository = fixture.repository();
+        let work = tempfile::tempdir().unwrap();
+        let pool = pool(work.path(), 2, 4);
+        let take = || pool.try_take("key", &repository, &wanted.tree).unwrap();
+
+        let mut one = take().unwrap();
+        hold(&mut one, &far.tree);
+        let mut two = take().unwrap();
+        hold(&mut two, &near.tree);
+        assert!(take().is_none(), "both are in use");
+        let root = two.root.clone();
+        drop((one, two));
+        assert_eq!(take().unwrap().root, root);
+    }
+
+    #[test]
+    fn other_keys_make_room_but_not_while_in_use() {
+        let fixture = Fixture::new();
+        let tree = fixture.commit("one", &[("a", "1")]).tree;
+        let repository = fixture.repository();
+        let work = tempfile::tempdir().unwrap();
+        let pool = pool(work.path(), 1, 2);
+        let take = |key: &str| pool.try_take(key, &repository, &tree).unwrap().unwrap();
+        let oldest = take("a");
+        drop(take("b"));
+        let b = work.path().join("b/0");
+        assert!(b.exists());
+        // Three pairs with this one: "a" was used longest ago, but is in use.
+        drop(take("c"));
+        assert!(oldest.root.exists() && !b.exists());
+    }
+}

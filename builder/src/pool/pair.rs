@@ -1,0 +1,190 @@
+//! One working pair, locked, and the marks that make it safe to kill its build at any moment.
+
+use std::fs::{self, File};
+use std::os::fd::{AsRawFd, RawFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::state::{Objects, Source, State, boot_id, now};
+use super::{leftovers, shadow};
+use crate::checkout::{self, Checkout};
+use crate::error::{BuildError, Doing};
+use crate::process::Cancel;
+use crate::tree::{ChangeKind, Repository};
+
+/// Files of one file system get times from a clock that ticks this seldom at most (jiffies at
+/// 100 Hz, doubled).
+const CLOCK_TICK: i64 = 20_000_000;
+
+/// A pair that this process holds.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    pub(crate) root: PathBuf,
+    pub(crate) state: State,
+    /// The build under way found objects of an earlier one.
+    pub(crate) built_before: bool,
+    /// Closed, never unlocked: the processes of a build share it.
+    lock: File,
+}
+
+impl Pair {
+    /// Opens, or makes, the pair in a folder whose lock is held.
+    pub(super) fn open(root: PathBuf, lock: File) -> Result<Self, BuildError> {
+        let state = State::load(&root.join("pair.json"));
+        if state.is_none() && root.exists() {
+            fs::remove_dir_all(&root).doing("removing", &root)?;
+        }
+        let state = state.unwrap_or_else(State::empty);
+        let pair = Self { root, lock, state, built_before: false };
+        for folder in [pair.source(), pair.objects(), pair.out()] {
+            fs::create_dir_all(&folder).doing("making", &folder)?;
+        }
+        pair.save()?;
+        Ok(pair)
+    }
+
+    pub(crate) fn source(&self) -> PathBuf {
+        self.root.join("source")
+    }
+
+    pub(crate) fn objects(&self) -> PathBuf {
+        self.root.join("objects")
+    }
+
+    pub(crate) fn out(&self) -> PathBuf {
+        self.root.join("out")
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.root.join("build.log")
+    }
+
+    /// To be kept open by every process of a build.
+    pub(crate) fn lock(&self) -> RawFd {
+        self.lock.as_raw_fd()
+    }
+
+    pub(crate) fn save(&self) -> Result<(), BuildError> {
+        self.state.save(&self.root.join("pair.json"))
+    }
+
+    /// Brings the sources to a tree, and the objects to where make can go on from. Until
+    /// [`Pair::end`] the pair counts as being worked on.
+    pub(crate) fn begin(
+        &mut self,
+        repository: &Repository,
+        wanted: &str,
+        cancel: &Cancel,
+        progress: &(dyn Fn(u64, u64) + Sync),
+    ) -> Result<(), BuildError> {
+        self.recover()?;
+        self.built_before = self.state.objects.tree.is_some();
+        self.wait_for_the_clock();
+        let source = self.source();
+        let checkout = Checkout { repository, folder: &source, cancel, progress };
+        let Source { tree, clean } = self.state.source.clone();
+        // A pair may hold a tree of another repository: then only its files can tell.
+        let known = tree.as_deref().is_none_or(|tree| repository.changed_paths(tree, tree).is_ok());
+        if clean && known && tree.as_deref() == Some(wanted) {
+            self.mark_busy(true)?;
+        } else {
+            self.mark_busy(false)?;
+            self.forget_shadowed(repository, wanted)?;
+            match tree.as_deref() {
+                before if known && (clean || before.is_none()) => {
+                    checkout::update(&checkout, before, wanted)?;
+                }
+                _ => checkout::repair(&checkout, wanted)?,
+            }
+        }
+        self.state.source = Source { tree: Some(wanted.to_owned()), clean: true };
+        self.state.objects.tree = Some(wanted.to_owned());
+        self.save()
+    }
+
+    /// Make has ended by itself: the objects are consistent, whatever the result was. `touched`:
+    /// the build could write to its sources too.
+    pub(crate) fn end(&mut self, touched: bool) -> Result<(), BuildError> {
+        let folder = File::open(&self.root).doing("opening", &self.root)?;
+        // From here on a power cut can't take anything back that the record relies on.
+        nix::unistd::syncfs(&folder).map_err(std::io::Error::from).doing("syncing", &self.root)?;
+        let objects = &mut self.state.objects;
+        (objects.busy_since, objects.ended) = (None, Some(now()));
+        self.state.source.clean &= !touched;
+        self.state.durable = true;
+        self.save()
+    }
+
+    fn mark_busy(&mut self, clean: bool) -> Result<(), BuildError> {
+        let state = &mut self.state;
+        state.objects.busy_since = Some(now());
+        state.source.clean = clean;
+        (state.durable, state.boot, state.last_used) = (false, boot_id(), now());
+        self.save()
+    }
+
+    /// Puts a pair right whose last build did not end.
+    ///
+    /// A build that was killed leaves files that look finished and are not: everything written
+    /// since it began is suspect, and nothing else is. Removing those files is sound, because make
+    /// makes what is missing, and whatever depends on it, again; what was there before the build
+    /// keeps its time and is judged by it. Two things would break that. If the configuration was
+    /// rewritten, the stamps by which Kbuild knows changed options are among the suspects; and if
+    /// the clock went back, or the machine was restarted before the files were on disk, times tell
+    /// nothing. Then all objects go.
+    fn recover(&mut self) -> Result<(), BuildError> {
+        let Objects { busy_since, ended, .. } = self.state.objects;
+        let lost = !self.state.durable && self.state.boot != boot_id();
+        let clock_went_back = busy_since.max(ended).is_some_and(|then| now() < then);
+        self.state.source.clean &= !lost;
+        if lost || clock_went_back {
+            return self.empty_objects();
+        }
+        let Some(since) = busy_since else { return Ok(()) };
+        let suspects = leftovers::since(&self.objects(), since - CLOCK_TICK)?;
+        if suspects.iter().any(|path| leftovers::is_configuration(path)) {
+            return self.empty_objects();
+        }
+        for path in suspects {
+            let path = self.objects().join(path);
+            fs::remove_file(&path).doing("removing", &path)?;
+        }
+        Ok(())
+    }
+
+    fn empty_objects(&mut self) -> Result<(), BuildError> {
+        let objects = self.objects();
+        fs::remove_dir_all(&objects).doing("emptying", &objects)?;
+        fs::create_dir_all(&objects).doing("making", &objects)?;
+        self.state.objects = Objects::default();
+        self.save()
+    }
+
+    /// Makes sure that a file written now is newer than every object: make compares times only,
+    /// and takes an object for current that was made in the same tick.
+    fn wait_for_the_clock(&self) {
+        let ended = self.state.objects.ended.unwrap_or(0);
+        let wait = (ended + CLOCK_TICK).saturating_sub(now()).clamp(0, CLOCK_TICK);
+        std::thread::sleep(Duration::from_nanos(wait as u64));
+    }
+
+    /// Removes objects that included a file which a new file may now be found instead of.
+    fn forget_shadowed(&self, repository: &Repository, wanted: &str) -> Result<(), BuildError> {
+        let Some(built) = self.state.objects.tree.as_deref() else { return Ok(()) };
+        let added: Vec<PathBuf> = match repository.changed_paths(built, wanted) {
+            Ok(changes) => changes
+                .into_iter()
+                .filter(|change| change.kind == ChangeKind::Added)
+                .map(|change| change.path)
+                .collect(),
+            // The objects' tree is of another repository: any file may be new.
+            Err(_) => repository
+                .difference(None, wanted)?
+                .written
+                .into_iter()
+                .map(|entry| entry.path)
+                .collect(),
+        };
+        shadow::forget(&self.objects(), &added)
+    }
+}

@@ -1,0 +1,130 @@
+//! Running one build step: confined, its output split into lines, and killed whole.
+
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader};
+use std::os::fd::RawFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+
+use crate::sandbox::{Bind, Confinement, Enter};
+
+/// One command to run.
+pub(crate) struct Step {
+    pub(crate) program: OsString,
+    pub(crate) arguments: Vec<OsString>,
+    /// The whole environment.
+    pub(crate) environment: Vec<(OsString, OsString)>,
+    /// Working folder, as seen inside.
+    pub(crate) folder: PathBuf,
+    pub(crate) binds: Vec<Bind>,
+    /// Descriptor that the step and all its descendants keep open.
+    pub(crate) kept_open: Option<RawFd>,
+}
+
+/// A switch that stops whatever runs under it, for good.
+#[derive(Debug, Default)]
+pub(crate) struct Cancel {
+    cancelled: AtomicBool,
+    group: Mutex<Option<Pid>>,
+}
+
+impl Cancel {
+    /// Stops: kills the process group that runs now, and lets no other start.
+    pub(crate) fn cancel(&self) {
+        self.cancelled.store(true, Ordering::SeqCst);
+        if let Some(group) = *self.group() {
+            // It may have ended by itself in this moment; then there is nothing to kill.
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+    }
+
+    /// Whether [`Cancel::cancel`] was called.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::SeqCst)
+    }
+
+    fn group(&self) -> std::sync::MutexGuard<'_, Option<Pid>> {
+        // The guarded value is one word: a panic elsewhere can't leave it half-written.
+        self.group.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Runs a step to its end and returns its exit code; death by signal n is 128 + n. Each line of
+/// its output (both streams, in order of arrival) is given to `line`, without the line end.
+///
+/// The kernel kills the step when the calling *thread* ends, so that thread must stay for it.
+pub(crate) fn run(
+    step: Step,
+    confinement: &Confinement,
+    cancel: &Cancel,
+    mut line: impl FnMut(&[u8]) -> io::Result<()> + Send,
+) -> io::Result<i32> {
+    let enter = Enter::new(confinement, &step.binds, &step.folder, step.kept_open)?;
+    let (output, input) = io::pipe()?;
+    let mut command = Command::new(&step.program);
+    command.args(&step.arguments).env_clear().envs(step.environment);
+    command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input);
+    // SAFETY: `enter` makes nothing but system calls on memory that was prepared before.
+    unsafe { command.pre_exec(move || enter.enter()) };
+
+    let mut group = cancel.group();
+    if cancel.is_cancelled() {
+        return Err(io::ErrorKind::Interrupted.into());
+    }
+    let mut child = command.spawn()?;
+    let pid = Pid::from_raw(child.id() as i32);
+    *group = Some(pid);
+    drop(group);
+    // The writing ends of the pipe live in `command`; with them open the output never ends.
+    drop(command);
+
+    let (status, read) = std::thread::scope(|scope| {
+        let reader = scope.spawn(move || each_line(output, &mut line));
+        // Waits without reaping, so that the id can't be given to another group before it is
+        // forgotten here.
+        let ended = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+        *cancel.group() = None;
+        // What the step left running would hold the pipe open, and could still write.
+        let _ = killpg(pid, Signal::SIGKILL);
+        let status = ended.map_err(io::Error::from).and_then(|_| child.wait());
+        let read = reader
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the reader of a build's output panicked")));
+        (status, read)
+    });
+    if cancel.is_cancelled() {
+        return Err(io::ErrorKind::Interrupted.into());
+    }
+    let status = status?;
+    read?;
+    Ok(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
+}
+
+fn each_line(
+    output: io::PipeReader,
+    line: &mut impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut output = BufReader::new(output);
+    let mut buffer = Vec::new();
+    let mut outcome = Ok(());
+    loop {
+        buffer.clear();
+        // Bounded, so that a build that prints no line ends can't fill the memory.
+        let read = io::Read::take(&mut output, 1 << 20).read_until(b'\n', &mut buffer)?;
+        if read == 0 {
+            return outcome;
+        }
+        let text = buffer.strip_suffix(b"\n").unwrap_or(&buffer);
+        // A full disk must not stop the reading: the build would block on a full pipe for ever.
+        if outcome.is_ok() {
+            outcome = line(text);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What is asked of a builder, and the keys that follow from it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kiln_cache::{BuildInput, Digest, InputKey};
+
+use crate::error::{BuildError, Doing};
+use crate::recipe;
+use crate::toolchain::Toolchain;
+use crate::tree::Revision;
+
+/// A revision to build, and how.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Folder of the git repository.
+    pub repository: PathBuf,
+    /// What to build, from [`crate::Repository::resolve`].
+    pub revision: Revision,
+    /// Kernel configuration as given. `None`: every option at its default, or for a build command
+    /// no configuration at all.
+    pub config: Option<Config>,
+    /// Kbuild, or a command in its place.
+    pub how: How,
+    /// Jobs side by side (`make -j`); at least one.
+    pub jobs: usize,
+    /// Refuse a configuration that `olddefconfig` changes, instead of noting what it changed.
+    pub strict_config: bool,
+}
+
+/// A kernel configuration as somebody gave it: a whole `.config` or a fragment of one. Cheap to
+/// clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    text: Arc<str>,
+    digest: Digest,
+}
+
+impl Config {
+    /// A configuration of this text.
+    pub fn new(text: &str) -> Self {
+        Self { text: text.into(), digest: Digest::of(text.as_bytes()) }
+    }
+
+    /// Reads a configuration from a file. Bytes that are not UTF-8 (there may be some in comments
+    /// and strings) are replaced.
+    pub fn read(path: &Path) -> Result<Self, BuildError> {
+        let bytes = std::fs::read(path).doing("reading the configuration", path)?;
+        Ok(Self::new(&String::from_utf8_lossy(&bytes)))
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// How a revision is built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Linux's own build system, by [`crate::recipe`].
+    Kbuild,
+    /// A command line for `sh -c`, run in the sources. See [`crate::command`].
+    Command(String),
+}
+
+/// Architecture of this machine, as `ARCH=` names it.
+pub fn host_arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        "riscv64" => "riscv",
+        "powerpc64" => "powerpc",
+        "s390x" => "s390",
+        other => other,
+    }
+}
+
+/// The bootable image of an architecture: its make target and where Kbuild leaves it.
+pub(crate) fn image_of(arch: &str) -> (&'static str, &'static str) {
+    match arch {
+        "arm64" => ("Image", "arch/arm64/boot/Image"),
+        "riscv" => ("Image", "arch/riscv/boot/Image"),
+        "powerpc" => ("zImage", "arch/powerpc/boot/zImage"),
+        "s390" => ("bzImage", "arch/s390/boot/bzImage"),
+        _ => ("bzImage", "arch/x86/boot/bzImage"),
+    }
+}
+
+/// What Kbuild makes: the bootable image, and modules when the configuration has any. Sorted.
+pub(crate) fn targets() -> Vec<String> {
+    let mut targets = vec![image_of(host_arch()).0.to_owned(), "modules".to_owned()];
+    targets.sort();
+    targets
+}
+
+impl Request {
+    /// The input with a given digest of the configuration: as given for the request's key,
+    /// normalized for the build's own.
+    pub(crate) fn input(&self, config: Digest, toolchain: Option<&Toolchain>) -> BuildInput {
+        BuildInput {
+            tree: self.revision.tree.clone(),
+            config,
+            arch: host_arch().to_owned(),
+            // A build command chooses its own tools: the digest of nothing says so.
+            toolchain: toolchain.map_or_else(|| Digest::of(b""), |toolchain| toolchain.id),
+            recipe: match &self.how {
+                How::Kbuild => recipe::VERSION.to_owned(),
+                How::Command(command) => format!("command-1:{}", Digest::of(command.as_bytes())),
+            },
+            targets: match &self.how {
+                How::Kbuild => targets(),
+                How::Command(_) => Vec::new(),
+            },
+        }
+    }
+
+    /// The configuration as given; empty when there is none.
+    pub(crate) fn text(&self) -> &str {
+        self.config.as_ref().map_or("", Config::text)
+    }
+
+    /// Digest of the configuration as given.
+    pub(crate) fn given(&self) -> Digest {
+        self.config.as_ref().map_or_else(|| Digest::of(b""), |config| config.digest)
+    }
+
+    /// Key of the request.
+    pub(crate) fn key(&self, toolchain: Option<&Toolchain>) -> InputKey {
+        self.input(self.given(), toolchain).key()
+    }
+
+    /// Name of the folder of working pairs that suit this request: the same architecture,
+    /// toolchain, configuration as given and way of building.
+    pub(crate) fn pool_key(&self, toolchain: Option<&Toolchain>) -> String {
+        let mut input = self.input(self.given(), toolchain);
+        input.tree.clear();
+        input.targets.clear();
+        input.key().0.to_hex()[..24].to_owned()
+    }
+}

@@ -1,0 +1,38 @@
+//! What can be wrong with a toolchain.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A toolchain that can't be used or identified.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolchainError {
+    /// A tool that every build needs.
+    #[error(
+        "'{tool}' is not installed: run 'apt-get install {package}' \
+         (tools are looked for in {path} only)"
+    )]
+    Missing {
+        /// The tool.
+        tool: String,
+        /// Debian's package.
+        package: String,
+        /// The folders.
+        path: &'static str,
+    },
+    /// A tool that does not answer.
+    #[error("asking {tool} what it is: {source}")]
+    Ask {
+        /// The tool.
+        tool: PathBuf,
+        /// What the system or the tool says.
+        source: io::Error,
+    },
+    /// A file that can't be read.
+    #[error("reading {path} to identify the toolchain: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}

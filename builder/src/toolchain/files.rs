@@ -1,0 +1,132 @@
+//! Contents of a toolchain: hashing files, and finding the libraries that programs load.
+
+use std::collections::{BTreeSet, HashMap};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use kiln_cache::Digest;
+
+use super::ToolchainError;
+
+/// What tells a file from a changed one without reading it.
+type Stamp = (PathBuf, u64, i64, i64);
+
+/// Digests of files read by this process: a toolchain is some 200 MB, and asked for often.
+static KNOWN: LazyLock<Mutex<HashMap<Stamp, Digest>>> = LazyLock::new(Mutex::default);
+
+/// Digest of a file's content; read once for each (path, size, modification time).
+pub(super) fn digest(path: &Path) -> Result<Digest, ToolchainError> {
+    let read = |source| ToolchainError::Read { path: path.to_owned(), source };
+    let found = path.metadata().map_err(read)?;
+    let stamp = (path.to_owned(), found.len(), found.mtime(), found.mtime_nsec());
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(digest) = known().get(&stamp) {
+        return Ok(*digest);
+    }
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_mmap_rayon(path).map_err(read)?;
+    let digest = Digest::from(hasher.finalize());
+    known().insert(stamp, digest);
+    Ok(digest)
+}
+
+/// Regular files below a folder, by their path from it. What can't be listed is left out.
+pub(super) fn below(folder: &Path) -> Vec<(String, PathBuf)> {
+    let mut files = Vec::new();
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(at) = open.pop() {
+        for item in std::fs::read_dir(&at).into_iter().flatten().flatten() {
+            let path = item.path();
+            if path.is_dir() {
+                // A link could lead back up.
+                if !path.is_symlink() {
+                    open.push(path);
+                }
+            } else if let Ok(name) = path.strip_prefix(folder) {
+                files.push((name.to_string_lossy().into_owned(), path.clone()));
+            }
+        }
+    }
+    files
+}
+
+/// Shared libraries that programs load, as the dynamic loader resolves them here, and libelf.
+pub(super) fn libraries(programs: &[PathBuf]) -> Result<BTreeSet<PathBuf>, ToolchainError> {
+    let mut command = Command::new("ldd");
+    // Fails as a whole for scripts and static programs among them, after answering for the others.
+    let output = command
+        .args(programs)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| ToolchainError::Ask { tool: "ldd".into(), source })?;
+    let mut found = parse_ldd(&String::from_utf8_lossy(&output.stdout));
+    for folder in ["/usr/lib", "/usr/lib64", "/lib64"] {
+        found.extend(libelf_in(Path::new(folder)));
+    }
+    let multiarch = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    for folder in multiarch.filter(|item| item.file_name().to_string_lossy().contains("-linux-")) {
+        found.extend(libelf_in(&folder.path()));
+    }
+    Ok(found)
+}
+
+/// The library that objtool reads and writes object files with. It is linked to when objtool is
+/// built, so no installed program tells of it.
+fn libelf_in(folder: &Path) -> Option<PathBuf> {
+    let library = folder.join("libelf.so.1");
+    library.exists().then_some(library)
+}
+
+/// Paths in the output of `ldd`: "\tname => /path (0x…)" or "\t/path (0x…)".
+fn parse_ldd(text: &str) -> BTreeSet<PathBuf> {
+    text.lines()
+        .filter(|line| line.starts_with('\t'))
+        .filter_map(|line| {
+            let line = line.split_once("=> ").map_or(line, |(_, path)| path).trim();
+            let path = line.split_once(" (0x").map_or(line, |(path, _)| path);
+            path.starts_with('/').then(|| path.into())
+        })
+        .collect()
+}
+
+/// Runs a tool and returns what it prints.
+pub(super) fn output(command: &mut Command, tool: &Path) -> Result<String, ToolchainError> {
+    let ask = |source| ToolchainError::Ask { tool: tool.to_owned(), source };
+    let output = command.env("LC_ALL", "C").stdin(Stdio::null()).output().map_err(ask)?;
+    if !output.status.success() {
+        return Err(ask(std::io::Error::other(format!(
+            "it ended with {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        ))));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_output_of_ldd() {
+        let text = "/usr/bin/as:\n\tlinux-vdso.so.1 (0x00007ffd)\n\
+                    \tlibz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x00007f9b)\n\
+                    \t/lib64/ld-linux-x86-64.so.2 (0x00007f9c)\n\
+                    /usr/bin/ldd:\n\tnot a dynamic executable\n\tlibq.so => not found\n";
+        let expected = ["/lib/x86_64-linux-gnu/libz.so.1", "/lib64/ld-linux-x86-64.so.2"];
+        assert_eq!(parse_ldd(text), expected.iter().map(PathBuf::from).collect());
+    }
+
+    #[test]
+    fn a_changed_file_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tool");
+        std::fs::write(&path, "one").unwrap();
+        assert_eq!(digest(&path).unwrap(), Digest::of(b"one"));
+        std::fs::write(&path, "other").unwrap();
+        assert_eq!(digest(&path).unwrap(), Digest::of(b"other"));
+    }
+}

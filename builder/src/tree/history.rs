@@ -1,0 +1,122 @@
+//! The commits between a good and a bad revision, as a graph.
+
+use std::collections::HashMap;
+
+use git2::{Oid, Sort};
+use serde::{Deserialize, Serialize};
+
+use super::error::TreeError;
+use super::repository::{Repository, Revision, subject};
+
+/// One commit of a range.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Commit id, hexadecimal.
+    pub id: String,
+    /// Tree id, hexadecimal. Commits with one tree are one build.
+    pub tree: String,
+    /// Parents inside the range, as positions in [`History::commits`]; each is smaller than this
+    /// commit's own. First parent first, as far as it is inside.
+    pub parents: Vec<usize>,
+    /// Parents outside the range: the good revision or ancestors of it.
+    pub outside: Vec<String>,
+    /// First line of the message.
+    pub subject: String,
+    /// Author as "Name <address>".
+    pub author: String,
+    /// When it was committed, seconds since 1970.
+    pub time: i64,
+}
+
+/// Every commit that is reachable from `bad` and not from `good`: the suspects.
+///
+/// Side branches that forked off before the good end and were merged after it are inside, whatever
+/// their dates say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// The good end; not one of the commits.
+    pub good: Revision,
+    /// The bad end; the last of the commits.
+    pub bad: Revision,
+    /// Parents before children.
+    pub commits: Vec<Commit>,
+}
+
+impl Commit {
+    /// The commit as a revision to build.
+    pub fn revision(&self) -> Revision {
+        Revision { commit: self.id.clone(), tree: self.tree.clone(), subject: self.subject.clone() }
+    }
+}
+
+impl Repository {
+    /// Lists the commits between two revisions, given in any way git understands. Fails when `good`
+    /// is not an ancestor of `bad`, or is `bad` itself.
+    pub fn history(&self, good: &str, bad: &str) -> Result<History, TreeError> {
+        let (good, bad) = (self.resolve(good)?, self.resolve(bad)?);
+        let git = self.git()?;
+        let (good_id, bad_id) = (self.oid(&good.commit)?, self.oid(&bad.commit)?);
+        if good_id == bad_id {
+            return Err(TreeError::EmptyRange(good.commit));
+        }
+        let descends =
+            git.graph_descendant_of(bad_id, good_id).map_err(|source| self.error(source))?;
+        if !descends {
+            return Err(not_an_ancestor(&git, good_id, bad_id));
+        }
+        let commits = walk(&git, good_id, bad_id).map_err(|source| self.error(source))?;
+        Ok(History { good, bad, commits })
+    }
+}
+
+fn walk(git: &git2::Repository, good: Oid, bad: Oid) -> Result<Vec<Commit>, git2::Error> {
+    let mut walk = git.revwalk()?;
+    walk.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE)?;
+    walk.push(bad)?;
+    walk.hide(good)?;
+    let mut positions: HashMap<Oid, usize> = HashMap::new();
+    let mut commits = Vec::new();
+    for id in walk {
+        let id = id?;
+        let commit = git.find_commit(id)?;
+        let mut parents = Vec::new();
+        let mut outside = Vec::new();
+        for parent in commit.parent_ids() {
+            match positions.get(&parent) {
+                Some(&position) => parents.push(position),
+                None => outside.push(parent.to_string()),
+            }
+        }
+        let author = commit.author();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        positions.insert(id, commits.len());
+        commits.push(Commit {
+            id: id.to_string(),
+            tree: commit.tree_id().to_string(),
+            parents,
+            outside,
+            subject: subject(&commit),
+            author: format!("{} <{}>", text(author.name_bytes()), text(author.email_bytes())),
+            time: commit.time().seconds(),
+        });
+    }
+    Ok(commits)
+}
+
+fn not_an_ancestor(git: &git2::Repository, good: Oid, bad: Oid) -> TreeError {
+    let base = match git.merge_base(good, bad) {
+        Ok(base) if base == bad => {
+            "it is a descendant of it. If the bug was fixed rather than introduced between the \
+             two, swap them"
+                .to_owned()
+        }
+        Ok(base) => format!(
+            "they fork off at their merge base {base}. Test that commit: if it is good, give it \
+             as the good end"
+        ),
+        Err(_) => {
+            "they have no common history (a shallow clone, or unrelated branches?)".to_owned()
+        }
+    };
+    TreeError::NotAnAncestor { good: good.to_string(), bad: bad.to_string(), base }
+}

@@ -1,0 +1,14 @@
+//! Git trees: which revision is meant, what lies between two of them, what differs.
+
+mod changes;
+mod error;
+mod history;
+mod kernel;
+mod repository;
+
+pub(crate) use changes::Entry;
+pub use changes::{Change, ChangeKind};
+pub use error::TreeError;
+pub use history::{Commit, History};
+pub use kernel::KernelVersion;
+pub use repository::{Repository, Revision};

@@ -1,0 +1,190 @@
+//! The parts of a build that block: each runs on a thread of its own, with the working pair.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Instant;
+
+use kiln_cache::Digest;
+use kiln_cache::build_draft::BUILD_LOG;
+use tokio::sync::oneshot;
+
+use crate::command::{self, BuildCommand};
+use crate::error::{BuildError, Doing};
+use crate::kbuild::{self, Kbuild, Made};
+use crate::kconfig::{ConfigChange, Normalized, is_set, normalize};
+use crate::observer::{BuildEvent, Observer, Stage};
+use crate::pool::Pair;
+use crate::process::Cancel;
+use crate::request::{How, Request, host_arch, image_of};
+use crate::sandbox::{Confinement, confinement};
+use crate::toolchain::Toolchain;
+use crate::tree::{KernelVersion, Repository};
+
+/// One build, as its threads see it. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Job {
+    pub(crate) request: Arc<Request>,
+    pub(crate) repository: Repository,
+    /// What Kbuild needs; `None` for a build command.
+    pub(crate) kernel: Option<(Arc<Toolchain>, KernelVersion)>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) cancel: Arc<Cancel>,
+}
+
+/// A pair with its tree and configuration in place.
+pub(crate) enum Prepared {
+    /// Ready to compile.
+    Ready {
+        pair: Pair,
+        /// The configuration that decides the build.
+        text: String,
+        digest: Digest,
+        changes: Vec<ConfigChange>,
+    },
+    /// The tree can't be configured: a build that failed already.
+    Unfit(Compiled),
+}
+
+/// A compile that ended by itself, whether well or not.
+pub(crate) struct Compiled {
+    pub(crate) pair: Pair,
+    pub(crate) made: Made,
+    pub(crate) artifacts: Vec<(String, std::path::PathBuf)>,
+    /// Wall time in seconds.
+    pub(crate) seconds: f64,
+}
+
+impl Job {
+    /// The toolchain, for keys.
+    pub(crate) fn toolchain(&self) -> Option<&Toolchain> {
+        self.kernel.as_ref().map(|(toolchain, _)| toolchain.as_ref())
+    }
+
+    /// Tells the observer.
+    pub(crate) fn tell(&self, stage: Stage) {
+        let commit = self.request.revision.commit.clone();
+        self.observer.event(&BuildEvent { commit, stage });
+    }
+
+    /// Runs blocking work on a thread of its own. The thread lives as long as the work, because
+    /// the kernel ties the lives of a build's processes to it. When the returned future is dropped
+    /// before its end, the work is cancelled.
+    pub(crate) async fn on_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, BuildError> + Send + 'static,
+    ) -> Result<T, BuildError> {
+        struct CancelOnDrop(Option<Arc<Cancel>>);
+        impl Drop for CancelOnDrop {
+            fn drop(&mut self) {
+                if let Some(cancel) = self.0.take() {
+                    cancel.cancel();
+                }
+            }
+        }
+        let (sender, receiver) = oneshot::channel();
+        let job = self.clone();
+        let spawned = std::thread::Builder::new().name("kiln-build".into()).spawn(move || {
+            // Nobody listens when the build was given up; then there is nothing to say either.
+            let _ = sender.send(work(&job));
+        });
+        spawned.map_err(|error| BuildError::Infra { reason: format!("no thread: {error}") })?;
+        let mut guard = CancelOnDrop(Some(Arc::clone(&self.cancel)));
+        let result = receiver.await;
+        guard.0 = None;
+        // The sender only disappears unused when the work panicked.
+        result.unwrap_or_else(|_| Err(BuildError::Stopped("a build thread panicked")))
+    }
+
+    /// Checks the tree out and configures it.
+    pub(crate) fn prepare(&self, mut pair: Pair) -> Result<Prepared, BuildError> {
+        let begun = Instant::now();
+        let log = pair.log();
+        File::create(&log).doing("writing", &log)?;
+        let progress = |done, total| self.tell(Stage::CheckingOut { done, total });
+        pair.begin(&self.repository, &self.request.revision.tree, &self.cancel, &progress)?;
+        let Some((toolchain, version)) = &self.kernel else {
+            // A command gets its configuration as it was given.
+            let (text, digest) = (self.request.text().to_owned(), self.request.given());
+            return Ok(Prepared::Ready { pair, text, digest, changes: Vec::new() });
+        };
+        self.tell(Stage::Configuring);
+        let kbuild = self.kbuild(toolchain, *version, &pair);
+        match normalize(&kbuild, self.request.text())? {
+            Normalized::Well { text, changes } => {
+                let digest = Digest::of(text.as_bytes());
+                Ok(Prepared::Ready { pair, text, digest, changes })
+            }
+            Normalized::Badly { errors } => {
+                let seconds = begun.elapsed().as_secs_f64();
+                pair.end(false)?;
+                let made = Made::Badly { errors };
+                let artifacts = vec![(BUILD_LOG.to_owned(), pair.log())];
+                Ok(Prepared::Unfit(Compiled { pair, made, artifacts, seconds }))
+            }
+        }
+    }
+
+    /// Compiles what [`Job::prepare`] prepared, and marks the pair as consistent again.
+    pub(crate) fn compile(&self, mut pair: Pair, config: &str) -> Result<Compiled, BuildError> {
+        let begun = Instant::now();
+        let modules = is_set(config, "CONFIG_MODULES");
+        let made = match &self.request.how {
+            How::Command(command) => {
+                let line = |done| self.tell(Stage::Compiling { done, expected: None });
+                let (request, cancel) = (&self.request, &self.cancel);
+                BuildCommand { command, request, confinement: confinement(), pair: &pair, cancel }
+                    .run(&line)?
+            }
+            How::Kbuild => {
+                let made = self.run_kbuild(&pair, modules)?;
+                self.remember_steps(&mut pair, &made);
+                made
+            }
+        };
+        let seconds = begun.elapsed().as_secs_f64();
+        let touched = matches!(self.request.how, How::Command(_));
+        pair.end(touched)?;
+        let artifacts = match (&made, &self.request.how) {
+            (Made::Well { .. }, How::Kbuild) => kbuild::artifacts(&pair, modules)?,
+            (Made::Well { .. }, How::Command(_)) => command::artifacts(&pair)?,
+            (Made::Badly { .. }, how) => {
+                let config = (".config".to_owned(), pair.objects().join(".config"));
+                let log = (BUILD_LOG.to_owned(), pair.log());
+                if *how == How::Kbuild { vec![config, log] } else { vec![log] }
+            }
+        };
+        Ok(Compiled { pair, made, artifacts, seconds })
+    }
+
+    fn run_kbuild(&self, pair: &Pair, modules: bool) -> Result<Made, BuildError> {
+        let Some((toolchain, version)) = &self.kernel else {
+            return Err(BuildError::Stopped("a Kbuild job without a toolchain"));
+        };
+        let mut targets = vec![image_of(host_arch()).0];
+        if modules {
+            targets.push("modules");
+        }
+        let steps = pair.state.steps;
+        let expected = if pair.built_before { steps.warm } else { steps.cold };
+        let stage = |stage| self.tell(stage);
+        self.kbuild(toolchain, *version, pair).make(&targets, &[], &stage, expected)
+    }
+
+    fn remember_steps(&self, pair: &mut Pair, made: &Made) {
+        if let Made::Well { steps } = made {
+            let known = &mut pair.state.steps;
+            *(if pair.built_before { &mut known.warm } else { &mut known.cold }) = Some(*steps);
+        }
+    }
+
+    fn kbuild<'a>(
+        &'a self,
+        toolchain: &'a Toolchain,
+        version: KernelVersion,
+        pair: &'a Pair,
+    ) -> Kbuild<'a> {
+        let confinement: &Confinement = confinement();
+        let jobs = self.request.jobs;
+        Kbuild { toolchain, version, confinement, pair, cancel: &self.cancel, jobs }
+    }
+}
