@@ -10,9 +10,12 @@ use object::elf as abi;
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
 
 use super::ElfError;
+use super::lookalike::looks_like;
 
 /// Objects compiled with a section for each function have a few hundred thousand.
 const MAX_SECTIONS: u64 = 1 << 19;
+/// Names longer than this are not read, so that a table without any end of a name costs no hours.
+const MAX_NAME: usize = 4096;
 /// The most that `e_phnum` holds by itself.
 const MAX_SEGMENTS: u64 = 0xffff;
 
@@ -145,27 +148,6 @@ fn class(data: &[u8]) -> Result<Class, ElfError> {
     }
 }
 
-/// Names files that people give instead of a `vmlinux`, by their first bytes.
-fn looks_like(data: &[u8]) -> Option<&'static str> {
-    let at = |offset: usize, magic: &[u8]| {
-        data.get(offset..).is_some_and(|rest| rest.starts_with(magic))
-    };
-    // Offsets: Documentation/arch/x86/boot.rst and Documentation/arch/arm64/booting.rst of Linux.
-    let known: [(usize, &[u8], &str); 7] = [
-        (0x202, b"HdrS", "an x86 boot image (bzImage)"),
-        (0x38, b"ARM\x64", "an arm64 boot image (Image)"),
-        (0, b"\x1f\x8b", "gzip data"),
-        (0, b"\x28\xb5\x2f\xfd", "zstd data"),
-        (0, b"\xfd7zXZ\0", "xz data"),
-        (0, b"!<arch>\n", "an archive of objects (vmlinux.a)"),
-        (0, b"!<thin>\n", "an archive of objects (vmlinux.a)"),
-    ];
-    if data.is_empty() {
-        return Some("empty");
-    }
-    known.iter().find(|(offset, magic, _)| at(*offset, magic)).map(|(_, _, name)| *name)
-}
-
 fn malformed(what: &str, reason: impl ToString) -> ElfError {
     ElfError::Malformed { what: what.to_owned(), reason: reason.to_string() }
 }
@@ -259,16 +241,27 @@ fn sections<'data, H: FileHeader<Endian = Endianness>>(
     let count = header.shnum(endian, data).map_err(failed)?;
     let table = (start, u64::from(count), size_of::<H::SectionHeader>());
     check_table(data, "sections", table, MAX_SECTIONS)?;
-    let table = header.sections(endian, data).map_err(failed)?;
+    let table = header.section_headers(endian, data).map_err(failed)?;
+    let names = match table {
+        [] => &[][..],
+        _ => {
+            let index = header.section_strings_index(endian, data).map_err(failed)?;
+            table.get(index.0).map_or(Ok(&[][..]), |it| it.data(endian, data)).map_err(failed)?
+        }
+    };
     let mut claimed = 0_u64;
     let mut sections = Vec::with_capacity(table.len());
     for (index, it) in table.iter().enumerate() {
-        let unnamed = |e| malformed(&format!("the name of section {index}"), e);
+        let unnamed = || malformed(&format!("the name of section {index}"), "no such text");
         let kind = it.sh_type(endian);
         // The null section's fields may hold what does not fit into the file header.
         let is_null = kind == abi::SHT_NULL;
         let mut section = Section {
-            name: if is_null { b"" } else { table.section_name(endian, it).map_err(unnamed)? },
+            name: if is_null {
+                b""
+            } else {
+                name_at(names, it.sh_name(endian)).ok_or_else(unnamed)?
+            },
             kind: kind.0,
             flags: it.sh_flags(endian).0,
             address: it.sh_addr(endian).into(),
@@ -290,6 +283,13 @@ fn sections<'data, H: FileHeader<Endian = Endianness>>(
         return Err(ElfError::Overlap { claimed, length });
     }
     Ok(sections)
+}
+
+/// A name of a string table: from an offset to the next NUL.
+fn name_at(names: &[u8], offset: u32) -> Option<&[u8]> {
+    let rest = names.get(offset as usize..)?;
+    let name = &rest[..rest.len().min(MAX_NAME)];
+    name.iter().position(|&byte| byte == 0).map(|end| &name[..end])
 }
 
 /// The bytes of a section in the file.
@@ -315,13 +315,17 @@ fn symbols<'data, H: FileHeader<Endian = Endianness>>(
     let endian = header.endian().map_err(failed)?;
     let sections = header.sections(endian, data).map_err(failed)?;
     let table = sections.symbols(endian, data, abi::SHT_SYMTAB).map_err(failed)?;
+    if table.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names = sections.section(table.string_section()).map_err(failed)?;
+    let names = names.data(endian, data).map_err(failed)?;
     let mut found = Vec::new();
     for (index, symbol) in table.enumerate() {
-        // The null symbol, and symbols of a damaged string table, are nobody's.
-        let Ok(name) = table.symbol_name(endian, symbol) else { continue };
-        if !wanted(name) {
+        // A symbol whose name can't be read is none that is wanted.
+        let Some(name) = name_at(names, symbol.st_name(endian)).filter(|it| wanted(it)) else {
             continue;
-        }
+        };
         if let Some(section) = table.symbol_section(endian, symbol, index).map_err(failed)? {
             found.push(Symbol {
                 name,

@@ -51,7 +51,7 @@ pub(crate) fn sign(elf: &Elf<'_>, source: &dyn ByteSource) -> Result<Digest, Elf
     }
     // Empty sections share their address with a neighbour; the order of headers breaks the tie.
     sections.sort_by_key(|it| (it.address, it.size));
-    let masks = masks::locate(elf)?;
+    let masks = masks::locate(elf, source)?;
 
     let mut manifest = Manifest::new();
     manifest.header(elf);

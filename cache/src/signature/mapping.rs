@@ -5,11 +5,12 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
+use memchr::memmem;
 use memmap2::{Mmap, UncheckedAdvice};
 
 use super::SignatureError;
 
-/// How much is hashed before its pages are given back, in bytes.
+/// How much is read before its pages are given back, in bytes.
 const WINDOW: usize = 16 << 20;
 
 /// Bytes that are read once, from start to end of each piece.
@@ -43,11 +44,32 @@ pub(crate) fn stream(source: &dyn ByteSource, range: Range<usize>, mut take: imp
     }
 }
 
+/// Where a pattern occurs in a range, in bytes from the start of the source; in windows like
+/// [`stream`]. At most `limit` places, not overlapping each other inside a window.
+pub(crate) fn find(
+    source: &dyn ByteSource,
+    range: Range<usize>,
+    pattern: &[u8],
+    limit: usize,
+) -> Vec<usize> {
+    let mut found = Vec::new();
+    let mut start = range.start;
+    while start < range.end && found.len() < limit {
+        let end = range.end.min(start.saturating_add(WINDOW));
+        // What starts in this window may end in the next.
+        let reach = range.end.min(end.saturating_add(pattern.len().saturating_sub(1)));
+        let places = memmem::find_iter(&source.bytes()[start..reach], pattern);
+        found.extend(places.map(|at| start + at).take(limit - found.len()));
+        source.done(start..reach);
+        start = end;
+    }
+    found
+}
+
 /// A file mapped for reading.
 ///
 /// Nobody may write to or truncate the file while it is mapped: the signature would be of neither
-/// state, and reading past a new end kills the process (SIGBUS). Kiln maps only files of build
-/// folders that it holds locked, and files that the caller names for `kiln sign`.
+/// state, and reading past a new end kills the process (SIGBUS).
 pub(crate) struct Mapping {
     map: Mmap,
 }
@@ -95,6 +117,20 @@ mod tests {
         stream(&&data[..], 5..data.len() - 3, |piece| seen.extend_from_slice(piece));
         assert!(seen == data[5..data.len() - 3]);
         stream(&&data[..], 9..9, |_| panic!("an empty range has no piece"));
+    }
+
+    #[test]
+    fn finds_what_lies_across_windows_once() {
+        let mut data = vec![0; WINDOW * 2 + 100];
+        let places = [3, WINDOW - 2, WINDOW + 2, WINDOW * 2 - 4, WINDOW * 2 + 96];
+        for at in places {
+            data[at..at + 4].copy_from_slice(b"kiln");
+        }
+        let source = &&data[..];
+        assert_eq!(find(source, 0..data.len(), b"kiln", 9), places);
+        assert_eq!(find(source, 0..data.len(), b"kiln", 3), places[..3]);
+        assert_eq!(find(source, 4..data.len() - 1, b"kiln", 9), places[1..4]);
+        assert_eq!(find(source, 0..data.len(), b"oven", 9), []);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod elf;
 mod error;
 mod image;
+mod lookalike;
 mod mapping;
 mod masks;
 mod notes;

@@ -2,9 +2,12 @@
 
 use crate::signature::ElfError;
 use crate::signature::elf::{Elf, Symbol};
+use crate::signature::mapping::ByteSource;
 
+use super::banner::Banner;
 use super::mask::{Mask, settle};
-use super::{banner, note_values, superseded, uts, vdso, vermagic};
+use super::uts::UtsName;
+use super::{banner, note_values, release_text, superseded, uts, vdso, vermagic};
 
 /// A kernel has about ten. With thousands, none of them can be trusted.
 const MAX_SYMBOLS: usize = 1024;
@@ -39,21 +42,27 @@ impl<'data> Symbols<'data> {
 }
 
 /// The masks of an image in file order; they do not overlap.
-pub(crate) fn locate(elf: &Elf<'_>) -> Result<Vec<Mask>, ElfError> {
+pub(crate) fn locate(elf: &Elf<'_>, source: &dyn ByteSource) -> Result<Vec<Mask>, ElfError> {
     let symbols = Symbols::read(elf)?;
-    let banner = banner::linux_banner(elf, &symbols);
-    let uts = uts::UtsName::locate(elf, &symbols);
+    // The symbol table and its names, which may be large, are read once.
+    source.done(0..elf.data.len());
+    let banner = Banner::locate(elf, &symbols);
+    let uts = UtsName::locate(elf, &symbols);
     let mut masks = note_values::identity_notes(elf);
     masks.extend(vdso::notes_of_embedded_images(elf, &symbols));
     masks.extend(vermagic::release(elf, &symbols));
     masks.extend(banner::linux_proc_banner(elf, &symbols));
+    masks.extend(banner.as_ref().map(Banner::mask));
     if let Some(uts) = &uts {
         masks.extend([uts.release_mask(), uts.version_mask()]);
-        masks.extend(superseded::releases(elf, uts));
-        if let Some(banner) = &banner {
-            masks.extend(superseded::banners(elf, banner, uts));
-        }
+        masks.extend(superseded::names(elf, source, uts));
     }
-    masks.extend(banner);
+    if let (Some(banner), Some(uts)) = (&banner, &uts) {
+        masks.extend(superseded::banners(elf, source, banner, uts));
+        let mut texts = release_text::release_texts(elf, source, banner, uts);
+        // Where an architecture keeps both in one section, the release of `init_uts_ns` is one.
+        texts.retain(|text| masks.iter().all(|it| !it.overlaps(text)));
+        masks.extend(texts);
+    }
     Ok(settle(masks))
 }

@@ -20,7 +20,14 @@ pub(crate) enum MaskKind {
     ProcBanner,
     UtsRelease,
     UtsVersion,
+    ReleaseText,
     Vermagic,
+}
+
+impl Mask {
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        self.range.start < other.range.end && other.range.start < self.range.end
+    }
 }
 
 impl MaskKind {
@@ -34,6 +41,7 @@ impl MaskKind {
             Self::ProcBanner => "linux-proc-banner",
             Self::UtsRelease => "uts-release",
             Self::UtsVersion => "uts-version",
+            Self::ReleaseText => "release-text",
             Self::Vermagic => "vermagic",
         }
     }

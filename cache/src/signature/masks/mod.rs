@@ -7,9 +7,11 @@
 //! masks only matter for kernels that were built by others.
 
 mod banner;
+mod copies;
 mod locate;
 mod mask;
 mod note_values;
+mod release_text;
 mod superseded;
 mod uts;
 mod vdso;

@@ -1,72 +1,64 @@
 //! What the linker leaves of the banner and of `init_uts_ns` when it replaces them.
 //!
-//! Since 6.1 Linux compiles both twice: weak in `init/version.o`, with a version text that holds no
-//! number and no time, and strong in `init/version-timestamp.o`, linked last. The linker takes the
-//! strong symbols, but the weak bytes stay in the image, and nothing names them any more.
-
-use memchr::memmem;
+//! Since 6.1 Linux compiles both twice (init/Makefile): weak in `init/version.o`, and strong in
+//! `init/version-timestamp.o`, linked last. The linker takes the strong symbols, but the weak bytes
+//! stay in the image, and nothing names them any more. Their version text is that of the strong
+//! ones if number and time of the build were given to it; what is not given is left out of it.
+//!
+//! A copy is hidden as long as it equals the original, also in those bytes of it that are masked:
+//! if only one of the two changes, the copy comes to light and the image has another name.
 
 use crate::signature::elf::Elf;
+use crate::signature::mapping::ByteSource;
 
-use super::banner::{BANNER_END, BANNER_START};
-use super::mask::{Mask, MaskKind};
+use super::banner::Banner;
+use super::copies::copies;
+use super::mask::Mask;
 use super::uts::UtsName;
-
-/// More copies than this are not what they seem; real kernels have one.
-const MAX_COPIES: usize = 8;
 
 /// Banners without a symbol.
 ///
-/// What: release, user, host and compiler. Why: nothing reads these bytes. How: the real banner up
-/// to its version (whose text `init_uts_ns` has), found again in the section of the real one,
-/// every byte equal. What follows stays visible: it is constant.
-pub(super) fn banners(elf: &Elf<'_>, banner: &Mask, uts: &UtsName) -> Vec<Mask> {
-    let version = uts.version(elf);
-    let text = &elf.data[banner.range.clone()];
-    let Some(head) = text.strip_suffix(version).filter(|_| !version.is_empty()) else {
-        return Vec::new();
-    };
-    let start = banner.range.start - BANNER_START.len();
-    let end = banner.range.end + BANNER_END.len();
-    let section =
-        elf.sections.iter().filter(|it| it.is_allocated()).find_map(|it| {
-            it.bytes.clone().filter(|bytes| bytes.start <= start && end <= bytes.end)
-        });
-    let Some(section) = section else { return Vec::new() };
-    let pattern = &elf.data[start..banner.range.start + head.len()];
-    copies(&elf.data[section.clone()], pattern)
+/// What: release, user, host, compiler and, if it is the real one, version. Why: nothing reads
+/// these bytes. How: the real banner up to its version, found again in the section of the real
+/// one, every byte equal. Another version than the real one stays visible: it is constant, or
+/// can't be told to be one.
+pub(super) fn banners(
+    elf: &Elf<'_>,
+    source: &dyn ByteSource,
+    banner: &Banner,
+    uts: &UtsName,
+) -> Vec<Mask> {
+    let Some(version) = banner.version(elf, uts.version(elf)) else { return Vec::new() };
+    let head = &elf.data[banner.text.start..version.start];
+    let tail = &elf.data[version.start..banner.text.end];
+    copies(source, &banner.section, head)
         .into_iter()
-        .map(|at| section.start + at)
-        .filter(|&at| at != start)
-        .map(|at| Mask {
-            kind: MaskKind::Banner,
-            range: at + BANNER_START.len()..at + pattern.len(),
+        .filter(|&at| at != banner.text.start)
+        .map(|at| {
+            let head_end = at + head.len();
+            let version_too = elf.data[head_end..banner.section.end].starts_with(tail);
+            Banner::mask_of_copy(at, head_end + if version_too { version.len() } else { 0 })
         })
         .collect()
 }
 
-/// Releases in a `struct new_utsname` without a symbol.
+/// Releases and versions in a `struct new_utsname` without a symbol.
 ///
-/// What: the release field. Why: nothing reads these bytes. How: the first three fields of the
-/// real struct, found again in the section of the real one, every byte equal, with the last two
-/// fields equal too. The version field stays visible: it is constant.
-pub(super) fn releases(elf: &Elf<'_>, uts: &UtsName) -> Vec<Mask> {
-    let section = uts.section.clone();
-    copies(&elf.data[section.clone()], &elf.data[uts.head()])
+/// What: the release field and, if it is the real one, the version field. Why: nothing reads these
+/// bytes. How: the first three fields of the real struct, found again in the section of the real
+/// one, every byte equal, with the last two fields equal too. For other versions see `banners`.
+pub(super) fn names(elf: &Elf<'_>, source: &dyn ByteSource, uts: &UtsName) -> Vec<Mask> {
+    copies(source, &uts.section, &elf.data[uts.head()])
         .into_iter()
-        .map(|at| section.start + at)
-        .filter(|&at| at != uts.head().start)
-        .filter_map(|at| {
-            let (release, tail) = UtsName::release_and_tail_at(at);
-            let inside = tail.end <= section.end;
-            (inside && elf.data[tail] == elf.data[uts.tail()])
-                .then_some(Mask { kind: MaskKind::UtsRelease, range: release })
+        .map(|at| uts.at(at))
+        .filter(|copy| copy.head().start != uts.head().start)
+        .filter(|copy| copy.tail().end <= uts.section.end)
+        .filter(|copy| elf.data[copy.tail()] == elf.data[uts.tail()])
+        .flat_map(|copy| {
+            let version = copy.version_mask();
+            let same = elf.data[version.range.clone()] == elf.data[uts.version_mask().range];
+            [Some(copy.release_mask()), same.then_some(version)]
         })
+        .flatten()
         .collect()
-}
-
-/// Where a pattern occurs, the real place included; nothing if too often.
-fn copies(bytes: &[u8], pattern: &[u8]) -> Vec<usize> {
-    let found: Vec<usize> = memmem::find_iter(bytes, pattern).take(MAX_COPIES + 2).collect();
-    if found.len() > MAX_COPIES + 1 { Vec::new() } else { found }
 }

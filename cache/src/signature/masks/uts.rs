@@ -62,10 +62,19 @@ impl UtsName {
         Mask { kind: MaskKind::UtsVersion, range: self.field(VERSION) }
     }
 
+    /// The text of the release field, without padding.
+    pub(super) fn release<'data>(&self, elf: &Elf<'data>) -> &'data [u8] {
+        text(&elf.data[self.field(RELEASE)])
+    }
+
     /// The text of the version field, without padding.
     pub(super) fn version<'data>(&self, elf: &Elf<'data>) -> &'data [u8] {
-        let field = &elf.data[self.field(VERSION)];
-        field.split(|&byte| byte == 0).next().unwrap_or_default()
+        text(&elf.data[self.field(VERSION)])
+    }
+
+    /// The same struct at another place of the same section.
+    pub(super) fn at(&self, start: usize) -> Self {
+        Self { start, section: self.section.clone() }
     }
 
     /// The fields before version: what no other bytes of a kernel equal by chance.
@@ -78,15 +87,13 @@ impl UtsName {
         self.start + FIELD * (VERSION + 1)..self.start + NAME
     }
 
-    /// The release field and the tail of a struct that starts elsewhere.
-    pub(super) fn release_and_tail_at(start: usize) -> (Range<usize>, Range<usize>) {
-        let other = Self { start, section: 0..0 };
-        (other.field(RELEASE), other.tail())
-    }
-
     fn field(&self, index: usize) -> Range<usize> {
         self.start + FIELD * index..self.start + FIELD * (index + 1)
     }
+}
+
+fn text(field: &[u8]) -> &[u8] {
+    field.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
 /// Whether bytes are a `struct new_utsname`, by its unmasked fields.

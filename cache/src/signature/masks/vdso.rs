@@ -19,7 +19,7 @@ const STEM: &[u8] = b"vdso";
 const START: &[u8] = b"_start";
 const END: &[u8] = b"_end";
 
-/// No kernel has more flavours of it.
+/// No kernel has more flavours of it. The limit stops many symbols that name one large image.
 const MAX_IMAGES: usize = 8;
 
 /// Whether a symbol may bound an embedded vDSO.
@@ -33,7 +33,7 @@ pub(super) fn may_name_an_image(name: &[u8]) -> bool {
 /// Why: programs may read the version, the kernel does not. How: a vDSO is what its symbols
 /// bound, if that is a whole ELF shared object; its notes are found by its own note segments.
 pub(super) fn notes_of_embedded_images(elf: &Elf<'_>, symbols: &Symbols<'_>) -> Vec<Mask> {
-    let mut images: Vec<Range<usize>> = symbols
+    let images: Vec<Range<usize>> = symbols
         .iter()
         .filter_map(|symbol| match symbol.name {
             ARRAY => elf.symbol_range(symbol).filter(|_| symbol.is_object),
@@ -42,7 +42,6 @@ pub(super) fn notes_of_embedded_images(elf: &Elf<'_>, symbols: &Symbols<'_>) -> 
         .filter(|range| elf.data[range.clone()].starts_with(&abi::ELFMAG))
         .take(MAX_IMAGES + 1)
         .collect();
-    images.dedup();
     if images.len() > MAX_IMAGES {
         return Vec::new();
     }

@@ -28,7 +28,7 @@ fn saved(bytes: &[u8]) -> tempfile::NamedTempFile {
 }
 
 fn a_kernel() -> Vec<u8> {
-    kernel(&Build { superseded: true, ..Build::new() }, TestElf::new()).elf.build()
+    kernel(&Build { weak_version: Some("# SMP "), ..Build::new() }, TestElf::new()).elf.build()
 }
 
 #[test]

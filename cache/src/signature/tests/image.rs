@@ -119,6 +119,8 @@ proptest! {
         let end = kernel.elf.offset(".data") + kernel.elf.clone().named(".data").data.len();
         prop_assume!(at < end && in_a_loaded_section(&kernel.elf, at));
         file[at] ^= change;
+        // The release in `vermagic` ends at a space: one more of them is another length.
+        prop_assume!(file[at] != b' ');
         // A change may also make the file refused; it must never keep the name unseen.
         let same = try_image(&file).is_ok_and(|it| it == name);
         prop_assert_eq!(same, kernel.hidden.iter().any(|it| it.1.contains(&at)));

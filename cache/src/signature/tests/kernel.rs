@@ -13,8 +13,9 @@ pub(crate) struct Build {
     pub(crate) salt: &'static str,
     pub(crate) build_id: u8,
     pub(crate) version_code: u32,
-    /// Whether the linker left the weak banner and name in the image.
-    pub(crate) superseded: bool,
+    /// The version text of the weak banner and name, if the linker left them in the image; with
+    /// them go constants that are the release.
+    pub(crate) weak_version: Option<&'static str>,
 }
 
 impl Build {
@@ -26,7 +27,7 @@ impl Build {
             salt: "pepper",
             build_id: 0xa1,
             version_code: 0x06_01_00,
-            superseded: false,
+            weak_version: None,
         }
     }
 
@@ -39,7 +40,7 @@ impl Build {
             salt: "ginger",
             build_id: 0xb2,
             version_code: 0x06_01_09,
-            superseded: false,
+            weak_version: None,
         }
     }
 }
@@ -135,10 +136,21 @@ pub(crate) fn kernel(build: &Build, format: TestElf) -> Kernel {
     let Build { release, version, who, .. } = build;
     let mut rodata = Blob::default();
     rodata.fill(24);
-    if build.superseded {
+    if let Some(weak) = build.weak_version {
         rodata.push("Linux version ");
-        rodata.push_hidden("linux-banner", format!("{release} ({who}) "));
-        rodata.push("# SMP \n\0");
+        if weak == *version {
+            rodata.push_hidden("linux-banner", format!("{release} ({who}) {weak}"));
+        } else {
+            rodata.push_hidden("linux-banner", format!("{release} ({who}) "));
+            rodata.push(weak);
+        }
+        rodata.push("\n\0");
+        rodata.push_hidden("release-text", release);
+        rodata.push("\0");
+        rodata.push_hidden("release-text", release);
+        // The release with something around it is not masked.
+        rodata.push("\0x");
+        rodata.push("linux-6.9 ");
         rodata.fill(9);
     }
     let start = rodata.push("%s version %s (").start;
@@ -164,8 +176,8 @@ pub(crate) fn kernel(build: &Build, format: TestElf) -> Kernel {
 
     let mut data = Blob::default();
     data.fill(13);
-    if build.superseded {
-        data.name(build, "# SMP ", false);
+    if let Some(weak) = build.weak_version {
+        data.name(build, weak, weak == *version);
         data.fill(8);
     }
     let start = data.push([2, 0, 0, 0]).start;

@@ -10,18 +10,19 @@ fn image_of(file: &[u8]) -> String {
 }
 
 fn located(file: &[u8]) -> Vec<(&'static str, std::ops::Range<usize>)> {
-    let masks = masks::locate(&Elf::parse(file).unwrap()).unwrap();
+    let masks = masks::locate(&Elf::parse(file).unwrap(), &file).unwrap();
     masks.into_iter().map(|it| (it.kind.tag(), it.range)).collect()
 }
 
 #[test]
 fn every_mask_is_found_in_every_format() {
     for format in TestElf::every_format() {
-        for superseded in [false, true] {
-            let build = Build { superseded, ..Build::new() };
+        let build = Build::new();
+        for (weak_version, masks) in [(None, 13), (Some("# SMP "), 17), (Some(build.version), 18)] {
+            let build = Build { weak_version, ..build.clone() };
             let kernel = kernel(&build, format.clone());
             assert_eq!(located(&kernel.elf.build()), kernel.hidden);
-            assert_eq!(kernel.hidden.len(), if superseded { 15 } else { 13 });
+            assert_eq!(kernel.hidden.len(), masks);
         }
     }
 }
@@ -73,11 +74,40 @@ fn the_ends_of_the_masked_pair_in_uts_are_exact() {
 
 #[test]
 fn builds_of_one_source_have_one_name() {
-    for superseded in [false, true] {
-        let one = kernel(&Build { superseded, ..Build::new() }, TestElf::new()).elf;
-        let other = kernel(&Build { superseded, ..Build::other() }, TestElf::new()).elf;
+    type Weak = fn(&Build) -> Option<&'static str>;
+    let weak: [Weak; 3] = [|_| None, |_| Some("# SMP "), |it| Some(it.version)];
+    for weak_version in weak {
+        let [one, other] = [Build::new(), Build::other()].map(|build| {
+            kernel(&Build { weak_version: weak_version(&build), ..build }, TestElf::new()).elf
+        });
         assert_ne!(one.build(), other.build());
         assert_eq!(image_of(&one.build()), image_of(&other.build()));
+    }
+}
+
+#[test]
+fn copies_that_are_not_exact_stay_visible() {
+    let build = Build { weak_version: Some("# SMP "), ..Build::new() };
+    let kernel = kernel(&build, TestElf::new());
+    let file = kernel.elf.build();
+    let count = |file: &[u8], tag| located(file).iter().filter(|it| it.0 == tag).count();
+    assert_eq!(count(&file, "release-text"), 2);
+    // The first banner and the first name in the file are the copies.
+    for (tag, copies) in [("linux-banner", 2), ("uts-release", 2)] {
+        assert_eq!(count(&file, tag), copies);
+        let range = &kernel.hidden.iter().find(|it| it.0 == tag).unwrap().1;
+        for at in [range.start, range.end - 1] {
+            let mut changed = file.clone();
+            changed[at] ^= 1;
+            assert_eq!(count(&changed, tag), copies - 1, "{tag} {at}");
+        }
+    }
+    // A text that only begins or ends with the release is another text.
+    let texts: Vec<_> = kernel.hidden.iter().filter(|it| it.0 == "release-text").collect();
+    for at in [texts[0].1.start - 1, texts[1].1.end] {
+        let mut changed = file.clone();
+        changed[at] = b'-';
+        assert_eq!(count(&changed, "release-text"), 1);
     }
 }
 
@@ -98,6 +128,19 @@ fn a_masked_byte_is_not_a_zero() {
     let owner = without.named(".notes").data.windows(3).position(|it| it == b"GNU").unwrap();
     without.named(".notes").data[owner + 2] = b'T';
     assert_ne!(image_of(&without.build()), with_note);
+}
+
+#[test]
+fn a_space_ends_the_release_of_vermagic() {
+    let kernel = kernel(&Build::new(), TestElf::new());
+    let mut file = kernel.elf.build();
+    let name = image_of(&file);
+    let place = kernel.hidden.iter().find(|it| it.0 == "vermagic").unwrap().1.clone();
+    file[place.start + 3] = b' ';
+    let found = located(&file);
+    let shorter = place.start..place.start + 3;
+    assert_eq!(found.iter().find(|it| it.0 == "vermagic").unwrap().1, shorter);
+    assert_ne!(image_of(&file), name);
 }
 
 #[test]
