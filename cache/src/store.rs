@@ -74,6 +74,12 @@ impl Store {
         Ok(store)
     }
 
+    /// Closes the database of this and all clones, waiting for what is under way. Not needed for
+    /// safety: everything acknowledged is durable. Afterwards look-ups fail.
+    pub async fn close(&self) {
+        self.inner.index.close().await;
+    }
+
     /// The folder of the store.
     pub fn folder(&self) -> PathBuf {
         self.inner.objects.folder().to_path_buf()

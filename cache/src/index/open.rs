@@ -53,6 +53,11 @@ impl Index {
         }
     }
 
+    /// Closes all connections.
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+
     /// Begins a transaction that will write. Taking the lock at once avoids the one deadlock that
     /// waiting can't resolve: two readers that both want to become the writer.
     pub(super) async fn write(

@@ -1,0 +1,346 @@
+//! Builds: immutable, findable, and never half there.
+
+mod common;
+
+use common::{Fixture, commit, draft, input, noise, quiet, request, story};
+use kiln_cache::build_draft::InvalidDraft;
+use kiln_cache::error::StoreError;
+use kiln_cache::manifest::BuildResult;
+use kiln_cache::query::QueryError;
+use kiln_cache::signature::SignatureKind;
+use kiln_cache::{Digest, InputKey, Location, Query, Store};
+
+#[tokio::test]
+async fn a_build_comes_back_by_every_name() {
+    let fixture = Fixture::new().await;
+    let image = fixture.file("image", b"an image");
+    let log = fixture.file("log", b"CC init/main.o");
+    let store = &fixture.store;
+    let manifest =
+        store.add_build(draft(1, &[("image", &image), ("build.log", &log)])).await.unwrap();
+    assert_eq!(manifest.input_key, input(1).key());
+    let names: Vec<_> = manifest.artifacts.iter().map(|a| a.name.as_str()).collect();
+    assert_eq!(names, ["build.log", "image"]);
+    assert_eq!(manifest.artifact("image").unwrap().digest, Digest::of(b"an image"));
+    assert_eq!(manifest.artifact("image").unwrap().size, 8);
+
+    for store in [store.clone(), fixture.reopen().await] {
+        let key = manifest.input_key;
+        assert_eq!(store.build_by_input(&key).await.unwrap().as_ref(), Some(&manifest));
+        assert_eq!(store.build_by_request(&request(1)).await.unwrap().as_ref(), Some(&manifest));
+        let content = manifest.signatures.get(SignatureKind::Content).unwrap().hash;
+        for name in [
+            commit(1),
+            commit(1)[..8].to_uppercase(),
+            format!("revision:{}", &commit(1)[..12]),
+            content.to_hex(),
+            format!("content:{}", content.short()),
+            format!("signature:{}", content.short()),
+            key.to_string(),
+            format!("input:{}", &key.to_string()[..9]),
+        ] {
+            let found = store.find_builds(&Query::parse(&name).unwrap()).await.unwrap();
+            assert_eq!(found, std::slice::from_ref(&manifest), "{name}");
+        }
+        for name in [request(1).to_string(), format!("image:{}", content.short())] {
+            let found = store.find_builds(&Query::parse(&name).unwrap()).await.unwrap();
+            assert!(found.is_empty(), "{name}");
+        }
+        assert_eq!(store.build_by_input(&request(1)).await.unwrap(), None);
+        assert_eq!(store.build_by_request(&key).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_real_elf_file_is_signed_as_a_kernel() {
+    let fixture = Fixture::new().await;
+    // Any ELF file with sections and a build id: this test itself.
+    let elf = std::env::current_exe().unwrap();
+    let manifest = fixture.store.add_build(draft(1, &[("vmlinux", &elf)])).await.unwrap();
+    let signatures = kiln_cache::signature::sign_file(&elf).unwrap();
+    assert_eq!(manifest.signatures, signatures);
+    assert!(manifest.signatures.get(SignatureKind::Content).is_none());
+    assert_eq!(manifest.build_id, kiln_cache::signature::build_id(&elf).unwrap());
+    let image = signatures.get(SignatureKind::Image).unwrap().hash;
+    assert_eq!(manifest.image().unwrap().0, image);
+    let syzkaller = signatures.get(SignatureKind::Syzkaller).unwrap().hash;
+    for name in [format!("image:{image}"), format!("syzkaller:{}", syzkaller.short())] {
+        let found = fixture.store.find_builds(&Query::parse(&name).unwrap()).await.unwrap();
+        assert_eq!(found.len(), 1, "{name}");
+    }
+    if let Some(build_id) = &manifest.build_id {
+        let query = Query::parse(&format!("build-id:{}", &build_id[..10])).unwrap();
+        assert_eq!(fixture.store.find_builds(&query).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_fake_vmlinux_is_signed_by_content() {
+    let fixture = Fixture::new().await;
+    for (seed, content) in [(1, &b"not an ELF file"[..]), (2, b"")] {
+        let fake = fixture.file("vmlinux", content);
+        let manifest = fixture.store.add_build(draft(seed, &[("vmlinux", &fake)])).await.unwrap();
+        assert!(manifest.signatures.get(SignatureKind::Content).is_some());
+    }
+    // It says that it is one, and is none: an error, not an identity.
+    let broken = fixture.file("vmlinux", b"\x7fELFgarbage");
+    let error = fixture.store.add_build(draft(3, &[("vmlinux", &broken)])).await.unwrap_err();
+    assert!(matches!(error, StoreError::Signature { .. }), "{}", story(&error));
+    assert_eq!(fixture.store.build_by_input(&input(3).key()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_first_build_of_an_input_stays() {
+    let fixture = Fixture::new().await;
+    let (a, b) = (fixture.file("a", b"first"), fixture.file("b", b"second"));
+    let first = fixture.store.add_build(draft(1, &[("image", &a)])).await.unwrap();
+    let mut again = draft(1, &[("image", &b)]);
+    again.commit = commit(2);
+    again.request_key = request(2);
+    assert_eq!(fixture.store.add_build(again).await.unwrap(), first);
+    // The new names lead to it, too.
+    assert_eq!(fixture.store.build_by_request(&request(2)).await.unwrap(), Some(first.clone()));
+    let found = fixture.store.find_builds(&Query::parse(&commit(2)).unwrap()).await.unwrap();
+    assert_eq!(found, [first]);
+    assert_eq!(fixture.store.stats().await.unwrap().builds, 1);
+}
+
+#[tokio::test]
+async fn a_build_that_lost_a_file_gives_way_to_a_new_one() {
+    let fixture = Fixture::new().await;
+    let (a, b) = (fixture.file("a", b"first"), fixture.file("b", b"second"));
+    let first = fixture.store.add_build(draft(1, &[("image", &a)])).await.unwrap();
+    std::fs::remove_file(fixture.blob(&first.artifacts[0].digest)).unwrap();
+    assert!(!fixture.store.is_whole(&first).await.unwrap());
+    assert_eq!(fixture.store.verify(false, &quiet).await.unwrap().problems.len(), 1);
+    let second = fixture.store.add_build(draft(1, &[("image", &b)])).await.unwrap();
+    assert_eq!(second.artifacts[0].digest, Digest::of(b"second"));
+    assert_eq!(fixture.store.build_by_input(&first.input_key).await.unwrap(), Some(second));
+    let report = fixture.store.verify(true, &quiet).await.unwrap();
+    assert!(report.is_clean(), "{:?}", report.problems);
+    assert_eq!(report.quarantined, 1);
+}
+
+#[tokio::test]
+async fn failures_are_remembered() {
+    let fixture = Fixture::new().await;
+    let log = fixture.file("log", b"fs/x.c:1: error");
+    let mut failed = draft(1, &[("build.log", &log)]);
+    failed.result = BuildResult::Failed { errors: vec!["fs/x.c:1: error: no".into()] };
+    let manifest = fixture.store.add_build(failed).await.unwrap();
+    assert!(!manifest.is_built() && manifest.image().is_none());
+    assert_eq!(fixture.store.build_by_request(&request(1)).await.unwrap(), Some(manifest));
+    let summaries = fixture.store.builds_by_requests(&[request(1)]).await.unwrap();
+    let summary = summaries[&request(1)];
+    assert!(!summary.built && summary.image.is_none());
+}
+
+#[tokio::test]
+async fn drafts_that_make_no_sense_leave_nothing() {
+    let fixture = Fixture::new().await;
+    let file = fixture.file("a", b"first");
+    let mut seconds = draft(1, &[("a", &file)]);
+    seconds.seconds = f64::NAN;
+    let mut name = draft(1, &[("a", &file)]);
+    name.commit = "HEAD".into();
+    for draft in [draft(1, &[]), draft(1, &[("../a", &file)]), seconds, name] {
+        let error = fixture.store.add_build(draft).await.unwrap_err();
+        assert!(matches!(error, StoreError::Draft(_)), "{error}");
+    }
+    let gone = draft(1, &[("a", &file), ("b", &fixture.folder.path().join("none"))]);
+    assert!(matches!(fixture.store.add_build(gone).await, Err(StoreError::File { .. })));
+    assert!(matches!(
+        fixture.store.add_build(draft(1, &[("build.log", &file)])).await,
+        Err(StoreError::Draft(InvalidDraft::Nothing))
+    ));
+    assert_eq!(fixture.store.build_by_input(&input(1).key()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn twins_and_ambiguous_prefixes() {
+    let fixture = Fixture::new().await;
+    let file = fixture.file("a", b"same");
+    let other = fixture.file("b", b"other");
+    let store = &fixture.store;
+    let a = store.add_build(draft(1, &[("image", &file)])).await.unwrap();
+    let b = store.add_build(draft(2, &[("image", &file)])).await.unwrap();
+    assert_eq!(a.image(), b.image());
+    // One signature, two builds: an answer.
+    let query = Query::parse(&a.image().unwrap().to_string()).unwrap();
+    assert_eq!(store.find_builds(&query).await.unwrap().len(), 2);
+    // Two commits with the same first digits: a question.
+    let mut c = draft(3, &[("image", &other)]);
+    c.commit = format!("{}{}", &commit(1)[..9], "0".repeat(31));
+    store.add_build(c.clone()).await.unwrap();
+    let error = store.find_builds(&Query::parse(&commit(1)[..9]).unwrap()).await.unwrap_err();
+    let StoreError::Query(QueryError::Ambiguous { matches, .. }) = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(matches.len(), 2);
+    assert!(error.to_string().contains(&c.commit), "{error}");
+    // The whole name is never ambiguous.
+    let found = store.find_builds(&Query::parse(&commit(1)).unwrap()).await.unwrap();
+    assert_eq!(found, [a]);
+}
+
+#[tokio::test]
+async fn names_need_a_build() {
+    let fixture = Fixture::new().await;
+    let unknown = InputKey(Digest::of(b"nothing"));
+    let error = fixture.store.add_request(&request(1), &unknown).await.unwrap_err();
+    assert!(matches!(error, StoreError::UnknownBuild(_)), "{error}");
+    let error = fixture.store.add_revision(&commit(1), &unknown).await.unwrap_err();
+    assert!(matches!(error, StoreError::UnknownBuild(_)), "{error}");
+}
+
+#[tokio::test]
+async fn many_requests_at_once() {
+    let fixture = Fixture::new().await;
+    let file = fixture.file("a", b"same");
+    let manifest = fixture.store.add_build(draft(1, &[("image", &file)])).await.unwrap();
+    for seed in 2..40 {
+        fixture.store.add_request(&request(seed), &manifest.input_key).await.unwrap();
+    }
+    let keys: Vec<_> = (0..20_000).map(request).collect();
+    let found = fixture.store.builds_by_requests(&keys).await.unwrap();
+    assert_eq!(found.len(), 39);
+    let summary = found[&request(17)];
+    assert_eq!((summary.input_key, summary.image), (manifest.input_key, manifest.image()));
+    assert_eq!((summary.built, summary.seconds), (true, 12.5));
+}
+
+#[tokio::test]
+async fn a_missing_row_is_healed_by_a_look_up() {
+    let fixture = Fixture::new().await;
+    let file = fixture.file("a", &noise(1, 5000));
+    let manifest = fixture.store.add_build(draft(1, &[("image", &file)])).await.unwrap();
+    // As if the writer had been killed between manifest and row: a store with the object alone.
+    let other = Fixture::new().await;
+    copy_objects(&fixture, &other);
+    assert_eq!(other.store.build_by_request(&request(1)).await.unwrap(), None);
+    let key = manifest.input_key;
+    assert_eq!(other.store.build_by_input(&key).await.unwrap(), Some(manifest.clone()));
+    assert_eq!(other.store.build_by_request(&request(1)).await.unwrap(), Some(manifest.clone()));
+    // `verify` does the same, and so does asking by key among all names.
+    let third = Fixture::new().await;
+    copy_objects(&fixture, &third);
+    let report = third.store.verify(true, &quiet).await.unwrap();
+    assert_eq!((report.is_clean(), report.healed), (true, 1));
+    assert_eq!(third.store.build_by_request(&request(1)).await.unwrap(), Some(manifest));
+}
+
+fn copy_objects(from: &Fixture, to: &Fixture) {
+    for folder in ["blobs", "builds"] {
+        let status = std::process::Command::new("cp")
+            .arg("-r")
+            .args([from.root().join(folder), to.root().join(folder)])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+}
+
+#[tokio::test]
+async fn a_lost_index_is_rebuilt_when_the_store_is_opened() {
+    let fixture = Fixture::new().await;
+    let file = fixture.file("a", b"x");
+    let mut manifests = Vec::new();
+    for seed in 0..5 {
+        manifests.push(fixture.store.add_build(draft(seed, &[("image", &file)])).await.unwrap());
+    }
+    fixture.store.close().await;
+    for name in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
+        let _ = std::fs::remove_file(fixture.root().join(name));
+    }
+    let store = fixture.reopen().await;
+    for (seed, manifest) in (0..).zip(&manifests) {
+        let found = store.build_by_request(&request(seed)).await.unwrap();
+        assert_eq!(found.as_ref(), Some(manifest));
+    }
+}
+
+#[tokio::test]
+async fn reindex_removes_rows_without_a_manifest() {
+    let fixture = Fixture::new().await;
+    let file = fixture.file("a", b"x");
+    let a = fixture.store.add_build(draft(1, &[("image", &file)])).await.unwrap();
+    fixture.store.add_build(draft(2, &[("image", &file)])).await.unwrap();
+    std::fs::remove_file(fixture.manifest(&a.input_key)).unwrap();
+    assert_eq!(fixture.store.build_by_input(&a.input_key).await.unwrap(), None);
+    let report = fixture.store.verify(false, &quiet).await.unwrap();
+    assert!(report.problems[0].why.contains("manifest is gone"), "{:?}", report.problems);
+    assert_eq!(fixture.store.reindex().await.unwrap(), 1);
+    assert!(fixture.store.verify(false, &quiet).await.unwrap().is_clean());
+    assert_eq!(fixture.store.stats().await.unwrap().builds, 1);
+}
+
+#[tokio::test]
+async fn a_changed_manifest_is_quarantined_and_can_be_built_again() {
+    let changes: [fn(String) -> String; 3] = [
+        |_| "{".into(),
+        |text| text.replace("12.5", "12.6"),
+        |text| text.replace("x86_64", "x86_65"),
+    ];
+    for change in changes {
+        let fixture = Fixture::new().await;
+        let file = fixture.file("a", b"x");
+        let first = fixture.store.add_build(draft(1, &[("image", &file)])).await.unwrap();
+        let path = fixture.manifest(&first.input_key);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, change(text)).unwrap();
+        assert_eq!(fixture.store.verify(false, &quiet).await.unwrap().problems.len(), 1);
+        let error = fixture.store.build_by_request(&request(1)).await.unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+        assert!(error.to_string().contains("quarantine/"), "{error}");
+        assert_eq!(fixture.store.build_by_request(&request(1)).await.unwrap(), None);
+        fixture.store.add_build(draft(1, &[("image", &file)])).await.unwrap();
+        assert!(fixture.store.verify(true, &quiet).await.unwrap().is_clean());
+    }
+}
+
+#[tokio::test]
+async fn a_newer_manifest_is_left_alone() {
+    let fixture = Fixture::new().await;
+    let file = fixture.file("a", b"x");
+    let first = fixture.store.add_build(draft(1, &[("image", &file)])).await.unwrap();
+    let path = fixture.manifest(&first.input_key);
+    std::fs::write(&path, r#"{"format":2,"other":"fields"}"#).unwrap();
+    let error = fixture.store.build_by_input(&first.input_key).await.unwrap_err();
+    assert!(matches!(error, StoreError::NewerFormat { found: 2, known: 1, .. }), "{error}");
+    assert!(path.exists());
+}
+
+#[tokio::test]
+async fn a_damaged_index_is_named_with_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("store");
+    Store::open(&Location::folder(&root)).await.unwrap().close().await;
+    for name in ["index.sqlite-wal", "index.sqlite-shm"] {
+        let _ = std::fs::remove_file(root.join(name));
+    }
+    std::fs::write(root.join("index.sqlite"), vec![b'x'; 8192]).unwrap();
+    let error = Store::open(&Location::folder(&root)).await.unwrap_err();
+    assert!(matches!(error, StoreError::IndexDamaged { .. }), "{}", story(&error));
+    assert!(error.to_string().contains("move it"), "{error}");
+}
+
+#[tokio::test]
+async fn numbers() {
+    let fixture = Fixture::new().await;
+    let file = fixture.file("a", &vec![7; 100_000]);
+    let small = fixture.file("b", b"1234");
+    for seed in [1, 2] {
+        let files = [("image", file.as_path()), ("map", small.as_path())];
+        fixture.store.add_build(draft(seed, &files)).await.unwrap();
+    }
+    let mut failed = draft(3, &[("build.log", &small)]);
+    failed.result = BuildResult::Failed { errors: vec![] };
+    fixture.store.add_build(failed).await.unwrap();
+    fixture.store.put_bytes("a console".into()).await.unwrap();
+    let stats = fixture.store.stats().await.unwrap();
+    assert_eq!((stats.builds, stats.failed_builds, stats.images), (3, 1, 1));
+    assert_eq!((stats.artifacts, stats.distinct_artifacts, stats.blobs), (5, 2, 3));
+    assert_eq!((stats.artifact_bytes, stats.plain_bytes), (200_012, 100_004));
+    assert!(stats.stored_bytes < 1000, "{stats:?}");
+    assert_eq!(stats.other_stored_bytes, 9 + 80);
+}
