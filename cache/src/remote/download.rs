@@ -84,6 +84,9 @@ impl Remote {
             let done = length(part).await?;
             idle = if done > before { 0 } else { idle + 1 };
             if idle == PATIENCE {
+                if done == 0 {
+                    remove(part).await?;
+                }
                 let digest = *digest;
                 return Err(RemoteError::Interrupted { digest, done, total: size, why });
             }
@@ -118,7 +121,9 @@ impl Remote {
         let response = match request.send().await {
             Ok(response) => response,
             // Nobody there: only worth another try when something arrived before.
-            Err(error) if have == 0 => return Err(self.broken(error)),
+            Err(error) if have == 0 && (error.is_connect() || error.is_timeout()) => {
+                return Err(self.broken(error));
+            }
             Err(error) => return Ok(Attempt::Broken(error.without_url().to_string())),
         };
         let from = match response.status() {
