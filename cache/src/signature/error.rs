@@ -9,7 +9,7 @@ use super::SignatureKind;
 #[derive(Debug, thiserror::Error)]
 pub enum SignatureError {
     /// The file can't be opened, measured or mapped.
-    #[error("cannot read '{path}': {source}")]
+    #[error("cannot read '{path}' ({source}): check the path and its permissions")]
     Read {
         /// The file.
         path: PathBuf,
