@@ -1,6 +1,7 @@
 //! Keeps a console of bounded size, and watches it while it grows.
 
 use super::outcome::{END_MARKER, START_MARKER};
+use crate::console::find;
 
 /// What a console has shown so far, seen while it streams by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,20 +102,6 @@ impl Capture {
         let surplus = self.overlap.len().saturating_sub(longest - 1);
         self.overlap.drain(..surplus);
     }
-}
-
-/// Where `needle` begins in `hay`.
-pub(crate) fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
-    let first = *needle.first()?;
-    let mut from = 0;
-    while let Some(step) = hay.get(from..)?.iter().position(|b| *b == first) {
-        let at = from + step;
-        if hay[at..].starts_with(needle) {
-            return Some(at);
-        }
-        from = at + 1;
-    }
-    None
 }
 
 #[cfg(test)]

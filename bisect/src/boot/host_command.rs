@@ -22,6 +22,9 @@ const OUTPUT_LIMIT: usize = 4 << 20;
 /// How long output is awaited from a command that has ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// Title of what a command finds: it knows one way to fail.
+pub const COMMAND_FAILED: &str = "command failed";
+
 /// A command that judges a build.
 #[derive(Clone, Debug)]
 pub struct HostCommand {
@@ -129,7 +132,7 @@ fn nonblocking(reader: io::PipeReader) -> io::Result<pipe::Receiver> {
 fn judge(status: ExitStatus) -> Outcome {
     match (status.code(), status.signal()) {
         (Some(0), _) => Outcome::Ok,
-        (Some(1..=124), _) => Outcome::Crash { title: "command failed".to_owned() },
+        (Some(1..=124), _) => Outcome::Crash { title: COMMAND_FAILED.to_owned() },
         (Some(125), _) => Outcome::BootFailure { title: "command said skip (125)".to_owned() },
         (Some(126), _) => infra("the command cannot be executed (126)".to_owned()),
         (Some(127), _) => infra("the command was not found (127)".to_owned()),

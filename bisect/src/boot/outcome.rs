@@ -2,13 +2,15 @@
 
 use kiln_cache::evidence::Outcome;
 
-use super::capture::find;
-use crate::console;
+use crate::console::{self, find};
 
 /// The line that init prints before the payload runs.
 pub const START_MARKER: &str = "KILN: payload starts";
 /// The beginning of the line that init prints after the payload: how it ended follows.
 pub const END_MARKER: &str = "KILN: payload ended: ";
+
+/// The beginning of a kernel's first line.
+const BANNER: &[u8] = b"Linux version ";
 
 /// What follows the end marker when the payload could not be executed at all.
 const NOT_STARTED: &str = "not-started ";
@@ -38,7 +40,11 @@ pub const BOOT_TIMEOUT: &str = "timed out booting";
 /// time limit) is no crash: reproducers end like that.
 pub fn classify(console: &[u8], ended: &Ended) -> Outcome {
     let started = find(console, START_MARKER.as_bytes());
-    let judged = &console[started.map_or(0, |at| at + START_MARKER.len())..];
+    let judged = match started {
+        Some(at) => &console[at + START_MARKER.len()..],
+        // What loads the kernel prints before its banner, in words that look like a restart.
+        None => &console[find(console, BANNER).unwrap_or(console.len())..],
+    };
     let crash = console::crash_title(judged).map(|crash| crash.title);
     if let (None, Ended::Failed(reason)) = (&crash, ended) {
         return Outcome::Infra { reason: reason.clone() };
@@ -101,7 +107,9 @@ mod tests {
         assert_eq!(judge("\r\n", Ended::Stopped), boot_failure(NO_OUTPUT));
         assert_eq!(judge("Linux version 6\n", Ended::TimedOut), boot_failure(BOOT_TIMEOUT));
         assert_eq!(judge("Linux version 6\n", Ended::Stopped), boot_failure(LOST));
-        let Outcome::BootFailure { title } = judge(BUG, Ended::Stopped) else { panic!() };
+        assert_eq!(judge("\nBooting the kernel.\n", Ended::Stopped), boot_failure(LOST));
+        let booting = format!("Decompressing Linux...\nBooting the kernel.\nLinux version 6{BUG}");
+        let Outcome::BootFailure { title } = judge(&booting, Ended::Stopped) else { panic!() };
         assert!(title.starts_with("kernel BUG"), "{title}");
     }
 

@@ -1,12 +1,27 @@
-//! Reads kernel consoles.
+//! Reads kernel consoles: finds a crash and names it as syzkaller would.
+//!
+//! A marker in a line tells of a crash ([`titles`]); the lines that its printer wrote from there
+//! on are the report ([`report`]); a format gives the title ([`describe`]), most often with the
+//! function that a stack trace points to ([`walk`], [`choose`]).
 
+mod choose;
+mod clean;
 mod crash;
+mod damage;
+mod describe;
+mod kind;
+#[cfg(test)]
+mod known;
+mod lines;
+mod pattern;
+mod read;
+mod report;
+mod search;
+mod skip;
+mod titles;
+mod walk;
 
 pub use crash::Crash;
-
-/// The first crash of a console.
-pub fn crash_title(console: &[u8]) -> Option<Crash> {
-    let text = String::from_utf8_lossy(console);
-    let line = text.lines().find(|l| l.contains("kernel BUG at "))?;
-    Some(Crash { title: line[line.find("kernel BUG")?..].to_owned() })
-}
+pub use kind::Kind;
+pub use read::crash_title;
+pub(crate) use search::find;
