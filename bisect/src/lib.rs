@@ -1,9 +1,18 @@
 //! Kiln's judgement: which revision to test next, and when to stop.
 //!
 //! [`graph`], [`belief`] and [`plan`] are pure: the same problem always gives the same decision.
+//! [`boot`] and [`console`] run one machine and judge what it shows; [`tester`] makes that one run.
+//! [`bisection`] joins the two; [`record`], [`log`] and [`verdict`] are what remains of it.
 
 pub mod belief;
+pub mod bisection;
 pub mod boot;
 pub mod console;
 pub mod graph;
+pub mod log;
 pub mod plan;
+pub mod record;
+pub mod tester;
+pub mod title;
+pub mod verdict;
+pub mod watch;

@@ -27,10 +27,12 @@ pub mod verify;
 
 pub use blob::reader::BlobReader;
 pub use build_draft::BuildDraft;
-pub use digest::Digest;
+pub use digest::{Digest, ParseDigestError};
 pub use error::StoreError;
+pub use evidence::Run;
 pub use input::{BuildInput, InputKey};
 pub use location::{Location, ParseLocationError};
+pub use manifest::{Artifact, Manifest};
 pub use query::{BuildSummary, Query};
 pub use remote::{Remote, RemoteError};
 pub use stats::Stats;

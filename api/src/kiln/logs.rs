@@ -63,7 +63,9 @@ async fn crash_text(store: &Store, record: &Record) -> anyhow::Result<Option<(St
         _ => None,
     });
     let Some((title, digest)) = run else { return Ok(None) };
-    let bytes = store.read_bytes(&digest).await?;
+    // Consoles are bounded when they are captured.
+    let reader = store.reader(&digest).await?;
+    let bytes = reader.read(0..reader.size()).await?;
     let text = match console::crash_title(&bytes) {
         Some(crash) => String::from_utf8_lossy(&bytes[crash.start..crash.end]).into_owned(),
         None => String::from_utf8_lossy(&bytes).into_owned(),

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use kiln_cache::{Artifact, Manifest, Remote, Selector, Store};
+use kiln_cache::{Artifact, Manifest, Query, Remote, Store};
 
 use super::common::{Context, answer, answer_json};
+use kiln_cache::remote::Timeouts;
+
 use crate::terminal::exit::{Exit, Fault};
 use crate::terminal::text::size;
 
@@ -36,7 +38,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let progress = context.progress();
     let artifact = match &args.remote {
         Some(url) => {
-            let remote = Remote::new(url)?;
+            let remote = Remote::new(url, Timeouts::default())?;
             let manifest = remote.build(&args.build).await?.ok_or_else(|| missing(&args.build))?;
             let artifact = choose(&manifest, &args.name)?.clone();
             let name = artifact.name.clone();
@@ -80,10 +82,10 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 
 /// The one build that a selector names.
 pub(crate) async fn find(store: &Store, selector: &str) -> anyhow::Result<Manifest> {
-    let selector = Selector::parse(selector)?;
-    let mut builds = store.find_builds(&selector).await?;
+    let query = Query::parse(selector)?;
+    let mut builds = store.find_builds(&query).await?;
     match builds.len() {
-        0 => Err(missing(&selector.to_string()).into()),
+        0 => Err(missing(selector).into()),
         1 => builds.pop().context("one build"),
         _ => {
             let keys: Vec<String> = builds

@@ -1,5 +1,7 @@
 //! `kiln verify`: is everything there, and right?
 
+use kiln_cache::verify::Phase;
+
 use super::common::{Context, answer, answer_json};
 use crate::terminal::exit::Exit;
 use crate::terminal::text::size;
@@ -16,16 +18,17 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let progress = context.progress();
     let report = store
         .verify(args.deep, &|at| {
-            progress.counted_status(
-                format!("verifying, {} read", size(at.bytes)),
-                at.done,
-                at.total,
-            );
+            let message = match at.phase {
+                Phase::Builds => "verifying builds".to_owned(),
+                Phase::Blobs => format!("verifying blobs, {} read", size(at.bytes)),
+                Phase::Leftovers => "looking for leftovers".to_owned(),
+            };
+            progress.counted_status(message, at.items, at.total_items);
         })
         .await;
     progress.clear();
     let report = report?;
-    let exit = if report.problems.is_empty() { Exit::Done } else { Exit::Corrupt };
+    let exit = if report.is_clean() { Exit::Done } else { Exit::Corrupt };
     if context.json {
         answer_json(&report)?;
         return Ok(exit);
@@ -34,8 +37,22 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         answer(format_args!("problem    {problem}"));
     }
     answer(format_args!("builds     {}", report.builds));
-    answer(format_args!("blobs      {}, {} read", report.blobs, size(report.bytes)));
-    answer(format_args!("orphans    {}", report.orphans));
+    answer(format_args!(
+        "blobs      {}, {} {}",
+        report.blobs,
+        size(report.bytes),
+        if report.deep { "read" } else { "(tables only; --deep reads all)" }
+    ));
+    if report.orphans > 0 {
+        answer(format_args!(
+            "orphans    {} blobs of interrupted writes, {} (harmless)",
+            report.orphans,
+            size(report.orphan_bytes)
+        ));
+    }
+    if report.quarantined > 0 {
+        answer(format_args!("quarantine {} objects", report.quarantined));
+    }
     answer(match report.problems.len() {
         0 => "nothing wrong".to_owned(),
         1 => "1 problem".to_owned(),

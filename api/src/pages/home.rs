@@ -39,10 +39,13 @@ pub(crate) async fn home(State(store): State<Store>) -> Result<Markup, ApiError>
             h2 { "The store" }
             dl {
                 dt { "builds" }
-                dd { (stats.builds) " built, " (stats.failed_builds) " that do not build" }
+                dd { (stats.builds) ", " (stats.failed_builds) " of them do not build" }
                 dt { "distinct images" } dd { (stats.images) }
-                dt { "artifacts" } dd { (stats.artifacts) ", " (size(stats.plain_bytes)) }
-                dt { "blobs" } dd { (stats.blobs) ", " (size(stats.stored_bytes)) " stored" }
+                dt { "artifacts" }
+                dd {
+                    (stats.artifacts) ", " (size(stats.artifact_bytes)) ", stored in "
+                    (size(stats.stored_bytes))
+                }
                 dt { "runs" } dd { (stats.runs) }
             }
         },

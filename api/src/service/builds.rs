@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use kiln_cache::{Manifest, Selector, Store};
+use kiln_cache::{Manifest, Query, Store};
 
 use super::blobs::serve;
 use super::error::ApiError;
@@ -32,9 +32,8 @@ pub(crate) async fn artifact(
 }
 
 async fn find(store: &Store, selector: &str) -> Result<Manifest, ApiError> {
-    let selector =
-        Selector::parse(selector).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let mut builds = store.find_builds(&selector).await?;
+    let query = Query::parse(selector).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let mut builds = store.find_builds(&query).await?;
     if builds.len() > 1 {
         let keys: Vec<String> = builds.iter().map(|b| b.input_key.to_string()).collect();
         return Err(ApiError::ambiguous(format!(

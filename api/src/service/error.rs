@@ -37,7 +37,7 @@ impl ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        if error.is_missing_blob() {
+        if matches!(error, StoreError::Missing(_)) {
             return Self::not_found(error.to_string());
         }
         Self::internal(&error)

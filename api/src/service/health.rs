@@ -8,7 +8,8 @@ use super::error::ApiError;
 
 /// 200 when the store answers.
 pub(crate) async fn health(State(store): State<Store>) -> Result<&'static str, ApiError> {
-    store.ping().await?;
+    // One question to the database; none that grows with the store.
+    store.journal_read("").await?;
     Ok("ok\n")
 }
 

@@ -4,6 +4,7 @@ use kiln_builder::{BuildError, TreeError};
 use kiln_cache::StoreError;
 
 use crate::boot::{PayloadError, ProbeError, QemuError, UnknownArch};
+use crate::graph::GraphError;
 use crate::plan::ProblemError;
 use crate::record::RecordError;
 use crate::tester::TestError;
@@ -42,14 +43,9 @@ pub enum BisectError {
     /// The record can't be written down.
     #[error("the record can't be written: {0}")]
     Encode(#[from] serde_json::Error),
-    /// Nothing to search.
-    #[error("there is no commit between {good} and {bad}: --bad must come after --good")]
-    EmptyRange {
-        /// The good end.
-        good: String,
-        /// The bad end.
-        bad: String,
-    },
+    /// The history is no graph to search.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
     /// A kernel of an architecture that can't be booted here.
     #[error(transparent)]
     Arch(#[from] UnknownArch),

@@ -40,7 +40,6 @@ pub struct Bisection {
     pub(super) builder: Builder,
     pub(super) config: Option<Config>,
     pub(super) history: History,
-    pub(super) good: Revision,
     pub(super) knowledge: Knowledge,
     pub(super) target: Option<Target>,
     test: Prepared,
@@ -105,20 +104,17 @@ impl Bisection {
     async fn new(around: Surroundings, id: String, header: Header) -> Result<Self, BisectError> {
         // A reproducer that does not compile, or a missing QEMU, is better told before a build.
         let test = Prepared::new(&header.test, &around.work).await?;
-        let (history, good) = {
+        let history = {
             let header = header.clone();
             blocking(move || {
                 let repository = Repository::open(&header.repository)?;
-                let good = repository.resolve(&header.good.id)?;
-                Ok((repository.history(&header.good.id, &header.bad.id)?, good))
+                Ok(repository.history(&header.good.id, &header.bad.id)?)
             })
             .await?
         };
-        let parents = history.commits.iter().map(|commit| commit.parents.clone()).collect();
-        let graph = Graph::new(parents).map_err(|_| BisectError::EmptyRange {
-            good: header.good.id.clone(),
-            bad: header.bad.id.clone(),
-        })?;
+        let near = |commit: &kiln_builder::Commit| commit.parents.iter().map(|p| *p as u32).collect();
+        let parents = history.commits.iter().map(near).collect();
+        let graph = Graph::new(parents)?;
         let target = match (&header.title, &header.test) {
             (Some(pattern), _) => Some(Target::pattern(pattern)?),
             // A command knows one way to fail.
@@ -136,7 +132,6 @@ impl Bisection {
             test,
             id,
             history,
-            good,
             header,
         })
     }
@@ -149,7 +144,7 @@ impl Bisection {
     /// The revision at a place.
     pub(super) fn revision(&self, place: Place) -> Revision {
         match place {
-            Place::GoodEnd => self.good.clone(),
+            Place::GoodEnd => self.history.good.clone(),
             Place::Commit(index) => self.history.commits[index as usize].revision(),
         }
     }

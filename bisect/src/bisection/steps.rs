@@ -40,7 +40,8 @@ impl Bisection {
                 errors.first().map_or("no error was found in the log", String::as_str)
             );
             self.write_build_only(bad_end, "the bad end must build", made.record).await?;
-            return self.finish(Verdict::EndUnusable { commit: self.commit(bad_end), why }).await;
+            let commit = self.commit(bad_end);
+            return self.finish(Verdict::EndUnusable { commit, why }).await;
         }
         let tester = Arc::new(self.make_tester(&made.manifest).await?);
         self.recall_evidence(&tester).await?;

@@ -47,7 +47,7 @@ pub(super) fn verdict_of(
                     .iter()
                     .map(|(commit, p)| (bisection.commit(Place::Commit(*commit)), *p))
                     .collect(),
-                older: set.older,
+                older: set.older.unwrap_or(0.0),
                 why: why + &advice.unwrap_or_default(),
             }
         }
