@@ -6,6 +6,7 @@
 
 mod builder;
 mod checkout;
+pub mod closure;
 pub mod command;
 mod error;
 pub mod failure;
@@ -21,6 +22,7 @@ mod sandbox;
 #[cfg(test)]
 mod testing;
 mod toolchain;
+mod trace;
 mod tree;
 mod work;
 

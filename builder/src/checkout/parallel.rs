@@ -62,7 +62,7 @@ pub(super) fn each<'i, T: Sync, R: Send>(
             return Err(BuildError::Cancelled);
         }
         let count = done.fetch_add(1, Ordering::Relaxed) + 1;
-        if count % REPORT == 0 || count == total {
+        if count.is_multiple_of(REPORT) || count == total {
             (checkout.progress)(count, total);
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! What this crate's tests are made of: git repositories, and a toy kernel.
+//! Git repositories, made commit by commit.
 
 use std::path::Path;
 
@@ -56,6 +56,14 @@ impl Fixture {
         let id = Oid::from_str(&revision.commit).unwrap();
         self.git.reference("HEAD", id, true, "test").unwrap();
         revision
+    }
+
+    /// The text of a file in a revision.
+    pub(crate) fn read(&self, revision: &Revision, path: &str) -> String {
+        let tree = self.git.find_tree(Oid::from_str(&revision.tree).unwrap()).unwrap();
+        let entry = tree.get_path(Path::new(path)).unwrap();
+        let blob = self.git.find_blob(entry.id()).unwrap();
+        String::from_utf8(blob.content().to_vec()).unwrap()
     }
 
     /// Commits edits upon the first of these parents; HEAD stays.

@@ -1,0 +1,170 @@
+//! What a process that looks at a checkout could see of the difference between two trees.
+
+use std::collections::BTreeMap;
+
+use git2::{FileMode, ObjectType, Oid, Repository as Git, Tree};
+
+use crate::tree::{Repository, TreeError};
+
+/// One path at which two trees differ, folders included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VisibleChange {
+    /// From the root of the tree.
+    pub path: Box<[u8]>,
+    /// What is different.
+    pub what: What,
+}
+
+/// How what is at a path differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Nothing was there, and now something is; or the other way round. A folder is there when a
+    /// file is below it.
+    Presence,
+    /// A file, a link, or a folder: one before, another now.
+    Kind,
+    /// A file's execute permission.
+    Mode,
+    /// The content of a file or the target of a link, and its length.
+    Size,
+    /// The same, of one length.
+    Content,
+}
+
+impl Repository {
+    /// Everything that differs between checkouts of two trees (ids in hexadecimal), in no
+    /// particular order. A file that appears is listed with all folders that appear with it.
+    pub fn visible_changes(&self, a: &str, b: &str) -> Result<Vec<VisibleChange>, TreeError> {
+        let git = self.git()?;
+        let find = |hex: &str| git.find_tree(self.oid(hex)?).map_err(|error| self.error(error));
+        let (a, b) = (find(a)?, find(b)?);
+        let mut walk = Walk { git: &git, changes: Vec::new(), path: Vec::new() };
+        walk.folders(Some(&a), Some(&b)).map_err(|error| self.error(error))?;
+        Ok(walk.changes)
+    }
+}
+
+struct Walk<'a> {
+    git: &'a Git,
+    changes: Vec<VisibleChange>,
+    path: Vec<u8>,
+}
+
+/// One entry of a tree.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Item {
+    id: Oid,
+    kind: Kind,
+    executable: bool,
+}
+
+/// What a checkout makes of an entry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Folder,
+    /// A commit of another repository: an empty folder, whatever the commit.
+    Submodule,
+    File,
+    Link,
+}
+
+impl Kind {
+    fn is_folder(self) -> bool {
+        matches!(self, Self::Folder | Self::Submodule)
+    }
+}
+
+impl Walk<'_> {
+    /// Compares two folders at one path, which differ; one of them may not be there.
+    fn folders(&mut self, a: Option<&Tree<'_>>, b: Option<&Tree<'_>>) -> Result<(), git2::Error> {
+        let mut names: BTreeMap<Vec<u8>, [Option<Item>; 2]> = BTreeMap::new();
+        for (side, tree) in [a, b].into_iter().enumerate() {
+            for entry in tree.into_iter().flat_map(Tree::iter) {
+                let item = Item {
+                    id: entry.id(),
+                    kind: kind(&entry),
+                    executable: entry.filemode() == i32::from(FileMode::BlobExecutable),
+                };
+                names.entry(entry.name_bytes().to_vec()).or_default()[side] = Some(item);
+            }
+        }
+        for (name, [a, b]) in names {
+            if a == b {
+                continue;
+            }
+            let length = self.path.len();
+            if length > 0 {
+                self.path.push(b'/');
+            }
+            self.path.extend(name);
+            self.items(a, b)?;
+            self.path.truncate(length);
+        }
+        Ok(())
+    }
+
+    fn items(&mut self, a: Option<Item>, b: Option<Item>) -> Result<(), git2::Error> {
+        let (a, b) = (self.checked_out(a)?, self.checked_out(b)?);
+        match (a, b) {
+            (None, None) => {}
+            (Some(_), None) | (None, Some(_)) => self.push(What::Presence),
+            (Some(a), Some(b)) if a.kind.is_folder() != b.kind.is_folder() => self.push(What::Kind),
+            (Some(a), Some(b)) if a.kind.is_folder() && b.kind.is_folder() => {}
+            (Some(a), Some(b)) => {
+                if a.kind != b.kind {
+                    self.push(What::Kind);
+                }
+                if a.executable != b.executable {
+                    self.push(What::Mode);
+                }
+                if a.id != b.id {
+                    let same = self.size(a.id)? == self.size(b.id)?;
+                    self.push(if same { What::Content } else { What::Size });
+                }
+            }
+        }
+        let tree = |item: Option<Item>| {
+            let folder = item.filter(|item| item.kind == Kind::Folder);
+            folder.map(|folder| self.git.find_tree(folder.id)).transpose()
+        };
+        let (a, b) = (tree(a)?, tree(b)?);
+        if a.is_some() || b.is_some() {
+            self.folders(a.as_ref(), b.as_ref())?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, what: What) {
+        self.changes.push(VisibleChange { path: self.path.as_slice().into(), what });
+    }
+
+    /// A folder without any file below it is in no checkout. Git itself makes no such trees.
+    fn checked_out(&self, item: Option<Item>) -> Result<Option<Item>, git2::Error> {
+        match item {
+            Some(Item { id, kind: Kind::Folder, .. }) if self.is_void(id)? => Ok(None),
+            other => Ok(other),
+        }
+    }
+
+    fn is_void(&self, tree: Oid) -> Result<bool, git2::Error> {
+        for entry in &self.git.find_tree(tree)? {
+            if kind(&entry) != Kind::Folder || !self.is_void(entry.id())? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn size(&self, blob: Oid) -> Result<usize, git2::Error> {
+        Ok(self.git.odb()?.read_header(blob)?.0)
+    }
+}
+
+fn kind(entry: &git2::TreeEntry<'_>) -> Kind {
+    match entry.kind() {
+        Some(ObjectType::Tree) => Kind::Folder,
+        Some(ObjectType::Commit) => Kind::Submodule,
+        _ if entry.filemode() == i32::from(FileMode::Link) => Kind::Link,
+        _ => Kind::File,
+    }
+}

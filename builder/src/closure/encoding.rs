@@ -1,0 +1,179 @@
+//! Closures as bytes.
+//!
+//! ```text
+//! closure = "kiln-closure 1\n" set set set set      read, found, missing, listed
+//! set     = count path*                              in order of bytes, each once
+//! path    = shared rest byte*                        `shared` bytes of the path before it,
+//!                                                    then `rest` bytes of its own
+//! ```
+//!
+//! Numbers are unsigned LEB128 (DWARF 5, section 7.6). One closure has one encoding, so that its
+//! digest is the closure's name.
+
+use super::error::ClosureError;
+use super::paths::Paths;
+use super::reads::Closure;
+
+const HEAD: &[u8] = b"kiln-closure 1\n";
+
+impl Closure {
+    /// The closure as bytes. About 15 bytes an entry; the store compresses them further.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = HEAD.to_vec();
+        for set in [&self.read, &self.found, &self.missing, &self.listed] {
+            put_number(&mut bytes, set.len());
+            let mut before: &[u8] = b"";
+            for path in set.iter() {
+                let shared = before.iter().zip(path).take_while(|(one, other)| one == other);
+                let shared = shared.count();
+                put_number(&mut bytes, shared);
+                put_number(&mut bytes, path.len() - shared);
+                bytes.extend_from_slice(&path[shared..]);
+                before = path;
+            }
+        }
+        bytes
+    }
+
+    /// Reads what [`Closure::encode`] wrote; anything else is an error.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ClosureError> {
+        let rest = bytes.strip_prefix(HEAD).ok_or(ClosureError::Format)?;
+        let mut reader = Reader { bytes, at: bytes.len() - rest.len() };
+        let closure = Self {
+            read: reader.set()?,
+            found: reader.set()?,
+            missing: reader.set()?,
+            listed: reader.set()?,
+        };
+        match reader.at == bytes.len() {
+            true => Ok(closure),
+            false => Err(reader.damaged("more bytes than it should have")),
+        }
+    }
+}
+
+fn put_number(bytes: &mut Vec<u8>, mut number: usize) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn damaged(&self, what: &'static str) -> ClosureError {
+        ClosureError::Damaged { at: self.at, what }
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], ClosureError> {
+        let end = self.at.checked_add(count).filter(|end| *end <= self.bytes.len());
+        let end = end.ok_or_else(|| self.damaged("it ends too soon"))?;
+        let taken = &self.bytes[self.at..end];
+        self.at = end;
+        Ok(taken)
+    }
+
+    fn number(&mut self) -> Result<usize, ClosureError> {
+        let mut number = 0;
+        // Four groups of seven bits: more than any path or count.
+        for shift in [0, 7, 14, 21] {
+            let byte = usize::from(self.take(1)?[0]);
+            number |= (byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return match byte == 0 && shift != 0 {
+                    true => Err(self.damaged("a number with needless zeros")),
+                    false => Ok(number),
+                };
+            }
+        }
+        Err(self.damaged("a number that is too large"))
+    }
+
+    fn set(&mut self) -> Result<Paths, ClosureError> {
+        let count = self.number()?;
+        // Each path takes two bytes at least, so a false count can't ask for much memory.
+        let mut paths = Vec::with_capacity(count.min(self.bytes.len() / 2));
+        let mut before: Box<[u8]> = Box::default();
+        for index in 0..count {
+            let shared = self.number()?;
+            let rest = self.number()?;
+            let rest = self.take(rest)?;
+            let kept = before.get(..shared).ok_or_else(|| self.damaged("a path without a base"))?;
+            let path: Box<[u8]> = [kept, rest].concat().into();
+            if index > 0 && (path <= before || path.get(shared) == before.get(shared)) {
+                return Err(self.damaged("paths out of order"));
+            }
+            if index > 0 {
+                paths.push(std::mem::replace(&mut before, path));
+            } else {
+                before = path;
+            }
+        }
+        if count > 0 {
+            paths.push(before);
+        }
+        Ok(Paths::sorted(paths))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn closure() -> impl Strategy<Value = Closure> {
+        let paths =
+            || proptest::collection::vec("[ab/\\x00-\\x02]{0,6}", 0..12).prop_map(Paths::new);
+        (paths(), paths(), paths(), paths()).prop_map(|(read, found, missing, listed)| Closure {
+            read,
+            found,
+            missing,
+            listed,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read_again(closure in closure()) {
+            prop_assert_eq!(Closure::decode(&closure.encode()), Ok(closure));
+        }
+
+        #[test]
+        fn what_is_read_has_one_form(closure in closure(), at: usize, byte: u8) {
+            let mut bytes = closure.encode();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            if let Ok(other) = Closure::decode(&bytes) {
+                prop_assert_eq!(other.encode(), bytes);
+            }
+        }
+
+        #[test]
+        fn a_part_is_refused(closure in closure(), keep: usize) {
+            let bytes = closure.encode();
+            prop_assert!(Closure::decode(&bytes[..keep % bytes.len()]).is_err());
+        }
+    }
+
+    #[test]
+    fn the_format_stays() {
+        let closure = Closure {
+            read: Paths::new(["Makefile", "mm/a.c", "mm/b.c"]),
+            found: Paths::new(["mm"]),
+            missing: Paths::default(),
+            listed: Paths::new([""]),
+        };
+        let mut expected = b"kiln-closure 1\n".to_vec();
+        expected.extend(b"\x03\x00\x08Makefile\x00\x06mm/a.c\x03\x03b.c");
+        expected.extend(b"\x01\x00\x02mm\x00\x01\x00\x00");
+        assert_eq!(closure.encode(), expected);
+        assert_eq!(Closure::decode(b"kiln-closure 2\n"), Err(ClosureError::Format));
+        let endless = [HEAD, b"\xff\xff\xff\xff\xff\x01"].concat();
+        assert!(matches!(Closure::decode(&endless), Err(ClosureError::Damaged { .. })));
+    }
+}

@@ -1,0 +1,16 @@
+//! What a build depends on, and whether a change of the sources can matter to it.
+
+mod changes;
+mod encoding;
+mod error;
+#[cfg(test)]
+mod model;
+mod paths;
+mod reads;
+mod touches;
+
+pub use changes::{VisibleChange, What};
+pub use error::ClosureError;
+pub use paths::Paths;
+pub use reads::Closure;
+pub use touches::{Touch, Why, touches};

@@ -1,0 +1,244 @@
+//! The builder as a whole, on the toy kernel.
+
+use kiln_cache::manifest::BuildResult;
+
+use super::Edit;
+use super::toy::Toy;
+use crate::{BuildError, Obtained, Stage, TreeError};
+
+fn errors(built: &crate::Built) -> &[String] {
+    match &built.manifest.result {
+        BuildResult::Failed { errors } => errors,
+        BuildResult::Built => panic!("it built"),
+    }
+}
+
+#[tokio::test]
+async fn compiles_once_and_then_knows() {
+    let (toy, first) = Toy::new().await;
+    let builder = toy.builder();
+    let request = toy.request(&first, "CONFIG_FAST=y\n");
+    assert_eq!(builder.known(&request).await.unwrap(), None);
+    let built = builder.build(&request).await.unwrap();
+    assert_eq!(built.obtained, Obtained::Compiled);
+    let names: Vec<&str> = built.manifest.artifacts.iter().map(|a| a.name.as_str()).collect();
+    assert!([".config", "System.map", "build.log", "vmlinux"].iter().all(|n| names.contains(n)));
+    assert!(built.manifest.image().is_some());
+    assert!(built.manifest.compiler.contains("GNU ld"), "{}", built.manifest.compiler);
+    let stages: Vec<Stage> =
+        toy.events.0.lock().unwrap().iter().map(|event| event.stage.clone()).collect();
+    assert!(stages.contains(&Stage::Configuring) && stages.contains(&Stage::Linking));
+    assert_eq!(stages.last(), Some(&Stage::Finished { known: false, built: true }));
+
+    // Another process later.
+    let again = toy.builder().build(&request).await.unwrap();
+    assert_eq!(again.obtained, Obtained::Input);
+    assert_eq!(again.manifest, built.manifest);
+}
+
+#[tokio::test]
+async fn the_same_tree_and_the_same_normalized_configuration_are_one_build() {
+    let (toy, first) = Toy::new().await;
+    let builder = toy.builder();
+    let built = builder.build(&toy.request(&first, "CONFIG_FAST=y\n")).await.unwrap();
+    toy.edit("change", &[Edit::File("kernel/helper.c", "int helper(int x) { return x; }\n")]);
+    let revert = toy
+        .edit("revert", &[Edit::File("kernel/helper.c", "int helper(int x) { return x + 1; }\n")]);
+    let reverted = builder.build(&toy.request(&revert, "CONFIG_FAST=y\n")).await.unwrap();
+    assert_eq!(
+        (reverted.obtained, reverted.manifest.input_key),
+        (Obtained::Input, built.manifest.input_key)
+    );
+    // Asked for in other words: configured, then found.
+    let words = toy.request(&first, "# by hand\nCONFIG_BASE=y\nCONFIG_FAST=y\n");
+    let same = builder.build(&words).await.unwrap();
+    assert_eq!(
+        (same.obtained, same.manifest.input_key),
+        (Obtained::Input, built.manifest.input_key)
+    );
+    assert!(builder.known(&words).await.unwrap().is_some());
+    // Found by either commit.
+    let query = kiln_cache::Query::parse(&revert.commit).unwrap();
+    assert_eq!(toy.store.find_builds(&query).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_neighbour_is_built_warm_and_equal_to_a_cold_build() {
+    let (toy, first) = Toy::new().await;
+    let builder = toy.builder();
+    builder.build(&toy.request(&first, "")).await.unwrap();
+    let next = toy.edit(
+        "next",
+        &[
+            Edit::File("kernel/helper.c", "int helper(int x) { return x + 2; }\n"),
+            Edit::File("kernel/new.c", "int fresh = 3;\n"),
+            Edit::Remove("Documentation/a.rst"),
+        ],
+    );
+    let warm = builder.build(&toy.request(&next, "")).await.unwrap();
+    assert_eq!(toy.steps(&warm).await, ["CC kernel/helper.o", "CC kernel/new.o", "LD vmlinux"]);
+
+    // Elsewhere, from nothing, with another store: byte for byte the same.
+    let (other, _) = Toy::new().await;
+    let mut request = toy.request(&next, "");
+    request.jobs = 1;
+    let cold = other.builder_in("elsewhere/deeper").build(&request).await.unwrap();
+    assert_eq!(cold.obtained, Obtained::Compiled);
+    assert_eq!(other.steps(&cold).await.len(), 4);
+    for name in ["vmlinux", crate::request::image_of(crate::host_arch()).0] {
+        let digest = |built: &crate::Built| built.manifest.artifact(name).unwrap().digest;
+        assert_eq!(digest(&warm), digest(&cold), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn point_releases_with_equal_code_are_twins() {
+    let (toy, first) = Toy::new().await;
+    let builder = toy.builder();
+    let built = builder.build(&toy.request(&first, "")).await.unwrap();
+    let makefile = toy.fixture.read(&first, "Makefile").replace("SUBLEVEL = 5", "SUBLEVEL = 6");
+    let release = toy.edit("release", &[Edit::File("Makefile", &makefile)]);
+    let released = builder.build(&toy.request(&release, "")).await.unwrap();
+    assert_eq!(released.obtained, Obtained::Compiled);
+    assert_eq!(released.manifest.image(), built.manifest.image());
+}
+
+#[tokio::test]
+async fn modules_are_stored_when_there_are_any() {
+    let (toy, first) = Toy::new().await;
+    let builder = toy.builder();
+    let with = builder.build(&toy.request(&first, "CONFIG_MODULES=y\n")).await.unwrap();
+    assert!(with.manifest.artifact("modules/drivers/dummy.ko").is_some());
+    let without = builder.build(&toy.request(&first, "")).await.unwrap();
+    assert!(without.manifest.artifacts.iter().all(|a| !a.name.starts_with("modules/")));
+}
+
+#[tokio::test]
+async fn a_revision_that_does_not_compile_is_a_build_that_failed() {
+    let (toy, _) = Toy::new().await;
+    let builder = toy.builder();
+    let broken =
+        toy.edit("broken", &[Edit::File("kernel/helper.c", "int helper(int x) { return y; }\n")]);
+    let failed = builder.build(&toy.request(&broken, "")).await.unwrap();
+    assert_eq!(failed.obtained, Obtained::Compiled);
+    assert!(
+        errors(&failed)[0].contains("helper.c:1:") && errors(&failed)[0].contains("'y' undeclared"),
+        "{:?}",
+        errors(&failed)
+    );
+    assert!(toy.content(&failed, "build.log").await.contains("'y' undeclared"));
+    let again = builder.build(&toy.request(&broken, "")).await.unwrap();
+    assert_eq!((again.obtained, again.manifest.is_built()), (Obtained::Input, false));
+    // The pair is none the worse for it.
+    let fixed =
+        toy.edit("fixed", &[Edit::File("kernel/helper.c", "int helper(int x) { return x; }\n")]);
+    assert!(builder.build(&toy.request(&fixed, "")).await.unwrap().manifest.is_built());
+}
+
+#[tokio::test]
+async fn broken_kconfig_is_a_failed_build_too() {
+    let (toy, _) = Toy::new().await;
+    let broken = toy.edit("broken", &[Edit::File("Kconfig", "option FAST\nendif\n")]);
+    let failed = toy.builder().build(&toy.request(&broken, "")).await.unwrap();
+    assert_eq!(errors(&failed), ["Kconfig:2: syntax error"]);
+}
+
+#[tokio::test]
+async fn says_which_options_came_out_otherwise() {
+    let (toy, first) = Toy::new().await;
+    let config = "CONFIG_GONE=y\n# CONFIG_BASE is not set\nCONFIG_FAST=y\n";
+    let built = toy.builder().build(&toy.request(&first, config)).await.unwrap();
+    let expect = |notes: &[String]| {
+        assert!(notes[0].starts_with("CONFIG_BASE: asked n, got y"), "{notes:?}");
+        assert!(notes[1].starts_with("CONFIG_GONE: asked y, got n"), "{notes:?}");
+    };
+    expect(&built.notes);
+    // Known by now, and still said.
+    let again = toy.builder().build(&toy.request(&first, config)).await.unwrap();
+    assert_eq!(again.obtained, Obtained::Input);
+    expect(&again.notes);
+
+    let mut strict = toy.request(&first, config);
+    strict.strict_config = true;
+    let refused = toy.builder().build(&strict).await.unwrap_err();
+    assert!(matches!(&refused, BuildError::ConfigChanged(changes) if changes.len() == 2));
+    assert!(refused.to_string().contains("CONFIG_GONE"), "{refused}");
+}
+
+#[tokio::test]
+async fn only_kernels_are_built_by_kbuild() {
+    let (toy, _) = Toy::new().await;
+    let other = toy.edit("no kernel", &[Edit::Remove("Kconfig")]);
+    let error = toy.builder().build(&toy.request(&other, "")).await.unwrap_err();
+    assert!(matches!(error, BuildError::Tree(TreeError::NotAKernel { .. })), "{error}");
+}
+
+#[tokio::test]
+async fn a_request_that_is_built_already_waits_instead_of_compiling_twice() {
+    let (toy, first) = Toy::new().await;
+    let builder = toy.builder();
+    let request = toy.request(&first, "");
+    let (one, two) = tokio::join!(builder.build(&request), builder.build(&request));
+    let mut obtained = [one.unwrap().obtained, two.unwrap().obtained];
+    obtained.sort_by_key(|obtained| *obtained == Obtained::Input);
+    assert_eq!(obtained, [Obtained::Compiled, Obtained::Input]);
+}
+
+#[tokio::test]
+async fn a_build_given_up_half_way_leaves_nothing_wrong() {
+    let (toy, first) = Toy::new().await;
+    let builder = toy.builder();
+    builder.build(&toy.request(&first, "")).await.unwrap();
+    // Writes half an object, with a time that says it is current, and then hangs.
+    let makefile = toy.fixture.read(&first, "Makefile");
+    let hangs = makefile
+        .replace("@gcc $(flags)", "@echo half > $@; touch $(O)/hanging; sleep 1000; gcc $(flags)");
+    let hanging = toy.edit(
+        "hangs",
+        &[
+            Edit::File("Makefile", &hangs),
+            Edit::File("kernel/helper.c", "int helper(int x) { return x + 9; }\n"),
+        ],
+    );
+    {
+        let request = toy.request(&hanging, "");
+        let build = builder.build(&request);
+        tokio::pin!(build);
+        let objects = toy.only_pair().join("objects/hanging");
+        loop {
+            tokio::select! {
+                ended = &mut build => panic!("it ended: {ended:?}"),
+                () = tokio::time::sleep(std::time::Duration::from_millis(20)) => {}
+            }
+            if objects.exists() {
+                break;
+            }
+        }
+    }
+    let fine = toy.edit("fine", &[Edit::File("Makefile", &makefile)]);
+    let built = builder.build(&toy.request(&fine, "")).await.unwrap();
+    assert!(built.manifest.is_built(), "{:?}", built.manifest.result);
+    assert_eq!(toy.steps(&built).await, ["CC kernel/helper.o", "LD vmlinux"]);
+}
+
+#[tokio::test]
+async fn a_lost_file_is_built_again() {
+    let (toy, first) = Toy::new().await;
+    let request = toy.request(&first, "");
+    let built = toy.builder().build(&request).await.unwrap();
+    let digest = built.manifest.artifact("vmlinux").unwrap().digest.to_hex();
+    let mut lost = 0;
+    for folder in std::fs::read_dir(toy.store.folder().join("blobs")).unwrap() {
+        for blob in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+            let path = blob.unwrap().path();
+            if path.to_string_lossy().contains(&digest) {
+                std::fs::remove_file(path).unwrap();
+                lost += 1;
+            }
+        }
+    }
+    assert_eq!(lost, 1);
+    let again = toy.builder().build(&request).await.unwrap();
+    assert_eq!(again.obtained, Obtained::Compiled);
+    assert!(toy.store.is_whole(&again.manifest).await.unwrap());
+}

@@ -1,0 +1,8 @@
+//! What this crate's tests are made of, and the tests of the whole builder.
+
+mod builds;
+mod commands;
+mod repository;
+mod toy;
+
+pub(crate) use repository::{Edit, Fixture};

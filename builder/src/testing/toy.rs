@@ -1,0 +1,161 @@
+//! A toy kernel: a handful of files with a Makefile and a Kconfig that answer to the same targets
+//! and variables as Linux, compiled by the real compiler into a real ELF file.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use kiln_cache::{Digest, Location, Store};
+use tempfile::TempDir;
+
+use super::{Edit, Fixture};
+use crate::request::image_of;
+use crate::{BuildEvent, Builder, Built, Config, How, Observer, Request, Revision, host_arch};
+
+const MAKEFILE: &str = r#"VERSION = 6
+PATCHLEVEL = 1
+SUBLEVEL = 5
+KCONFIG_CONFIG ?= $(O)/.config
+objects := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard kernel/*.c)))
+modules := $(patsubst %.c,$(O)/%.ko,$(sort $(wildcard drivers/*.c)))
+flags := -g -Os -ffreestanding -fno-pic -Iinclude -include $(O)/include/config.h $(KCFLAGS)
+.DELETE_ON_ERROR:
+.PHONY: olddefconfig @TARGET@ modules
+olddefconfig:
+	@sh scripts/conf Kconfig $(KCONFIG_CONFIG)
+@TARGET@: $(O)/@IMAGE@
+modules: $(modules)
+	@printf '%s\n' $(modules:$(O)/%=%) > $(O)/modules.order
+$(O)/include/config.h: $(O)/.config
+	@mkdir -p $(@D)
+	@sed -n 's/^\(CONFIG_[A-Z]*\)=y$$/#define \1 1/p' $< > $@
+	@echo '#define RELEASE "$(KERNELRELEASE)"' >> $@
+$(O)/%.o: %.c $(O)/include/config.h
+	@mkdir -p $(@D)
+	@echo "  CC      $*.o"
+	@gcc $(flags) -MMD -MP -MF $(@D)/.$(*F).d -c -o $@ $(CURDIR)/$<
+$(O)/%.ko: $(O)/%.o
+	@echo "  LD [M]  $*.ko"
+	@cp $< $@
+-include $(wildcard $(O)/kernel/.*.d $(O)/drivers/.*.d)
+$(O)/vmlinux: $(objects)
+	@echo "  LD      vmlinux"
+	@ld --build-id=none -e start -o $@ $^
+	@nm $@ > $(O)/System.map
+$(O)/@IMAGE@: $(O)/vmlinux
+	@mkdir -p $(@D)
+	@objcopy -O binary $< $@
+"#;
+
+/// Options are lines "option NAME [forced y]"; anything else is a syntax error.
+const CONF: &str = r##"grep -n -v '^option [A-Z]* *\(forced y\)\?$' "$1" | sed 's/:.*/: syntax error/; s/^/Kconfig:/' >&2
+! grep -q -v '^option [A-Z]* *\(forced y\)\?$' "$1" || exit 1
+while read -r word name forced value; do
+	if grep -q "^CONFIG_$name=y" "$2" || test "$value" = y
+	then echo "CONFIG_$name=y"; else echo "# CONFIG_$name is not set"; fi
+done < "$1" > "$2.new" && mv "$2.new" "$2"
+"##;
+
+const MAIN: &str = r#"#include <banner.h>
+int helper(int);
+const char *where = __FILE__;
+#ifdef CONFIG_FAST
+int fast = 1;
+#endif
+void start(void) { helper(where[0] + banner[0]); for (;;) ; }
+"#;
+
+/// A toy kernel's repository, a store, and a builder over both.
+pub(crate) struct Toy {
+    pub(crate) fixture: Fixture,
+    pub(crate) store: Store,
+    pub(crate) work: TempDir,
+    pub(crate) events: Arc<Events>,
+}
+
+/// Remembers every event.
+#[derive(Default)]
+pub(crate) struct Events(pub(crate) Mutex<Vec<BuildEvent>>);
+
+impl Observer for Events {
+    fn event(&self, event: &BuildEvent) {
+        self.0.lock().unwrap().push(event.clone());
+    }
+}
+
+impl Toy {
+    pub(crate) async fn new() -> (Self, Revision) {
+        let work = tempfile::tempdir().unwrap();
+        let store = work.path().join("store");
+        let store = Store::open(&Location::parse(store.to_str().unwrap()).unwrap()).await.unwrap();
+        let fixture = Fixture::new();
+        let (target, image) = image_of(host_arch());
+        let makefile = MAKEFILE.replace("@TARGET@", target).replace("@IMAGE@", image);
+        let first = fixture.commit(
+            "first",
+            &[
+                ("Makefile", &makefile),
+                ("Kbuild", "# nothing\n"),
+                ("Kconfig", "option FAST\noption MODULES\noption BASE forced y\n"),
+                ("scripts/conf", CONF),
+                ("include/banner.h", "static const char banner[] = RELEASE;\n"),
+                ("kernel/main.c", MAIN),
+                ("kernel/helper.c", "int helper(int x) { return x + 1; }\n"),
+                ("drivers/dummy.c", "int dummy(void) { return 7; }\n"),
+                ("Documentation/a.rst", "text\n"),
+            ],
+        );
+        let toy = Self { fixture, store, work, events: Arc::default() };
+        (toy, first)
+    }
+
+    /// The folder of the one working pair of [`Toy::builder`].
+    pub(crate) fn only_pair(&self) -> PathBuf {
+        let keys = std::fs::read_dir(self.work.path().join("work/pool")).unwrap();
+        let mut pairs: Vec<PathBuf> = keys.map(|key| key.unwrap().path().join("0")).collect();
+        assert_eq!(pairs.len(), 1);
+        pairs.remove(0)
+    }
+
+    pub(crate) fn builder(&self) -> Builder {
+        self.builder_in("work")
+    }
+
+    /// A builder with working pairs of its own.
+    pub(crate) fn builder_in(&self, folder: &str) -> Builder {
+        let observer: Arc<dyn Observer> = self.events.clone();
+        Builder::new(self.store.clone(), self.work.path().join(folder), observer)
+    }
+
+    pub(crate) fn request(&self, revision: &Revision, config: &str) -> Request {
+        Request {
+            repository: self.fixture.path().into(),
+            revision: revision.clone(),
+            config: Some(Config::new(config)),
+            how: How::Kbuild,
+            jobs: 2,
+            strict_config: false,
+        }
+    }
+
+    pub(crate) fn edit(&self, subject: &str, edits: &[Edit<'_>]) -> Revision {
+        self.fixture.edit(subject, edits)
+    }
+
+    /// The content of an artifact.
+    pub(crate) async fn content(&self, built: &Built, name: &str) -> String {
+        let digest: Digest = built.manifest.artifact(name).unwrap().digest;
+        let path = self.work.path().join("content");
+        self.store.read_to_file(&digest, &path).await.unwrap();
+        String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned()
+    }
+
+    /// Steps that a build's log shows ("CC kernel/main.o").
+    pub(crate) async fn steps(&self, built: &Built) -> Vec<String> {
+        let log = self.content(built, "build.log").await;
+        let steps = log.lines().filter(|line| line.starts_with("  "));
+        let mut steps: Vec<String> =
+            steps.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        steps.sort();
+        steps
+    }
+}

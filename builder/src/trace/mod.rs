@@ -1,0 +1,23 @@
+//! What a build reads of its sources, seen by the file system that serves them.
+//!
+//! The folder of sources is shown to a build through a read-only file system of Kiln's own (FUSE,
+//! Linux's file systems in user space). The kernel asks it once for each name and each piece of
+//! content that any process of the build wants, and answers from its caches after that: complete,
+//! whatever the processes are, and nearly free.
+//!
+//! Not seen, because it does not lie in the sources: the toolchain, headers and programs of the
+//! host, the environment, the objects folder. The toolchain's digest and the recipe's version
+//! stand for those in a build's key.
+
+mod attributes;
+mod error;
+mod mountpoint;
+mod record;
+mod source;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub(crate) use error::TraceError;
+pub(crate) use mountpoint::clear;
+pub(crate) use source::{TracedSource, is_available};

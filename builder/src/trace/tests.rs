@@ -1,0 +1,5 @@
+//! Real mounts, looked at by real programs.
+
+mod mounts;
+mod programs;
+mod scene;
