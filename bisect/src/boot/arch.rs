@@ -31,6 +31,9 @@ pub(crate) struct ArchTraits {
     pub(crate) console: &'static str,
     /// How the machine restarts at once; what `-no-reboot` turns into an exit.
     pub(crate) reboot: &'static str,
+    /// Parameters for what emulation does badly. x86: on a loaded host the emulated timer comes
+    /// late, and the kernel's check of it panics.
+    pub(crate) emulation: &'static str,
     /// Cross compiler, and its Debian packages (compiler, C library).
     pub(crate) cross: (&'static str, &'static str, &'static str),
     /// `e_machine` of ELF files.
@@ -44,6 +47,7 @@ static X86_64: ArchTraits = ArchTraits {
     machine: "pc",
     console: "earlyprintk=serial console=ttyS0",
     reboot: "reboot=t",
+    emulation: "no_timer_check",
     cross: ("x86_64-linux-gnu-gcc", "gcc-x86-64-linux-gnu", "libc6-dev-amd64-cross"),
     elf_machine: 62,
 };
@@ -55,6 +59,7 @@ static AARCH64: ArchTraits = ArchTraits {
     machine: "virt",
     console: "earlycon console=ttyAMA0",
     reboot: "reboot=c",
+    emulation: "",
     cross: ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"),
     elf_machine: 183,
 };

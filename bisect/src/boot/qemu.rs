@@ -82,11 +82,12 @@ pub async fn version(arch: Arch) -> Result<String, QemuError> {
 pub fn kernel_parameters(machine: &Machine) -> String {
     let traits = machine.arch.traits();
     format!(
-        "{} {} panic=-1 oops=panic panic_on_warn=1 softlockup_panic=1 hung_task_panic=1 \
+        "{} {} {} panic=-1 oops=panic panic_on_warn=1 softlockup_panic=1 hung_task_panic=1 \
          sysctl.kernel.panic_on_rcu_stall=1 ignore_loglevel printk.devkmsg=on \
          random.trust_cpu=on rdinit=/init kiln_run_ms={}",
         traits.console,
         traits.reboot,
+        traits.emulation,
         machine.run_timeout.as_millis()
     )
 }

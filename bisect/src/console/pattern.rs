@@ -63,7 +63,7 @@ mod tests {
             assert_eq!(function("{RIP}", text).as_deref(), Some("foo"), "{text}");
         }
         assert!(compile("{RIP}").is_match(b"RIP: 0033:0x456789"));
-        assert!(compile("{RIP}").is_match(b"RIP: 0010:[<          (null)>] (null)") == false);
+        assert!(!compile("{RIP}").is_match(b"RIP: 0010:[<          (null)>] (null)"));
     }
 
     #[test]
