@@ -1,6 +1,7 @@
 //! Kiln's judgement: which revision to test next, and when to stop.
 //!
 //! [`graph`], [`belief`] and [`plan`] are pure: the same problem always gives the same decision.
+//! [`simulate`] plays whole bisections against the real planner.
 //! [`boot`] and [`console`] run one machine and judge what it shows; [`tester`] makes that one run.
 //! [`bisection`] joins the two; [`record`], [`log`] and [`verdict`] are what remains of it.
 
@@ -11,6 +12,7 @@ pub mod console;
 pub mod graph;
 pub mod log;
 pub mod plan;
+pub mod simulate;
 pub mod record;
 pub mod tester;
 pub mod title;

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::graph::Graph;
+
 use super::evidence::{Evidence, Seen};
 use super::model::Model;
 use super::rate::{POINTS, Rate, RateGrid};
@@ -187,15 +189,44 @@ impl Posterior {
         set
     }
 
-    /// For each commit the mass by rate of "its revision is bad".
-    pub(crate) fn bad_by_rate(&self, evidence: &Evidence<'_>) -> Vec<[f64; POINTS]> {
-        let mut all = evidence
-            .graph
-            .ancestor_mass(|c| self.joint.mass[self.joint.group[c as usize] as usize]);
-        for row in &mut all {
-            (0..POINTS).for_each(|k| row[k] += self.joint.older[k]);
+    /// For each of `revisions` how many commits of each group its history holds.
+    pub(crate) fn contents(&self, graph: &Graph, revisions: &[u32]) -> Vec<Vec<u32>> {
+        let groups = self.joint.mass.len();
+        let mut all = Vec::with_capacity(revisions.len());
+        let mut sweep = vec![0u64; graph.len()];
+        for part in revisions.chunks(64) {
+            sweep.fill(0);
+            for (bit, revision) in part.iter().enumerate() {
+                sweep[*revision as usize] |= 1 << bit;
+            }
+            graph.carry_to_ancestors(&mut sweep);
+            let mut counts = vec![vec![0u32; groups]; part.len()];
+            let mut tally = |word: u64, group: u32, n: u32| {
+                let mut word = word;
+                while word != 0 {
+                    counts[word.trailing_zeros() as usize][group as usize] += n;
+                    word &= word - 1;
+                }
+            };
+            // Commits in a row mostly agree in both.
+            let mut run = (0u64, 0u32, 0u32);
+            for (word, group) in sweep.iter().zip(&self.joint.group) {
+                if (*word, *group) == (run.0, run.1) {
+                    run.2 += 1;
+                } else {
+                    tally(run.0, run.1, run.2);
+                    run = (*word, *group, 1);
+                }
+            }
+            tally(run.0, run.1, run.2);
+            all.extend(counts);
         }
         all
+    }
+
+    /// The mass by rate of one commit of each group.
+    pub(crate) fn groups(&self) -> &[[f64; POINTS]] {
+        &self.joint.mass
     }
 
     /// Probability that a bad kernel crashes, and at a rate of at least `least`.

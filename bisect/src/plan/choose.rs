@@ -1,8 +1,8 @@
 //! The test that tells the most for its cost.
 
-use crate::belief::{POINTS, Posterior, RateGrid};
+use crate::belief::{Counts, Posterior, RateGrid};
 
-use super::gain::{Prospect, Terms, best};
+use super::gain::{Prospect, Quiet, Terms};
 use super::problem::{Place, Problem, State, Status};
 use super::settings::Settings;
 
@@ -74,33 +74,52 @@ impl Search<'_> {
         let runs_left = if unlimited { u32::MAX } else { self.runs_left() };
         let terms = Terms {
             grid: self.grid,
+            posterior: self.posterior,
             epsilon: self.settings.model.epsilon,
             run_seconds: self.problem.costs.run_seconds,
             machines: self.problem.machines,
             most_runs: runs_left.min(400),
         };
-        let images = self.problem.image_list();
-        let by_rate = self.posterior.bad_by_rate(&self.problem.evidence(&images));
-        let mut best_choice: Option<Choice> = None;
-        for place in self.candidates() {
-            let build = self.needs_build(place);
-            if build && !unlimited && !self.may_build() {
-                continue;
-            }
-            let bad: &[f64; POINTS] = match place {
-                Place::GoodEnd => self.posterior.older_by_rate(),
-                Place::Commit(commit) => &by_rate[commit as usize],
+        if runs_left == 0 {
+            return None;
+        }
+        let places: Vec<Place> = self
+            .candidates()
+            .into_iter()
+            .filter(|place| unlimited || self.may_build() || !self.needs_build(*place))
+            .collect();
+        let commits: Vec<u32> = places.iter().filter_map(|place| place.commit()).collect();
+        let each: Vec<f64> = self.posterior.groups().iter().map(|m| m.iter().sum()).collect();
+        let mut contents = self.posterior.contents(&self.problem.graph, &commits).into_iter();
+        let never_run = Quiet::new(&terms, Counts::default());
+        let mut best: Option<Choice> = None;
+        for place in places {
+            let mut bad: Vec<f64> = match place {
+                Place::GoodEnd => vec![0.0; each.len()],
+                Place::Commit(_) => contents
+                    .next()
+                    .unwrap_or_default()
+                    .iter()
+                    .zip(&each)
+                    .map(|(n, mass)| f64::from(*n) * mass)
+                    .collect(),
             };
+            bad.push(self.posterior.older);
+            let build = self.needs_build(place);
             let build_seconds = if build { self.problem.costs.build_seconds } else { 0.0 };
             let seen = self.problem.counts(place);
-            let Some(prospect) = best(&terms, bad, &seen, build_seconds, self.works(place)) else {
-                continue;
+            let works = self.works(place);
+            let prospect = if seen.total() == 0 {
+                never_run.best(&terms, &bad, build_seconds, works)
+            } else {
+                Quiet::new(&terms, seen).best(&terms, &bad, build_seconds, works)
             };
-            if best_choice.is_none_or(|b| prospect.value() > b.prospect.value()) {
-                best_choice = Some(Choice { place, prospect, build });
+            let Some(prospect) = prospect else { continue };
+            if best.is_none_or(|b| prospect.value() > b.prospect.value()) {
+                best = Some(Choice { place, prospect, build });
             }
         }
-        best_choice
+        best
     }
 
     /// Every built revision that can still tell something, and of the others the most promising
@@ -112,7 +131,10 @@ impl Search<'_> {
         for commit in 0..self.problem.graph.len() as u32 {
             let bad = self.posterior.bad[commit as usize];
             let place = Place::Commit(commit);
-            if !(1e-4..=1.0 - 1e-4).contains(&bad) || self.testable[commit as usize] <= 0.0 {
+            if bad < 1e-4 || self.testable[commit as usize] <= 0.0 {
+                continue;
+            }
+            if bad > 1.0 - 1e-4 && commit != self.problem.graph.bad_end() {
                 continue;
             }
             if !self.needs_build(place) {

@@ -13,8 +13,8 @@ use super::verdict::{More, Verdict};
 
 /// Below this chance of building, trying is not worth a build.
 const HOPELESS: f64 = 0.03;
-/// A test expected to tell less than this many bits is not worth making.
-const NOTHING_TO_LEARN: f64 = 2e-3;
+/// Bits for a run's time below which no test is worth making.
+const NOTHING_TO_LEARN: f64 = 1e-4;
 /// Runs of the bad end that are asked for at a time.
 const BAD_END_RUNS: u32 = 20;
 
@@ -102,7 +102,7 @@ impl Steps<'_> {
             return self.inconclusive(why, None);
         }
         match self.search.best(false) {
-            Some(choice) if choice.prospect.bits >= NOTHING_TO_LEARN => self.narrow(&choice),
+            Some(choice) if self.worthwhile(&choice) => self.narrow(&choice),
             _ => self.nothing_left(),
         }
     }
@@ -257,8 +257,12 @@ impl Steps<'_> {
         })
     }
 
+    fn worthwhile(&self, choice: &Choice) -> bool {
+        choice.prospect.value() * self.search.problem.costs.run_seconds >= NOTHING_TO_LEARN
+    }
+
     fn nothing_left(&self) -> Decision {
-        let more = self.search.best(true).filter(|c| c.prospect.bits >= NOTHING_TO_LEARN);
+        let more = self.search.best(true).filter(|c| self.worthwhile(c));
         let why = match more {
             Some(_) => "the budget is used up",
             None => "no revision that can be built and run would tell more",

@@ -1,13 +1,16 @@
 //! What a number of runs of one revision is expected to tell, and to cost.
 
-use crate::belief::{Counts, POINTS, RateGrid, entropy_bits};
+use crate::belief::{Counts, POINTS, Posterior, RateGrid, entropy_bits};
+
+/// Share of the best value that is as good as the best: the larger number of runs, fewer questions.
+const NEARLY: f64 = 0.98;
 
 /// A possible test, weighed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Prospect {
     /// Runs, at most: the first target crash ends them.
     pub(super) runs: u32,
-    /// Expected information about the revision being bad.
+    /// Expected information about the culprit.
     pub(super) bits: f64,
     /// Expected seconds, build included.
     pub(super) seconds: f64,
@@ -23,75 +26,129 @@ impl Prospect {
 /// What surrounds a test.
 pub(super) struct Terms<'a> {
     pub(super) grid: &'a RateGrid,
+    pub(super) posterior: &'a Posterior,
     pub(super) epsilon: f64,
     pub(super) run_seconds: f64,
     pub(super) machines: u32,
     pub(super) most_runs: u32,
 }
 
-/// The number of runs with the most information for its cost.
-///
-/// `bad` is the mass by rate of "this revision is bad" within the whole posterior, `seen` what its
-/// image has shown already, `build` the seconds to get it, `works` the chance that it can be
-/// tested. Runs stop at the first crash. Returns nothing when no run can tell anything.
-pub(super) fn best(
-    terms: &Terms<'_>,
-    bad: &[f64; POINTS],
-    seen: &Counts,
-    build: f64,
-    works: f64,
-) -> Option<Prospect> {
-    let prior: f64 = bad.iter().sum::<f64>().clamp(0.0, 1.0);
-    let start = entropy_bits(prior);
-    if start <= 0.0 || works <= 0.0 {
-        return None;
-    }
-    // Runs that say something among those made: a revision that mostly shows other crashes is dear.
-    let telling = (f64::from(seen.informative()) + 9.5) / (f64::from(seen.total()) + 10.0);
-    let (crashes, clean) = (f64::from(seen.crashes), f64::from(seen.clean));
-    let machines = terms.machines.max(1);
-    let mut quiet_bad = *bad;
-    let mut quiet_good = 1.0 - prior;
-    let mut after_crash = 0.0;
-    let mut seconds = 0.0;
-    let mut before = prior;
-    let mut best: Option<Prospect> = None;
-    for run in 0..terms.most_runs {
-        if run % machines == 0 {
-            seconds += terms.run_seconds / telling * (before + quiet_good);
-        }
-        let mut left = 0.0;
-        for (k, mass) in quiet_bad.iter_mut().enumerate() {
-            let quiet = terms.grid.clean[k] + clean + f64::from(run);
-            *mass *= quiet / (terms.grid.crash[k] + crashes + quiet);
-            left += *mass;
-        }
-        let (crash_bad, crash_good) = (before - left, quiet_good * terms.epsilon);
-        before = left;
-        quiet_good -= crash_good;
-        let crash = crash_bad + crash_good;
-        if crash > 0.0 {
-            after_crash += crash * entropy_bits(crash_bad / crash);
-        }
-        if (run + 1) % machines != 0 {
-            continue;
-        }
-        let quiet = left + quiet_good;
-        let rest = if quiet > 0.0 { quiet * entropy_bits(left / quiet) } else { 0.0 };
-        let prospect = Prospect {
-            runs: run + 1,
-            bits: works * (start - after_crash - rest).max(0.0),
-            seconds: build + works * seconds,
+/// Chances that some numbers of runs all stay without a target crash.
+pub(super) struct Quiet {
+    /// Numbers of runs, rising.
+    runs: Vec<u32>,
+    /// For each group of commits, and last for "older", by number of runs: the chance on a bad
+    /// kernel, and its entropy.
+    bad: Vec<Vec<(f64, f64)>>,
+    good: Vec<(f64, f64)>,
+    seen: Counts,
+}
+
+impl Quiet {
+    /// For a kernel of which `seen` is known already.
+    pub(super) fn new(terms: &Terms<'_>, seen: Counts) -> Self {
+        let runs = ladder(terms.machines.max(1), terms.most_runs);
+        // By rate, given what its image has shown.
+        let by_rate: Vec<[f64; POINTS]> = {
+            let (crashes, clean) = (f64::from(seen.crashes), f64::from(seen.clean));
+            let mut quiet = [1.0; POINTS];
+            let mut done = 0;
+            let mut table = Vec::with_capacity(runs.len());
+            for upto in &runs {
+                for run in done..*upto {
+                    for (k, q) in quiet.iter_mut().enumerate() {
+                        let stay = terms.grid.clean[k] + clean + f64::from(run);
+                        *q *= stay / (terms.grid.crash[k] + crashes + stay);
+                    }
+                }
+                done = *upto;
+                table.push(quiet);
+            }
+            table
         };
-        match best {
-            Some(b) if prospect.value() <= b.value() => {
-                // The value has one peak: past it, more runs only dilute.
-                if run > 2 * b.runs + 4 * machines {
-                    break;
+        let with_entropy = |q: f64| (q, entropy_bits(q));
+        let groups = terms.posterior.groups().iter().chain([terms.posterior.older_by_rate()]);
+        let bad = groups
+            .map(|mass| {
+                let total: f64 = mass.iter().sum();
+                by_rate
+                    .iter()
+                    .map(|quiet| {
+                        let stay: f64 = mass.iter().zip(quiet).map(|(m, q)| m * q).sum();
+                        with_entropy(if total > 0.0 { (stay / total).min(1.0) } else { 1.0 })
+                    })
+                    .collect()
+            })
+            .collect();
+        let good = runs
+            .iter()
+            .map(|n| with_entropy((f64::from(*n) * (-terms.epsilon).ln_1p()).exp()))
+            .collect();
+        Self { runs, bad, good, seen }
+    }
+
+    /// The number of runs with the most information about the culprit for its cost.
+    ///
+    /// `bad` is the mass of each group, and of "older", under which this revision is bad; `build`
+    /// the seconds to get it, `works` the chance that it can be tested. What is told is the mutual
+    /// information between the culprit and whether a run crashes: it includes what a crash tells
+    /// of the rate, and so of all the clean runs seen before. Nothing when no run can tell anything.
+    pub(super) fn best(
+        &self,
+        terms: &Terms<'_>,
+        bad: &[f64],
+        build: f64,
+        works: f64,
+    ) -> Option<Prospect> {
+        let good = (1.0 - bad.iter().sum::<f64>()).clamp(0.0, 1.0);
+        let mut quiet = vec![0.0; self.runs.len()];
+        let mut known = vec![0.0; self.runs.len()];
+        for (mass, chances) in bad.iter().chain([&good]).zip(self.bad.iter().chain([&self.good])) {
+            if *mass > 0.0 {
+                for (i, (q, entropy)) in chances.iter().enumerate() {
+                    quiet[i] += mass * q;
+                    known[i] += mass * entropy;
                 }
             }
-            _ => best = Some(prospect),
         }
+        // Runs that say something among those made: a revision that mostly shows other crashes is
+        // dear.
+        let telling =
+            (f64::from(self.seen.informative()) + 9.5) / (f64::from(self.seen.total()) + 10.0);
+        let round = terms.run_seconds / telling / f64::from(terms.machines.max(1));
+        let (mut seconds, mut before, mut done) = (0.0, 1.0, 0);
+        let mut best: Option<Prospect> = None;
+        let mut peak = 0.0f64;
+        for (i, runs) in self.runs.iter().enumerate() {
+            seconds += f64::from(runs - done) * round * (before + quiet[i]) / 2.0;
+            (before, done) = (quiet[i], *runs);
+            let prospect = Prospect {
+                runs: *runs,
+                bits: works * (entropy_bits(quiet[i]) - known[i]).max(0.0),
+                seconds: build + works * seconds,
+            };
+            peak = peak.max(prospect.value());
+            if best.is_none() || prospect.value() >= NEARLY * peak {
+                best = Some(prospect);
+            }
+        }
+        best.filter(|b| works > 0.0 && b.bits > 1e-9)
     }
-    best.filter(|b| b.bits > 0.0)
+}
+
+/// Numbers of runs to weigh: whole rounds of all machines, each about a fifth more.
+fn ladder(machines: u32, most: u32) -> Vec<u32> {
+    let mut list = Vec::new();
+    let mut rounds = 1u32;
+    loop {
+        let runs = rounds.saturating_mul(machines);
+        if runs >= most || rounds > 256 {
+            if list.is_empty() || runs <= most {
+                list.push(runs.min(most.max(1)));
+            }
+            return list;
+        }
+        list.push(runs);
+        rounds = (rounds + 1).max(rounds * 6 / 5);
+    }
 }

@@ -17,6 +17,16 @@ pub enum Place {
     Commit(u32),
 }
 
+impl Place {
+    /// The commit, unless it is the good end.
+    pub fn commit(self) -> Option<u32> {
+        match self {
+            Self::GoodEnd => None,
+            Self::Commit(commit) => Some(commit),
+        }
+    }
+}
+
 /// What is known about making and starting a revision's kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -44,7 +44,7 @@ impl Default for Settings {
             credible: 0.95,
             parent_doubt: 0.05,
             crashes: 2,
-            least_rate: 0.04,
+            least_rate: 0.02,
             patience: 20,
             good_end_first: false,
             span_share: 0.02,

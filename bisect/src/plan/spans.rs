@@ -12,7 +12,7 @@ pub(super) fn testable(problem: &Problem, settings: &Settings) -> Vec<f64> {
     let graph = &problem.graph;
     let n = graph.len();
     let share = settings.span_share.clamp(1e-6, 0.5);
-    let stay = (1.0 - 1.0 / settings.span_length.max(1.5)).clamp(0.0, 0.9999);
+    let stay = (1.0 - 1.0 / settings.span_length.max(1.5)).clamp(0.0, 0.999);
     let known = |commit: usize| match problem.revisions[commit].state {
         State::Built => Some(true),
         State::Broken | State::Untestable => Some(false),
@@ -34,6 +34,10 @@ pub(super) fn testable(problem: &Problem, settings: &Settings) -> Vec<f64> {
             after[*p as usize] = nearer(after[*p as usize], near);
         }
     }
+    // How strongly a revision speaks for another, by distance; nothing beyond the table.
+    let ties: Vec<f64> = std::iter::successors(Some(1.0), |tie| Some(tie * stay))
+        .take_while(|t| *t > 1e-5)
+        .collect();
     (0..n)
         .map(|commit| {
             if let Some(ok) = known(commit) {
@@ -41,7 +45,7 @@ pub(super) fn testable(problem: &Problem, settings: &Settings) -> Vec<f64> {
             }
             let mut odds = share / (1.0 - share);
             for side in [before[commit], after[commit]].into_iter().flatten() {
-                let tie = stay.powf(f64::from(side.1));
+                let tie = ties.get(side.1 as usize).copied().unwrap_or(0.0);
                 odds *= if side.0 {
                     (1.0 - share) * (1.0 - tie) / (1.0 - share + share * tie)
                 } else {

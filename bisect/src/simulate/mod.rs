@@ -1,0 +1,16 @@
+//! Whole bisections played against made-up histories, by the real planner and by other rules.
+
+mod git;
+mod history;
+mod kiln;
+mod lab;
+mod random;
+mod run;
+mod world;
+
+pub use history::merge_history;
+pub use run::{Policy, Summary, run};
+pub use world::{Shape, World};
+
+#[cfg(test)]
+mod tests;
