@@ -10,6 +10,7 @@ use super::crash_title;
 /// Of the consoles of the set, in percent.
 const EXACT: usize = 100;
 const EXACT_OR_ALTERNATIVE: usize = 100;
+const ALTERNATIVES: usize = 100;
 const KIND: usize = 100;
 const CORRUPTED: usize = 100;
 
@@ -68,7 +69,7 @@ fn real_consoles_get_their_titles() {
     };
     let examples: Vec<Example> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let (mut exact, mut near, mut kinds, mut corrupted) = (0, 0, 0, 0);
+    let (mut exact, mut near, mut others, mut kinds, mut corrupted) = (0, 0, 0, 0, 0);
     let mut slowest = (0.0, String::new());
     for example in &examples {
         let console = example.console();
@@ -83,6 +84,7 @@ fn real_consoles_get_their_titles() {
         let alternatives = crash.as_ref().map_or(&[][..], |c| &c.alternatives);
         exact += usize::from(title == example.title);
         near += usize::from(title == example.title || example.alt.iter().any(|a| a == title));
+        others += usize::from(alternatives == example.alt);
         kinds += usize::from(kind == example.kind);
         corrupted += usize::from(is_corrupted == example.corrupted);
         if title != example.title {
@@ -100,14 +102,18 @@ fn real_consoles_get_their_titles() {
     }
     let all = examples.len();
     println!(
-        "{all} consoles: {exact} titles, {near} with alternatives, {kinds} kinds, {corrupted} \
+        "{all} consoles: {exact} titles, {near} with alternatives, {others} sets of alternatives, {kinds} kinds, {corrupted} \
          corrupted flags; slowest {:.2} ms: {}",
         slowest.0 * 1e3,
         slowest.1
     );
-    for (right, percent) in
-        [(exact, EXACT), (near, EXACT_OR_ALTERNATIVE), (kinds, KIND), (corrupted, CORRUPTED)]
-    {
+    for (right, percent) in [
+        (exact, EXACT),
+        (near, EXACT_OR_ALTERNATIVE),
+        (others, ALTERNATIVES),
+        (kinds, KIND),
+        (corrupted, CORRUPTED),
+    ] {
         assert!(right * 100 >= percent * all, "{right} of {all} are below {percent} %");
     }
 }
