@@ -22,7 +22,7 @@ pub(crate) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    start: Option<Start>,
+    start: Start,
 }
 
 #[derive(Debug, Subcommand)]
@@ -56,11 +56,12 @@ pub(super) struct Start {
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(super) repo: PathBuf,
     /// A revision without the crash, ancestor of the bad one
-    #[arg(long, value_name = "REV")]
-    pub(super) good: String,
+    // Required but for the subcommands, hence the `Option`.
+    #[arg(long, value_name = "REV", required = true)]
+    pub(super) good: Option<String>,
     /// A revision with the crash
-    #[arg(long, value_name = "REV")]
-    pub(super) bad: String,
+    #[arg(long, value_name = "REV", required = true)]
+    pub(super) bad: Option<String>,
     /// The kernel configuration; completed with `make olddefconfig`
     #[arg(long, value_name = "FILE", required_unless_present = "build_command")]
     pub(super) config: Option<PathBuf>,
@@ -107,15 +108,15 @@ pub(super) struct Start {
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    match (args.command, args.start) {
-        (Some(Command::Resume { id }), _) => start::resume(context, &id).await,
-        (Some(Command::List), _) => list::run(context).await,
-        (Some(Command::Show { id }), _) => {
+    match args.command {
+        Some(Command::Resume { id }) => start::resume(context, &id).await,
+        Some(Command::List) => list::run(context).await,
+        Some(Command::Show { id }) => {
             let store = context.open().await?;
             let record = find(&store, &id).await?;
             report::print(context, &record)
         }
-        (Some(Command::Log { id, format }), _) => {
+        Some(Command::Log { id, format }) => {
             let store = context.open().await?;
             let record = find(&store, &id).await?;
             if context.json {
@@ -125,8 +126,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             }
             Ok(Exit::Done)
         }
-        (None, Some(new)) => start::start(context, new).await,
-        (None, None) => anyhow::bail!("nothing to do; see `kiln bisect --help`"),
+        None => start::start(context, args.start).await,
     }
 }
 

@@ -69,7 +69,8 @@ async fn finish(
 fn header(new: Start) -> anyhow::Result<Header> {
     let repo = absolute(&new.repo)?;
     let repository = Repository::open(&repo)?;
-    let commit = |rev: &str| -> anyhow::Result<Commit> {
+    let commit = |rev: Option<&str>| -> anyhow::Result<Commit> {
+        let rev = rev.context("give both ends: --good REV --bad REV")?;
         let revision = repository.resolve(rev)?;
         Ok(Commit { id: revision.commit, subject: revision.subject })
     };
@@ -86,8 +87,8 @@ fn header(new: Start) -> anyhow::Result<Header> {
         (None, None) => anyhow::bail!("give --reproducer FILE or --command COMMAND"),
     };
     Ok(Header {
-        good: commit(&new.good)?,
-        bad: commit(&new.bad)?,
+        good: commit(new.good.as_deref())?,
+        bad: commit(new.bad.as_deref())?,
         config: new.config.as_deref().map(absolute).transpose()?,
         build_command: new.how.build_command.clone(),
         strict_config: new.how.strict_config,
