@@ -8,7 +8,7 @@ use kiln_cache::error::StoreError;
 use kiln_cache::manifest::BuildResult;
 use kiln_cache::query::QueryError;
 use kiln_cache::signature::SignatureKind;
-use kiln_cache::{Digest, InputKey, Location, Query, Store};
+use kiln_cache::{Digest, InputKey, Query};
 
 #[tokio::test]
 async fn a_build_comes_back_by_every_name() {
@@ -308,20 +308,6 @@ async fn a_newer_manifest_is_left_alone() {
     let error = fixture.store.build_by_input(&first.input_key).await.unwrap_err();
     assert!(matches!(error, StoreError::NewerFormat { found: 2, known: 1, .. }), "{error}");
     assert!(path.exists());
-}
-
-#[tokio::test]
-async fn a_damaged_index_is_named_with_the_way_out() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("store");
-    Store::open(&Location::folder(&root)).await.unwrap().close().await;
-    for name in ["index.sqlite-wal", "index.sqlite-shm"] {
-        let _ = std::fs::remove_file(root.join(name));
-    }
-    std::fs::write(root.join("index.sqlite"), vec![b'x'; 8192]).unwrap();
-    let error = Store::open(&Location::folder(&root)).await.unwrap_err();
-    assert!(matches!(error, StoreError::IndexDamaged { .. }), "{}", story(&error));
-    assert!(error.to_string().contains("move it"), "{error}");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod journals;
 mod numbers;
 mod open;
 mod value;
+mod write;
 
 pub(crate) use find::Found;
 pub(crate) use open::Index;

@@ -8,7 +8,6 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, Transaction};
 
 use crate::error::{StoreError, is_full};
 
@@ -56,15 +55,6 @@ impl Index {
     /// Closes all connections.
     pub(crate) async fn close(&self) {
         self.pool.close().await;
-    }
-
-    /// Begins a transaction that will write. Taking the lock at once avoids the one deadlock that
-    /// waiting can't resolve: two readers that both want to become the writer.
-    pub(super) async fn write(
-        &self,
-        doing: &'static str,
-    ) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(self.fail(doing))
     }
 
     /// Turns a database error into the store's.
