@@ -26,7 +26,7 @@ impl Store {
     }
 
     /// What is known of many requests at once, by request key; unknown ones are left out. Meant
-    /// for whole histories: a hundred thousand keys take about a second.
+    /// for whole histories: it asks the index for hundreds of keys at a time.
     pub async fn builds_by_requests(
         &self,
         requests: &[InputKey],
