@@ -128,3 +128,112 @@ fn each_line(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsRawFd;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::recipe::{OBJECTS, SOURCE};
+    use crate::sandbox::confinement;
+
+    fn plain() -> Confinement {
+        Confinement::Plain { reason: "a test".into() }
+    }
+
+    /// Runs a script with a read-only and a writable folder; returns exit code and output.
+    fn sh(script: &str, confinement: &Confinement) -> (i32, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, objects) = (folder.path().join("s"), folder.path().join("o"));
+        std::fs::create_dir(&source).unwrap();
+        std::fs::create_dir(&objects).unwrap();
+        let source = Bind { host: source, inside: SOURCE, read_only: true };
+        let objects = Bind { host: objects, inside: OBJECTS, read_only: false };
+        let step = Step {
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into()],
+            environment: vec![("PATH".into(), "/usr/bin:/bin".into()), ("A".into(), "b".into())],
+            folder: confinement.seen(&objects),
+            binds: vec![source, objects],
+            kept_open: None,
+        };
+        let mut lines = Vec::new();
+        let code = run(step, confinement, &Cancel::default(), |line| {
+            lines.push(String::from_utf8_lossy(line).into_owned());
+            Ok(())
+        });
+        (code.unwrap(), lines)
+    }
+
+    #[test]
+    fn exit_codes_and_output_come_through() {
+        for confinement in [confinement(), &plain()] {
+            assert_eq!(sh("exit 3", confinement).0, 3);
+            assert_eq!(sh("kill -TERM $$", confinement).0, 128 + 15);
+            let (code, lines) = sh("echo $A; echo two >&2; printf three; umask", confinement);
+            assert_eq!((code, lines), (0, vec!["b".into(), "two".into(), "three0022".into()]));
+        }
+    }
+
+    #[test]
+    fn confined_paths_never_differ_and_sources_are_read_only() {
+        if let Confinement::Namespaces { .. } = confinement() {
+            let (_, lines) = sh("pwd -P; echo x > ok && ls /mnt/kiln; ls /mnt", confinement());
+            assert_eq!(lines, ["/mnt/kiln/objects", "objects", "source", "kiln"]);
+            let (_, lines) = sh("echo x > ../source/no; ls ../source", confinement());
+            assert!(lines.len() == 1 && lines[0].contains("Read-only"), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn cancelling_kills_every_process_of_a_step() {
+        for confinement in [confinement(), &plain()] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("lock");
+            let lock = File::create(&path).unwrap();
+            lock.lock().unwrap();
+            let bind = Bind { host: folder.path().into(), inside: SOURCE, read_only: false };
+            let step = Step {
+                program: "/bin/sh".into(),
+                arguments: vec!["-c".into(), "sleep 1000 & echo on; sleep 1000".into()],
+                environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
+                folder: confinement.seen(&bind),
+                binds: vec![bind],
+                kept_open: Some(lock.as_raw_fd()),
+            };
+            let cancel = Cancel::default();
+            let begun = Instant::now();
+            let ended = run(step, confinement, &cancel, |_| {
+                cancel.cancel();
+                Ok(())
+            });
+            assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::Interrupted);
+            // The processes hold the lock too: it is free when the last of them is gone.
+            drop(lock);
+            let again = File::open(&path).unwrap();
+            while again.try_lock().is_err() {
+                assert!(begun.elapsed() < Duration::from_secs(60), "something still runs");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+
+    #[test]
+    fn a_step_that_is_cancelled_before_does_not_start() {
+        let cancel = Cancel::default();
+        cancel.cancel();
+        let folder = std::env::temp_dir();
+        let step = Step {
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), "true".into()],
+            environment: Vec::new(),
+            folder,
+            binds: Vec::new(),
+            kept_open: None,
+        };
+        let ended = run(step, &plain(), &cancel, |_| Ok(()));
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::Interrupted);
+    }
+}

@@ -4,6 +4,8 @@
 mod file;
 mod parallel;
 mod repair;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 

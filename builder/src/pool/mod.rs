@@ -14,6 +14,8 @@
 mod eviction;
 mod leftovers;
 mod pair;
+#[cfg(test)]
+mod recovery;
 mod shadow;
 mod state;
 

@@ -114,3 +114,32 @@ fn is_safe(path: &Path) -> bool {
     !path.as_os_str().is_empty()
         && path.components().all(|part| matches!(part, Component::Normal(_)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Edit, Fixture};
+
+    #[test]
+    fn lists_what_differs_and_takes_nothing_for_a_rename() {
+        let fixture = Fixture::new();
+        let one = fixture.commit("one", &[("a", "text"), ("d/x", "1"), ("same/y", "2")]);
+        let two = fixture
+            .edit("two", &[Edit::Remove("a"), Edit::File("b", "text"), Edit::Script("d/x", "1")]);
+        let changes = fixture.repository().changed_paths(&one.tree, &two.tree).unwrap();
+        let list: Vec<_> = changes.iter().map(|c| (c.path.to_str().unwrap(), c.kind)).collect();
+        assert_eq!(
+            list,
+            [("a", ChangeKind::Removed), ("b", ChangeKind::Added), ("d/x", ChangeKind::Modified),]
+        );
+        assert_eq!(fixture.repository().changed_paths(&two.tree, &two.tree).unwrap(), []);
+    }
+
+    #[test]
+    fn names_that_lead_out_are_not_safe() {
+        for path in ["..", "../x", "a/../../x", "/etc/passwd", "", "."] {
+            assert!(!is_safe(Path::new(path)), "{path}");
+        }
+        assert!(is_safe(Path::new("a/b..c/.d")));
+    }
+}

@@ -16,6 +16,15 @@ pub enum TreeError {
         /// What libgit2 says.
         reason: String,
     },
+    /// The repository belongs to somebody else, and git does not trust it.
+    #[error(
+        "{path} is owned by another user: run \
+         'git config --global --add safe.directory {path}' to trust it"
+    )]
+    NotOwned {
+        /// The folder that was given.
+        path: PathBuf,
+    },
     /// No commit has this name.
     #[error("unknown revision '{revision}' in {path}: {hint}")]
     UnknownRevision {

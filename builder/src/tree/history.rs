@@ -120,3 +120,62 @@ fn not_an_ancestor(git: &git2::Repository, good: Oid, bad: Oid) -> TreeError {
     };
     TreeError::NotAnAncestor { good: good.to_string(), bad: bad.to_string(), base }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Fixture;
+
+    fn id(revision: &Revision) -> Oid {
+        Oid::from_str(&revision.commit).unwrap()
+    }
+
+    /// ```text
+    /// root - fork - good - main - merge - bad
+    ///            \__ side ________/
+    /// ```
+    #[test]
+    fn side_branches_older_than_the_good_end_are_inside() {
+        let fixture = Fixture::new();
+        fixture.commit("root", &[("a", "0")]);
+        let fork = fixture.commit("fork", &[("a", "1")]);
+        let side = fixture.commit_on("side", &[id(&fork)], &[]);
+        let good = fixture.commit("good", &[("a", "2")]);
+        let main = fixture.commit("main", &[("a", "3")]);
+        let merge = fixture.commit_on("merge", &[id(&main), id(&side)], &[]);
+        let bad = fixture.commit_on("bad", &[id(&merge)], &[]);
+
+        let history = fixture.repository().history(&good.commit, &bad.commit).unwrap();
+        let names: Vec<&str> = history.commits.iter().map(|c| c.subject.as_str()).collect();
+        let at = |name: &str| names.iter().position(|n| *n == name).unwrap();
+        assert_eq!(names.len(), 4, "{names:?}");
+        let commit = |name: &str| &history.commits[at(name)];
+        assert_eq!(commit("merge").parents, [at("main"), at("side")]);
+        assert_eq!(commit("bad").parents, [at("merge")]);
+        assert_eq!(commit("main").outside, [good.commit.clone()]);
+        assert_eq!(commit("side").outside, [fork.commit.clone()]);
+        assert_eq!(at("bad"), 3);
+        for (position, commit) in history.commits.iter().enumerate() {
+            assert!(commit.parents.iter().all(|parent| *parent < position));
+        }
+        assert_eq!(commit("side").author, "A. Tester <tester@example.org>");
+        assert_eq!(commit("main").revision(), main);
+        assert_eq!((&history.good, &history.bad), (&good, &bad));
+    }
+
+    #[test]
+    fn refuses_ends_that_do_not_fit() {
+        let fixture = Fixture::new();
+        let base = fixture.commit("base", &[("a", "0")]);
+        let one = fixture.commit_on("one", &[id(&base)], &[]);
+        let two = fixture.commit_on("two", &[id(&base)], &[]);
+        let alone = fixture.commit_on("alone", &[], &[]);
+        let error = |good: &Revision, bad: &Revision| {
+            fixture.repository().history(&good.commit, &bad.commit).unwrap_err().to_string()
+        };
+        assert!(error(&one, &two).contains(&format!("merge base {}", base.commit)));
+        assert!(error(&one, &base).contains("swap them"));
+        assert!(error(&alone, &one).contains("no common history"));
+        assert!(error(&one, &one).contains("same commit"));
+    }
+}

@@ -35,8 +35,13 @@ impl Repository {
         let not_one = |reason: String| TreeError::NotARepository { path: path.into(), reason };
         let absolute = std::path::absolute(path).map_err(|error| not_one(error.to_string()))?;
         let repository = Self { path: absolute };
-        repository.handle().map_err(|error| not_one(error.message().to_owned()))?;
-        Ok(repository)
+        match repository.handle() {
+            Ok(_) => Ok(repository),
+            Err(error) if error.code() == ErrorCode::Owner => {
+                Err(TreeError::NotOwned { path: repository.path })
+            }
+            Err(error) => Err(not_one(error.message().to_owned())),
+        }
     }
 
     /// Where it lies, absolute.
@@ -106,5 +111,53 @@ fn missing_hint(git: &git2::Repository) -> String {
         "no commit, tag or branch has that name here; check the spelling, or run \
          'git fetch --all --tags' in it"
             .into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Fixture;
+
+    #[test]
+    fn resolves_what_git_understands() {
+        let fixture = Fixture::new();
+        let first = fixture.commit("first", &[("a", "1")]);
+        let second = fixture.commit("second", &[("a", "2")]);
+        let object = fixture.git().revparse_single(&first.commit).unwrap();
+        let who = git2::Signature::now("a", "b").unwrap();
+        fixture.git().tag("v1", &object, &who, "an annotated tag", false).unwrap();
+        let repository = fixture.repository();
+        for (name, expected) in [
+            (first.commit.as_str(), &first),
+            (&first.commit[..12], &first),
+            ("v1", &first),
+            ("HEAD", &second),
+            ("HEAD~1", &first),
+        ] {
+            assert_eq!(repository.resolve(name).unwrap(), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn says_why_a_revision_is_unknown() {
+        let fixture = Fixture::new();
+        let repository = fixture.repository();
+        let error = |name: &str| repository.resolve(name).unwrap_err().to_string();
+        assert!(error("HEAD").contains("no commits yet"));
+        let commit = fixture.commit("first", &[("a", "1")]);
+        assert!(error("v9.9").contains("git fetch"), "{}", error("v9.9"));
+        assert!(error(&commit.tree).contains("names a tree"));
+        std::fs::write(fixture.path().join("shallow"), format!("{}\n", commit.commit)).unwrap();
+        assert!(error("v9.9").contains("--unshallow"));
+    }
+
+    #[test]
+    fn a_folder_inside_of_a_repository_is_not_one() {
+        let fixture = Fixture::new();
+        for path in [fixture.path().join("refs"), fixture.path().join("gone")] {
+            let error = Repository::open(&path).unwrap_err();
+            assert!(matches!(error, TreeError::NotARepository { .. }), "{error}");
+        }
     }
 }
