@@ -340,7 +340,7 @@ fn named_changes() {
     let remove = |path: &str| Edit::Remove(path.into());
     let cases: &[(&str, &[Edit], bool)] = &[
         ("a file that hides an included one", &[put_at("x", "")], true),
-        ("a file that a later folder of the search has", &[put_at("c/a/x", "")], false),
+        ("a file that a later folder of the search has", &[put_at("b/c/x", "")], false),
         ("a file in a listed folder", &[put_at("c/3", "")], true),
         ("a file below a listed folder's subfolder", &[put_at("c/sub/3", "")], false),
         ("the last file of a listed subfolder goes", &[remove("c/sub/2")], true),

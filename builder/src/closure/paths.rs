@@ -1,10 +1,10 @@
 //! Sets of paths.
 
-use std::path::Path;
+use std::fmt;
 
 /// A set of paths from the root of a tree, as git writes them: bytes, parts separated by "/", the
 /// root itself being empty. Kept sorted by bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Paths(Vec<Box<[u8]>>);
 
 impl Paths {
@@ -55,6 +55,12 @@ impl Paths {
     }
 }
 
+impl fmt::Debug for Paths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(String::from_utf8_lossy)).finish()
+    }
+}
+
 /// The folder that a path lies in; `None` for the root.
 pub(super) fn parent(path: &[u8]) -> Option<&[u8]> {
     match path.iter().rposition(|byte| *byte == b'/') {
@@ -69,8 +75,7 @@ pub(super) fn display(path: &[u8]) -> String {
     if path.is_empty() {
         return "the top folder".into();
     }
-    use std::os::unix::ffi::OsStrExt;
-    Path::new(std::ffi::OsStr::from_bytes(path)).display().to_string()
+    String::from_utf8_lossy(path).into_owned()
 }
 
 #[cfg(test)]

@@ -106,7 +106,8 @@ fn nothing_is_missed_that_strace_sees() {
     let log = fs::read_to_string(scene.out().join("log")).unwrap();
     let prefix = format!("\"{}/", scene.view().display());
     let mut seen = BTreeSet::new();
-    for line in log.lines() {
+    // What is executed lies elsewhere; its arguments are not accesses.
+    for line in log.lines().filter(|line| !line.contains("execve(")) {
         let Some((_, rest)) = line.split_once(&prefix) else { continue };
         let Some((path, outcome)) = rest.split_once('"') else { continue };
         // Paths as the compiler gives them may go through "..": none does here.
