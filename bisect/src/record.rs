@@ -9,7 +9,8 @@ use kiln_cache::signature::{ImageId, Signatures};
 use kiln_cache::{Digest, InputKey};
 use serde::{Deserialize, Serialize};
 
-use crate::title::Target;
+use crate::boot::COMMAND_FAILED;
+use crate::title::{Target, TitleError};
 use crate::verdict::Verdict;
 
 /// Kind of the journals that hold bisections.
@@ -52,6 +53,18 @@ pub struct Header {
     pub title: Option<String>,
     /// Limits and shares of the machine.
     pub limits: Limits,
+}
+
+impl Header {
+    /// The target as far as the question itself names it: by a pattern, or because a command
+    /// knows one way to fail.
+    pub fn target(&self) -> Option<Result<Target, TitleError>> {
+        match (&self.title, &self.test) {
+            (Some(pattern), _) => Some(Target::pattern(pattern)),
+            (None, TestSpec::Command { .. }) => Some(Target::exactly(COMMAND_FAILED)),
+            (None, TestSpec::Reproducer { .. }) => None,
+        }
+    }
 }
 
 /// What runs on each image.
@@ -260,11 +273,10 @@ impl Record {
 
     /// The target: as asked, or as learned. `None` while nobody knows it.
     pub fn matcher(&self) -> Option<Target> {
-        match (&self.header.title, self.learned_title()) {
-            (Some(pattern), _) => Target::pattern(pattern).ok(),
-            (None, Some(title)) => Target::exactly(title).ok(),
-            (None, None) => None,
+        if let Some(target) = self.header.target() {
+            return target.ok();
         }
+        self.learned_title().and_then(|title| Target::exactly(title).ok())
     }
 }
 

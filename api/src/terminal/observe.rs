@@ -1,5 +1,7 @@
 //! Builds and bisections as lines of progress.
 
+use std::sync::{Mutex, PoisonError};
+
 use kiln_bisect::watch::{Happening, Watch};
 use kiln_builder::{BuildEvent, Observer, Stage};
 
@@ -46,12 +48,14 @@ impl Observer for BuildProgress {
 /// Shows bisections.
 pub(crate) struct BisectProgress {
     progress: Progress,
+    /// The revision of the last heading: going on with it needs none.
+    at: Mutex<String>,
 }
 
 impl BisectProgress {
     /// Shows them here.
     pub(crate) fn new(progress: Progress) -> Self {
-        Self { progress }
+        Self { progress, at: Mutex::default() }
     }
 }
 
@@ -63,8 +67,12 @@ impl Watch for BisectProgress {
                 "{commits} commits; the store has builds of {builds_known} revisions, and evidence of {evidence_known}"
             )),
             Happening::Chosen { commit, why, .. } => {
-                let subject = fit(&commit.subject, 64);
-                progress.line(format!("{} {subject}\n  {why}", commit.short()));
+                let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
+                if *at != commit.id {
+                    at.clone_from(&commit.id);
+                    let subject = fit(&commit.subject, 64);
+                    progress.line(format!("{} {subject}\n  {why}", commit.short()));
+                }
             }
             Happening::Built { commit, build } => {
                 for note in &build.notes {
@@ -98,14 +106,12 @@ impl Watch for BisectProgress {
                 if counts.infra > 0 {
                     parts.push(format!("{} failed on the host", counts.infra));
                 }
-                if !parts.is_empty() {
-                    progress.line(format!("  {}", parts.join(", ")));
-                }
                 if let (Some(bad), Some(credible)) = (step.probability_bad, step.credible) {
-                    progress.line(format!(
-                        "  bad with probability {}; {credible} commits left",
-                        percent(bad)
-                    ));
+                    let commits = if credible == 1 { "commit" } else { "commits" };
+                    parts.push(format!("bad: {}, {credible} {commits} left", percent(bad)));
+                }
+                if !parts.is_empty() {
+                    progress.line(format!("  {}", parts.join("; ")));
                 }
             }
         }

@@ -115,12 +115,7 @@ impl Bisection {
         let near = |commit: &kiln_builder::Commit| commit.parents.iter().map(|p| *p as u32).collect();
         let parents = history.commits.iter().map(near).collect();
         let graph = Graph::new(parents)?;
-        let target = match (&header.title, &header.test) {
-            (Some(pattern), _) => Some(Target::pattern(pattern)?),
-            // A command knows one way to fail.
-            (None, TestSpec::Command { .. }) => Some(Target::exactly(boot::COMMAND_FAILED)?),
-            (None, TestSpec::Reproducer { .. }) => None,
-        };
+        let target = header.target().transpose()?;
         Ok(Self {
             builder: Builder::new(around.store.clone(), around.work.clone(), around.builds),
             config: header.config.as_deref().map(Config::read).transpose()?,
