@@ -173,7 +173,7 @@ fn logs_are_what_others_read() {
         replayed.contains(&format!("{} is the first bad commit", commits[9])),
         "git replays another answer: {replayed}\n{git}"
     );
-    repo.git(&["bisect", "reset", "--quiet"]);
+    repo.git(&["bisect", "reset"]);
 
     let syzkaller = kiln.run(&["bisect", "log", id]).exits(0).stdout;
     for line in [

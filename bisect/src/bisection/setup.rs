@@ -1,5 +1,6 @@
 //! Everything a bisection needs before its first decision.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use uuid::Uuid;
 
 use super::error::BisectError;
 use super::knowledge::Knowledge;
+use super::steps::Made;
 use crate::boot::{self, Arch, HostCommand, Machine, PayloadKind, PreparedPayload};
 use crate::graph::Graph;
 use crate::plan::Place;
@@ -42,6 +44,7 @@ pub struct Bisection {
     pub(super) history: History,
     pub(super) knowledge: Knowledge,
     pub(super) target: Option<Target>,
+    pub(super) made: HashMap<Place, Made>,
     test: Prepared,
 }
 
@@ -124,6 +127,7 @@ impl Bisection {
             store: around.store,
             work: around.work,
             watch: around.watch,
+            made: HashMap::new(),
             test,
             id,
             history,

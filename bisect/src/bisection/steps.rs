@@ -23,7 +23,8 @@ use crate::watch::Happening;
 const LEARNING_BATCH: u32 = 8;
 
 /// What a revision's build is, once asked for.
-struct Made {
+#[derive(Clone)]
+pub(super) struct Made {
     manifest: Manifest,
     record: BuildRecord,
 }
@@ -159,8 +160,11 @@ impl Bisection {
         self.write_step(place, why, made.record, records).await
     }
 
-    /// The build of a revision, from the store or compiled.
+    /// The build of a revision, from the store or compiled; asked for once.
     async fn build(&mut self, place: Place) -> Result<Made, BisectError> {
+        if let Some(made) = self.made.get(&place) {
+            return Ok(made.clone());
+        }
         let begun = Instant::now();
         let built = self.builder.build(&self.request(place)).await?;
         let manifest = built.manifest;
@@ -190,7 +194,9 @@ impl Bisection {
         }
         let commit = self.commit(place);
         self.watch.happening(Happening::Built { commit: &commit, build: &record });
-        Ok(Made { manifest, record })
+        let made = Made { manifest, record };
+        self.made.insert(place, made.clone());
+        Ok(made)
     }
 
     /// Asks the store about every revision of the range at once.
