@@ -32,7 +32,7 @@ fn not_a_repository() {
     let at = nowhere.path().to_str().unwrap();
     kiln.run(&["build", "HEAD", "--repo", at, "--config", &config()])
         .exits(1)
-        .complains(&[at, "repository", "--repo"]);
+        .complains(&[at, "not a git repository"]);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn an_empty_range() {
         "--build-command", BUILD, "--command", "true",
     ])
     .exits(1)
-    .complains(&["no commit between"]);
+    .complains(&["same commit"]);
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn a_full_disk_is_named_and_nothing_is_lost() {
         eprintln!("skipped: this machine allows no mount namespace");
         return;
     }
-    answer.exits(0).complains(&["No space left", kiln.store().to_str().unwrap()]);
+    answer.exits(0).complains(&["no space left", kiln.store().to_str().unwrap()]);
     assert_eq!(std::fs::read(kiln.work().join("pulled")).unwrap(), b"0\n");
 }
 
