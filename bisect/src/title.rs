@@ -46,8 +46,7 @@ impl Target {
     /// The runs that speak for and against the bug. Everything else (other titles, boot failures,
     /// failures of the host) says nothing about it.
     pub fn informative(&self, counts: &Counts) -> Informative {
-        let hits =
-            counts.crashes.iter().filter(|(title, _)| self.is(title)).map(|(_, n)| n).sum();
+        let hits = counts.crashes.iter().filter(|(title, _)| self.is(title)).map(|(_, n)| n).sum();
         Informative { target: hits, clean: counts.ok }
     }
 }

@@ -82,7 +82,8 @@ fn a_side_branch_is_no_straight_line() {
     }
     let bad = repo.git(&["rev-parse", "HEAD"]);
     let kiln = Kiln::new();
-    let build = "cat program side 2>/dev/null >\"$KILN_OUT/program\" || cat program >\"$KILN_OUT/program\"";
+    let build =
+        "cat program side 2>/dev/null >\"$KILN_OUT/program\" || cat program >\"$KILN_OUT/program\"";
     let args = ["bisect", "--json", "--repo", repo.arg(), "--good", &good, "--bad", &bad]
         .into_iter()
         .chain(["--build-command", build, "--command", &flaky(2)].map(|s| s))
@@ -106,8 +107,18 @@ fn a_span_that_does_not_build_gives_a_set_with_the_culprit_in_it() {
     let build = "if grep -q broken program; then echo 'program:1:1: error: broken'; exit 1; fi; cp program \"$KILN_OUT/\"";
     let answer = kiln
         .run(&[
-            "bisect", "--json", "--repo", repo.arg(), "--good", &commits[0], "--bad", &commits[15],
-            "--build-command", build, "--command", &flaky(1),
+            "bisect",
+            "--json",
+            "--repo",
+            repo.arg(),
+            "--good",
+            &commits[0],
+            "--bad",
+            &commits[15],
+            "--build-command",
+            build,
+            "--command",
+            &flaky(1),
         ])
         .exits(5)
         .json();
@@ -130,7 +141,8 @@ fn equal_images_are_run_once() {
         let bug = if i >= 12 { "bug\n" } else { "" };
         let program = format!("version {}\n{bug}", i / 4);
         let notes = format!("note {i}\n");
-        commits.push(repo.commit(&format!("change {i}"), &[("program", &program), ("notes", &notes)]));
+        commits
+            .push(repo.commit(&format!("change {i}"), &[("program", &program), ("notes", &notes)]));
     }
     let kiln = Kiln::new();
     let answer = bisect(&kiln, &repo, &commits[0], &commits[23], &flaky(3)).exits(0).json();
@@ -184,7 +196,9 @@ fn logs_are_what_others_read() {
     ] {
         assert!(syzkaller.lines().any(|l| l == line), "no line '{line}' in\n{syzkaller}");
     }
-    for start in ["kernel signature: ", "culprit signature: ", "parent  signature: ", "revisions tested: "] {
+    for start in
+        ["kernel signature: ", "culprit signature: ", "parent  signature: ", "revisions tested: "]
+    {
         assert!(syzkaller.lines().any(|l| l.starts_with(start)), "no '{start}' in\n{syzkaller}");
     }
 }

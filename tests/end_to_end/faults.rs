@@ -1,5 +1,8 @@
 //! Bad input and faults: each ends in a clear error with a way out, and leaves the store whole.
 
+// A test that can't run here says so.
+#![allow(clippy::print_stderr)]
+
 mod support;
 
 use std::path::Path;
@@ -61,8 +64,17 @@ fn good_is_no_ancestor_of_bad() {
     let other = repo.commit("elsewhere", &[("other", "x")]);
     for (good, bad) in [(&other, &commits[3]), (&commits[3], &commits[0])] {
         kiln.run(&[
-            "bisect", "--repo", repo.arg(), "--good", good, "--bad", bad,
-            "--build-command", BUILD, "--command", "true",
+            "bisect",
+            "--repo",
+            repo.arg(),
+            "--good",
+            good,
+            "--bad",
+            bad,
+            "--build-command",
+            BUILD,
+            "--command",
+            "true",
         ])
         .exits(1)
         .complains(&["ancestor"]);
@@ -78,8 +90,17 @@ fn an_empty_range() {
     let kiln = Kiln::new();
     let (repo, commits) = small_repo();
     kiln.run(&[
-        "bisect", "--repo", repo.arg(), "--good", &commits[2], "--bad", &commits[2],
-        "--build-command", BUILD, "--command", "true",
+        "bisect",
+        "--repo",
+        repo.arg(),
+        "--good",
+        &commits[2],
+        "--bad",
+        &commits[2],
+        "--build-command",
+        BUILD,
+        "--command",
+        "true",
     ])
     .exits(1)
     .complains(&["same commit"]);
@@ -92,8 +113,17 @@ fn a_reproducer_that_does_not_compile_is_told_before_anything_is_built() {
     let file = repo.path().join("broken.c");
     std::fs::write(&file, "int main(void) { return undeclared; }\n").unwrap();
     kiln.run(&[
-        "bisect", "--repo", repo.arg(), "--good", &commits[0], "--bad", &commits[3],
-        "--build-command", "echo built >&2; exit 1", "--reproducer", file.to_str().unwrap(),
+        "bisect",
+        "--repo",
+        repo.arg(),
+        "--good",
+        &commits[0],
+        "--bad",
+        &commits[3],
+        "--build-command",
+        "echo built >&2; exit 1",
+        "--reproducer",
+        file.to_str().unwrap(),
     ])
     .exits(1)
     .complains(&["reproducer", "undeclared"]);
@@ -132,7 +162,8 @@ fn without_qemu_the_package_is_named() {
     for folder in ["/usr/local/bin", "/usr/bin", "/bin"] {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             if !entry.file_name().to_string_lossy().starts_with("qemu") {
-                let _ = std::os::unix::fs::symlink(entry.path(), path.path().join(entry.file_name()));
+                let _ =
+                    std::os::unix::fs::symlink(entry.path(), path.path().join(entry.file_name()));
             }
         }
     }

@@ -4,6 +4,9 @@
 //! Building kernels takes minutes, so these tests share one store and run in one order: the test
 //! at the bottom calls them as steps.
 
+// A test that can't run here says so.
+#![allow(clippy::print_stderr)]
+
 mod support;
 
 use std::io::{Read as _, Write as _};
@@ -98,7 +101,10 @@ fn the_log_has_the_fields_of_syzbots(kiln: &Kiln, plants: &Plants, record: &Valu
     has("the runs", log.contains("crashed: ") && (starts("run #0: ") || starts("all runs: ")));
     for signature in ["kernel signature: ", "culprit signature: ", "parent  signature: "] {
         let value = log.lines().find_map(|line| line.strip_prefix(signature));
-        has(signature, value.is_some_and(|v| v.len() == 64 && v.bytes().all(|b| b.is_ascii_hexdigit())));
+        has(
+            signature,
+            value.is_some_and(|v| v.len() == 64 && v.bytes().all(|b| b.is_ascii_hexdigit())),
+        );
     }
     let totals = log.lines().find(|line| line.starts_with("revisions tested: "));
     has("the totals", totals.is_some_and(|t| t.contains("(build: ") && t.contains(", test: ")));
@@ -123,7 +129,11 @@ fn signatures_equal_an_independent_script(kiln: &Kiln, plants: &Plants) {
         assert!(theirs.status.success(), "{theirs:?}");
         assert_eq!(ours, String::from_utf8_lossy(&theirs.stdout), "{end}");
         let shown = kiln.run(&["show", "--json", plants.id(end)]).exits(0).json();
-        assert_eq!(shown["signatures"]["syzkaller"]["hash"], ours.trim(), "the store computes the same");
+        assert_eq!(
+            shown["signatures"]["syzkaller"]["hash"],
+            ours.trim(),
+            "the store computes the same"
+        );
         seen.push(ours);
     }
     assert_ne!(seen[0], seen[1], "two kernels, two signatures");
@@ -192,7 +202,8 @@ fn an_interrupted_pull_resumes(kiln: &Kiln, plants: &Plants) {
     let cut = Cutter::before(&served.address, whole.len() / 2);
     let remote = format!("http://{}", cut.address);
     let client = Kiln::new();
-    let args = ["pull", plants.id("bad"), "bzImage", "--remote", &remote, "-o", pulled.to_str().unwrap()];
+    let args =
+        ["pull", plants.id("bad"), "bzImage", "--remote", &remote, "-o", pulled.to_str().unwrap()];
     let mut attempts = 0;
     while attempts < 3 && client.run(&args).code != 0 {
         attempts += 1;
@@ -248,7 +259,8 @@ impl Cutter {
                 saw.store(true, Ordering::SeqCst);
             }
             // One request a connection keeps the proxy simple.
-            let text = String::from_utf8_lossy(&request).replacen("\r\n", "\r\nConnection: close\r\n", 1);
+            let text =
+                String::from_utf8_lossy(&request).replacen("\r\n", "\r\nConnection: close\r\n", 1);
             let Ok(mut upstream) = TcpStream::connect(server) else { return };
             if upstream.write_all(text.as_bytes()).is_err() {
                 return;

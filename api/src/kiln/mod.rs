@@ -2,8 +2,8 @@
 
 pub(crate) mod bisect;
 pub(crate) mod build;
-pub(crate) mod logs;
 pub(crate) mod common;
+pub(crate) mod logs;
 mod pull;
 mod serve;
 mod show;

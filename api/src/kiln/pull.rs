@@ -104,7 +104,9 @@ pub(crate) async fn find(store: &Store, selector: &str) -> anyhow::Result<Manife
 fn missing(selector: &str) -> Fault {
     Fault::new(
         Exit::NotFound,
-        format!("no build is known by '{selector}'; `kiln build` makes one, `kiln stats` says what is here"),
+        format!(
+            "no build is known by '{selector}'; `kiln build` makes one, `kiln stats` says what is here"
+        ),
     )
 }
 

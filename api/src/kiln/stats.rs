@@ -11,11 +11,7 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     answer(format_args!("store        {}", context.location()?));
-    answer(format_args!(
-        "builds       {} ({} do not build)",
-        stats.builds,
-        stats.failed_builds
-    ));
+    answer(format_args!("builds       {} ({} do not build)", stats.builds, stats.failed_builds));
     answer(format_args!("images       {}", stats.images));
     answer(format_args!("artifacts    {}, {}", stats.artifacts, size(stats.artifact_bytes)));
     answer(format_args!(

@@ -72,7 +72,10 @@ fn set(response: &mut Response, name: header::HeaderName, value: &str) {
 
 fn holds(headers: &HeaderMap, name: &header::HeaderName, etag: &str) -> bool {
     headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).any(|value| {
-        value.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+        value
+            .split(',')
+            .map(str::trim)
+            .any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
     })
 }
 

@@ -115,7 +115,8 @@ impl Bisection {
             })
             .await?
         };
-        let near = |commit: &kiln_builder::Commit| commit.parents.iter().map(|p| *p as u32).collect();
+        let near =
+            |commit: &kiln_builder::Commit| commit.parents.iter().map(|p| *p as u32).collect();
         let parents = history.commits.iter().map(near).collect();
         let graph = Graph::new(parents)?;
         let target = header.target().transpose()?;

@@ -55,7 +55,9 @@ impl Bisection {
             let target = self.target()?.clone();
             let decision = self.decide(&target).await?;
             match decision {
-                Decision::Test(test) => self.visit(&tester, test.revision, test.runs, &test.why).await?,
+                Decision::Test(test) => {
+                    self.visit(&tester, test.revision, test.runs, &test.why).await?
+                }
                 Decision::Stop(answer) => {
                     let verdict = verdict_of(&self, &target, answer);
                     return self.finish(verdict).await;

@@ -95,9 +95,8 @@ fn signature_of(test: &Tested<'_>) -> Option<String> {
 fn repro_chance(record: &Record, ends: &[&Tested<'_>]) -> Option<f64> {
     let bad = ends.iter().find(|test| test.commit.id == record.header.bad.id)?;
     let target = record.matcher()?;
-    let hits = |run: &&&RunRecord| {
-        matches!(&run.outcome, Outcome::Crash { title } if target.is(title))
-    };
+    let hits =
+        |run: &&&RunRecord| matches!(&run.outcome, Outcome::Crash { title } if target.is(title));
     let crashed = bad.runs.iter().filter(hits).count();
     let ok = bad.runs.iter().filter(|run| run.outcome == Outcome::Ok).count();
     (crashed > 0 && ok > 0).then(|| crashed as f64 / (crashed + ok) as f64)
@@ -135,8 +134,9 @@ fn write_tail(out: &mut String, record: &Record, all: &[Tested<'_>]) {
         Verdict::Culprit { commit, .. } => {
             let _ = writeln!(out, "first bad commit: {} {}", commit.id, commit.subject);
         }
-        Verdict::OlderThanGood { .. } => out
-            .push_str("oldest tested release already had the bug or it had kernel test errors\n"),
+        Verdict::OlderThanGood { .. } => {
+            out.push_str("oldest tested release already had the bug or it had kernel test errors\n")
+        }
         Verdict::Inconclusive { credible, .. } => {
             out.push_str("bisection is inconclusive, the first bad commit could be any of:\n");
             for (commit, _) in credible {

@@ -1,7 +1,7 @@
 //! What the end-to-end tests share: the `kiln` command, small git histories, and a place for both.
 
 // Each test binary uses a part of this.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -136,7 +136,14 @@ impl Repo {
     pub fn git(&self, args: &[&str]) -> String {
         let output = Command::new("git")
             .current_dir(self.path())
-            .args(["-c", "user.name=t", "-c", "user.email=t@t.invalid", "-c", "commit.gpgsign=false"])
+            .args([
+                "-c",
+                "user.name=t",
+                "-c",
+                "user.email=t@t.invalid",
+                "-c",
+                "commit.gpgsign=false",
+            ])
             .args(args)
             .output()
             .expect("git runs");

@@ -37,8 +37,7 @@ pub(crate) fn rows(record: &Record) -> Vec<Row<'_>> {
             for run in steps.iter().flat_map(|step| &step.runs) {
                 counts.add(&run.outcome, 1);
             }
-            let target =
-                matcher.as_ref().map_or(0, |matcher| matcher.informative(&counts).target);
+            let target = matcher.as_ref().map_or(0, |matcher| matcher.informative(&counts).target);
             let known = probabilities.iter().find(|(id, _)| *id == commit.id).map(|(_, p)| *p);
             Row {
                 commit,

@@ -81,9 +81,7 @@ fn header(new: Start) -> anyhow::Result<Header> {
                 .with_context(|| format!("can't read the reproducer {}", path.display()))?;
             TestSpec::Reproducer { digest: Digest::of(&content), path }
         }
-        (None, Some(command)) => {
-            TestSpec::Command { command, folder: std::env::current_dir()? }
-        }
+        (None, Some(command)) => TestSpec::Command { command, folder: std::env::current_dir()? },
         (None, None) => anyhow::bail!("give --reproducer FILE or --command COMMAND"),
     };
     Ok(Header {
