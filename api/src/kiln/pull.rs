@@ -1,8 +1,9 @@
 //! `kiln pull`: a file of a build, verified.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use kiln_builder::Repository;
 use kiln_cache::{Artifact, Manifest, Query, Remote, Store};
 
 use super::common::{Context, answer, answer_json};
@@ -13,13 +14,17 @@ use crate::terminal::text::size;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Input key, commit, signature or build id; 8 digits are enough when no other build has them
+    /// A revision, input key, signature or build id; of the latter 8 digits are enough when no
+    /// other build has them
     build: String,
     /// The file: bzImage, vmlinux, System.map, .config, build.log, modules/…
     name: String,
     /// Where to put it [default: its name, in this folder]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// The git repository in which names of revisions are looked up
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    repo: PathBuf,
     /// Pull from a Kiln that serves, not from this store
     #[arg(long, value_name = "URL", env = "KILN_REMOTE")]
     remote: Option<String>,
@@ -36,10 +41,11 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         }
     };
     let progress = context.progress();
+    let selector = selector(&args.build, &args.repo)?;
     let artifact = match &args.remote {
         Some(url) => {
             let remote = Remote::new(url, Timeouts::default())?;
-            let manifest = remote.build(&args.build).await?.ok_or_else(|| missing(&args.build))?;
+            let manifest = remote.build(&selector).await?.ok_or_else(|| missing(&selector))?;
             let artifact = choose(&manifest, &args.name)?.clone();
             let name = artifact.name.clone();
             let pulled = remote
@@ -53,7 +59,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         }
         None => {
             let store = context.open().await?;
-            let manifest = find(&store, &args.build).await?;
+            let manifest = find(&store, &selector).await?;
             let artifact = choose(&manifest, &args.name)?.clone();
             progress.status(format!("pulling {}", artifact.name));
             let pulled = store.read_to_file(&artifact.digest, &output).await;
@@ -78,6 +84,15 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         ));
     }
     Ok(Exit::Done)
+}
+
+/// What the store knows a build by: digits as they are, anything else as a revision of `repo`.
+pub(crate) fn selector(build: &str, repo: &Path) -> anyhow::Result<String> {
+    match (Query::parse(build), Repository::open(repo)) {
+        (Ok(_), _) => Ok(build.to_owned()),
+        (Err(_), Ok(repository)) => Ok(repository.resolve(build)?.commit),
+        (Err(error), Err(_)) => Err(error.into()),
+    }
 }
 
 /// The one build that a selector names.

@@ -1,22 +1,28 @@
 //! `kiln show`: a build of the store.
 
+use std::path::PathBuf;
+
 use kiln_cache::manifest::BuildResult;
 
 use super::build::print_identity;
 use super::common::{Context, answer, answer_json, when};
-use super::pull::find;
+use super::pull::{find, selector};
 use crate::terminal::exit::Exit;
 use crate::terminal::text::duration;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Input key, commit, signature or build id; 8 digits are enough when no other build has them
+    /// A revision, input key, signature or build id; of the latter 8 digits are enough when no
+    /// other build has them
     build: String,
+    /// The git repository in which names of revisions are looked up
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    repo: PathBuf,
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let store = context.open().await?;
-    let manifest = find(&store, &args.build).await?;
+    let manifest = find(&store, &selector(&args.build, &args.repo)?).await?;
     if context.json {
         answer_json(&manifest)?;
         return Ok(Exit::Done);
