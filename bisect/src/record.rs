@@ -114,6 +114,8 @@ pub struct Limits {
 pub enum Obtained {
     /// The store had this very input.
     Input,
+    /// A closure proved that it is a build which the store had.
+    Closure,
     /// It was compiled.
     Compiled,
 }
@@ -174,6 +176,13 @@ pub enum Event {
         builds_known: usize,
         /// How many of them the store has evidence of for this test.
         evidence_known: usize,
+    },
+    /// A closure proved that other commits give what this one gave: none of them is compiled.
+    Proved {
+        /// The commit that was built.
+        commit: Commit,
+        /// How many others give the same.
+        others: usize,
     },
     /// The target title was taken from what the bad end shows.
     TitleLearned {
@@ -289,6 +298,10 @@ pub struct Bill {
     pub builds_compiled: usize,
     /// Builds not compiled, because the store had the input.
     pub builds_avoided_input: usize,
+    /// Builds not compiled, because a closure proved them equal to one in the store.
+    pub builds_avoided_closure: usize,
+    /// Commits of the range that were proved equal to one that was built, visited or not.
+    pub commits_proved: usize,
     /// Runs made.
     pub runs_made: usize,
     /// Runs not made, because the store had the evidence of this image.
@@ -307,6 +320,11 @@ impl Bill {
     /// Adds up the steps of a record. A revision visited twice is built once.
     pub fn of(record: &Record) -> Self {
         let mut bill = Self::default();
+        for (_, event) in &record.events {
+            if let Event::Proved { others, .. } = event {
+                bill.commits_proved += others;
+            }
+        }
         let mut seen = std::collections::HashSet::new();
         let mut recalled = std::collections::HashSet::new();
         for step in record.steps() {
@@ -319,6 +337,10 @@ impl Bill {
                     }
                     Obtained::Input => {
                         bill.builds_avoided_input += 1;
+                        bill.build_seconds_saved += step.build.compile_seconds;
+                    }
+                    Obtained::Closure => {
+                        bill.builds_avoided_closure += 1;
                         bill.build_seconds_saved += step.build.compile_seconds;
                     }
                 }

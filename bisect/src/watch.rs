@@ -32,6 +32,13 @@ pub enum Happening<'a> {
         /// The build.
         build: &'a BuildRecord,
     },
+    /// Other commits were proved to give what this one gave.
+    Proved {
+        /// The commit that was built.
+        commit: &'a Commit,
+        /// How many others.
+        others: usize,
+    },
     /// A run has ended.
     Ran {
         /// What it showed.

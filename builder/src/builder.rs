@@ -13,6 +13,7 @@ use crate::error::BuildError;
 use crate::kconfig::ConfigChange;
 use crate::observer::{BuildEvent, Observer, Stage};
 use crate::pool::{Bounds, Pool};
+use crate::proving::Closures;
 use crate::request::{How, Request};
 use crate::toolchain::Toolchain;
 
@@ -33,6 +34,7 @@ pub struct Builder {
     toolchain: Mutex<Option<(Instant, Arc<Toolchain>)>>,
     /// One at a time builds a request; the others wait and then find it known.
     turns: Mutex<HashMap<InputKey, Weak<tokio::sync::Mutex<()>>>>,
+    pub(crate) closures: Closures,
 }
 
 /// How a build was obtained.
@@ -41,6 +43,8 @@ pub struct Builder {
 pub enum Obtained {
     /// The store has this very input.
     Input,
+    /// The closure of a build of another tree proves that this one gives the same.
+    Closure,
     /// It was compiled.
     Compiled,
 }
@@ -71,6 +75,7 @@ impl Builder {
             observer,
             toolchain: Mutex::default(),
             turns: Mutex::default(),
+            closures: Closures::default(),
         }
     }
 
@@ -94,12 +99,13 @@ impl Builder {
         Ok(request.key(self.toolchain_for(request)?.as_deref()))
     }
 
-    /// The build of a request, if the store has it whole. Builds that failed are known too.
+    /// The build of a request, if the store has it whole. Builds that failed are known too, and so
+    /// are requests that [`Builder::build`] answered by a proof.
     pub async fn known(&self, request: &Request) -> Result<Option<Manifest>, BuildError> {
         self.recall(&self.request_key(request)?).await
     }
 
-    /// Gets a build: from the store, or by compiling. A revision that does not compile is a build
+    /// Gets a build: from the store, by proof from the build of another tree, or by compiling. A revision that does not compile is a build
     /// too. Dropping the future kills the build; the working pair is put right by the next one.
     pub async fn build(&self, request: &Request) -> Result<Built, BuildError> {
         let begun = Instant::now();
@@ -108,13 +114,16 @@ impl Builder {
         let turn = self.turn(key);
         let _turn = turn.lock().await;
         let mut built = match self.recall(&key).await? {
-            Some(manifest) => self.recalled(request, manifest).await?,
-            None => self.make(request, toolchain, key).await?,
+            Some(manifest) => self.recalled(request, manifest, &key).await?,
+            None => match self.prove(request, toolchain.as_deref(), &key).await? {
+                Some(manifest) => self.recalled(request, manifest, &key).await?,
+                None => self.make(request, toolchain, key).await?,
+            },
         };
         self.observer.event(&BuildEvent {
             commit: request.revision.commit.clone(),
             stage: Stage::Finished {
-                known: built.obtained == Obtained::Input,
+                known: built.obtained != Obtained::Compiled,
                 built: built.manifest.is_built(),
             },
         });

@@ -6,7 +6,7 @@
 //! | variable | |
 //! |---|---|
 //! | `KILN_SOURCE` | the sources, which is also the working folder |
-//! | `KILN_OUT` | an empty folder: every regular file left in it is an artifact |
+//! | `KILN_OUT` | an empty folder: every regular file left in it is an artifact, except `build.log` and `closure` |
 //! | `KILN_COMMIT` | the commit, 40 digits |
 //! | `KILN_CONFIG` | a file with the configuration as given; empty when there is none |
 //!
@@ -18,7 +18,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use kiln_cache::build_draft::BUILD_LOG;
+use kiln_cache::build_draft::{BUILD_LOG, CLOSURE};
 
 use crate::error::{BuildError, Doing};
 use crate::failure::{Fault, first_errors, machine_fault};
@@ -133,8 +133,8 @@ pub(crate) fn artifacts(pair: &Pair) -> Result<Vec<(String, PathBuf)>, BuildErro
     if found.is_empty() {
         return Err(BuildError::NoArtifacts);
     }
-    // The log is Kiln's own; a file of the command by that name gives way.
-    found.retain(|(name, _)| name != BUILD_LOG);
+    // These names are Kiln's own; files of the command that have them give way.
+    found.retain(|(name, _)| name != BUILD_LOG && name != CLOSURE);
     found.push((BUILD_LOG.to_owned(), pair.log()));
     found.sort();
     Ok(found)

@@ -48,7 +48,7 @@ impl Kbuild<'_> {
         stage: &(dyn Fn(Stage) + Sync),
         expected: Option<u64>,
     ) -> Result<Made, BuildError> {
-        let source = Bind { host: self.pair.source(), inside: SOURCE, read_only: true };
+        let source = Bind { host: self.pair.shown_source(), inside: SOURCE, read_only: true };
         let objects = Bind { host: self.pair.objects(), inside: OBJECTS, read_only: false };
         let mut environment = recipe::environment();
         environment.extend(extra.iter().map(|(name, value)| ((*name).into(), value.clone())));

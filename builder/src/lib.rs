@@ -16,6 +16,7 @@ mod making;
 mod observer;
 mod pool;
 mod process;
+mod proving;
 pub mod recipe;
 mod request;
 mod sandbox;

@@ -13,9 +13,11 @@ use crate::kconfig::{ConfigChange, changes, notes};
 use crate::observer::Stage;
 use crate::pool::Pair;
 use crate::process::Cancel;
+use crate::recipe;
 use crate::request::{How, Request};
 use crate::sandbox::{Confinement, confinement};
 use crate::toolchain::Toolchain;
+use crate::trace::availability;
 use crate::tree::Repository;
 use crate::work::{Compiled, Job, Prepared};
 
@@ -39,7 +41,7 @@ impl Builder {
         let job = self.job(request, toolchain)?;
         let pair = match self.take_pair(&job, &key).await? {
             Turn::Pair(pair) => pair,
-            Turn::Known(manifest) => return self.recalled(request, manifest).await,
+            Turn::Known(manifest) => return self.recalled(request, manifest, &key).await,
         };
         let (pair, text, digest, changes) = match job.on_thread(|job| job.prepare(pair)).await? {
             Prepared::Ready { pair, text, digest, changes } => (pair, text, digest, changes),
@@ -72,10 +74,15 @@ impl Builder {
         &self,
         request: &Request,
         manifest: Manifest,
+        key: &InputKey,
     ) -> Result<Built, BuildError> {
+        let obtained = match self.store.proof_of_request(key).await? {
+            Some(_) => Obtained::Closure,
+            None => Obtained::Input,
+        };
         let stored = manifest.artifact(".config").filter(|_| request.how == How::Kbuild);
         let Some(config) = stored else {
-            return Ok(built(manifest, Obtained::Input, Vec::new(), ""));
+            return Ok(built(manifest, obtained, Vec::new(), ""));
         };
         let folder = tempfile::tempdir().doing("making", &std::env::temp_dir())?;
         let path = folder.path().join("config");
@@ -84,7 +91,7 @@ impl Builder {
         let text = String::from_utf8_lossy(&text);
         let changes = changes(request.text(), &text);
         refuse(request, &changes)?;
-        Ok(built(manifest, Obtained::Input, changes, &text))
+        Ok(built(manifest, obtained, changes, &text))
     }
 
     fn job(&self, request: &Request, toolchain: Option<Arc<Toolchain>>) -> Result<Job, BuildError> {
@@ -142,6 +149,7 @@ impl Builder {
         let draft = BuildDraft {
             input,
             request_key,
+            family_key: job.request.family(job.toolchain()),
             commit: job.request.revision.commit.clone(),
             result: match compiled.made {
                 Made::Well { .. } => BuildResult::Built,
@@ -168,6 +176,15 @@ fn built(
         notes.push(format!(
             "built without namespaces of its own ({reason}): paths of this machine are mapped by \
              compiler flags, and a killed Kiln may leave compilers running for a moment"
+        ));
+    }
+    if obtained == Obtained::Compiled
+        && manifest.input.recipe == recipe::VERSION
+        && let Err(reason) = availability()
+    {
+        notes.push(format!(
+            "built without watching what it reads ({reason}): later revisions that change nothing \
+             it read can't be told from others, and are compiled"
         ));
     }
     Built { manifest, obtained, seconds: 0.0, config_changes, notes }

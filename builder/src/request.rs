@@ -129,6 +129,13 @@ impl Request {
         self.input(self.given(), toolchain).key()
     }
 
+    /// Key of everything but the tree: what builds of this request along a history share.
+    pub(crate) fn family(&self, toolchain: Option<&Toolchain>) -> InputKey {
+        let mut input = self.input(self.given(), toolchain);
+        input.tree.clear();
+        input.key()
+    }
+
     /// Name of the folder of working pairs that suit this request: the same architecture,
     /// toolchain, configuration as given and way of building.
     pub(crate) fn pool_key(&self, toolchain: Option<&Toolchain>) -> String {

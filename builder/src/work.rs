@@ -1,11 +1,12 @@
 //! The parts of a build that block: each runs on a thread of its own, with the working pair.
 
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use kiln_cache::Digest;
-use kiln_cache::build_draft::BUILD_LOG;
+use kiln_cache::build_draft::{BUILD_LOG, CLOSURE};
 use tokio::sync::oneshot;
 
 use crate::command::{self, BuildCommand};
@@ -49,7 +50,7 @@ pub(crate) enum Prepared {
 pub(crate) struct Compiled {
     pub(crate) pair: Pair,
     pub(crate) made: Made,
-    pub(crate) artifacts: Vec<(String, std::path::PathBuf)>,
+    pub(crate) artifacts: Vec<(String, PathBuf)>,
     /// Wall time in seconds.
     pub(crate) seconds: f64,
 }
@@ -107,6 +108,7 @@ impl Job {
             let (text, digest) = (self.request.text().to_owned(), self.request.given());
             return Ok(Prepared::Ready { pair, text, digest, changes: Vec::new() });
         };
+        pair.watch();
         self.tell(Stage::Configuring);
         let kbuild = self.kbuild(toolchain, *version, &pair);
         match normalize(&kbuild, self.request.text())? {
@@ -118,7 +120,8 @@ impl Job {
                 let seconds = begun.elapsed().as_secs_f64();
                 pair.end(false)?;
                 let made = Made::Badly { errors };
-                let artifacts = vec![(BUILD_LOG.to_owned(), pair.log())];
+                let mut artifacts = vec![(BUILD_LOG.to_owned(), pair.log())];
+                artifacts.extend(closure_of(&pair));
                 Ok(Prepared::Unfit(Compiled { pair, made, artifacts, seconds }))
             }
         }
@@ -144,7 +147,7 @@ impl Job {
         let seconds = begun.elapsed().as_secs_f64();
         let touched = matches!(self.request.how, How::Command(_));
         pair.end(touched)?;
-        let artifacts = match (&made, &self.request.how) {
+        let mut artifacts = match (&made, &self.request.how) {
             (Made::Well { .. }, How::Kbuild) => kbuild::artifacts(&pair, modules)?,
             (Made::Well { .. }, How::Command(_)) => command::artifacts(&pair)?,
             (Made::Badly { .. }, how) => {
@@ -153,6 +156,7 @@ impl Job {
                 if *how == How::Kbuild { vec![config, log] } else { vec![log] }
             }
         };
+        artifacts.extend(closure_of(&pair));
         Ok(Compiled { pair, made, artifacts, seconds })
     }
 
@@ -187,4 +191,10 @@ impl Job {
         let jobs = self.request.jobs;
         Kbuild { toolchain, version, confinement, pair, cancel: &self.cancel, jobs }
     }
+}
+
+/// The closure of the last build in a pair, as an artifact. A build command has none: it is not
+/// watched, as it may write to its sources.
+fn closure_of(pair: &Pair) -> Option<(String, PathBuf)> {
+    pair.closure().map(|path| (CLOSURE.to_owned(), path))
 }

@@ -10,10 +10,12 @@ CREATE TABLE builds (
     seconds DOUBLE PRECISION NOT NULL,
     created BIGINT NOT NULL,          -- seconds since 1970
     tree TEXT NOT NULL,
+    family TEXT NOT NULL,             -- key of the request without its tree
     commit_id TEXT NOT NULL           -- the commit it was first built for
 );
 CREATE INDEX builds_by_image ON builds (image);
 CREATE INDEX builds_by_tree ON builds (tree);
+CREATE INDEX builds_by_family ON builds (family, created);
 
 CREATE TABLE signatures (
     input_key TEXT NOT NULL REFERENCES builds (input_key),
@@ -43,7 +45,9 @@ CREATE INDEX artifacts_by_digest ON artifacts (digest);
 -- Names for builds. They may be older than the row of the build they name: no reference.
 CREATE TABLE requests (
     request_key TEXT PRIMARY KEY NOT NULL,
-    input_key TEXT NOT NULL
+    input_key TEXT NOT NULL,
+    how TEXT NOT NULL,                -- 'input': it leads to just this input; or 'closure'
+    proved_from TEXT                  -- the closure (blob) that proved it; NULL unless 'closure'
 );
 
 CREATE TABLE revisions (

@@ -15,6 +15,11 @@ pub const VMLINUX: &str = "vmlinux";
 /// holds times and orders that differ between equal builds.
 pub const BUILD_LOG: &str = "build.log";
 
+/// Name of the artifact that holds the build's closure: which of its sources it asked about. What
+/// is in it is the builder's business. Never part of an identity either: a build upon another one
+/// has a larger closure than the same build from nothing.
+pub const CLOSURE: &str = "closure";
+
 /// Version of the definition of [`SignatureKind::Content`] below.
 const CONTENT_VERSION: u32 = 1;
 
@@ -26,6 +31,9 @@ pub struct BuildDraft {
     pub input: BuildInput,
     /// Key of the request (configuration as given) that led to it.
     pub request_key: InputKey,
+    /// Key of the request without its tree: what the builds of one configuration have in common
+    /// along a history.
+    pub family_key: InputKey,
     /// The commit it was built for, hexadecimal.
     pub commit: String,
     /// Built, or why not.
@@ -73,7 +81,7 @@ impl BuildDraft {
                 return Err(InvalidDraft::Twice(name.clone()));
             }
         }
-        if self.result == BuildResult::Built && names.iter().all(|name| *name == BUILD_LOG) {
+        if self.result == BuildResult::Built && !names.iter().any(|name| is_content(name)) {
             return Err(InvalidDraft::Nothing);
         }
         let is_commit =
@@ -88,6 +96,11 @@ impl BuildDraft {
     }
 }
 
+/// Whether an artifact is what the build was for, not what Kiln noted of it.
+fn is_content(name: &str) -> bool {
+    name != BUILD_LOG && name != CLOSURE
+}
+
 /// Whether a name stays inside the folder of a build when it is used as a path there.
 fn is_artifact_name(name: &str) -> bool {
     let plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
@@ -97,12 +110,12 @@ fn is_artifact_name(name: &str) -> bool {
 }
 
 /// The identity of a build without a kernel image: BLAKE3 in derive-key mode (context
-/// "kiln content signature v1") over each artifact but the log, sorted by name, as
-/// length of name (u64, little-endian), name, digest.
+/// "kiln content signature v1") over each artifact but the log and the closure, sorted by
+/// name, as length of name (u64, little-endian), name, digest.
 pub(crate) fn content_signature(artifacts: &[Artifact]) -> Signatures {
     let mut sorted: Vec<(&str, &Digest)> = artifacts
         .iter()
-        .filter(|artifact| artifact.name != BUILD_LOG)
+        .filter(|artifact| is_content(&artifact.name))
         .map(|artifact| (artifact.name.as_str(), &artifact.digest))
         .collect();
     sorted.sort();
@@ -131,6 +144,7 @@ mod tests {
                 targets: vec!["bzImage".into()],
             },
             request_key: InputKey(Digest::of(b"request")),
+            family_key: InputKey(Digest::of(b"family")),
             commit: "c".repeat(40),
             result: BuildResult::Built,
             artifacts: names.iter().map(|name| ((*name).to_owned(), PathBuf::new())).collect(),
@@ -158,16 +172,17 @@ mod tests {
     #[test]
     fn a_success_leaves_something() {
         assert_eq!(draft(&[]).check(), Err(InvalidDraft::Nothing));
-        assert_eq!(draft(&[BUILD_LOG]).check(), Err(InvalidDraft::Nothing));
+        assert_eq!(draft(&[BUILD_LOG, CLOSURE]).check(), Err(InvalidDraft::Nothing));
         let failed = BuildResult::Failed { errors: vec!["x.c:1: error".into()] };
         let draft = BuildDraft { result: failed, ..draft(&[BUILD_LOG]) };
         assert_eq!(draft.check(), Ok(()));
     }
 
     #[test]
-    fn content_depends_on_names_and_bytes_but_not_on_order_or_log() {
+    fn content_depends_on_names_and_bytes_but_not_on_order_log_or_closure() {
         let base = content_signature(&[artifact("a", "1"), artifact("b", "2")]);
-        let same = [artifact("b", "2"), artifact("a", "1"), artifact(BUILD_LOG, "now")];
+        let notes = [artifact(BUILD_LOG, "now"), artifact(CLOSURE, "x")];
+        let same = [vec![artifact("b", "2"), artifact("a", "1")], notes.to_vec()].concat();
         assert_eq!(base, content_signature(&same));
         for other in [
             vec![artifact("a", "2"), artifact("b", "2")],

@@ -33,7 +33,7 @@ pub use evidence::Run;
 pub use input::{BuildInput, InputKey};
 pub use location::{Location, ParseLocationError};
 pub use manifest::{Artifact, Manifest};
-pub use query::{BuildSummary, Query};
+pub use query::{BuildSummary, FamilyBuild, Query};
 pub use remote::{Remote, RemoteError};
 pub use stats::Stats;
 pub use store::Store;

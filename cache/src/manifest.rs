@@ -45,6 +45,9 @@ pub struct Manifest {
     pub input: BuildInput,
     /// Keys of requests (configuration as given) that are known to normalize to this input.
     pub request_key: InputKey,
+    /// Key of the request without its tree, see
+    /// [`BuildDraft::family_key`](crate::BuildDraft::family_key).
+    pub family_key: InputKey,
     /// The commit it was first built for. Other commits with the same tree share this build.
     pub commit: String,
     /// Built, or why not.

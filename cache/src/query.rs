@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::input::InputKey;
 use crate::signature::{ImageId, SignatureKind};
 
@@ -158,6 +159,17 @@ pub struct BuildSummary {
     pub built: bool,
     /// Wall time of the compile in seconds.
     pub seconds: f64,
+}
+
+/// A build with a closure, as far as a proof needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FamilyBuild {
+    /// Its key.
+    pub input_key: InputKey,
+    /// The git tree that it was made from, hexadecimal.
+    pub tree: String,
+    /// The blob of its closure.
+    pub closure: Digest,
 }
 
 #[cfg(test)]

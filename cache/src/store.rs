@@ -17,6 +17,7 @@ use crate::objects::Objects;
 mod builds;
 mod evidence;
 mod export;
+mod families;
 mod heal;
 mod ingest;
 mod journals;

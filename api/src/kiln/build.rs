@@ -131,6 +131,9 @@ fn print(commit: &str, built: &Built) {
         "obtained   {} in {}",
         match built.obtained {
             kiln_builder::Obtained::Input => "input (the store has this input)",
+            kiln_builder::Obtained::Closure => {
+                "closure (nothing that the build reads differs from one in the store)"
+            }
             kiln_builder::Obtained::Compiled => "compiled",
         },
         duration(built.seconds)

@@ -45,8 +45,9 @@ pub(crate) async fn bisection(
                 dt { "builds" }
                 dd {
                     (bill.builds_compiled) " compiled in " (duration(bill.build_seconds)) "; "
-                    (bill.builds_avoided_input) " avoided, as the store had the input ("
-                    (duration(bill.build_seconds_saved)) ")"
+                    (bill.builds_avoided_input) " avoided, as the store had the input, and "
+                    (bill.builds_avoided_closure) ", as nothing that a known build reads had changed ("
+                    (duration(bill.build_seconds_saved)) " saved)"
                 }
                 dt { "boots" }
                 dd {
@@ -139,6 +140,7 @@ fn step_row(step: &Step) -> Markup {
                 @match (step.build.errors.first(), step.build.obtained) {
                     (Some(error), _) => span title=(error) { "failed" },
                     (None, Obtained::Input) => "known",
+                    (None, Obtained::Closure) => "proved equal",
                     (None, Obtained::Compiled) => { "compiled, " (duration(step.build.seconds)) }
                 }
             }

@@ -86,6 +86,10 @@ impl Watch for BisectProgress {
                     progress.status(format!("{}: known", commit.short()));
                 }
             }
+            Happening::Proved { others, .. } => {
+                let commits = if others == 1 { "commit" } else { "commits" };
+                progress.line(format!("  {others} more {commits} proved to give the same"));
+            }
             Happening::Ran { outcome, done, wanted } => progress.counted_status(
                 format!("running, last: {}", fit(&outcome_word(outcome), 40)),
                 u64::from(done),

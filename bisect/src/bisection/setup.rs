@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kiln_builder::closure::Edges;
 use kiln_builder::{Builder, Config, History, How, Observer, Repository, Request, Revision};
 use kiln_cache::{Digest, Store};
 use uuid::Uuid;
@@ -42,6 +43,7 @@ pub struct Bisection {
     pub(super) builder: Builder,
     pub(super) config: Option<Config>,
     pub(super) history: History,
+    pub(super) edges: Arc<Edges>,
     pub(super) knowledge: Knowledge,
     pub(super) target: Option<Target>,
     pub(super) made: HashMap<Place, Made>,
@@ -107,11 +109,13 @@ impl Bisection {
     async fn new(around: Surroundings, id: String, header: Header) -> Result<Self, BisectError> {
         // A reproducer that does not compile, or a missing QEMU, is better told before a build.
         let test = Prepared::new(&header.test, &around.work).await?;
-        let history = {
+        let (history, edges) = {
             let header = header.clone();
             blocking(move || {
                 let repository = Repository::open(&header.repository)?;
-                Ok(repository.history(&header.good.id, &header.bad.id)?)
+                let history = repository.history(&header.good.id, &header.bad.id)?;
+                let edges = Arc::new(Edges::new(&repository, &history));
+                Ok((history, edges))
             })
             .await?
         };
@@ -132,6 +136,7 @@ impl Bisection {
             test,
             id,
             history,
+            edges,
             header,
         })
     }

@@ -1,5 +1,6 @@
 //! The loop: decide, carry out, write down.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -172,6 +173,7 @@ impl Bisection {
         let manifest = built.manifest;
         let obtained = match built.obtained {
             kiln_builder::Obtained::Input => Obtained::Input,
+            kiln_builder::Obtained::Closure => Obtained::Closure,
             kiln_builder::Obtained::Compiled => Obtained::Compiled,
         };
         if obtained == Obtained::Compiled {
@@ -188,14 +190,11 @@ impl Bisection {
             notes: built.notes,
         };
         if self.knowledge.build(place).is_none() {
-            let known = match manifest.image() {
-                Some(image) => Known::Built { image, seconds: manifest.seconds },
-                None => Known::Broken,
-            };
-            self.knowledge.learn_build(place, known);
+            self.knowledge.learn_build(place, known_of(&manifest));
         }
         let commit = self.commit(place);
         self.watch.happening(Happening::Built { commit: &commit, build: &record });
+        self.spread(place, &manifest).await?;
         let made = Made { manifest, record };
         self.made.insert(place, made.clone());
         Ok(made)
@@ -209,14 +208,40 @@ impl Bisection {
             keys.push(self.builder.request_key(&self.request(*place))?);
         }
         let known = self.store.builds_by_requests(&keys).await?;
+        let mut spread = HashSet::new();
         for (place, key) in places.into_iter().zip(&keys) {
-            if let Some(build) = known.get(key) {
-                let known = match build.image {
-                    Some(image) => Known::Built { image, seconds: build.seconds },
-                    None => Known::Broken,
-                };
-                self.knowledge.learn_build(place, known);
+            let Some(build) = known.get(key) else { continue };
+            let learned = match build.image {
+                Some(image) => Known::Built { image, seconds: build.seconds },
+                None => Known::Broken,
+            };
+            self.knowledge.learn_build(place, learned);
+            if spread.insert(build.input_key)
+                && let Some(manifest) = self.store.build_by_request(key).await?
+            {
+                self.spread(place, &manifest).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Learns of all commits that a build's closure proves to give the same.
+    async fn spread(&mut self, place: Place, manifest: &Manifest) -> Result<(), BisectError> {
+        // The good end is not a commit of the range: it has no edges there.
+        let Place::Commit(start) = place else { return Ok(()) };
+        let class = self.builder.same_class(&self.edges, start as usize, manifest).await?;
+        let known = known_of(manifest);
+        let mut others = 0;
+        for commit in class.into_iter().map(|index| Place::Commit(index as u32)) {
+            if self.knowledge.build(commit).is_none() {
+                self.knowledge.learn_build(commit, known);
+                others += 1;
+            }
+        }
+        if others > 0 {
+            let commit = self.commit(place);
+            self.watch.happening(Happening::Proved { commit: &commit, others });
+            self.write(Event::Proved { commit, others }).await?;
         }
         Ok(())
     }
@@ -358,6 +383,13 @@ impl Bisection {
         manifest: &Manifest,
     ) -> Result<std::path::PathBuf, BisectError> {
         Ok(crate::tester::place_kernel(&self.store, manifest, &self.kernels()).await?)
+    }
+}
+
+fn known_of(manifest: &Manifest) -> Known {
+    match manifest.image() {
+        Some(image) => Known::Built { image, seconds: manifest.seconds },
+        None => Known::Broken,
     }
 }
 

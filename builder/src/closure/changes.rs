@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use git2::{FileMode, ObjectType, Oid, Repository as Git, Tree};
 
+use super::reads::Closure;
+use super::touches::{Touch, touches};
 use crate::tree::{Repository, TreeError};
 
 /// One path at which two trees differ, folders included.
@@ -35,18 +37,55 @@ impl Repository {
     /// Everything that differs between checkouts of two trees (ids in hexadecimal), in no
     /// particular order. A file that appears is listed with all folders that appear with it.
     pub fn visible_changes(&self, a: &str, b: &str) -> Result<Vec<VisibleChange>, TreeError> {
+        let mut changes = Vec::new();
+        self.each_visible_change(a, b, |change| -> Option<()> {
+            changes.push(change);
+            None
+        })?;
+        Ok(changes)
+    }
+
+    /// The same one by one, up to the first of which `visit` returns something.
+    pub(crate) fn each_visible_change<T>(
+        &self,
+        a: &str,
+        b: &str,
+        visit: impl FnMut(VisibleChange) -> Option<T>,
+    ) -> Result<Option<T>, TreeError> {
         let git = self.git()?;
         let find = |hex: &str| git.find_tree(self.oid(hex)?).map_err(|error| self.error(error));
         let (a, b) = (find(a)?, find(b)?);
-        let mut walk = Walk { git: &git, changes: Vec::new(), path: Vec::new() };
+        if a.id() == b.id() {
+            return Ok(None);
+        }
+        let mut walk = Walk { git: &git, visit, found: None, path: Vec::new() };
         walk.folders(Some(&a), Some(&b)).map_err(|error| self.error(error))?;
-        Ok(walk.changes)
+        Ok(walk.found)
+    }
+
+    /// What a build of tree `a` with this closure could first notice of tree `b`; see [`touches`].
+    pub fn first_touch(
+        &self,
+        a: &str,
+        b: &str,
+        closure: &Closure,
+    ) -> Result<Option<Touch>, TreeError> {
+        self.each_visible_change(a, b, |change| touches(closure, std::slice::from_ref(&change)))
+    }
+
+    /// For each tree whether it is in this repository.
+    pub(crate) fn which_trees(&self, trees: &[&str]) -> Result<Vec<bool>, TreeError> {
+        let git = self.git()?;
+        let is_here = |tree: &&str| Oid::from_str(tree).is_ok_and(|id| git.find_tree(id).is_ok());
+        Ok(trees.iter().map(is_here).collect())
     }
 }
 
-struct Walk<'a> {
+struct Walk<'a, F, T> {
     git: &'a Git,
-    changes: Vec<VisibleChange>,
+    visit: F,
+    /// What ended the walk.
+    found: Option<T>,
     path: Vec<u8>,
 }
 
@@ -74,7 +113,7 @@ impl Kind {
     }
 }
 
-impl Walk<'_> {
+impl<T, F: FnMut(VisibleChange) -> Option<T>> Walk<'_, F, T> {
     /// Compares two folders at one path, which differ; one of them may not be there.
     fn folders(&mut self, a: Option<&Tree<'_>>, b: Option<&Tree<'_>>) -> Result<(), git2::Error> {
         let mut names: BTreeMap<Vec<u8>, [Option<Item>; 2]> = BTreeMap::new();
@@ -91,6 +130,9 @@ impl Walk<'_> {
         for (name, [a, b]) in names {
             if a == b {
                 continue;
+            }
+            if self.found.is_some() {
+                return Ok(());
             }
             let length = self.path.len();
             if length > 0 {
@@ -135,7 +177,9 @@ impl Walk<'_> {
     }
 
     fn push(&mut self, what: What) {
-        self.changes.push(VisibleChange { path: self.path.as_slice().into(), what });
+        if self.found.is_none() {
+            self.found = (self.visit)(VisibleChange { path: self.path.as_slice().into(), what });
+        }
     }
 
     /// A folder without any file below it is in no checkout. Git itself makes no such trees.

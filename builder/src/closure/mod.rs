@@ -1,6 +1,7 @@
 //! What a build depends on, and whether a change of the sources can matter to it.
 
 mod changes;
+mod classes;
 mod encoding;
 mod error;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod reads;
 mod touches;
 
 pub use changes::{VisibleChange, What};
+pub use classes::Edges;
 pub use error::ClosureError;
 pub use paths::Paths;
 pub use reads::Closure;

@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::pair::VIEW;
 use super::state::State;
 use super::try_lock;
+use crate::trace;
 
 /// Removes free pairs, those unused longest first, until at most `most` are left. What can't be
 /// removed stays: this is housekeeping, and no reason to fail a build.
@@ -21,7 +23,7 @@ pub(super) fn make_room(pool: &Path, most: usize) {
             break;
         }
         if let Ok(Some(_lock)) = try_lock(&root.with_extension("lock")) {
-            match fs::remove_dir_all(&root) {
+            match remove(&root) {
                 Ok(()) => excess -= 1,
                 Err(error) => {
                     tracing::warn!(path = %root.display(), %error, "an old working pair stays")
@@ -29,6 +31,12 @@ pub(super) fn make_room(pool: &Path, most: usize) {
             }
         }
     }
+}
+
+/// Removes a pair whose lock is held, and the mount that a killed Kiln may have left in it.
+pub(super) fn remove(root: &Path) -> std::io::Result<()> {
+    trace::clear(&root.join(VIEW)).map_err(std::io::Error::other)?;
+    fs::remove_dir_all(root)
 }
 
 fn folders(of: &Path) -> Vec<PathBuf> {

@@ -4,7 +4,9 @@
 //! ```text
 //! pool/<key>/<n>/source     a checkout
 //! pool/<key>/<n>/objects    what make made of it
-//! pool/<key>/<n>/pair.json  what is known of both
+//! pool/<key>/<n>/view       the checkout as it is shown to a build that is watched
+//! pool/<key>/<n>/closure    what the builds here read of it since `objects` was empty
+//! pool/<key>/<n>/pair.json  what is known of all that
 //! pool/<key>/<n>.lock       held by whoever uses the pair, and by every process of its build
 //! ```
 //!
@@ -14,6 +16,7 @@
 mod eviction;
 mod leftovers;
 mod pair;
+mod reads;
 #[cfg(test)]
 mod recovery;
 mod shadow;

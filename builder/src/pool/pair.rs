@@ -5,16 +5,21 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::reads::{self, Reads};
 use super::state::{Objects, Source, State, boot_id, now};
-use super::{leftovers, shadow};
+use super::{eviction, leftovers, shadow};
 use crate::checkout::{self, Checkout};
 use crate::error::{BuildError, Doing};
 use crate::process::Cancel;
+use crate::trace::{TracedSource, availability};
 use crate::tree::{ChangeKind, Repository};
 
 /// Files of one file system get times from a clock that ticks this seldom at most (jiffies at
 /// 100 Hz, doubled).
 const CLOCK_TICK: i64 = 20_000_000;
+
+/// Folder of a pair in which its sources are shown to a build that is watched.
+pub(super) const VIEW: &str = "view";
 
 /// A pair that this process holds.
 #[derive(Debug)]
@@ -23,6 +28,8 @@ pub(crate) struct Pair {
     pub(crate) state: State,
     /// The build under way found objects of an earlier one.
     pub(crate) built_before: bool,
+    /// Watches the build under way. Goes before the lock does.
+    watch: Option<TracedSource>,
     /// Closed, never unlocked: the processes of a build share it.
     lock: File,
 }
@@ -32,10 +39,10 @@ impl Pair {
     pub(super) fn open(root: PathBuf, lock: File) -> Result<Self, BuildError> {
         let state = State::load(&root.join("pair.json"));
         if state.is_none() && root.exists() {
-            fs::remove_dir_all(&root).doing("removing", &root)?;
+            eviction::remove(&root).doing("removing", &root)?;
         }
         let state = state.unwrap_or_else(State::empty);
-        let pair = Self { root, lock, state, built_before: false };
+        let pair = Self { root, lock, state, built_before: false, watch: None };
         for folder in [pair.source(), pair.objects(), pair.out()] {
             fs::create_dir_all(&folder).doing("making", &folder)?;
         }
@@ -45,6 +52,16 @@ impl Pair {
 
     pub(crate) fn source(&self) -> PathBuf {
         self.root.join("source")
+    }
+
+    /// The sources as they are to be shown to a build.
+    pub(crate) fn shown_source(&self) -> PathBuf {
+        if self.watch.is_some() { self.root.join(VIEW) } else { self.source() }
+    }
+
+    /// What the builds here read since the objects were empty, if all of them were watched.
+    pub(crate) fn closure(&self) -> Option<PathBuf> {
+        (self.state.objects.reads == Reads::Known).then(|| self.root.join("closure"))
     }
 
     pub(crate) fn objects(&self) -> PathBuf {
@@ -102,9 +119,27 @@ impl Pair {
         self.save()
     }
 
+    /// From here to [`Pair::end`] what is read of the sources is written down, where that is
+    /// possible. To be called after [`Pair::begin`], and before anything of the build runs.
+    pub(crate) fn watch(&mut self) {
+        if availability().is_err() {
+            return;
+        }
+        match TracedSource::mount(&self.source(), &self.root.join(VIEW)) {
+            Ok(watch) => self.watch = Some(watch),
+            // The build is worth more than its closure.
+            Err(error) => tracing::warn!(%error, "a build is not watched"),
+        }
+    }
+
     /// Make has ended by itself: the objects are consistent, whatever the result was. `touched`:
     /// the build could write to its sources too.
     pub(crate) fn end(&mut self, touched: bool) -> Result<(), BuildError> {
+        let build = self.watch.take().map(TracedSource::finish).transpose();
+        // A question that was not answered may have failed the build.
+        let build = build.map_err(|error| BuildError::Infra { reason: error.to_string() })?;
+        let before = self.state.objects.reads;
+        self.state.objects.reads = reads::add(&self.root.join("closure"), before, build)?;
         let folder = File::open(&self.root).doing("opening", &self.root)?;
         // From here on a power cut can't take anything back that the record relies on.
         nix::unistd::syncfs(&folder).map_err(std::io::Error::from).doing("syncing", &self.root)?;

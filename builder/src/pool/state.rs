@@ -7,10 +7,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::reads::Reads;
 use crate::error::{BuildError, Doing};
 
 /// Version of the format. A pair of another version is emptied and made anew.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The record of a pair. Written before and after anything changes in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +46,8 @@ pub(crate) struct Objects {
     pub(super) busy_since: Option<i64>,
     /// When the last one ended.
     pub(super) ended: Option<i64>,
+    /// What is known of what was read for them.
+    pub(super) reads: Reads,
 }
 
 /// Steps that Kbuild printed, to guess how long the next build will be.

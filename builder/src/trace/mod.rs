@@ -20,4 +20,4 @@ mod view;
 
 pub(crate) use error::TraceError;
 pub(crate) use mountpoint::clear;
-pub(crate) use source::{TracedSource, is_available};
+pub(crate) use source::{TracedSource, availability, is_available};

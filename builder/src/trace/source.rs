@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use fuser::{BackgroundSession, Config, MountOption, Session, SessionACL};
@@ -98,6 +98,12 @@ fn serve(source: &Path, view: &Path, record: Arc<Record>) -> io::Result<Backgrou
     }
     config.n_threads = Some(THREADS);
     Session::new(View::new(&source, record), view, &config)?.spawn()
+}
+
+/// [`is_available`], tried once.
+pub(crate) fn availability() -> &'static Result<(), String> {
+    static FOUND: OnceLock<Result<(), String>> = OnceLock::new();
+    FOUND.get_or_init(is_available)
 }
 
 /// Whether builds can be watched on this machine, found by trying; `Err` says why not.

@@ -67,7 +67,7 @@ impl Index {
     ) -> Result<(), StoreError> {
         let doing = "adding a request";
         let mut transaction = self.write(doing).await?;
-        insert_request(&mut transaction, request, input).await.map_err(self.fail(doing))?;
+        insert_request(&mut transaction, request, input, None).await.map_err(self.fail(doing))?;
         transaction.commit().await.map_err(self.fail(doing))
     }
 
@@ -133,6 +133,8 @@ impl Index {
 
 const BUILT: &str = "built";
 const FAILED: &str = "failed";
+const BY_INPUT: &str = "input";
+const BY_CLOSURE: &str = "closure";
 
 async fn insert(
     connection: &mut SqliteConnection,
@@ -142,8 +144,8 @@ async fn insert(
     let key = manifest.input_key.to_string();
     delete(connection, &key).await?;
     sqlx::query(
-        "INSERT INTO builds (input_key, manifest, result, image, seconds, created, tree, commit_id) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO builds (input_key, manifest, result, image, seconds, created, tree, family, \
+         commit_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(&key)
     .bind(digest.to_hex())
@@ -152,6 +154,7 @@ async fn insert(
     .bind(manifest.seconds)
     .bind(manifest.created)
     .bind(&manifest.input.tree)
+    .bind(manifest.family_key.to_string())
     .bind(&manifest.commit)
     .execute(&mut *connection)
     .await?;
@@ -184,7 +187,7 @@ async fn insert(
         .execute(&mut *connection)
         .await?;
     }
-    insert_request(connection, &manifest.request_key, &manifest.input_key).await?;
+    insert_request(connection, &manifest.request_key, &manifest.input_key, None).await?;
     insert_revision(connection, &manifest.commit, &manifest.input_key).await
 }
 
@@ -200,17 +203,22 @@ async fn delete(connection: &mut SqliteConnection, key: &str) -> Result<(), sqlx
     Ok(())
 }
 
-async fn insert_request(
+/// `closure`: what proved it; `None` when the request leads to just this input.
+pub(super) async fn insert_request(
     connection: &mut SqliteConnection,
     request: &InputKey,
     input: &InputKey,
+    closure: Option<&Digest>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO requests (request_key, input_key) VALUES ($1, $2) \
-         ON CONFLICT (request_key) DO UPDATE SET input_key = excluded.input_key",
+        "INSERT INTO requests (request_key, input_key, how, proved_from) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (request_key) DO UPDATE SET input_key = excluded.input_key, \
+         how = excluded.how, proved_from = excluded.proved_from",
     )
     .bind(request.to_string())
     .bind(input.to_string())
+    .bind(if closure.is_some() { BY_CLOSURE } else { BY_INPUT })
+    .bind(closure.map(Digest::to_hex))
     .execute(connection)
     .await?;
     Ok(())

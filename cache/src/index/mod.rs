@@ -5,6 +5,7 @@
 
 mod builds;
 mod evidence;
+mod families;
 mod find;
 mod journals;
 mod numbers;

@@ -73,7 +73,7 @@ impl Store {
         self.inner.index.add_revision(commit, input).await
     }
 
-    async fn must_know(&self, input: &InputKey) -> Result<(), StoreError> {
+    pub(super) async fn must_know(&self, input: &InputKey) -> Result<(), StoreError> {
         if self.inner.index.manifest_of(input).await?.is_some()
             || self.build_by_input(input).await?.is_some()
         {

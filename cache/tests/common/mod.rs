@@ -73,6 +73,7 @@ pub(crate) fn draft(seed: u64, artifacts: &[(&str, &Path)]) -> BuildDraft {
     BuildDraft {
         input: input(seed),
         request_key: request(seed),
+        family_key: InputKey(Digest::of(b"family")),
         commit: commit(seed),
         result: BuildResult::Built,
         artifacts: artifacts.iter().map(|(n, p)| ((*n).to_owned(), p.to_path_buf())).collect(),

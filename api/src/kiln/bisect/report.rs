@@ -125,14 +125,22 @@ fn print_verdict(record: &Record, verdict: &Verdict) {
 
 fn print_bill(bill: &Bill) {
     answer(format_args!(
-        "builds       {} compiled in {}; {} avoided, as the store had the input ({})",
+        "builds       {} compiled in {}\n             {} avoided: {} known by input, {} by closure ({} saved)",
         bill.builds_compiled,
         duration(bill.build_seconds),
+        bill.builds_avoided_input + bill.builds_avoided_closure,
         bill.builds_avoided_input,
+        bill.builds_avoided_closure,
         duration(bill.build_seconds_saved)
     ));
+    if bill.commits_proved > 0 {
+        answer(format_args!(
+            "proved       {} commits change nothing that a known build reads",
+            bill.commits_proved
+        ));
+    }
     answer(format_args!(
-        "boots        {} in {} of machine time; {} avoided, as the store had\n             the evidence of this image ({})",
+        "boots        {} made in {} of machine time\n             {} avoided: the image's evidence was known ({} saved)",
         bill.runs_made,
         duration(bill.run_seconds),
         bill.runs_avoided_evidence,

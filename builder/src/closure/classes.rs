@@ -1,0 +1,144 @@
+//! Commits of a history that provably give the same build.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::changes::VisibleChange;
+use super::reads::Closure;
+use super::touches::touches;
+use crate::tree::{History, Repository, TreeError};
+
+/// A difference of more paths than this is not kept, but walked again when it is asked about. Such
+/// are merges against the side that was merged into; most of them touch any closure soon.
+const KEPT: usize = 2_000;
+
+/// The edges of a history (parent to child), with what differs along each. An edge is compared when
+/// it is first asked about.
+#[derive(Debug)]
+pub struct Edges {
+    repository: Repository,
+    /// Tree of each commit.
+    trees: Vec<String>,
+    /// Commits at the other end of each commit's edges, in either direction.
+    neighbours: Vec<Vec<usize>>,
+    /// Positions of a tree's commits.
+    same_tree: HashMap<String, Vec<usize>>,
+    changes: Mutex<HashMap<(usize, usize), Difference>>,
+}
+
+#[derive(Clone, Debug)]
+enum Difference {
+    Kept(Arc<[VisibleChange]>),
+    TooLarge,
+}
+
+impl Edges {
+    /// The edges of a history whose commits are in `repository`. Compares nothing yet.
+    pub fn new(repository: &Repository, history: &History) -> Self {
+        let mut neighbours = vec![Vec::new(); history.commits.len()];
+        let mut same_tree: HashMap<String, Vec<usize>> = HashMap::new();
+        for (child, commit) in history.commits.iter().enumerate() {
+            for &parent in &commit.parents {
+                neighbours[child].push(parent);
+                neighbours[parent].push(child);
+            }
+            same_tree.entry(commit.tree.clone()).or_default().push(child);
+        }
+        Self {
+            repository: repository.clone(),
+            trees: history.commits.iter().map(|commit| commit.tree.clone()).collect(),
+            neighbours,
+            same_tree,
+            changes: Mutex::default(),
+        }
+    }
+
+    /// All commits that provably give the same build as the commit at `start`, which was built with
+    /// this closure; sorted, `start` among them.
+    ///
+    /// They are those to which edges lead, in either direction, along none of which anything in the
+    /// closure changes. That is rule T0 step by step: along such an edge the same questions are
+    /// asked and answered alike, so the commit at its end has the same closure, and the next edge
+    /// is held against it. Commits of one tree are one build, connected or not.
+    pub fn same_class(&self, start: usize, closure: &Closure) -> Result<Vec<usize>, TreeError> {
+        let Some(tree) = self.trees.get(start) else { return Ok(Vec::new()) };
+        let mut class = vec![false; self.trees.len()];
+        let mut open = self.same_tree[tree].clone();
+        while let Some(commit) = open.pop() {
+            if std::mem::replace(&mut class[commit], true) {
+                continue;
+            }
+            for &next in &self.neighbours[commit] {
+                if !class[next] && self.is_untouched(commit, next, closure)? {
+                    open.extend(&self.same_tree[&self.trees[next]]);
+                }
+            }
+        }
+        Ok((0..class.len()).filter(|&commit| class[commit]).collect())
+    }
+
+    fn is_untouched(&self, a: usize, b: usize, closure: &Closure) -> Result<bool, TreeError> {
+        let (a, b) = (a.min(b), a.max(b));
+        let known = || self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let difference = known().get(&(a, b)).cloned();
+        let difference = match difference {
+            Some(difference) => difference,
+            None => {
+                let difference = match self.few_changes(a, b)? {
+                    Some(changes) => Difference::Kept(changes.into()),
+                    None => Difference::TooLarge,
+                };
+                known().insert((a, b), difference.clone());
+                difference
+            }
+        };
+        match difference {
+            Difference::Kept(changes) => Ok(touches(closure, &changes).is_none()),
+            Difference::TooLarge => {
+                let touch = self.repository.first_touch(&self.trees[a], &self.trees[b], closure)?;
+                Ok(touch.is_none())
+            }
+        }
+    }
+
+    fn few_changes(&self, a: usize, b: usize) -> Result<Option<Vec<VisibleChange>>, TreeError> {
+        let mut changes = Vec::new();
+        let stopped = self.repository.each_visible_change(&self.trees[a], &self.trees[b], |change| {
+            changes.push(change);
+            (changes.len() > KEPT).then_some(())
+        })?;
+        Ok(stopped.is_none().then_some(changes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::closure::Paths;
+    use crate::testing::{Edit, Fixture};
+
+    fn class(fixture: &Fixture, good: &str, start: usize) -> Vec<usize> {
+        let repository = fixture.repository();
+        let history = repository.history(good, "HEAD").unwrap();
+        let closure = Closure { read: Paths::new(["a.c"]), ..Closure::default() };
+        Edges::new(&repository, &history).same_class(start, &closure).unwrap()
+    }
+
+    #[test]
+    fn an_unbroken_run_in_both_directions() {
+        let fixture = Fixture::new();
+        let good = fixture.commit("good", &[("a.c", "0"), ("b.c", "0")]).commit;
+        for (path, text) in
+            [("a.c", "1"), ("b.c", "1"), ("b.c", "2"), ("a.c", "2"), ("b.c", "3"), ("a.c", "1")]
+        {
+            fixture.edit(&format!("{path} = {text}"), &[Edit::File(path, text)]);
+        }
+        assert_eq!(class(&fixture, &good, 1), [0, 1, 2]);
+        assert_eq!(class(&fixture, &good, 0), [0, 1, 2]);
+        assert_eq!(class(&fixture, &good, 4), [3, 4]);
+        assert_eq!(class(&fixture, &good, 9), Vec::<usize>::new());
+        // The tree of position 2 again, after detours.
+        fixture.edit("back", &[Edit::File("b.c", "2")]);
+        assert_eq!(class(&fixture, &good, 1), [0, 1, 2, 5, 6]);
+    }
+}

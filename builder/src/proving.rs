@@ -1,0 +1,145 @@
+//! Answering a request from the build of another tree, when that build's closure proves that both
+//! trees give the same.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kiln_cache::manifest::Manifest;
+use kiln_cache::{Digest, InputKey, StoreError};
+
+use crate::builder::Builder;
+use crate::closure::{Closure, Edges};
+use crate::error::BuildError;
+use crate::request::Request;
+use crate::toolchain::Toolchain;
+use crate::tree::Repository;
+
+/// How many builds a request is held against: the newest ones whose trees are in its repository.
+const CANDIDATES: usize = 32;
+/// Among how many of the newest builds those are looked for. The others are of other repositories.
+const CONSIDERED: u32 = 256;
+/// Closures kept in memory, at some half a megabyte each.
+const KEPT: usize = 64;
+
+/// Closures that were read lately, by the digest of their blob.
+#[derive(Default)]
+pub(crate) struct Closures(Mutex<HashMap<Digest, Arc<Closure>>>);
+
+impl Builder {
+    /// The closure of a build: what it asked of its sources. `None` when it was not watched: a
+    /// build command, a machine without /dev/fuse.
+    pub async fn closure(&self, build: &Manifest) -> Result<Option<Arc<Closure>>, BuildError> {
+        match build.artifact(kiln_cache::build_draft::CLOSURE) {
+            Some(artifact) => self.closure_in(&artifact.digest).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The commits of a history (as positions in it) that provably give what the build of one of
+    /// them gave: all to which an unbroken run of changes leads that touch nothing in the build's
+    /// closure. Holds at least `start`, the position of the commit that was built.
+    pub async fn same_class(
+        &self,
+        edges: &Arc<Edges>,
+        start: usize,
+        build: &Manifest,
+    ) -> Result<Vec<usize>, BuildError> {
+        let Some(closure) = self.closure(build).await? else { return Ok(vec![start]) };
+        let edges = Arc::clone(edges);
+        blocking(move || Ok(edges.same_class(start, &closure)?)).await
+    }
+
+    /// Looks for a build that is proved to be what a request asks for, and remembers it as the
+    /// request's answer.
+    pub(crate) async fn prove(
+        &self,
+        request: &Request,
+        toolchain: Option<&Toolchain>,
+        key: &InputKey,
+    ) -> Result<Option<Manifest>, BuildError> {
+        if toolchain.is_none() {
+            // Build commands are not watched.
+            return Ok(None);
+        }
+        let family = request.family(toolchain);
+        let builds = self.store.builds_of_family(&family, CONSIDERED).await?;
+        if builds.is_empty() {
+            return Ok(None);
+        }
+        let repository = Repository::open(&request.repository)?;
+        let here = repository.clone();
+        let candidates = blocking(move || {
+            let trees: Vec<&str> = builds.iter().map(|build| build.tree.as_str()).collect();
+            let known = here.which_trees(&trees)?;
+            let builds = builds.into_iter().zip(known).filter(|(_, known)| *known);
+            Ok(builds.map(|(build, _)| build).take(CANDIDATES).collect::<Vec<_>>())
+        });
+        for build in candidates.await? {
+            let Some(closure) = self.closure_in(&build.closure).await? else { continue };
+            let (repository, wanted) = (repository.clone(), request.revision.tree.clone());
+            let touch = blocking(move || {
+                Ok(repository.first_touch(&build.tree, &wanted, &closure)?)
+            });
+            if let Some(touch) = touch.await? {
+                tracing::debug!(build = %build.input_key, %touch, "no proof from this build");
+                continue;
+            }
+            if let Some(manifest) = self.recall_input(&build.input_key).await? {
+                self.store.add_proved_request(key, &build.input_key, &build.closure).await?;
+                return Ok(Some(manifest));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads a closure. One that is lost, damaged or of another version proves nothing, and is no
+    /// reason to fail.
+    async fn closure_in(&self, blob: &Digest) -> Result<Option<Arc<Closure>>, BuildError> {
+        if let Some(closure) = self.closures.get(blob) {
+            return Ok(Some(closure));
+        }
+        let bytes = match self.store.reader(blob).await {
+            Ok(reader) => reader.read(0..reader.size()).await,
+            Err(error) => Err(error),
+        };
+        let bytes = match bytes {
+            Ok(bytes) => bytes,
+            Err(error @ (StoreError::Missing(_) | StoreError::Corrupt { .. })) => {
+                tracing::warn!(%blob, %error, "a closure can't be read");
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match Closure::decode(&bytes) {
+            Ok(closure) => Ok(Some(self.closures.keep(*blob, closure))),
+            Err(error) => {
+                tracing::warn!(%blob, %error, "a closure can't be read");
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl Closures {
+    fn get(&self, blob: &Digest) -> Option<Arc<Closure>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(blob).cloned()
+    }
+
+    fn keep(&self, blob: Digest, closure: Closure) -> Arc<Closure> {
+        let closure = Arc::new(closure);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        kept.insert(blob, Arc::clone(&closure));
+        closure
+    }
+}
+
+/// Runs work that reads a repository where it may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BuildError> + Send + 'static,
+) -> Result<T, BuildError> {
+    let result = tokio::task::spawn_blocking(work).await;
+    result.unwrap_or_else(|_| Err(BuildError::Stopped("comparing trees panicked")))
+}
