@@ -80,7 +80,7 @@ pub fn learn(counts: &Counts) -> Learning {
     let mut titles: Vec<(&String, &u32)> = counts.crashes.iter().collect();
     titles.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
     let seen = |rank: usize| titles.get(rank).map_or(0, |(_, n)| **n);
-    let clear_lead = seen(0) >= TIMES_SEEN && seen(0) >= 2 * seen(1) + 1;
+    let clear_lead = seen(0) >= TIMES_SEEN && seen(0) > 2 * seen(1);
     let enough = counts.total() >= LEARNING_RUNS;
     match titles.first() {
         Some((title, _)) if clear_lead || (enough && seen(0) >= 2) => {

@@ -77,9 +77,8 @@ impl Builder {
         for build in candidates.await? {
             let Some(closure) = self.closure_in(&build.closure).await? else { continue };
             let (repository, wanted) = (repository.clone(), request.revision.tree.clone());
-            let touch = blocking(move || {
-                Ok(repository.first_touch(&build.tree, &wanted, &closure)?)
-            });
+            let touch =
+                blocking(move || Ok(repository.first_touch(&build.tree, &wanted, &closure)?));
             if let Some(touch) = touch.await? {
                 tracing::debug!(build = %build.input_key, %touch, "no proof from this build");
                 continue;

@@ -103,10 +103,11 @@ impl Edges {
 
     fn few_changes(&self, a: usize, b: usize) -> Result<Option<Vec<VisibleChange>>, TreeError> {
         let mut changes = Vec::new();
-        let stopped = self.repository.each_visible_change(&self.trees[a], &self.trees[b], |change| {
-            changes.push(change);
-            (changes.len() > KEPT).then_some(())
-        })?;
+        let stopped =
+            self.repository.each_visible_change(&self.trees[a], &self.trees[b], |change| {
+                changes.push(change);
+                (changes.len() > KEPT).then_some(())
+            })?;
         Ok(stopped.is_none().then_some(changes))
     }
 }

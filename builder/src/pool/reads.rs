@@ -26,11 +26,7 @@ pub(super) enum Reads {
 }
 
 /// Adds what one more build read (`None`: nobody watched) to a pair's file.
-pub(super) fn add(
-    file: &Path,
-    before: Reads,
-    build: Option<Closure>,
-) -> Result<Reads, BuildError> {
+pub(super) fn add(file: &Path, before: Reads, build: Option<Closure>) -> Result<Reads, BuildError> {
     let Some(build) = build else { return Ok(Reads::Unknown) };
     let union = match before {
         Reads::Nothing => build,

@@ -18,7 +18,6 @@ pub(crate) struct Fixture {
 pub(crate) enum Edit<'a> {
     File(&'a str, &'a str),
     Script(&'a str, &'a str),
-    Link(&'a str, &'a str),
     Remove(&'a str),
 }
 
@@ -85,7 +84,6 @@ impl Fixture {
             match edit {
                 Edit::File(path, content) => put(path, content, FileMode::Blob),
                 Edit::Script(path, content) => put(path, content, FileMode::BlobExecutable),
-                Edit::Link(path, target) => put(path, target, FileMode::Link),
                 Edit::Remove(path) => {
                     update.remove(path);
                 }

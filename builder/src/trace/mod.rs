@@ -18,6 +18,7 @@ mod source;
 mod tests;
 mod view;
 
-pub(crate) use error::TraceError;
 pub(crate) use mountpoint::clear;
-pub(crate) use source::{TracedSource, availability, is_available};
+pub(crate) use source::{TracedSource, availability};
+#[cfg(test)]
+pub(crate) use {error::TraceError, source::is_available};

@@ -152,8 +152,8 @@ mod tests {
         let commit = |name: &str| &history.commits[at(name)];
         assert_eq!(commit("merge").parents, [at("main"), at("side")]);
         assert_eq!(commit("bad").parents, [at("merge")]);
-        assert_eq!(commit("main").outside, [good.commit.clone()]);
-        assert_eq!(commit("side").outside, [fork.commit.clone()]);
+        assert_eq!(commit("main").outside, std::slice::from_ref(&good.commit));
+        assert_eq!(commit("side").outside, std::slice::from_ref(&fork.commit));
         assert_eq!(at("bad"), 3);
         for (position, commit) in history.commits.iter().enumerate() {
             assert!(commit.parents.iter().all(|parent| *parent < position));
