@@ -37,7 +37,12 @@ pub(crate) fn claim(folder: &Path) -> Result<File, StoreError> {
     std::fs::create_dir_all(folder).map_err(|source| fail("create", folder, source))?;
     // Before anything is written: a folder of somebody else stays as it is.
     let mark = folder.join(MARK);
-    if !mark.exists() && !is_empty(folder).map_err(|source| fail("read", folder, source))? {
+    // Looked for twice: somebody else may create the store between the first look and the listing,
+    // and whoever creates one writes the mark first.
+    if !mark.exists()
+        && !is_empty(folder).map_err(|source| fail("read", folder, source))?
+        && !mark.exists()
+    {
         return Err(StoreError::NotAStore(folder.to_owned()));
     }
     let path = folder.join(LOCK);
