@@ -1,6 +1,6 @@
 //! Everything a bisection needs before its first decision.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +47,8 @@ pub struct Bisection {
     pub(super) knowledge: Knowledge,
     pub(super) target: Option<Target>,
     pub(super) made: HashMap<Place, Made>,
+    /// Places that the record has a step of.
+    pub(super) shown: HashSet<Place>,
     test: Prepared,
 }
 
@@ -133,6 +135,7 @@ impl Bisection {
             work: around.work,
             watch: around.watch,
             made: HashMap::new(),
+            shown: HashSet::new(),
             test,
             id,
             history,

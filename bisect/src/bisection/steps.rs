@@ -13,7 +13,7 @@ use super::error::BisectError;
 use super::knowledge::{Belief, Known, boots};
 use super::setup::{Bisection, blocking};
 use super::verdict_of::verdict_of;
-use crate::plan::{self, Decision, Place, Settings};
+use crate::plan::{self, Cleared, Decision, Place, Settings};
 use crate::record::{BuildRecord, Event, Obtained, Record, RunRecord, Source, Step};
 use crate::tester::Tester;
 use crate::title::{self, Learning, Target};
@@ -60,6 +60,9 @@ impl Bisection {
                     self.visit(&tester, test.revision, test.runs, &test.why).await?
                 }
                 Decision::Stop(answer) => {
+                    if let plan::Verdict::Culprit { parents, .. } = &answer {
+                        self.show_parents(&tester, parents).await?;
+                    }
                     let verdict = verdict_of(&self, &target, answer);
                     return self.finish(verdict).await;
                 }
@@ -161,6 +164,26 @@ impl Bisection {
         }
         self.knowledge.learn_counts(image, counts);
         self.write_step(place, why, made.record, records).await
+    }
+
+    /// A parent may have been cleared by the runs of its twins alone. The record shows it all the
+    /// same, with its signature and those runs: nothing is compiled or booted for that.
+    async fn show_parents(
+        &mut self,
+        tester: &Arc<Tester>,
+        parents: &[Cleared],
+    ) -> Result<(), BisectError> {
+        for place in parents.iter().map(|cleared| cleared.parent) {
+            let Some(Known::Built { image, .. }) = self.knowledge.build(place) else { continue };
+            if self.shown.contains(&place) {
+                continue;
+            }
+            let made = self.build(place).await?;
+            let runs = self.recall_runs(tester, image).await?;
+            let why = "a parent of the culprit, cleared by the runs of its image";
+            self.write_step(place, why, made.record, runs).await?;
+        }
+        Ok(())
     }
 
     /// The build of a revision, from the store or compiled; asked for once.
@@ -284,6 +307,7 @@ impl Bisection {
                 probability_bad: None,
                 credible: None,
             };
+            self.shown.insert(place);
             self.write(Event::Step(step)).await?;
         }
         let commits = self.history.commits.len();
@@ -329,6 +353,7 @@ impl Bisection {
         build: BuildRecord,
         runs: Vec<RunRecord>,
     ) -> Result<(), BisectError> {
+        self.shown.insert(place);
         let belief = self.belief().await?;
         let step = Step {
             commit: self.commit(place),
