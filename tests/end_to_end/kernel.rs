@@ -120,7 +120,7 @@ fn signatures_equal_an_independent_script(kiln: &Kiln, plants: &Plants) {
     let folder = tempfile::tempdir().unwrap();
     let script = root().join("tests/end_to_end/syzkaller_signature.py");
     let mut seen = Vec::new();
-    for end in ["good", "bad"] {
+    for end in ["culprit", "bad"] {
         let vmlinux = folder.path().join(end);
         pull(kiln, plants.id(end), "vmlinux", &vmlinux);
         let args = ["sign", "--kind", "syzkaller", vmlinux.to_str().unwrap()];
