@@ -87,8 +87,8 @@ pub enum TestSpec {
     },
 }
 
-/// What the bisection may use.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What the bisection may use, and how sure it has to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Virtual machines (or host commands) side by side.
     pub machines: usize,
@@ -102,6 +102,8 @@ pub struct Limits {
     pub memory_mb: u32,
     /// Processors of a virtual machine.
     pub cpus: u32,
+    /// Posterior probability at which a culprit is named.
+    pub confidence: f64,
     /// Give up after compiling this many revisions.
     pub max_builds: Option<u32>,
     /// Give up after this many boots.

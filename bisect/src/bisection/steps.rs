@@ -78,6 +78,7 @@ impl Bisection {
     async fn decide(&self, target: &Target) -> Result<Decision, BisectError> {
         let problem = self.knowledge.problem(target, self.header.limits.machines);
         let settings = Settings {
+            threshold: self.header.limits.confidence,
             max_builds: self.header.limits.max_builds,
             max_runs: self.header.limits.max_runs,
             ..Settings::default()

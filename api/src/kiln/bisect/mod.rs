@@ -99,12 +99,23 @@ pub(super) struct Start {
     /// Processors of a virtual machine
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) cpus: u32,
+    /// Name a culprit at this probability
+    #[arg(long, value_name = "SHARE", default_value_t = 0.95, value_parser = confidence)]
+    pub(super) confidence: f64,
     /// Stop, with what is known then, before compiling more than this many revisions
     #[arg(long, value_name = "N")]
     pub(super) max_builds: Option<u32>,
     /// Stop, with what is known then, before making more than this many runs
     #[arg(long, value_name = "N")]
     pub(super) max_runs: Option<u32>,
+}
+
+fn confidence(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| format!("'{text}' is no number"))?;
+    match share {
+        0.5..1.0 => Ok(share),
+        _ => Err("give a share from 0.5 to less than 1, such as 0.95".into()),
+    }
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {

@@ -99,6 +99,7 @@ fn header(new: Start) -> anyhow::Result<Header> {
             run_timeout: new.run_timeout,
             memory_mb: new.memory,
             cpus: new.cpus,
+            confidence: new.confidence,
             max_builds: new.max_builds,
             max_runs: new.max_runs,
         },
