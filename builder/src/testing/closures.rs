@@ -1,0 +1,238 @@
+//! Builds that are watched, and revisions that are proved equal to them, on the toy kernel.
+
+use std::sync::Arc;
+
+use super::toy::Toy;
+use super::{Edit, Fixture};
+use crate::closure::{Closure, Edges};
+use crate::trace::availability;
+use crate::{Builder, Built, How, Obtained, Revision, Stage};
+
+/// `None`, and a line that says so, where builds can't be watched.
+async fn watched() -> Option<(Toy, Revision)> {
+    if let Err(reason) = availability() {
+        #[expect(clippy::print_stderr, reason = "a skipped test says so")]
+        {
+            eprintln!("skipped, no views here: {reason}");
+        }
+        return None;
+    }
+    Some(Toy::new().await)
+}
+
+/// With one working pair only: a second one would make a build a cold one.
+fn builder_of(toy: &Toy) -> Builder {
+    toy.builder().with_pairs(1, 1)
+}
+
+async fn closure(builder: &Builder, built: &Built) -> Arc<Closure> {
+    builder.closure(&built.manifest).await.unwrap().expect("it was watched")
+}
+
+const HELPER: &str = "kernel/helper.c";
+
+#[tokio::test]
+async fn a_change_that_nobody_reads_is_not_compiled() {
+    let Some((toy, first)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    let built = builder.build(&toy.request(&first, "CONFIG_FAST=y\n")).await.unwrap();
+    let reads = closure(&builder, &built).await;
+    for path in ["Makefile", "Kconfig", "scripts/conf", "include/banner.h", "kernel/main.c"] {
+        assert!(reads.read.contains(path.as_bytes()), "{path}: {reads:?}");
+    }
+    assert!(reads.listed.contains(b"kernel"), "the wildcard: {reads:?}");
+
+    let docs = toy.edit(
+        "docs",
+        &[Edit::File("Documentation/a.rst", "other\n"), Edit::File("Documentation/b.rst", "new\n")],
+    );
+    toy.events.0.lock().unwrap().clear();
+    let request = toy.request(&docs, "CONFIG_FAST=y\n");
+    assert_eq!(builder.known(&request).await.unwrap(), None);
+    let proved = builder.build(&request).await.unwrap();
+    assert_eq!(proved.obtained, Obtained::Closure);
+    assert_eq!(proved.manifest, built.manifest);
+    let stages: Vec<Stage> =
+        toy.events.0.lock().unwrap().iter().map(|event| event.stage.clone()).collect();
+    assert_eq!(stages, [Stage::Finished { known: true, built: true }], "nothing was checked out");
+    // It is remembered as what it is.
+    let key = builder.request_key(&request).unwrap();
+    let artifact = built.manifest.artifact("closure").unwrap();
+    assert_eq!(toy.store.proof_of_request(&key).await.unwrap(), Some(artifact.digest));
+    assert_eq!(builder.known(&request).await.unwrap().as_ref(), Some(&built.manifest));
+    let again = toy.builder().build(&request).await.unwrap();
+    assert_eq!(again.obtained, Obtained::Closure);
+    // It is a proof for this configuration only.
+    let other = builder.build(&toy.request(&docs, "")).await.unwrap();
+    assert_eq!(other.obtained, Obtained::Compiled);
+}
+
+#[tokio::test]
+async fn a_proof_holds_what_a_compile_gives() {
+    let Some((toy, first)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    let built = builder.build(&toy.request(&first, "")).await.unwrap();
+    let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
+    let proved = builder.build(&toy.request(&docs, "")).await.unwrap();
+    assert_eq!(proved.obtained, Obtained::Closure);
+    // Compiled after all, by somebody who has no closures to go by.
+    let (other, _) = Toy::new().await;
+    let compiled = other.builder().build(&toy.request(&docs, "")).await.unwrap();
+    assert_eq!(compiled.obtained, Obtained::Compiled);
+    assert_eq!(compiled.manifest.image(), built.manifest.image());
+}
+
+#[tokio::test]
+async fn what_a_build_would_notice_is_compiled() {
+    let Some((toy, first)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    builder.build(&toy.request(&first, "")).await.unwrap();
+    let changes: [(&str, &[Edit<'_>], Obtained); 4] = [
+        (
+            "a header",
+            &[Edit::File("include/banner.h", "static const char banner[] = \"x\";\n")],
+            Obtained::Compiled,
+        ),
+        (
+            "one that a wildcard finds",
+            &[Edit::File("kernel/more.c", "int more = 3;\n")],
+            Obtained::Compiled,
+        ),
+        ("one beside a script", &[Edit::File("scripts/other", "exit 0\n")], Obtained::Closure),
+        ("a script", &[Edit::File("scripts/conf", "exit 0\n")], Obtained::Compiled),
+    ];
+    for (name, edits, expected) in changes {
+        let revision = toy.edit(name, edits);
+        let built = builder.build(&toy.request(&revision, "")).await.unwrap();
+        assert_eq!(built.obtained, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_build_upon_another_has_what_both_read() {
+    let Some((toy, first)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    builder.build(&toy.request(&first, "")).await.unwrap();
+    let next = toy.edit("next", &[Edit::File(HELPER, "int helper(int x) { return x; }\n")]);
+    let warm = builder.build(&toy.request(&next, "")).await.unwrap();
+    assert_eq!(toy.steps(&warm).await, ["CC kernel/helper.o", "LD vmlinux"]);
+    // Only the first build read this, and the second is made of it.
+    assert!(closure(&builder, &warm).await.read.contains(b"include/banner.h"));
+    let header = toy.edit("header", &[Edit::File("include/banner.h", "char banner[9];\n")]);
+    let built = builder.build(&toy.request(&header, "")).await.unwrap();
+    assert_eq!(built.obtained, Obtained::Compiled);
+    assert_ne!(built.manifest.image(), warm.manifest.image());
+    // The nearest build proves what an older one does not.
+    let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
+    let proved = builder.build(&toy.request(&docs, "")).await.unwrap();
+    let expected = (Obtained::Closure, built.manifest.input_key);
+    assert_eq!((proved.obtained, proved.manifest.input_key), expected);
+}
+
+#[tokio::test]
+async fn failures_are_proved_as_well() {
+    let Some((toy, _)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    let broken = toy.edit("broken", &[Edit::File(HELPER, "int helper(int x) { return y; }\n")]);
+    let failed = builder.build(&toy.request(&broken, "")).await.unwrap();
+    let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
+    let proved = builder.build(&toy.request(&docs, "")).await.unwrap();
+    assert_eq!(proved.obtained, Obtained::Closure);
+    assert_eq!((proved.manifest.is_built(), &proved.manifest), (false, &failed.manifest));
+
+    let unfit = toy.edit("unfit", &[Edit::File("Kconfig", "endif\n")]);
+    let failed = builder.build(&toy.request(&unfit, "")).await.unwrap();
+    assert_eq!((failed.obtained, failed.manifest.is_built()), (Obtained::Compiled, false));
+    let more = toy.edit("more", &[Edit::File("Documentation/a.rst", "more\n")]);
+    let proved = builder.build(&toy.request(&more, "")).await.unwrap();
+    let expected = (Obtained::Closure, failed.manifest.input_key);
+    assert_eq!((proved.obtained, proved.manifest.input_key), expected);
+}
+
+#[tokio::test]
+async fn a_killed_build_takes_nothing_from_the_closure() {
+    let Some((toy, first)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    builder.build(&toy.request(&first, "")).await.unwrap();
+    let makefile = toy.fixture.read(&first, "Makefile");
+    let hangs = makefile.replace("@gcc $(flags)", "@touch $(O)/hanging; sleep 1000; gcc $(flags)");
+    let edits =
+        [Edit::File("Makefile", &hangs), Edit::File(HELPER, "int helper(int x) { return 9; }\n")];
+    let hanging = toy.edit("hangs", &edits);
+    {
+        let request = toy.request(&hanging, "");
+        let build = builder.build(&request);
+        tokio::pin!(build);
+        let mark = toy.only_pair().join("objects/hanging");
+        while !mark.exists() {
+            tokio::select! {
+                ended = &mut build => panic!("it ended: {ended:?}"),
+                () = tokio::time::sleep(std::time::Duration::from_millis(20)) => {}
+            }
+        }
+    }
+    let fine = toy.edit("fine", &[Edit::File("Makefile", &makefile)]);
+    let built = builder.build(&toy.request(&fine, "")).await.unwrap();
+    assert_eq!(toy.steps(&built).await, ["CC kernel/helper.o", "LD vmlinux"]);
+    assert!(closure(&builder, &built).await.read.contains(b"kernel/main.c"));
+    assert!(std::fs::read_dir(toy.only_pair().join("view")).unwrap().next().is_none());
+}
+
+#[tokio::test]
+async fn a_pair_that_was_once_not_watched_has_no_closure() {
+    let Some((toy, first)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    builder.build(&toy.request(&first, "")).await.unwrap();
+    let record = toy.only_pair().join("pair.json");
+    let text = std::fs::read_to_string(&record).unwrap();
+    assert!(text.contains("\"reads\":\"known\""), "{text}");
+    std::fs::write(&record, text.replace("\"reads\":\"known\"", "\"reads\":\"unknown\"")).unwrap();
+    let next = toy.edit("next", &[Edit::File(HELPER, "int helper(int x) { return x; }\n")]);
+    let built = builder.build(&toy.request(&next, "")).await.unwrap();
+    assert_eq!(builder.closure(&built.manifest).await.unwrap(), None);
+    // It proves nothing; the one before it can't, as it read what changed.
+    let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
+    let built = builder.build(&toy.request(&docs, "")).await.unwrap();
+    assert_eq!(built.obtained, Obtained::Compiled);
+}
+
+#[tokio::test]
+async fn build_commands_and_other_repositories_prove_nothing() {
+    let Some((toy, first)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    let mut command = toy.request(&first, "");
+    command.how = How::Command("cp kernel/main.c $KILN_OUT/main".into());
+    let built = builder.build(&command).await.unwrap();
+    assert!(built.manifest.artifact("closure").is_none());
+    command.revision = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
+    assert_eq!(builder.build(&command).await.unwrap().obtained, Obtained::Compiled);
+
+    builder.build(&toy.request(&first, "")).await.unwrap();
+    let elsewhere = Fixture::new();
+    let names = ["Makefile", "Kbuild", "Kconfig", "scripts/conf", "include/banner.h", HELPER];
+    let texts = names.map(|name| toy.fixture.read(&first, name));
+    let files: Vec<(&str, &str)> =
+        names.iter().zip(&texts).map(|(name, text)| (*name, text.as_str())).collect();
+    elsewhere.commit("copied", &files);
+    let main = toy.fixture.read(&first, "kernel/main.c");
+    let mut request = toy.request(&elsewhere.commit("all", &[("kernel/main.c", &main)]), "");
+    request.repository = elsewhere.path().into();
+    assert_eq!(builder.build(&request).await.unwrap().obtained, Obtained::Compiled);
+}
+
+#[tokio::test]
+async fn a_history_falls_into_classes() {
+    let Some((toy, first)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    let docs = |text| [Edit::File("Documentation/a.rst", text)];
+    toy.edit("0", &docs("0"));
+    let built = toy.edit("1", &docs("1"));
+    toy.edit("2", &docs("2"));
+    toy.edit("3", &[Edit::File(HELPER, "int helper(int x) { return x; }\n")]);
+    toy.edit("4", &docs("4"));
+    let repository = toy.fixture.repository();
+    let history = repository.history(&first.commit, "HEAD").unwrap();
+    let edges = Arc::new(Edges::new(&repository, &history));
+    let manifest = builder.build(&toy.request(&built, "")).await.unwrap().manifest;
+    assert_eq!(builder.same_class(&edges, 1, &manifest).await.unwrap(), [0, 1, 2]);
+}
