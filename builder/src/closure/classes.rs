@@ -62,6 +62,7 @@ impl Edges {
     /// is held against it. Commits of one tree are one build, connected or not.
     pub fn same_class(&self, start: usize, closure: &Closure) -> Result<Vec<usize>, TreeError> {
         let Some(tree) = self.trees.get(start) else { return Ok(Vec::new()) };
+        let git = self.repository.git()?;
         let mut class = vec![false; self.trees.len()];
         let mut open = self.same_tree[tree].clone();
         while let Some(commit) = open.pop() {
@@ -69,7 +70,7 @@ impl Edges {
                 continue;
             }
             for &next in &self.neighbours[commit] {
-                if !class[next] && self.is_untouched(commit, next, closure)? {
+                if !class[next] && self.is_untouched(&git, commit, next, closure)? {
                     open.extend(&self.same_tree[&self.trees[next]]);
                 }
             }
@@ -77,14 +78,20 @@ impl Edges {
         Ok((0..class.len()).filter(|&commit| class[commit]).collect())
     }
 
-    fn is_untouched(&self, a: usize, b: usize, closure: &Closure) -> Result<bool, TreeError> {
+    fn is_untouched(
+        &self,
+        git: &git2::Repository,
+        a: usize,
+        b: usize,
+        closure: &Closure,
+    ) -> Result<bool, TreeError> {
         let (a, b) = (a.min(b), a.max(b));
         let known = || self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         let difference = known().get(&(a, b)).cloned();
         let difference = match difference {
             Some(difference) => difference,
             None => {
-                let difference = match self.few_changes(a, b)? {
+                let difference = match self.few_changes(git, a, b)? {
                     Some(changes) => Difference::Kept(changes.into()),
                     None => Difference::TooLarge,
                 };
@@ -95,19 +102,31 @@ impl Edges {
         match difference {
             Difference::Kept(changes) => Ok(touches(closure, &changes).is_none()),
             Difference::TooLarge => {
-                let touch = self.repository.first_touch(&self.trees[a], &self.trees[b], closure)?;
+                let (a, b) = (&self.trees[a], &self.trees[b]);
+                let touch = self.repository.each_visible_change_in(git, a, b, |change| {
+                    touches(closure, std::slice::from_ref(&change))
+                })?;
                 Ok(touch.is_none())
             }
         }
     }
 
-    fn few_changes(&self, a: usize, b: usize) -> Result<Option<Vec<VisibleChange>>, TreeError> {
+    fn few_changes(
+        &self,
+        git: &git2::Repository,
+        a: usize,
+        b: usize,
+    ) -> Result<Option<Vec<VisibleChange>>, TreeError> {
         let mut changes = Vec::new();
-        let stopped =
-            self.repository.each_visible_change(&self.trees[a], &self.trees[b], |change| {
+        let stopped = self.repository.each_visible_change_in(
+            git,
+            &self.trees[a],
+            &self.trees[b],
+            |change| {
                 changes.push(change);
                 (changes.len() > KEPT).then_some(())
-            })?;
+            },
+        )?;
         Ok(stopped.is_none().then_some(changes))
     }
 }
