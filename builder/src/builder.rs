@@ -17,9 +17,9 @@ use crate::proving::Closures;
 use crate::request::{How, Request};
 use crate::toolchain::Toolchain;
 
-/// How long an identified toolchain is taken for unchanged. Identifying it again costs some 0.1 s;
-/// keys are asked for by the ten thousand.
-const TOOLCHAIN_AGE: Duration = Duration::from_secs(10);
+/// How long a toolchain is taken for unchanged without a look at its files. Looking takes a
+/// millisecond; keys are asked for by the ten thousand.
+const TOOLCHAIN_AGE: Duration = Duration::from_secs(1);
 
 /// Pairs of sources and objects unless told otherwise: two builds of one configuration side by
 /// side, and four configurations or toolchains in turn. A pair takes 1.5 GB and more.
@@ -105,8 +105,9 @@ impl Builder {
         self.recall(&self.request_key(request)?).await
     }
 
-    /// Gets a build: from the store, by proof from the build of another tree, or by compiling. A revision that does not compile is a build
-    /// too. Dropping the future kills the build; the working pair is put right by the next one.
+    /// Gets a build: from the store, by proof from the build of another tree, or by compiling. A
+    /// revision that does not compile is a build too. Dropping the future kills the build; the
+    /// working pair is put right by the next one.
     pub async fn build(&self, request: &Request) -> Result<Built, BuildError> {
         let begun = Instant::now();
         let toolchain = self.toolchain_for(request)?;
@@ -138,9 +139,12 @@ impl Builder {
             return Ok(None);
         }
         let mut known = self.toolchain.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((found, toolchain)) = known.as_ref()
-            && found.elapsed() < TOOLCHAIN_AGE
+        if let Some((checked, toolchain)) = known.as_mut()
+            && (checked.elapsed() < TOOLCHAIN_AGE || toolchain.is_current())
         {
+            if checked.elapsed() >= TOOLCHAIN_AGE {
+                *checked = Instant::now();
+            }
             return Ok(Some(Arc::clone(toolchain)));
         }
         let toolchain = Arc::new(Toolchain::find(&self.compiler)?);

@@ -1,6 +1,7 @@
 //! Contents of a toolchain: hashing files, and finding the libraries that programs load.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,28 +10,59 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use kiln_cache::Digest;
 
 use super::ToolchainError;
+use crate::recipe;
 
-/// What tells a file from a changed one without reading it.
-type Stamp = (PathBuf, u64, i64, i64);
+/// What tells a file from a changed one without reading it: its place, size, node, and times of
+/// modification and of change. The last can't be set back by a program that replaces files.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Stamp {
+    path: PathBuf,
+    size: u64,
+    node: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// Of the file that a path leads to.
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let found = path.metadata()?;
+        Ok(Self {
+            path: path.to_owned(),
+            size: found.len(),
+            node: found.ino(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        })
+    }
+
+    /// Whether the file is still the same.
+    pub(super) fn is_current(&self) -> bool {
+        Self::of(&self.path).is_ok_and(|now| now == *self)
+    }
+}
 
 /// Digests of files read by this process: a toolchain is some 200 MB, and asked for often.
 static KNOWN: LazyLock<Mutex<HashMap<Stamp, Digest>>> = LazyLock::new(Mutex::default);
 
-/// Digest of a file's content; read once for each (path, size, modification time).
-pub(super) fn digest(path: &Path) -> Result<Digest, ToolchainError> {
+/// Digest of a file's content, with the file's stamp; read once for each stamp.
+pub(super) fn digest(path: &Path) -> Result<(Digest, Stamp), ToolchainError> {
     let read = |source| ToolchainError::Read { path: path.to_owned(), source };
-    let found = path.metadata().map_err(read)?;
-    let stamp = (path.to_owned(), found.len(), found.mtime(), found.mtime_nsec());
+    let stamp = Stamp::of(path).map_err(read)?;
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(digest) = known().get(&stamp) {
-        return Ok(*digest);
+        return Ok((*digest, stamp));
     }
     let mut hasher = blake3::Hasher::new();
     hasher.update_mmap_rayon(path).map_err(read)?;
     let digest = Digest::from(hasher.finalize());
-    known().insert(stamp, digest);
-    Ok(digest)
+    known().insert(stamp.clone(), digest);
+    Ok((digest, stamp))
 }
+
+/// What tools are asked with: nothing of the caller's, which a build does not see either
+/// (`LD_LIBRARY_PATH`, `COMPILER_PATH`, …).
+const ENVIRONMENT: [(&str, &str); 2] = [("LC_ALL", "C"), ("PATH", recipe::PATH)];
 
 /// Regular files below a folder, by their path from it. What can't be listed is left out.
 pub(super) fn below(folder: &Path) -> Vec<(String, PathBuf)> {
@@ -58,7 +90,8 @@ pub(super) fn libraries(programs: &[PathBuf]) -> Result<BTreeSet<PathBuf>, Toolc
     // Fails as a whole for scripts and static programs among them, after answering for the others.
     let output = command
         .args(programs)
-        .env("LC_ALL", "C")
+        .env_clear()
+        .envs(ENVIRONMENT)
         .stdin(Stdio::null())
         .output()
         .map_err(|source| ToolchainError::Ask { tool: "ldd".into(), source })?;
@@ -95,7 +128,8 @@ fn parse_ldd(text: &str) -> BTreeSet<PathBuf> {
 /// Runs a tool and returns what it prints.
 pub(super) fn output(command: &mut Command, tool: &Path) -> Result<String, ToolchainError> {
     let ask = |source| ToolchainError::Ask { tool: tool.to_owned(), source };
-    let output = command.env("LC_ALL", "C").stdin(Stdio::null()).output().map_err(ask)?;
+    command.env_clear().envs(ENVIRONMENT).stdin(Stdio::null());
+    let output = command.output().map_err(ask)?;
     if !output.status.success() {
         return Err(ask(std::io::Error::other(format!(
             "it ended with {}: {}",
@@ -125,8 +159,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tool");
         std::fs::write(&path, "one").unwrap();
-        assert_eq!(digest(&path).unwrap(), Digest::of(b"one"));
+        let (first, stamp) = digest(&path).unwrap();
+        assert_eq!(first, Digest::of(b"one"));
+        assert!(stamp.is_current());
         std::fs::write(&path, "other").unwrap();
-        assert_eq!(digest(&path).unwrap(), Digest::of(b"other"));
+        assert!(!stamp.is_current());
+        assert_eq!(digest(&path).unwrap().0, Digest::of(b"other"));
+        std::fs::remove_file(&path).unwrap();
+        assert!(!stamp.is_current());
     }
 }

@@ -81,6 +81,11 @@ pub(super) fn look_up(name: &str) -> Option<PathBuf> {
     })
 }
 
+/// Where the compiler and every tool of the list lie.
+pub(super) fn look_up_all(compiler: &str) -> Vec<Option<PathBuf>> {
+    std::iter::once(compiler).chain(TOOLS.iter().map(|tool| tool.name)).map(look_up).collect()
+}
+
 /// The Debian package of a tool; compilers are named as their packages are.
 pub(crate) fn package_of(tool: &str) -> Option<&'static str> {
     TOOLS.iter().find(|known| known.name == tool).map(|known| known.package)
