@@ -58,6 +58,8 @@ pub enum Happening<'a> {
         /// The step.
         step: &'a Step,
     },
+    /// There is an answer, and it is written down.
+    Finished,
 }
 
 /// Told of everything, in order. Called from the bisection's own task: don't block.

@@ -4,8 +4,10 @@ use std::sync::{Mutex, PoisonError};
 
 use kiln_bisect::watch::{Happening, Watch};
 use kiln_builder::{BuildEvent, Observer, Stage};
+use kiln_cache::evidence::Counts;
 
 use super::progress::Progress;
+use super::table::WIDTH;
 use super::text::{duration, fit, percent};
 use crate::kiln::bisect::report::outcome_word;
 
@@ -45,31 +47,73 @@ impl Observer for BuildProgress {
     }
 }
 
-/// Shows bisections.
+/// Shows bisections. Steps at one revision, one after the other, are shown as one visit.
 pub(crate) struct BisectProgress {
     progress: Progress,
-    /// The revision of the last heading: going on with it needs none.
-    at: Mutex<String>,
+    visit: Mutex<Visit>,
+}
+
+/// What was seen of one revision since its heading.
+#[derive(Default)]
+struct Visit {
+    commit: String,
+    counts: Counts,
+    /// Probability that the revision is bad, and how many commits are left.
+    belief: Option<(f64, usize)>,
+}
+
+impl Visit {
+    /// Everything on one line; nothing when nothing ran.
+    fn line(&self) -> Option<String> {
+        let counts = &self.counts;
+        let mut parts: Vec<String> =
+            counts.crashes.iter().map(|(title, n)| format!("{n} x {title}")).collect();
+        parts.extend(counts.boot_failures.iter().map(|(t, n)| format!("{n} x boot failed: {t}")));
+        if counts.ok > 0 {
+            parts.push(format!("{} ok", counts.ok));
+        }
+        if counts.infra > 0 {
+            parts.push(format!("{} failed on the host", counts.infra));
+        }
+        if parts.is_empty() {
+            return None;
+        }
+        if let Some((bad, credible)) = self.belief {
+            let commits = if credible == 1 { "commit" } else { "commits" };
+            parts.push(format!("bad: {}, {credible} {commits} left", percent(bad)));
+        }
+        let line = parts.join("; ");
+        let wide = line.chars().count() > WIDTH - 2;
+        Some(format!("  {}", if wide { parts.join(";\n  ") } else { line }))
+    }
 }
 
 impl BisectProgress {
     /// Shows them here.
     pub(crate) fn new(progress: Progress) -> Self {
-        Self { progress, at: Mutex::default() }
+        Self { progress, visit: Mutex::default() }
+    }
+
+    /// Ends the visit that is shown, if any, and begins another.
+    fn visit(&self, visit: &mut Visit, commit: String) {
+        if let Some(line) = std::mem::take(visit).line() {
+            self.progress.line(line);
+        }
+        visit.commit = commit;
     }
 }
 
 impl Watch for BisectProgress {
     fn happening(&self, happening: Happening<'_>) {
         let progress = &self.progress;
+        let mut visit = self.visit.lock().unwrap_or_else(PoisonError::into_inner);
         match happening {
             Happening::Range { commits, builds_known, evidence_known } => progress.line(format!(
                 "{commits} commits; the store has builds of {builds_known} revisions, and evidence of {evidence_known}"
             )),
             Happening::Chosen { commit, why, .. } => {
-                let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
-                if *at != commit.id {
-                    at.clone_from(&commit.id);
+                if visit.commit != commit.id {
+                    self.visit(&mut visit, commit.id.clone());
                     let subject = fit(&commit.subject, 64);
                     progress.line(format!("{} {subject}\n  {why}", commit.short()));
                 }
@@ -86,6 +130,8 @@ impl Watch for BisectProgress {
                     progress.status(format!("{}: known", commit.short()));
                 }
             }
+            // What follows from builds that were there before is in the range's own line.
+            Happening::Proved { .. } if visit.commit.is_empty() => {}
             Happening::Proved { others, .. } => {
                 let commits = if others == 1 { "commit" } else { "commits" };
                 progress.line(format!("  {others} more {commits} proved to give the same"));
@@ -95,29 +141,17 @@ impl Watch for BisectProgress {
                 u64::from(done),
                 u64::from(wanted),
             ),
-            Happening::TitleLearned { title } => progress.line(format!("target: {title}")),
-            Happening::StepDone { step } => {
-                let mut counts = kiln_cache::evidence::Counts::default();
-                for run in &step.runs {
-                    counts.add(&run.outcome, 1);
-                }
-                let mut parts: Vec<String> =
-                    counts.crashes.iter().map(|(title, n)| format!("{n} x {title}")).collect();
-                parts.extend(counts.boot_failures.iter().map(|(t, n)| format!("{n} x boot failed: {t}")));
-                if counts.ok > 0 {
-                    parts.push(format!("{} ok", counts.ok));
-                }
-                if counts.infra > 0 {
-                    parts.push(format!("{} failed on the host", counts.infra));
-                }
-                if let (Some(bad), Some(credible)) = (step.probability_bad, step.credible) {
-                    let commits = if credible == 1 { "commit" } else { "commits" };
-                    parts.push(format!("bad: {}, {credible} {commits} left", percent(bad)));
-                }
-                if !parts.is_empty() {
-                    progress.line(format!("  {}", parts.join("; ")));
-                }
+            Happening::TitleLearned { title } => {
+                self.visit(&mut visit, String::new());
+                progress.line(format!("target: {title}"));
             }
+            Happening::StepDone { step } => {
+                for run in &step.runs {
+                    visit.counts.add(&run.outcome, 1);
+                }
+                visit.belief = step.probability_bad.zip(step.credible);
+            }
+            Happening::Finished => self.visit(&mut visit, String::new()),
         }
     }
 }

@@ -1,9 +1,13 @@
 //! Progress on standard error: a moving line on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal as _;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Elsewhere than on a terminal, what is going on is said this often.
+const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// One line that says what is going on, and lasting lines above it.
 #[derive(Clone)]
@@ -11,6 +15,8 @@ pub(crate) struct Progress {
     bar: ProgressBar,
     live: bool,
     quiet: bool,
+    /// When the last line was written.
+    said: Arc<Mutex<Instant>>,
 }
 
 impl Progress {
@@ -25,7 +31,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar.set_style(Self::spinner());
         }
-        Self { bar, live, quiet }
+        Self { bar, live, quiet, said: Arc::new(Mutex::new(Instant::now())) }
     }
 
     fn spinner() -> ProgressStyle {
@@ -43,6 +49,8 @@ impl Progress {
         if self.live {
             self.bar.set_style(Self::spinner());
             self.bar.set_message(message.into());
+        } else {
+            self.heartbeat(|| format!("  ... {}", message.into()));
         }
     }
 
@@ -53,6 +61,8 @@ impl Progress {
             self.bar.set_length(total.max(done));
             self.bar.set_position(done);
             self.bar.set_message(message.into());
+        } else {
+            self.heartbeat(|| format!("  ... {}, {done} of {total}", message.into()));
         }
     }
 
@@ -64,6 +74,15 @@ impl Progress {
             self.bar.println(message.as_ref());
         } else if !self.quiet {
             eprintln!("{}", message.as_ref());
+            *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        }
+    }
+
+    /// A line for a log that nobody watches: only when it was silent for long.
+    fn heartbeat(&self, message: impl FnOnce() -> String) {
+        let silent = self.said.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+        if silent >= HEARTBEAT {
+            self.line(message());
         }
     }
 

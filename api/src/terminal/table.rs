@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::text::fit;
 
 /// Width that a table may take.
-const WIDTH: usize = 80;
+/// Columns of a terminal that text is made for.
+pub(crate) const WIDTH: usize = 80;
 
 /// Renders rows under a heading. Columns are as wide as their widest cell; the last one takes
 /// what is left of 80 columns and is cut to it. `right` names the columns aligned to the right.

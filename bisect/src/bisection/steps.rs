@@ -35,6 +35,11 @@ impl Bisection {
     pub async fn run(mut self) -> Result<Record, BisectError> {
         self.recall_builds().await?;
         let bad_end = self.bad_end();
+        if self.knowledge.build(bad_end).is_none() {
+            let commit = self.commit(bad_end);
+            let why = "the bad end: what it reads tells which commits matter";
+            self.watch.happening(Happening::Chosen { commit: &commit, why, runs: 0 });
+        }
         let made = self.build(bad_end).await?;
         if let BuildResult::Failed { errors } = &made.manifest.result {
             let why = format!(
@@ -387,6 +392,7 @@ impl Bisection {
                 .collect(),
         };
         self.write(Event::Finished { verdict, tested }).await?;
+        self.watch.happening(Happening::Finished);
         let journal = self.store.journal_read(&self.id).await?;
         let journal = journal.ok_or_else(|| BisectError::Task("the record is gone".into()))?;
         Ok(Record::from_journal(journal)?)

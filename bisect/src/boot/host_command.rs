@@ -73,7 +73,7 @@ impl HostCommand {
             Err(e) => Outcome::Infra { reason: format!("cannot run '{}': {e}", self.command) },
         };
         let seconds = begin.elapsed().as_secs_f64();
-        BootReport { outcome, console: capture.finish(), seconds, payload_end: None }
+        BootReport { outcome, console: capture.finish(), seconds }
     }
 
     /// The exit status; none when its time was over.

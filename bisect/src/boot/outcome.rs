@@ -15,6 +15,13 @@ const BANNER: &[u8] = b"Linux version ";
 /// What follows the end marker when the payload could not be executed at all.
 const NOT_STARTED: &str = "not-started ";
 
+/// Ends of a script that could not do its work: POSIX gives these exit codes when a command can't
+/// be executed or is not found. Such a run tells nothing, and must not pass for a good one.
+const NOT_DONE: [(&str, &str); 2] = [
+    ("exit 126", "the reproducer can't execute a command (exit 126)"),
+    ("exit 127", "the reproducer lacks a command (exit 127)"),
+];
+
 /// How a test machine came to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -37,7 +44,8 @@ pub const BOOT_TIMEOUT: &str = "timed out booting";
 ///
 /// A crash counts for the payload only when it stands after the start marker; before it, and
 /// without the marker, the boot failed. A payload that fails by itself (exit status, signal,
-/// time limit) is no crash: reproducers end like that.
+/// time limit) is no crash: reproducers end like that. Only a script that lacks a command, by its
+/// exit code, was no test: it counts like a boot that never came to the payload.
 pub fn classify(console: &[u8], ended: &Ended) -> Outcome {
     let started = find(console, START_MARKER.as_bytes());
     let judged = match started {
@@ -64,7 +72,10 @@ pub fn classify(console: &[u8], ended: &Ended) -> Outcome {
     match (payload_end(console), ended) {
         (Some(end), _) => match end.strip_prefix(NOT_STARTED) {
             Some(why) => Outcome::Infra { reason: format!("the payload could not start: {why}") },
-            None => Outcome::Ok,
+            None => match NOT_DONE.iter().find(|(code, _)| *code == end) {
+                Some((_, title)) => Outcome::BootFailure { title: (*title).to_owned() },
+                None => Outcome::Ok,
+            },
         },
         (None, Ended::TimedOut) => Outcome::Crash { title: NO_OUTPUT.to_owned() },
         (None, _) => Outcome::Crash { title: LOST.to_owned() },
@@ -73,7 +84,7 @@ pub fn classify(console: &[u8], ended: &Ended) -> Outcome {
 
 /// How init says that the payload ended (`exit 0`, `signal 11`, `stopped after 5000 ms`), if it
 /// came so far.
-pub fn payload_end(console: &[u8]) -> Option<String> {
+fn payload_end(console: &[u8]) -> Option<String> {
     let at = find(console, END_MARKER.as_bytes())? + END_MARKER.len();
     let rest = &console[at..];
     let line = rest.split(|b| *b == b'\n' || *b == b'\r').next().unwrap_or(rest);
@@ -136,6 +147,15 @@ mod tests {
         assert!(matches!(judge(&late, Ended::Stopped), Outcome::Crash { .. }));
         let early = format!("{BUG}{START_MARKER}\n{END_MARKER}exit 0\n");
         assert_eq!(judge(&early, Ended::Stopped), Outcome::Ok);
+    }
+
+    #[test]
+    fn a_script_that_lacks_a_command_is_no_good_run() {
+        for code in [126, 127] {
+            let console = format!("{START_MARKER}\nsh: x: not found\n{END_MARKER}exit {code}\n");
+            let Outcome::BootFailure { title } = judge(&console, Ended::Stopped) else { panic!() };
+            assert!(title.contains(&code.to_string()), "{title}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Instant;
 use kiln_cache::evidence::Outcome;
 
 use super::machine::Machine;
-use super::outcome::{classify, payload_end};
+use super::outcome::classify;
 use super::payload::PreparedPayload;
 use super::qemu::{self, QemuError};
 
@@ -19,8 +19,6 @@ pub struct BootReport {
     pub console: Vec<u8>,
     /// Wall time in seconds.
     pub seconds: f64,
-    /// How the payload ended by its own account (`exit 0`, `signal 11`, ...), where it did.
-    pub payload_end: Option<String>,
 }
 
 /// Boots `kernel` (a bzImage or Image) on `machine`, runs the payload and judges the console.
@@ -37,7 +35,6 @@ pub async fn run(
     let finished = qemu::boot(kernel, &payload.initramfs, machine).await?;
     Ok(BootReport {
         outcome: classify(&finished.console, &finished.ended),
-        payload_end: payload_end(&finished.console),
         console: finished.console,
         seconds: begin.elapsed().as_secs_f64(),
     })
