@@ -8,8 +8,8 @@ use std::path::Path;
 
 use crate::tree::KernelVersion;
 
-/// Version of this recipe, part of the key of every build.
-pub const VERSION: &str = "1";
+/// Version of this recipe, part of the key of every build. 2: every build has a `content` signature.
+pub const VERSION: &str = "2";
 
 /// Where a build finds its sources, whatever folder of the host they lie in.
 pub(crate) const SOURCE: &str = "/mnt/kiln/source";

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use crate::digest::Digest;
 use crate::input::{BuildInput, InputKey};
 use crate::manifest::{Artifact, BuildResult};
-use crate::signature::{Signature, SignatureKind, Signatures};
+use crate::signature::Signature;
+#[cfg(doc)]
+use crate::signature::SignatureKind;
 
 /// Name of the artifact that signatures are computed from.
 pub const VMLINUX: &str = "vmlinux";
@@ -20,8 +21,11 @@ pub const BUILD_LOG: &str = "build.log";
 /// has a larger closure than the same build from nothing.
 pub const CLOSURE: &str = "closure";
 
+/// Artifacts of a kernel that no machine runs: what the linker and Kconfig noted of the others.
+const NOTES_OF_A_KERNEL: [&str; 2] = ["System.map", ".config"];
+
 /// Version of the definition of [`SignatureKind::Content`] below.
-const CONTENT_VERSION: u32 = 1;
+const CONTENT_VERSION: u32 = 2;
 
 /// What a builder knows of a build. Digests, sizes and signatures are missing on purpose: the
 /// store computes them from the bytes that it keeps.
@@ -109,29 +113,40 @@ fn is_artifact_name(name: &str) -> bool {
     !name.is_empty() && plain && whole && !name.chars().any(char::is_control)
 }
 
-/// The identity of a build without a kernel image: BLAKE3 in derive-key mode (context
-/// "kiln content signature v1") over each artifact but the log and the closure, sorted by
-/// name, as length of name (u64, little-endian), name, digest.
-pub(crate) fn content_signature(artifacts: &[Artifact]) -> Signatures {
-    let mut sorted: Vec<(&str, &Digest)> = artifacts
+/// The [`SignatureKind::Content`] of a build, on which evidence is shared: everything in it that a
+/// test can run. BLAKE3 in derive-key mode (context "kiln content signature v2") over each artifact
+/// sorted by name, as length of name (u64, little-endian), name, one byte, 32 bytes:
+///
+/// - byte 0 and the digest of the content;
+/// - of the `vmlinux` of a kernel byte 1 and its `image` signature, which leaves out names and dates.
+///
+/// Left out are the log and the closure, and in a kernel's build `System.map` and `.config`.
+/// `bzImage` and modules count byte by byte: two kernels that differ in the set-up code, in the
+/// decompressor or in a module are never one, and a difference that does not matter (another
+/// build id in the compressed part) only costs boots.
+pub(crate) fn content_signature(artifacts: &[Artifact], image: Option<&Signature>) -> Signature {
+    let mut sorted: Vec<&Artifact> = artifacts
         .iter()
         .filter(|artifact| is_content(&artifact.name))
-        .map(|artifact| (artifact.name.as_str(), &artifact.digest))
+        .filter(|it| image.is_none() || !NOTES_OF_A_KERNEL.contains(&it.name.as_str()))
         .collect();
-    sorted.sort();
-    let mut hasher = blake3::Hasher::new_derive_key("kiln content signature v1");
-    for (name, digest) in sorted {
-        hasher.update(&(name.len() as u64).to_le_bytes());
-        hasher.update(name.as_bytes());
-        hasher.update(digest.as_bytes());
+    sorted.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut hasher = blake3::Hasher::new_derive_key("kiln content signature v2");
+    for artifact in sorted {
+        hasher.update(&(artifact.name.len() as u64).to_le_bytes());
+        hasher.update(artifact.name.as_bytes());
+        match image.filter(|_| artifact.name == VMLINUX) {
+            Some(image) => hasher.update(&[1]).update(image.hash.as_bytes()),
+            None => hasher.update(&[0]).update(artifact.digest.as_bytes()),
+        };
     }
-    let signature = Signature { version: CONTENT_VERSION, hash: hasher.finalize().into() };
-    Signatures([(SignatureKind::Content, signature)].into())
+    Signature { version: CONTENT_VERSION, hash: hasher.finalize().into() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Digest;
 
     fn draft(names: &[&str]) -> BuildDraft {
         BuildDraft {
@@ -180,17 +195,38 @@ mod tests {
 
     #[test]
     fn content_depends_on_names_and_bytes_but_not_on_order_log_or_closure() {
-        let base = content_signature(&[artifact("a", "1"), artifact("b", "2")]);
+        let sign = |artifacts: &[Artifact]| content_signature(artifacts, None);
+        let base = sign(&[artifact("a", "1"), artifact("b", "2")]);
         let notes = [artifact(BUILD_LOG, "now"), artifact(CLOSURE, "x")];
         let same = [vec![artifact("b", "2"), artifact("a", "1")], notes.to_vec()].concat();
-        assert_eq!(base, content_signature(&same));
+        assert_eq!(base, sign(&same));
         for other in [
             vec![artifact("a", "2"), artifact("b", "2")],
             vec![artifact("a", "2"), artifact("b", "1")],
             vec![artifact("a", "1")],
             vec![artifact("aa", "1"), artifact("b", "2")],
+            vec![artifact("a", "1"), artifact("b", "2"), artifact(".config", "3")],
         ] {
-            assert_ne!(base, content_signature(&other), "{other:?}");
+            assert_ne!(base, sign(&other), "{other:?}");
         }
+    }
+
+    #[test]
+    fn a_kernel_is_its_image_and_everything_else_that_runs() {
+        let image = |text: &str| Signature { version: 1, hash: Digest::of(text.as_bytes()) };
+        let build = |vmlinux: &str, boot: &str, module: &str, map: &str| {
+            ["vmlinux", "bzImage", "modules/a.ko", "System.map"]
+                .into_iter()
+                .zip([vmlinux, boot, module, map])
+                .map(|(name, content)| artifact(name, content))
+                .collect::<Vec<_>>()
+        };
+        let base = content_signature(&build("v", "b", "m", "s"), Some(&image("i")));
+        // Dates in a vmlinux and notes beside it don't matter; the image, the set-up code, the
+        // decompressor and modules do.
+        assert_eq!(base, content_signature(&build("V", "b", "m", "S"), Some(&image("i"))));
+        assert_ne!(base, content_signature(&build("v", "b", "m", "s"), Some(&image("I"))));
+        assert_ne!(base, content_signature(&build("v", "B", "m", "s"), Some(&image("i"))));
+        assert_ne!(base, content_signature(&build("v", "b", "M", "s"), Some(&image("i"))));
     }
 }

@@ -27,6 +27,9 @@ mod numbers;
 /// The database file in the folder of a store.
 const INDEX: &str = "index.sqlite";
 
+/// Stands beside the index while it is rebuilt from the manifests.
+const PARTIAL: &str = "index.partial";
+
 /// An open store. Clones share it; several processes may have the same folder open.
 ///
 /// In the folder:
@@ -64,12 +67,20 @@ impl Store {
         let (folder, lock) = claim.await.map_err(|error| StoreError::stopped(&error))??;
         let objects = Objects::in_folder(&folder)?;
         let path = folder.join(INDEX);
-        let is_new = !path.exists();
+        // Stands beside an index that may lack builds: a rebuild that was killed begins again.
+        let partial = folder.join(PARTIAL);
+        let is_partial = !path.exists() || partial.exists();
+        if is_partial {
+            std::fs::File::create(&partial)
+                .map_err(|source| StoreError::file("create", &partial, source))?;
+        }
         let index = Index::open(&path).await?;
         let blobs = Blobs::new(objects.clone());
         let store = Self { inner: Arc::new(Inner { objects, blobs, index }) };
-        if is_new {
+        if is_partial {
             store.reindex().await?;
+            std::fs::remove_file(&partial)
+                .map_err(|source| StoreError::file("remove", &partial, source))?;
         }
         drop(lock);
         Ok(store)

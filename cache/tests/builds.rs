@@ -58,11 +58,13 @@ async fn a_real_elf_file_is_signed_as_a_kernel() {
     let elf = std::env::current_exe().unwrap();
     let manifest = fixture.store.add_build(draft(1, &[("vmlinux", &elf)])).await.unwrap();
     let signatures = kiln_cache::signature::sign_file(&elf).unwrap();
-    assert_eq!(manifest.signatures, signatures);
-    assert!(manifest.signatures.get(SignatureKind::Content).is_none());
+    for kind in [SignatureKind::Image, SignatureKind::Syzkaller] {
+        assert_eq!(manifest.signatures.get(kind), signatures.get(kind));
+    }
     assert_eq!(manifest.build_id, kiln_cache::signature::build_id(&elf).unwrap());
     let image = signatures.get(SignatureKind::Image).unwrap().hash;
-    assert_eq!(manifest.image().unwrap().0, image);
+    let content = manifest.signatures.get(SignatureKind::Content).unwrap().hash;
+    assert_eq!(manifest.image().unwrap().0, content);
     let syzkaller = signatures.get(SignatureKind::Syzkaller).unwrap().hash;
     for name in [format!("image:{image}"), format!("syzkaller:{}", syzkaller.short())] {
         let found = fixture.store.find_builds(&Query::parse(&name).unwrap()).await.unwrap();
@@ -168,6 +170,8 @@ async fn twins_and_ambiguous_prefixes() {
     // One signature, two builds: an answer.
     let query = Query::parse(&a.image().unwrap().to_string()).unwrap();
     assert_eq!(store.find_builds(&query).await.unwrap().len(), 2);
+    let twin = store.find_build(&query).await.unwrap().unwrap();
+    assert!(twin == a || twin == b);
     // Two commits with the same first digits: a question.
     let mut c = draft(3, &[("image", &other)]);
     c.commit = format!("{}{}", &commit(1)[..9], "0".repeat(31));
@@ -178,9 +182,15 @@ async fn twins_and_ambiguous_prefixes() {
     };
     assert_eq!(matches.len(), 2);
     assert!(error.to_string().contains(&c.commit), "{error}");
-    // The whole name is never ambiguous.
+    // One commit, two builds that are no twins (another configuration): a question too.
+    let mut d = draft(4, &[("image", &other)]);
+    d.commit = commit(1);
+    let d = store.add_build(d).await.unwrap();
+    let error = store.find_build(&Query::parse(&commit(1)).unwrap()).await.unwrap_err();
+    assert!(error.to_string().contains(&d.input_key.to_string()), "{error}");
+    // The whole name is never ambiguous with longer ones.
     let found = store.find_builds(&Query::parse(&commit(1)).unwrap()).await.unwrap();
-    assert_eq!(found, [a]);
+    assert!(found.len() == 2 && found.contains(&a) && found.contains(&d));
 }
 
 #[tokio::test]
@@ -257,6 +267,51 @@ async fn a_lost_index_is_rebuilt_when_the_store_is_opened() {
         let found = store.build_by_request(&request(seed)).await.unwrap();
         assert_eq!(found.as_ref(), Some(manifest));
     }
+}
+
+#[tokio::test]
+async fn a_rebuild_that_was_killed_begins_again() {
+    let fixture = Fixture::new().await;
+    let file = fixture.file("a", b"x");
+    let manifest = fixture.store.add_build(draft(1, &[("image", &file)])).await.unwrap();
+    fixture.store.close().await;
+    for name in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
+        let _ = std::fs::remove_file(fixture.root().join(name));
+    }
+    // As after a kill: an index that knows nothing, and the mark of the unfinished rebuild.
+    let aside = fixture.root().join("builds");
+    std::fs::rename(&aside, fixture.folder.path().join("aside")).unwrap();
+    fixture.reopen().await.close().await;
+    std::fs::rename(fixture.folder.path().join("aside"), &aside).unwrap();
+    let mark = fixture.root().join("index.partial");
+    assert!(!mark.exists(), "a finished rebuild takes its mark away");
+    std::fs::write(&mark, "").unwrap();
+    let store = fixture.reopen().await;
+    let found = store.find_builds(&Query::parse(&manifest.commit).unwrap()).await.unwrap();
+    assert_eq!(found, [manifest]);
+    assert!(!mark.exists());
+}
+
+#[tokio::test]
+async fn a_deep_verification_signs_kernels_anew() {
+    let fixture = Fixture::new().await;
+    let elf = std::env::current_exe().unwrap();
+    let manifest = fixture.store.add_build(draft(1, &[("vmlinux", &elf)])).await.unwrap();
+    let right = fixture.store.verify(true, &|_| ()).await.unwrap();
+    assert!(right.is_clean(), "{right:?}");
+    fixture.store.close().await;
+    // Somebody's word for a signature, brought in where the index can't contradict it.
+    let path = fixture.manifest(&manifest.input_key);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let hash = manifest.signatures.get(SignatureKind::Syzkaller).unwrap().hash.to_hex();
+    std::fs::write(&path, text.replace(&hash, &Digest::of(b"claimed").to_hex())).unwrap();
+    for name in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
+        let _ = std::fs::remove_file(fixture.root().join(name));
+    }
+    let store = fixture.reopen().await;
+    let report = store.verify(true, &|_| ()).await.unwrap();
+    let [problem] = &report.problems[..] else { panic!("{report:?}") };
+    assert!(problem.why.contains("syzkaller"), "{problem}");
 }
 
 #[tokio::test]

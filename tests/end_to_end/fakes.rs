@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -207,48 +208,53 @@ fn logs_are_what_others_read() {
 #[test]
 fn killed_at_random_moments_it_resumes_to_the_same_answer() {
     let (repo, commits) = history(32, 19);
-    let kiln = Kiln::new();
     // Slow enough for a kill to hit every kind of moment.
     let command = format!("sleep 0.02; {}", flaky(3));
-    let mut child = kiln
-        .command()
-        .args(bisect_args(&repo, &commits[0], &commits[31], &command))
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
     let mut random: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut killed = 0;
-    for _ in 0..20 {
-        // xorshift: the same moments on every run.
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        std::thread::sleep(Duration::from_millis(20 + random % 400));
-        if child.try_wait().unwrap().is_some() {
-            break;
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        killed += 1;
-        let verify = kiln.run(&["verify", "--deep", "--json"]);
-        assert_eq!(verify.code, 0, "after kill {killed}: {verify:#?}");
-        let list = kiln.run(&["bisect", "list", "--json"]).exits(0).json();
-        let Some(id) = list[0]["id"].as_str() else {
-            // Killed before the record began: there is nothing to resume, and nothing was lost.
-            child = kiln
-                .command()
-                .args(bisect_args(&repo, &commits[0], &commits[31], &command))
-                .spawn()
-                .unwrap();
-            continue;
+    while killed < 20 {
+        // A bisection that ends before it was killed often enough is followed by another.
+        let kiln = Kiln::new();
+        let start = || {
+            let mut start = kiln.command();
+            start.args(bisect_args(&repo, &commits[0], &commits[31], &command));
+            start
         };
-        child = kiln.command().args(["bisect", "resume", id, "--json"]).spawn().unwrap();
+        let mut next = start();
+        loop {
+            let mut child = next.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            if killed == 20 {
+                assert!(child.wait().unwrap().success());
+                break;
+            }
+            // xorshift: the same moments on every run.
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            std::thread::sleep(Duration::from_millis(20 + random % 400));
+            if let Some(ended) = child.try_wait().unwrap() {
+                assert!(ended.success());
+                break;
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            killed += 1;
+            let verify = kiln.run(&["verify", "--deep", "--json"]);
+            assert_eq!(verify.code, 0, "after kill {killed}: {verify:#?}");
+            let list = kiln.run(&["bisect", "list", "--json"]).exits(0).json();
+            next = match list[0]["id"].as_str() {
+                // Killed before the record began: nothing to resume, and nothing was lost.
+                None => start(),
+                Some(id) => {
+                    let mut resume = kiln.command();
+                    resume.args(["bisect", "resume", id, "--json"]);
+                    resume
+                }
+            };
+        }
+        let list = kiln.run(&["bisect", "list", "--json"]).exits(0).json();
+        assert_eq!(list.as_array().unwrap().len(), 1, "one bisection, however often resumed");
+        assert_eq!(culprit(&list[0]), commits[19], "{list:#}");
+        kiln.run(&["verify", "--deep"]).exits(0);
     }
-    assert!(killed >= 3, "only {killed} kills hit the bisection");
-    child.wait().unwrap();
-    let list = kiln.run(&["bisect", "list", "--json"]).exits(0).json();
-    assert_eq!(list.as_array().unwrap().len(), 1, "one bisection, however often resumed");
-    assert_eq!(culprit(&list[0]), commits[19], "{list:#}");
-    kiln.run(&["verify", "--deep"]).exits(0);
 }

@@ -288,13 +288,31 @@ fn a_flipped_byte_is_refused_and_reported() {
     let verify = kiln.run(&["verify", "--deep", "--json"]).exits(8).json();
     assert!(verify.to_string().contains(digest), "{verify:#}");
     let out = repo.path().join("pulled");
-    kiln.run(&["pull", &commits[0], "program", "-o", out.to_str().unwrap()])
-        .complains(&[&digest[..12]]);
+    let pulled = kiln.run(&["pull", &commits[0], "program", "-o", out.to_str().unwrap()]);
+    // The verification took it out of use.
+    pulled.exits(3).complains(&[&digest[..12]]);
     assert!(!out.exists(), "wrong bytes were given out");
     // Built again, it is whole again.
     let mut again = kiln.command();
     again.args(["build", &commits[0], "--repo", repo.arg(), "--build-command", BUILD]);
     support::Answer::from(again.output().unwrap()).exits(0);
+}
+
+#[test]
+fn a_remote_that_is_down_is_passed_over() {
+    let kiln = Kiln::new();
+    let (repo, commits) = small_repo();
+    kiln.run(&["build", &commits[0], "--repo", repo.arg(), "--build-command", BUILD]).exits(0);
+    let out = repo.path().join("pulled");
+    let pull = |commit: &str| {
+        // Port 9 of this machine: nobody listens.
+        let remote = ["--remote", "http://127.0.0.1:9", "-o", out.to_str().unwrap()];
+        kiln.run(&[&["pull", commit, "program"], &remote[..]].concat())
+    };
+    pull(&commits[0]).exits(0).complains(&["127.0.0.1:9", "looking in this store instead"]);
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "0\n");
+    // What this store has not got either is the remote's failure.
+    pull(&commits[1]).exits(1).complains(&["can't be reached"]);
 }
 
 /// The file of a store whose name holds a digest.

@@ -15,6 +15,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use kiln_cache::StoreError;
+
 use crate::terminal::exit::{self, Exit, Fault};
 use common::Context;
 
@@ -110,7 +112,24 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         }
     }
     eprintln!("kiln: {message}");
-    error.downcast_ref::<Fault>().map_or(Exit::Failed, |fault| fault.exit).into()
+    exit_of(error).into()
+}
+
+/// The exit code that says what kind of error it is.
+fn exit_of(error: &anyhow::Error) -> Exit {
+    error
+        .chain()
+        .find_map(|cause| {
+            if let Some(fault) = cause.downcast_ref::<Fault>() {
+                return Some(fault.exit);
+            }
+            match cause.downcast_ref::<StoreError>()? {
+                StoreError::Missing(_) => Some(Exit::NotFound),
+                StoreError::Corrupt { .. } | StoreError::Damaged { .. } => Some(Exit::Corrupt),
+                _ => None,
+            }
+        })
+        .unwrap_or(Exit::Failed)
 }
 
 fn init_tracing() {

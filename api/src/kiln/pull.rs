@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use kiln_builder::Repository;
-use kiln_cache::{Artifact, Manifest, Query, Remote, Store};
+use kiln_cache::{Artifact, Manifest, Query, Remote, RemoteError, Store};
 
 use super::common::{Context, answer, answer_json};
 use kiln_cache::remote::Timeouts;
 
 use crate::terminal::exit::{Exit, Fault};
+use crate::terminal::progress::Progress;
 use crate::terminal::text::size;
 
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// The git repository in which names of revisions are looked up
     #[arg(long, value_name = "DIR", default_value = ".")]
     repo: PathBuf,
-    /// Pull from a Kiln that serves, not from this store
+    /// Pull from a Kiln that serves; from this store only when that is down
     #[arg(long, value_name = "URL", env = "KILN_REMOTE")]
     remote: Option<String>,
 }
@@ -42,32 +42,20 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     };
     let progress = context.progress();
     let selector = selector(&args.build, &args.repo)?;
-    let artifact = match &args.remote {
-        Some(url) => {
-            let remote = Remote::new(url, Timeouts::default())?;
-            let manifest = remote.build(&selector).await?.ok_or_else(|| missing(&selector))?;
-            let artifact = choose(&manifest, &args.name)?.clone();
-            let name = artifact.name.clone();
-            let pulled = remote
-                .download(&artifact.digest, artifact.size, &output, &|done| {
-                    progress.counted_status(format!("pulling {name}"), done, artifact.size);
-                })
-                .await;
-            progress.clear();
-            pulled?;
-            artifact
-        }
-        None => {
-            let store = context.open().await?;
-            let manifest = find(&store, &selector).await?;
-            let artifact = choose(&manifest, &args.name)?.clone();
-            progress.status(format!("pulling {}", artifact.name));
-            let pulled = store.read_to_file(&artifact.digest, &output).await;
-            progress.clear();
-            pulled?;
-            artifact
-        }
+    let wanted = Wanted { selector, name: args.name, output };
+    let pulled = match &args.remote {
+        Some(url) => match wanted.pull_remote(url, &progress).await {
+            // A cache that is down must not stop whoever has the file at home.
+            Err(error) if is_outage(&error) => {
+                progress.line(format!("{error}; looking in this store instead"));
+                wanted.pull_local(context, &progress).await.map_err(|_| error)
+            }
+            pulled => pulled,
+        },
+        None => wanted.pull_local(context, &progress).await,
     };
+    progress.clear();
+    let (artifact, output) = (pulled?, wanted.output);
     if context.json {
         answer_json(&serde_json::json!({
             "file": output,
@@ -86,6 +74,41 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// A file of a build, and where it goes.
+struct Wanted {
+    selector: String,
+    name: String,
+    output: PathBuf,
+}
+
+impl Wanted {
+    async fn pull_remote(&self, url: &str, progress: &Progress) -> anyhow::Result<Artifact> {
+        let remote = Remote::new(url, Timeouts::default())?;
+        let manifest = remote.build(&self.selector).await?;
+        let manifest = manifest.ok_or_else(|| missing(&self.selector))?;
+        let artifact = choose(&manifest, &self.name)?.clone();
+        let ticking = |done| {
+            progress.counted_status(format!("pulling {}", artifact.name), done, artifact.size);
+        };
+        remote.download(&artifact.digest, artifact.size, &self.output, &ticking).await?;
+        Ok(artifact)
+    }
+
+    async fn pull_local(&self, context: &Context, progress: &Progress) -> anyhow::Result<Artifact> {
+        let store = context.open().await?;
+        let manifest = find(&store, &self.selector).await?;
+        let artifact = choose(&manifest, &self.name)?.clone();
+        progress.status(format!("pulling {}", artifact.name));
+        store.read_to_file(&artifact.digest, &self.output).await?;
+        Ok(artifact)
+    }
+}
+
+/// Whether the remote Kiln, not the question, is at fault.
+fn is_outage(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<RemoteError>().is_some_and(RemoteError::is_outage)
+}
+
 /// What the store knows a build by: digits as they are, anything else as a revision of `repo`.
 pub(crate) fn selector(build: &str, repo: &Path) -> anyhow::Result<String> {
     match (Query::parse(build), Repository::open(repo)) {
@@ -97,23 +120,8 @@ pub(crate) fn selector(build: &str, repo: &Path) -> anyhow::Result<String> {
 
 /// The one build that a selector names.
 pub(crate) async fn find(store: &Store, selector: &str) -> anyhow::Result<Manifest> {
-    let query = Query::parse(selector)?;
-    let mut builds = store.find_builds(&query).await?;
-    match builds.len() {
-        0 => Err(missing(selector).into()),
-        1 => builds.pop().context("one build"),
-        _ => {
-            let keys: Vec<String> = builds
-                .iter()
-                .map(|build| format!("\n  {} of commit {}", build.input_key, build.commit))
-                .collect();
-            anyhow::bail!(
-                "'{selector}' names {} builds; give the input key of one:{}",
-                builds.len(),
-                keys.concat()
-            )
-        }
-    }
+    let build = store.find_build(&Query::parse(selector)?).await?;
+    build.ok_or_else(|| missing(selector).into())
 }
 
 fn missing(selector: &str) -> Fault {

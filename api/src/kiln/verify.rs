@@ -21,6 +21,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             let message = match at.phase {
                 Phase::Builds => "verifying builds".to_owned(),
                 Phase::Blobs => format!("verifying blobs, {} read", size(at.bytes)),
+                Phase::Signatures => "signing kernels anew".to_owned(),
                 Phase::Leftovers => "looking for leftovers".to_owned(),
             };
             progress.counted_status(message, at.items, at.total_items);

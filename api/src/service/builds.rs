@@ -33,14 +33,6 @@ pub(crate) async fn artifact(
 
 async fn find(store: &Store, selector: &str) -> Result<Manifest, ApiError> {
     let query = Query::parse(selector).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let mut builds = store.find_builds(&query).await?;
-    if builds.len() > 1 {
-        let keys: Vec<String> = builds.iter().map(|b| b.input_key.to_string()).collect();
-        return Err(ApiError::ambiguous(format!(
-            "'{selector}' names {} builds, by input key: {}",
-            keys.len(),
-            keys.join(", ")
-        )));
-    }
-    builds.pop().ok_or_else(|| ApiError::not_found(format!("no build is known by '{selector}'")))
+    let build = store.find_build(&query).await?;
+    build.ok_or_else(|| ApiError::not_found(format!("no build is known by '{selector}'")))
 }

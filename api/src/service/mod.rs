@@ -9,7 +9,7 @@
 //! | `GET /v1/blobs/{digest}` | any blob |
 //! | `GET /v1/bisections` | the bisections, newest first |
 //! | `GET /v1/bisections/{id}` | the record of one |
-//! | `GET /v1/bisections/{id}/log?format=syzkaller\|git` | its log |
+//! | `GET /v1/bisections/{id}/log?format=syzkaller\|git\|json` | its log |
 //! | `GET /`, `GET /bisections/{id}` | the pages |
 //!
 //! Files come with `ETag` (the digest) and answer `Range`, `If-Range` and `If-None-Match`.

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use super::text::fit;
 
 /// Width that a table may take.
-/// Columns of a terminal that text is made for.
 pub(crate) const WIDTH: usize = 80;
 
 /// Renders rows under a heading. Columns are as wide as their widest cell; the last one takes

@@ -1,4 +1,4 @@
-//! The `image` signature, version 1: Kiln's name of a kernel image. Evidence is shared on it.
+//! The `image` signature, version 1: Kiln's name of a kernel image.
 //!
 //! It is the BLAKE3 hash of a manifest of everything that a `vmlinux` loads into memory:
 //!
@@ -19,7 +19,7 @@
 //! What version 1 does not see, because `vmlinux` does not hold it: the x86 set-up code and
 //! decompressor of `bzImage`, what is done to the image after linking (arm64's `Image` is a plain
 //! copy, others are not), modules, and files that the boot loader adds. Two kernels that differ
-//! only there get one name. What it keeps apart without need: builds that differ in how long a
+//! only there get one name, so evidence is shared on `content`, which covers them too. What it keeps apart without need: builds that differ in how long a
 //! masked text is, in contents without a mask (an embedded configuration, certificates, an
 //! initramfs with times), or in a mask that could not be located, as in a stripped file.
 

@@ -32,11 +32,12 @@ pub use sign::{build_id, is_elf, sign_file, sign_kind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SignatureKind {
-    /// Kiln's name of a kernel image; evidence is shared on it.
+    /// Kiln's name of what a `vmlinux` loads into memory.
     Image,
     /// What syzkaller prints as "kernel signature".
     Syzkaller,
-    /// For builds that hold no kernel image (other trees, fakes): all artifacts by name and content.
+    /// The name of everything in a build that a test can run: the image, the boot code, modules.
+    /// Evidence is shared on it. Builds of other trees than kernels have this one alone.
     Content,
 }
 
@@ -77,15 +78,13 @@ impl Signatures {
         self.0.get(&kind)
     }
 
-    /// The name that evidence is shared on: `image` for a kernel, `content` for anything else.
+    /// The name that evidence is shared on; `None` for a build that failed.
     pub fn identity(&self) -> Option<ImageId> {
-        self.get(SignatureKind::Image)
-            .or_else(|| self.get(SignatureKind::Content))
-            .map(|signature| ImageId(signature.hash))
+        self.get(SignatureKind::Content).map(|signature| ImageId(signature.hash))
     }
 }
 
-/// The identity of an image: builds with one `ImageId` are twins.
+/// The identity of what is booted, a build's `content`: builds with one `ImageId` are twins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ImageId(pub Digest);

@@ -8,7 +8,7 @@ use crate::build_draft::{BuildDraft, VMLINUX, content_signature};
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::manifest::{Artifact, BuildResult, FORMAT, Manifest};
-use crate::signature::{self, Signatures};
+use crate::signature::{self, SignatureKind, Signatures};
 use crate::time::now;
 
 /// Stores the files of a build; gives the manifest that describes them.
@@ -41,20 +41,31 @@ pub(super) async fn ingest(blobs: &Blobs, draft: BuildDraft) -> Result<Manifest,
     })
 }
 
-/// A kernel is signed by its `vmlinux`; anything else by its content.
+/// A kernel is signed by its `vmlinux`, and everything by its content.
 async fn sign(
+    draft: &BuildDraft,
+    artifacts: &[Artifact],
+) -> Result<(Signatures, Option<String>), StoreError> {
+    let (mut signatures, build_id) = sign_kernel(draft, artifacts).await?;
+    let content = content_signature(artifacts, signatures.get(SignatureKind::Image));
+    signatures.0.insert(SignatureKind::Content, content);
+    Ok((signatures, build_id))
+}
+
+/// Signatures and build id of the `vmlinux` of a build; none without one.
+async fn sign_kernel(
     draft: &BuildDraft,
     artifacts: &[Artifact],
 ) -> Result<(Signatures, Option<String>), StoreError> {
     let vmlinux = draft.artifacts.iter().find(|(name, _)| name == VMLINUX);
     let stored = artifacts.iter().find(|artifact| artifact.name == VMLINUX);
     let (Some((_, path)), Some(stored)) = (vmlinux, stored) else {
-        return Ok((content_signature(artifacts), None));
+        return Ok((Signatures::default(), None));
     };
     let (path, digest) = (path.clone(), stored.digest);
     let signed = tokio::task::spawn_blocking(move || sign_vmlinux(&path, &digest));
     let signed = signed.await.map_err(|error| StoreError::stopped(&error))??;
-    Ok(signed.unwrap_or_else(|| (content_signature(artifacts), None)))
+    Ok(signed.unwrap_or_default())
 }
 
 /// Signs the file that was stored as `digest`; `None` when it is no ELF file (a fake's).

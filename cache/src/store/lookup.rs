@@ -51,6 +51,20 @@ impl Store {
         builds.sort_by_key(|build| (std::cmp::Reverse(build.created), build.input_key));
         Ok(builds)
     }
+
+    /// The one build that a name leads to, `None` when nothing is known by it. Of twins, which are
+    /// the same machine, the newest; other builds of one name are [`QueryError::Ambiguous`], with
+    /// their input keys.
+    pub async fn find_build(&self, query: &Query) -> Result<Option<Manifest>, StoreError> {
+        let builds = self.find_builds(query).await?;
+        let twins = |a: &Manifest, b: &Manifest| a.image().is_some() && a.image() == b.image();
+        if builds.iter().skip(1).any(|build| !twins(&builds[0], build)) {
+            let key = |build: &Manifest| format!("input:{}", build.input_key);
+            let matches = builds.iter().take(LISTED).map(key).collect();
+            return Err(QueryError::Ambiguous { prefix: query.to_string(), matches }.into());
+        }
+        Ok(builds.into_iter().next())
+    }
 }
 
 /// The builds that the matches agree on.

@@ -17,6 +17,7 @@ use crate::store::Store;
 
 use super::leftovers::sweep;
 use super::report::{Phase, Problem, VerifyProgress, VerifyReport};
+use super::signatures;
 
 /// Folder of quarantined objects.
 const QUARANTINE: &str = "quarantine";
@@ -32,12 +33,14 @@ struct Check<'a> {
     progress: &'a (dyn Fn(VerifyProgress) + Sync),
     report: VerifyReport,
     needs: BTreeMap<Digest, Need>,
+    /// Builds whose signatures are to be made again.
+    to_sign: Vec<Manifest>,
 }
 
 impl Store {
     /// Checks the whole store: every manifest, every blob that a build or a run refers to, and
     /// the index against the manifests. With `deep`, every byte of every blob is read and
-    /// compared with its name; otherwise only the tables are, which proves that a blob is there
+    /// compared with its name, and every kernel is signed anew; otherwise only the tables are, which proves that a blob is there
     /// and belongs to its name. Corrupt blobs are quarantined, missing rows of the index written.
     /// The store may be in use meanwhile.
     ///
@@ -48,10 +51,12 @@ impl Store {
         progress: &(dyn Fn(VerifyProgress) + Sync),
     ) -> Result<VerifyReport, StoreError> {
         let report = VerifyReport { deep, ..VerifyReport::default() };
-        let mut check = Check { store: self, progress, report, needs: BTreeMap::new() };
+        let mut check =
+            Check { store: self, progress, report, needs: BTreeMap::new(), to_sign: Vec::new() };
         check.builds().await?;
         check.consoles().await?;
         check.blobs(deep).await?;
+        check.signatures().await?;
         check.leftovers().await?;
         Ok(check.report)
     }
@@ -124,12 +129,38 @@ impl Check<'_> {
             },
         }
         self.needs_of(key, &read.manifest);
+        if self.report.deep {
+            self.to_sign.push(read.manifest);
+        }
+        Ok(())
+    }
+
+    /// Signatures of kernels. Evidence rests on them.
+    async fn signatures(&mut self) -> Result<(), StoreError> {
+        let to_sign = std::mem::take(&mut self.to_sign);
+        for (done, manifest) in (1..).zip(&to_sign) {
+            match signatures::check(self.store, manifest).await {
+                Ok(None) => {}
+                Ok(Some(why)) => self.problem(format!("build {}", manifest.input_key), why),
+                // Its blob is gone or corrupt, which is in the report already.
+                Err(StoreError::Missing(_) | StoreError::Corrupt { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            (self.progress)(VerifyProgress {
+                phase: Phase::Signatures,
+                items: done,
+                total_items: to_sign.len() as u64,
+                bytes: self.report.bytes,
+                total_bytes: self.report.bytes,
+            });
+        }
         Ok(())
     }
 
     fn needs_of(&mut self, key: &InputKey, manifest: &Manifest) {
-        if let Some(signature) = manifest.signatures.get(SignatureKind::Content)
-            && Some(signature) != content_signature(&manifest.artifacts).get(SignatureKind::Content)
+        let image = manifest.signatures.get(SignatureKind::Image);
+        let content = content_signature(&manifest.artifacts, image);
+        if manifest.is_built() && manifest.signatures.get(SignatureKind::Content) != Some(&content)
         {
             self.problem(format!("build {key}"), "its content signature is not that of its files");
         }

@@ -3,5 +3,6 @@
 mod check;
 mod leftovers;
 mod report;
+mod signatures;
 
 pub use report::{Phase, Problem, VerifyProgress, VerifyReport};

@@ -12,6 +12,8 @@ pub enum Phase {
     Builds,
     /// Reading blobs.
     Blobs,
+    /// Signing kernels anew, and comparing.
+    Signatures,
     /// Looking for what interrupted writes left behind.
     Leftovers,
 }
