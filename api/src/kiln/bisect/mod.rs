@@ -3,6 +3,7 @@
 pub(crate) mod evidence;
 mod list;
 pub(crate) mod report;
+mod simulate;
 mod start;
 
 use std::path::PathBuf;
@@ -47,6 +48,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Play bisections of made-up histories: how often right, at what cost
+    Simulate(simulate::Args),
 }
 
 /// A new bisection.
@@ -137,6 +140,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             }
             Ok(Exit::Done)
         }
+        Some(Command::Simulate(args)) => simulate::run(context, args).await,
         None => start::start(context, args.start).await,
     }
 }
