@@ -15,8 +15,9 @@ mod traits;
 mod weigh;
 
 pub use judge::{Audit, Judged, Suspect, audit};
-pub use next::Next;
+pub use next::{Next, Prices};
 pub use savings::{Saved, Twins};
+pub use traits::Traits;
 
 #[cfg(test)]
 mod labels_test;

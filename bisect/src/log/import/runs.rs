@@ -1,5 +1,8 @@
 //! How many runs `all runs:` stands for: the log does not say.
 
+/// Date of the first compiler that was used with 20 runs, as year, month and day.
+const TWENTY_SINCE: u32 = 20_210_200;
+
 /// Which of syzkaller's rules a log was made under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
@@ -23,7 +26,7 @@ impl Rule {
             .filter(|digits| digits.len() == 8 && digits.starts_with("20"))
             .filter_map(|digits| digits.parse::<u32>().ok())
             .max();
-        if own_line || most > 10 || dated.is_some_and(|date| date >= 2021_02_00) {
+        if own_line || most > 10 || dated.is_some_and(|date| date >= TWENTY_SINCE) {
             Self::Twenty
         } else if searching && most <= 8 {
             Self::Eight
