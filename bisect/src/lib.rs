@@ -2,9 +2,11 @@
 //!
 //! [`graph`], [`belief`] and [`plan`] are pure: the same problem always gives the same decision.
 //! [`simulate`] plays whole bisections against the real planner.
+//! [`audit`] judges the bisections of others by the same model.
 //! [`boot`] and [`console`] run one machine and judge what it shows; [`tester`] makes that one run.
 //! [`bisection`] joins the two; [`record`], [`log`] and [`verdict`] are what remains of it.
 
+pub mod audit;
 pub mod belief;
 pub mod bisection;
 pub mod boot;

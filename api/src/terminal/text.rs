@@ -46,9 +46,38 @@ pub(crate) fn fit(text: &str, width: usize) -> String {
     cut
 }
 
+/// A label and its text, wrapped to 80 columns; lines after the first are indented.
+pub(crate) fn labelled(label: &str, text: &str) -> String {
+    const INDENT: usize = 13;
+    let mut out = format!("{label:<INDENT$}");
+    let mut width = INDENT;
+    for (place, word) in text.split_whitespace().enumerate() {
+        let own = word.chars().count();
+        if place > 0 && width + 1 + own > 80 {
+            out.push('\n');
+            out.push_str(&" ".repeat(INDENT));
+            width = INDENT;
+        } else if place > 0 {
+            out.push(' ');
+            width += 1;
+        }
+        out.push_str(word);
+        width += own;
+    }
+    out.trim_end().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_wrap() {
+        let text = labelled("next", &"word ".repeat(40));
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(text.starts_with("next         word word"));
+        assert!(text.lines().nth(1).unwrap().starts_with("             word"));
+    }
 
     #[test]
     fn durations() {

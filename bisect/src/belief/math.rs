@@ -21,12 +21,12 @@ pub(super) fn ln_gamma(x: f64) -> f64 {
 }
 
 /// Logarithm of the beta function.
-pub(super) fn ln_beta(a: f64, b: f64) -> f64 {
+pub(crate) fn ln_beta(a: f64, b: f64) -> f64 {
     ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b)
 }
 
 /// Logarithm of `exp(a) + exp(b)`.
-pub(super) fn ln_add(a: f64, b: f64) -> f64 {
+pub(crate) fn ln_add(a: f64, b: f64) -> f64 {
     let (high, low) = if a > b { (a, b) } else { (b, a) };
     if low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
 }

@@ -11,7 +11,7 @@ pub use model::Model;
 pub use posterior::{Credible, Posterior};
 pub use rate::Rate;
 
-pub(crate) use math::entropy_bits;
+pub(crate) use math::{entropy_bits, ln_add, ln_beta};
 pub(crate) use rate::{POINTS, RateGrid};
 
 #[cfg(test)]

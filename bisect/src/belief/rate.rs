@@ -73,13 +73,22 @@ impl RateGrid {
 
     /// Log-likelihood of the counts on a bad image, for each rate.
     pub(crate) fn ln_bad(&self, seen: &Counts) -> [f64; POINTS] {
+        self.unless_hidden(self.ln_good(seen), self.ln_shown(seen))
+    }
+
+    /// Log-likelihood of the counts on an image that shows the bug, for each rate.
+    pub(crate) fn ln_shown(&self, seen: &Counts) -> [f64; POINTS] {
         let (crashes, clean) = (f64::from(seen.crashes), f64::from(seen.clean));
-        let masked = self.hidden.ln() + self.ln_good(seen);
-        let open = (-self.hidden).ln_1p();
         std::array::from_fn(|i| {
-            let shown = ln_beta(self.crash[i] + crashes, self.clean[i] + clean) - self.ln_norm[i];
-            ln_add(open + shown, masked)
+            ln_beta(self.crash[i] + crashes, self.clean[i] + clean) - self.ln_norm[i]
         })
+    }
+
+    /// A bad image mostly shows the bug, and behaves like a good one where something masks it.
+    pub(crate) fn unless_hidden(&self, good: f64, shown: [f64; POINTS]) -> [f64; POINTS] {
+        let masked = self.hidden.ln() + good;
+        let open = (-self.hidden).ln_1p();
+        shown.map(|shown| ln_add(open + shown, masked))
     }
 
     /// Mean and interval of a weighting of the grid.

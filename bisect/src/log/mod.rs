@@ -1,6 +1,7 @@
 //! Logs of a bisection in the formats that others read.
 
 mod git;
+pub mod import;
 mod syzkaller;
 mod tests_of;
 

@@ -1,6 +1,8 @@
 //! `kiln bisect`: find the commit that brought a crash; and what was found before.
 
+mod audit;
 pub(crate) mod evidence;
+mod import;
 mod list;
 pub(crate) mod report;
 mod simulate;
@@ -50,6 +52,11 @@ enum Command {
     },
     /// Play bisections of made-up histories: how often right, at what cost
     Simulate(simulate::Args),
+    /// Read the log of a bisection that syzkaller made, and keep what it states
+    Import(import::Args),
+    /// Judge a bisection that syzkaller made, from its log: is the answer right, which step is in
+    /// doubt, what to run next
+    Audit(import::Args),
 }
 
 /// A new bisection.
@@ -141,6 +148,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         Some(Command::Simulate(args)) => simulate::run(context, args).await,
+        Some(Command::Import(args)) => import::run(context, args).await,
+        Some(Command::Audit(args)) => audit::run(context, args).await,
         None => start::start(context, args.start).await,
     }
 }

@@ -1,0 +1,155 @@
+//! `kiln bisect audit`: a second opinion on another tool's bisection.
+
+use kiln_bisect::audit::{Audit, Next, audit};
+use serde_json::json;
+
+use super::import::{Args, open, stated, summary, word};
+use crate::kiln::common::{Context, answer, answer_json};
+use crate::terminal::exit::Exit;
+use crate::terminal::table;
+use crate::terminal::text::{duration, labelled, percent};
+
+pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let log = open(&args).await?.log;
+    let audit = audit(&log);
+    if context.json {
+        let mut all = stated(&log);
+        if let (Some(all), serde_json::Value::Object(own)) = (all.as_object_mut(), json!(audit)) {
+            all.extend(own);
+        }
+        answer_json(&all)?;
+        return Ok(Exit::Done);
+    }
+    summary(&log);
+    if let Some(target) = &audit.target {
+        answer(labelled("target", target));
+    }
+    verdicts(&audit);
+    opinion(&audit);
+    advice(&audit);
+    savings(&audit);
+    Ok(Exit::Done)
+}
+
+fn verdicts(audit: &Audit) {
+    let rows: Vec<Vec<String>> = audit
+        .verdicts
+        .iter()
+        .map(|judged| {
+            vec![
+                judged.commit.get(..12).unwrap_or(&judged.commit).to_owned(),
+                word(judged.verdict).to_owned(),
+                judged.target.to_string(),
+                judged.clean.to_string(),
+                judged.censored.to_string(),
+                judged.bits.map(|bits| format!("{bits:+.1}")).unwrap_or_default(),
+                judged.probability_bad.map(percent).unwrap_or_default(),
+                judged.title.clone(),
+            ]
+        })
+        .collect();
+    let heading = ["commit", "says", "target", "ok", "other", "bits", "bad?", "title"];
+    let table = table::render(&heading, &rows, &[2, 3, 4, 5, 6]);
+    answer(format_args!("\n{table}"));
+    answer(labelled(
+        "bits",
+        "what the runs of this one say: above zero for \"bad\", below for \"good\"",
+    ));
+}
+
+fn opinion(audit: &Audit) {
+    match (audit.probability_right, audit.supported) {
+        (Some(right), Some(supported)) => answer(labelled(
+            "right",
+            &format!(
+                "{} is the probability that the answer is right; its runs alone would say {}",
+                percent(right),
+                percent(supported)
+            ),
+        )),
+        (None, Some(supported)) => answer(labelled(
+            "right",
+            &format!("no culprit is named; the runs give the answer {}", percent(supported)),
+        )),
+        _ => answer(labelled("right", "no culprit is named")),
+    }
+    if let Some(traits) = &audit.traits {
+        let notes: Vec<&str> = [
+            (traits.related, "it changes the part of the kernel that crashed"),
+            (!traits.related, "it does not change the part of the kernel that crashed"),
+            (traits.merge, "it is a merge or a release"),
+            (traits.detector, "it brings a check, and may only have made an older bug visible"),
+            (traits.enabler, "it may only have enabled the code that has the bug"),
+        ]
+        .into_iter()
+        .filter_map(|(yes, note)| yes.then_some(note))
+        .collect();
+        answer(labelled("", &format!("{}.", notes.join("; "))));
+    }
+    if let Some(suspect) = &audit.suspect_step {
+        let commit = suspect.commit.get(..12).unwrap_or(&suspect.commit);
+        answer(labelled(
+            "suspect",
+            &format!(
+                "step {} (line {}), {commit} {}: with {} the first wrong verdict. It was {}",
+                suspect.step,
+                suspect.line,
+                suspect.title,
+                percent(suspect.probability),
+                suspect.why
+            ),
+        ));
+    }
+}
+
+fn advice(audit: &Audit) {
+    let short = |commit: &str| commit.get(..12).unwrap_or(commit).to_owned();
+    let text = match &audit.next {
+        None => return,
+        Some(Next::RunAgain { commit, runs, seconds, rebuild_seconds }) => format!(
+            "run {} {runs} more times: {}, and {} for the build if it was not kept",
+            short(commit),
+            duration(*seconds),
+            duration(*rebuild_seconds)
+        ),
+        Some(Next::Bisect { good: Some(good), bad, revisions, builds, runs, seconds }) => format!(
+            "bisect {}..{}, about {revisions} commits: {builds} builds and {runs} runs, {}",
+            short(good),
+            short(bad),
+            duration(*seconds)
+        ),
+        Some(Next::Bisect { good: None, bad, .. }) => {
+            format!("look for an older good end: {} shows the crash already", short(bad))
+        }
+        Some(Next::Revert { commit, runs, seconds }) => format!(
+            "revert {} on top of the start and run that {runs} times: {}, the build included",
+            short(commit),
+            duration(*seconds)
+        ),
+    };
+    answer(labelled("next", &text));
+}
+
+fn savings(audit: &Audit) {
+    let saved = &audit.saved;
+    if saved.twins.is_empty() {
+        answer(labelled("saved", "nothing by a cache: no kernel was built twice"));
+        return;
+    }
+    answer(labelled(
+        "saved",
+        &format!(
+            "by a cache at most {} builds and {} runs of kernels known already: {} and {}",
+            saved.builds,
+            saved.runs,
+            duration(saved.build_seconds),
+            duration(saved.run_seconds)
+        ),
+    ));
+    for twins in &saved.twins {
+        let commits: Vec<&str> =
+            twins.commits.iter().map(|commit| commit.get(..12).unwrap_or(commit)).collect();
+        let note = if twins.contradict { ": one kernel, called good and bad" } else { "" };
+        answer(labelled("", &format!("{}{note}", commits.join(" = "))));
+    }
+}
