@@ -48,6 +48,10 @@ pub enum Verdict {
         older: f64,
         /// Why no more could be done, and what would help.
         why: String,
+        /// The runs speak against every commit, the credible ones included. Records from before
+        /// this was written down say nothing of it.
+        #[serde(default)]
+        contradiction: bool,
     },
 }
 
@@ -69,5 +73,17 @@ impl Verdict {
             Self::EndUnusable { .. } => "unusable end",
             Self::Inconclusive { .. } => "inconclusive",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_from_before_a_field_are_read() {
+        let text = r#"{"verdict":"inconclusive","credible":[],"older":0.1,"why":"x"}"#;
+        let verdict: Verdict = serde_json::from_str(text).unwrap();
+        assert!(matches!(verdict, Verdict::Inconclusive { contradiction: false, .. }));
     }
 }

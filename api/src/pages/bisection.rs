@@ -93,9 +93,10 @@ fn answer(record: &Record) -> Markup {
                 Some(Verdict::EndUnusable { commit, why }) => p {
                     code { (commit.short()) } " can't be tested: " (why)
                 },
-                Some(Verdict::Inconclusive { credible, older, why }) => {
+                Some(Verdict::Inconclusive { credible, older, why, contradiction }) => {
                     p { "Inconclusive: " (why) }
-                    p { "With 95 % probability one of:" }
+                    @if *contradiction { p { "What explains the runs least badly:" } }
+                    @else { p { "With 95 % probability one of:" } }
                     ul {
                         @for (commit, probability) in credible { li { (candidate(commit, *probability)) } }
                         @if *older > 0.0005 { li { (percent(*older)) " older than the good end" } }

@@ -30,7 +30,7 @@ pub(super) fn verdict_of(
             crashes.sort_by_key(|(title, _)| !target.is(title));
             Verdict::NotReproduced { clean, crashes }
         }
-        plan::Verdict::Inconclusive { why, set, more, .. } => {
+        plan::Verdict::Inconclusive { why, set, more, contradiction } => {
             let advice = more.map(|more| {
                 let commit = bisection.commit(more.revision);
                 let build = if more.build { "a build and " } else { "" };
@@ -49,6 +49,7 @@ pub(super) fn verdict_of(
                     .collect(),
                 older: set.older.unwrap_or(0.0),
                 why: why + &advice.unwrap_or_default(),
+                contradiction,
             }
         }
     }

@@ -18,6 +18,11 @@ const NOTHING_TO_LEARN: f64 = 1e-4;
 /// Runs of the bad end that are asked for at a time.
 const BAD_END_RUNS: u32 = 20;
 
+/// What is said of runs that no commit explains.
+const CONTRADICTION: &str = "the runs speak against every commit: a bug that was reverted and \
+                             came back, two bugs of one title, or builds taken for equal that \
+                             are not";
+
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -194,13 +199,16 @@ impl Steps<'_> {
                 };
                 self.ask(*parent, *runs, why)
             }
+            // Confirmed or not: an explanation that the runs speak against is no answer.
+            None if posterior.contradiction => {
+                self.inconclusive("no commit can be named".to_owned(), None)
+            }
             None => Decision::Stop(Verdict::Culprit {
                 commit: culprit,
                 probability,
                 parents,
                 crashes: problem.counts(own).crashes,
                 rate: posterior.rate,
-                contradiction: posterior.contradiction,
             }),
         }
     }
@@ -279,6 +287,10 @@ impl Steps<'_> {
 
     fn inconclusive(&self, why: String, more: Option<More>) -> Decision {
         let posterior = self.search.posterior;
+        let why = match posterior.contradiction {
+            true => format!("{why}; {CONTRADICTION}"),
+            false => why,
+        };
         Decision::Stop(Verdict::Inconclusive {
             why,
             set: posterior.credible(self.search.settings.credible),

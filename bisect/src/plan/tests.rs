@@ -250,6 +250,24 @@ fn a_culprit_equal_to_its_parent_by_image_is_never_named() {
 }
 
 #[test]
+fn a_culprit_that_runs_speak_against_is_not_named() {
+    let mut play = Play::new(Graph::linear(100).unwrap(), from(60, 1));
+    // 30 is known to crash though 31..60 do not: the bug came, went and came back.
+    play.problem.images.push(Counts { crashes: 10, ..Counts::default() });
+    play.problem.revisions[30] = Status { image: Some(0), state: State::Built };
+    for (image, commit) in [(1, 35), (2, 40), (3, 45), (4, 50)] {
+        play.problem.images.push(Counts { clean: 10, ..Counts::default() });
+        play.problem.revisions[commit] = Status { image: Some(image), state: State::Built };
+    }
+    let verdict = play.finish();
+    let Verdict::Inconclusive { why, contradiction: true, set, .. } = verdict else {
+        panic!("{verdict:?}")
+    };
+    assert!(why.contains("speak against every commit"), "{why}");
+    assert!(set.commits.iter().any(|(commit, _)| *commit == 60), "{set:?}");
+}
+
+#[test]
 fn twins_share_runs_and_builds() {
     let mut play = Play::new(Graph::linear(100).unwrap(), from(60, 2));
     play.problem.images.push(Counts::default());

@@ -36,7 +36,7 @@ pub struct More {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 pub enum Verdict {
-    /// One commit brought the crash.
+    /// One commit brought the crash, and no run speaks loudly against it.
     Culprit {
         /// The commit.
         commit: u32,
@@ -48,8 +48,6 @@ pub enum Verdict {
         crashes: u32,
         /// How often a bad kernel crashes.
         rate: Rate,
-        /// Some runs speak against every commit: see the evidence.
-        contradiction: bool,
     },
     /// The good end is bad already.
     OlderThanGood {

@@ -105,9 +105,12 @@ fn print_verdict(record: &Record, verdict: &Verdict) {
             answer(format_args!("{} can't be tested: {why}", commit.short()));
             answer("             choose another end that builds and boots");
         }
-        Verdict::Inconclusive { credible, older, why } => {
+        Verdict::Inconclusive { credible, older, why, contradiction } => {
             answer(format_args!("inconclusive: {why}"));
-            answer("the culprit is, with 95 % probability, one of:");
+            answer(match contradiction {
+                true => "what explains the runs least badly:",
+                false => "the culprit is, with 95 % probability, one of:",
+            });
             for (commit, probability) in credible {
                 answer(format_args!(
                     "  {:>6}  {} {}",
