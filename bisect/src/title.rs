@@ -81,7 +81,7 @@ pub fn learn(counts: &Counts) -> Learning {
     titles.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
     let seen = |rank: usize| titles.get(rank).map_or(0, |(_, n)| **n);
     let clear_lead = seen(0) >= TIMES_SEEN && seen(0) > 2 * seen(1);
-    let enough = counts.total() >= LEARNING_RUNS;
+    let enough = counts.total() - counts.infra >= LEARNING_RUNS;
     match titles.first() {
         Some((title, _)) if clear_lead || (enough && seen(0) >= 2) => {
             Learning::Title((*title).clone())
@@ -120,6 +120,9 @@ mod tests {
     fn one_crash_is_no_target() {
         assert_eq!(learn(&counts(3, &[("A", 1)])), Learning::RunMore);
         assert_eq!(learn(&counts(39, &[("A", 1)])), Learning::NothingRepeats);
+        // Failures of the host are no runs of the kernel.
+        let faulty = Counts { infra: 90, ..counts(3, &[("A", 1)]) };
+        assert_eq!(learn(&faulty), Learning::RunMore);
     }
 
     #[test]

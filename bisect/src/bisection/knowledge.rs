@@ -1,12 +1,13 @@
 //! What is known of the range: builds and evidence, as the planner takes them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use kiln_cache::evidence::Counts;
 use kiln_cache::signature::ImageId;
 
 use crate::belief::{self, Evidence, Posterior};
+use crate::boot::outcome::{BOOT_TIMEOUT, NO_OUTPUT};
 use crate::graph::Graph;
 use crate::plan::{Costs, Place, Problem, Settings, Spent, State, Status};
 use crate::title::Target;
@@ -28,6 +29,8 @@ pub(super) struct Knowledge {
     good_end: Option<Known>,
     images: HashMap<ImageId, u32>,
     counts: Vec<Counts>,
+    /// Images that this bisection has run itself.
+    tried: HashSet<ImageId>,
     run_seconds: Mean,
     build_seconds: Mean,
     pub(super) spent: Spent,
@@ -42,6 +45,7 @@ impl Knowledge {
             good_end: None,
             images: HashMap::new(),
             counts: Vec::new(),
+            tried: HashSet::new(),
             run_seconds: Mean::starting_at(defaults.run_seconds),
             build_seconds: Mean::starting_at(defaults.build_seconds),
             spent: Spent::default(),
@@ -71,6 +75,21 @@ impl Knowledge {
     pub(super) fn learn_counts(&mut self, image: ImageId, counts: Counts) {
         let slot = self.slot(image);
         self.counts[slot as usize] = counts;
+    }
+
+    /// Takes note that this bisection has run an image itself.
+    pub(super) fn learn_tried(&mut self, image: ImageId) {
+        self.tried.insert(image);
+    }
+
+    /// What speaks for or against an image itself, of all that was seen of it.
+    pub(super) fn judging(&self, image: ImageId) -> Counts {
+        judging(self.counts(image), self.tried.contains(&image))
+    }
+
+    /// Whether an image counts as bootable only because this bisection has not tried it yet.
+    pub(super) fn doubted(&self, image: ImageId) -> bool {
+        boots(&self.judging(image)) && !boots(&judging(self.counts(image), true))
     }
 
     /// Takes note of how long a run takes.
@@ -105,17 +124,21 @@ impl Knowledge {
             Some(Known::Broken) => Status { image: None, state: State::Broken },
             Some(Known::Built { image, .. }) => Status {
                 image: self.images.get(image).copied(),
-                state: match boots(&self.counts(*image)) {
+                state: match boots(&self.judging(*image)) {
                     true => State::Built,
                     false => State::Untestable,
                 },
             },
         };
+        let mut images = vec![belief::Counts::default(); self.counts.len()];
+        for (image, slot) in &self.images {
+            images[*slot as usize] = telling(&self.judging(*image), target);
+        }
         Problem {
             graph: Arc::clone(&self.graph),
             revisions: self.revisions.iter().map(status).collect(),
             good_end: status(&self.good_end),
-            images: self.counts.iter().map(|counts| telling(counts, target)).collect(),
+            images,
             costs: Costs {
                 build_seconds: self.build_seconds.get(),
                 run_seconds: self.run_seconds.get(),
@@ -157,7 +180,19 @@ impl Belief {
     }
 }
 
-/// Whether an image can be tested, as far as is known.
+/// Leaves out of what was seen of an image whatever the host may have brought about: its own
+/// failures always, and until the image was tried in this bisection the boots that were too slow.
+/// A host with too much to do brings those about too, and stored evidence would hold them against
+/// the image for ever.
+fn judging(mut counts: Counts, tried: bool) -> Counts {
+    counts.infra = 0;
+    if !tried {
+        counts.boot_failures.retain(|title, _| title != BOOT_TIMEOUT && title != NO_OUTPUT);
+    }
+    counts
+}
+
+/// Whether an image can be tested, by what [`Knowledge::judging`] says of it.
 pub(super) fn boots(counts: &Counts) -> bool {
     let failures: u32 = counts.boot_failures.values().sum();
     let reached = counts.ok + counts.crashes.values().sum::<u32>();
@@ -199,6 +234,7 @@ impl Mean {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::title::Learning;
 
     #[test]
     fn a_kernel_that_never_boots_is_untestable() {
@@ -214,10 +250,46 @@ mod tests {
         let counts = Counts {
             ok: 3,
             crashes: [("A".into(), 2), ("B".into(), 5)].into(),
-            infra: 1,
             ..Counts::default()
         };
         let telling = telling(&counts, &target);
-        assert_eq!((telling.crashes, telling.clean, telling.censored), (2, 3, 6));
+        assert_eq!((telling.crashes, telling.clean, telling.censored), (2, 3, 5));
+    }
+
+    /// A range of one commit, built, of whose image `counts` is known.
+    fn knowing(counts: Counts) -> (Knowledge, ImageId) {
+        let mut knowledge = Knowledge::new(Graph::linear(1).unwrap());
+        let image = ImageId(kiln_cache::Digest::of(b"image"));
+        knowledge.learn_build(Place::Commit(0), Known::Built { image, seconds: 1.0 });
+        knowledge.learn_counts(image, counts);
+        (knowledge, image)
+    }
+
+    #[test]
+    fn a_hosts_failures_never_condemn_an_image() {
+        let (knowledge, image) = knowing(Counts { infra: 50, ..Counts::default() });
+        let problem = knowledge.problem(&Target::exactly("A").unwrap(), 1);
+        assert_eq!(problem.revisions[0].state, State::Built);
+        assert_eq!(problem.images[0].total(), 0);
+        assert_eq!(crate::title::learn(&knowledge.judging(image)), Learning::RunMore);
+    }
+
+    #[test]
+    fn boots_that_were_too_slow_elsewhere_are_tried_once_more() {
+        let slow =
+            Counts { boot_failures: [(BOOT_TIMEOUT.into(), 30)].into(), ..Counts::default() };
+        let target = Target::exactly("A").unwrap();
+        let (mut knowledge, image) = knowing(slow);
+        assert_eq!(knowledge.problem(&target, 1).revisions[0].state, State::Built);
+        assert_eq!(knowledge.problem(&target, 1).images[0].total(), 0);
+        assert!(knowledge.doubted(image));
+        knowledge.learn_tried(image);
+        assert_eq!(knowledge.problem(&target, 1).revisions[0].state, State::Untestable);
+        assert!(!knowledge.doubted(image));
+        // A kernel that says why it fails to boot is believed at once.
+        let panics =
+            Counts { boot_failures: [("kernel BUG".into(), 3)].into(), ..Counts::default() };
+        let (knowledge, _) = knowing(panics);
+        assert_eq!(knowledge.problem(&target, 1).revisions[0].state, State::Untestable);
     }
 }

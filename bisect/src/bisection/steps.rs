@@ -96,7 +96,7 @@ impl Bisection {
         let bad_end = self.bad_end();
         loop {
             let counts = match self.knowledge.build(bad_end) {
-                Some(Known::Built { image, .. }) => self.knowledge.counts(image),
+                Some(Known::Built { image, .. }) => self.knowledge.judging(image),
                 _ => Counts::default(),
             };
             if !boots(&counts) {
@@ -145,6 +145,8 @@ impl Bisection {
                 return self.write_step(place, why, made.record, recalled).await;
             }
         }
+        // Once is enough to learn whether an image that timed out elsewhere boots here.
+        let runs = if self.knowledge.doubted(image) { 1 } else { runs };
         let folder = self.kernels();
         let files = tester.place(&self.store, &image, &made.manifest, &folder).await?;
         let batch = Batch {
@@ -169,6 +171,7 @@ impl Bisection {
             self.knowledge.spent.runs += 1;
         }
         self.knowledge.learn_counts(image, counts);
+        self.knowledge.learn_tried(image);
         self.write_step(place, why, made.record, records).await
     }
 
