@@ -16,6 +16,7 @@ pub mod outcome;
 pub mod payload;
 pub mod qemu;
 pub mod runner;
+pub mod said;
 mod shell;
 
 pub use accel::{Probe, ProbeError, probe};
