@@ -1,6 +1,6 @@
 //! What is known of the range: builds and evidence, as the planner takes them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use kiln_cache::evidence::Counts;
@@ -131,14 +131,19 @@ impl Knowledge {
             },
         };
         let mut images = vec![belief::Counts::default(); self.counts.len()];
+        let mut others = vec![BTreeMap::new(); self.counts.len()];
         for (image, slot) in &self.images {
-            images[*slot as usize] = telling(&self.judging(*image), target);
+            let mut counts = self.judging(*image);
+            images[*slot as usize] = telling(&counts, target);
+            counts.crashes.retain(|title, _| !target.is(title));
+            others[*slot as usize] = counts.crashes;
         }
         Problem {
             graph: Arc::clone(&self.graph),
             revisions: self.revisions.iter().map(status).collect(),
             good_end: status(&self.good_end),
             images,
+            others,
             costs: Costs {
                 build_seconds: self.build_seconds.get(),
                 run_seconds: self.run_seconds.get(),

@@ -179,6 +179,7 @@ impl Steps<'_> {
         let Search { problem, posterior, .. } = &self.search;
         let (parents, missing) = confirm::check(&self.search, culprit);
         let own = Place::Commit(culprit);
+        let strange = confirm::strange(&self.search, culprit);
         match missing.first() {
             Some(Missing::Crashes) if self.search.works(own) > 0.0 => {
                 let crashes = problem.counts(own).crashes;
@@ -202,6 +203,16 @@ impl Steps<'_> {
             // Confirmed or not: an explanation that the runs speak against is no answer.
             None if posterior.contradiction => {
                 self.inconclusive("no commit can be named".to_owned(), None)
+            }
+            None if !strange.is_empty() => {
+                let titles: Vec<String> =
+                    strange.iter().map(|(title, n)| format!("{n} x {title}")).collect();
+                let why = format!(
+                    "the most probable culprit's parent crashes as often, under titles that may \
+                     be the same bug: {} (--title can match several titles)",
+                    titles.join(", ")
+                );
+                self.inconclusive(why, None)
             }
             None => Decision::Stop(Verdict::Culprit {
                 commit: culprit,
