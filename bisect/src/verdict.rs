@@ -14,8 +14,11 @@ pub enum Verdict {
         commit: Commit,
         /// Posterior probability that it is the first bad one.
         probability: f64,
-        /// Its parents, all of which were found good.
+        /// Its parents that were found good. (Records from before `untested` name all here.)
         parents: Vec<Commit>,
+        /// Its parents that can't be tested, or not often enough to be found good.
+        #[serde(default)]
+        untested: Vec<Commit>,
     },
     /// The good end shows the crash too: look for the culprit before it.
     OlderThanGood {
@@ -85,5 +88,11 @@ mod tests {
         let text = r#"{"verdict":"inconclusive","credible":[],"older":0.1,"why":"x"}"#;
         let verdict: Verdict = serde_json::from_str(text).unwrap();
         assert!(matches!(verdict, Verdict::Inconclusive { contradiction: false, .. }));
+        let text = r#"{"verdict":"culprit","commit":{"id":"a","subject":"b"},"probability":0.9,
+            "parents":[{"id":"c","subject":"d"}]}"#;
+        let Verdict::Culprit { parents, untested, .. } = serde_json::from_str(text).unwrap() else {
+            panic!()
+        };
+        assert_eq!((parents.len(), untested.len()), (1, 0));
     }
 }

@@ -73,13 +73,19 @@ fn answer(record: &Record) -> Markup {
         div class="answer" {
             @match record.finish().map(|(verdict, _)| verdict) {
                 None => p { "Unfinished." },
-                Some(Verdict::Culprit { commit, probability, parents }) => {
+                Some(Verdict::Culprit { commit, probability, parents, untested }) => {
                     p { strong { (commit.subject) } }
                     p { code { (commit.id) } " brought it, with probability " (percent(*probability)) "." }
                     @if !parents.is_empty() {
                         p class="soft" {
                             "Good parents: "
                             @for parent in parents { code { (parent.short()) } " " }
+                        }
+                    }
+                    @if !untested.is_empty() {
+                        p class="soft" {
+                            "Parents that could not be tested: "
+                            @for parent in untested { code { (parent.short()) } " " }
                         }
                     }
                 }

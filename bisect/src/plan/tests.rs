@@ -298,6 +298,16 @@ fn a_parent_that_crashes_as_often_under_another_title_clears_nobody() {
 }
 
 #[test]
+fn a_parent_that_cannot_be_tested_is_not_called_good() {
+    let mut play = Play::new(Graph::linear(1).unwrap(), from(0, 1));
+    play.works = Box::new(|place| place != Place::GoodEnd);
+    play.settings.threshold = 0.8;
+    let verdict = play.finish();
+    let Verdict::Culprit { commit: 0, parents, .. } = verdict else { panic!("{verdict:?}") };
+    assert!(parents[0].parent == Place::GoodEnd && !parents[0].is_good(), "{parents:?}");
+}
+
+#[test]
 fn twins_share_runs_and_builds() {
     let mut play = Play::new(Graph::linear(100).unwrap(), from(60, 2));
     play.problem.images.push(Counts::default());

@@ -73,12 +73,15 @@ fn print_evidence(record: &Record) {
 
 fn print_verdict(record: &Record, verdict: &Verdict) {
     match verdict {
-        Verdict::Culprit { commit, probability, parents } => {
+        Verdict::Culprit { commit, probability, parents, untested } => {
             answer(format_args!("culprit      {}", commit.id));
             answer(format_args!("             {}", commit.subject));
             answer(format_args!("probability  {}", percent(*probability)));
             for parent in parents {
                 answer(format_args!("good parent  {} {}", parent.short(), parent.subject));
+            }
+            for parent in untested {
+                answer(format_args!("not tested   {} {}", parent.short(), parent.subject));
             }
         }
         Verdict::OlderThanGood { probability, target, clean } => {
