@@ -6,10 +6,7 @@ use kiln_cache::evidence::{Outcome, TestKey};
 use kiln_cache::signature::ImageId;
 use kiln_cache::{Artifact, Manifest, Store, StoreError};
 
-use crate::boot::{self, BuildPaths, HostCommand, Machine, PreparedPayload};
-
-/// The artifact that is booted.
-pub const KERNEL_IMAGE: &str = "bzImage";
+use crate::boot::{self, Arch, BuildPaths, HostCommand, Machine, PreparedPayload};
 
 /// What one run gave.
 #[derive(Clone, Debug)]
@@ -78,8 +75,8 @@ impl Tester {
     ) -> Result<PathBuf, TestError> {
         let place = folder.join(image.to_string());
         match self {
-            Self::Vm { .. } => {
-                place_kernel(store, manifest, folder).await?;
+            Self::Vm { payload, .. } => {
+                place_kernel(store, manifest, payload.arch, folder).await?;
             }
             Self::Host(_) => {
                 for artifact in &manifest.artifacts {
@@ -94,14 +91,14 @@ impl Tester {
     pub async fn run(&self, place: &Path, commit: &str) -> Result<TestRun, TestError> {
         let report = match self {
             Self::Vm { payload, machine } => {
-                boot::run(&place.join(KERNEL_IMAGE), payload, machine).await?
+                boot::run(&place.join(payload.arch.kernel_image()), payload, machine).await?
             }
             Self::Host(command) => {
                 let existing = |name: &str| Some(place.join(name)).filter(|path| path.exists());
                 let paths = BuildPaths {
                     commit: commit.to_owned(),
                     artifacts: place.to_owned(),
-                    bzimage: existing(KERNEL_IMAGE),
+                    bzimage: existing(kiln_builder::image_of(kiln_builder::host_arch()).0),
                     vmlinux: existing("vmlinux"),
                 };
                 command.run(&paths).await
@@ -111,14 +108,16 @@ impl Tester {
     }
 }
 
-/// Puts a build's kernel image at `folder/<image>/bzImage` and returns that path.
+/// Puts a build's kernel image into `folder/<image>/`, under its artifact's name (which depends on
+/// the architecture), and returns that path.
 pub(crate) async fn place_kernel(
     store: &Store,
     manifest: &Manifest,
+    arch: Arch,
     folder: &Path,
 ) -> Result<PathBuf, TestError> {
     let missing = || TestError::NoKernel(manifest.input_key.to_string());
-    let kernel = manifest.artifact(KERNEL_IMAGE).ok_or_else(missing)?;
+    let kernel = manifest.artifact(arch.kernel_image()).ok_or_else(missing)?;
     let image = manifest.image().ok_or_else(missing)?;
     fetch(store, kernel, &folder.join(image.to_string())).await
 }

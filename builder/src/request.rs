@@ -75,8 +75,9 @@ pub fn host_arch() -> &'static str {
     }
 }
 
-/// The bootable image of an architecture: its make target and where Kbuild leaves it.
-pub(crate) fn image_of(arch: &str) -> (&'static str, &'static str) {
+/// The bootable image of an architecture (as `ARCH=` names it): its make target, which is also its
+/// name among a build's artifacts, and where Kbuild leaves it.
+pub fn image_of(arch: &str) -> (&'static str, &'static str) {
     match arch {
         "arm64" => ("Image", "arch/arm64/boot/Image"),
         "riscv" => ("Image", "arch/riscv/boot/Image"),

@@ -189,7 +189,7 @@ impl Bisection {
                 timeout: run_timeout,
             })),
             Prepared::Payload(payload) => {
-                let kernel = self.place_kernel(manifest).await?;
+                let kernel = self.place_kernel(manifest, payload.arch).await?;
                 let work = self.work.join("boot");
                 let known = work.join("accel.json");
                 let probe = boot::probe(&kernel, payload.arch, &work, &known).await?;

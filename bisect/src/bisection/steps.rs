@@ -13,6 +13,7 @@ use super::error::BisectError;
 use super::knowledge::{Belief, Known, boots};
 use super::setup::{Bisection, blocking};
 use super::verdict_of::verdict_of;
+use crate::boot::Arch;
 use crate::plan::{self, Cleared, Decision, Place, Settings};
 use crate::record::{BuildRecord, Event, Obtained, Record, RunRecord, Source, Step};
 use crate::tester::Tester;
@@ -416,8 +417,9 @@ impl Bisection {
     pub(super) async fn place_kernel(
         &self,
         manifest: &Manifest,
+        arch: Arch,
     ) -> Result<std::path::PathBuf, BisectError> {
-        Ok(crate::tester::place_kernel(&self.store, manifest, &self.kernels()).await?)
+        Ok(crate::tester::place_kernel(&self.store, manifest, arch, &self.kernels()).await?)
     }
 }
 

@@ -43,7 +43,8 @@ pub struct BuildPaths {
     pub commit: String,
     /// `KILN_ARTIFACTS`: folder of all artifacts.
     pub artifacts: PathBuf,
-    /// `KILN_BZIMAGE`, when the build has one.
+    /// `KILN_BZIMAGE`, when the build has one: the bootable image, whatever its architecture calls
+    /// it.
     pub bzimage: Option<PathBuf>,
     /// `KILN_VMLINUX`, when the build has one.
     pub vmlinux: Option<PathBuf>,
