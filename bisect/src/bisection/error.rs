@@ -3,7 +3,7 @@
 use kiln_builder::{BuildError, TreeError};
 use kiln_cache::StoreError;
 
-use crate::boot::{PayloadError, ProbeError, QemuError, UnknownArch};
+use crate::boot::{NamedFileError, PayloadError, ProbeError, QemuError, UnknownArch};
 use crate::graph::GraphError;
 use crate::plan::ProblemError;
 use crate::record::RecordError;
@@ -25,6 +25,9 @@ pub enum BisectError {
     /// The reproducer.
     #[error(transparent)]
     Payload(#[from] PayloadError),
+    /// A file that the test's command names.
+    #[error(transparent)]
+    Command(#[from] NamedFileError),
     /// QEMU.
     #[error(transparent)]
     Qemu(#[from] QemuError),

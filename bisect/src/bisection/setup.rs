@@ -183,11 +183,12 @@ impl Bisection {
         let limits = &self.header.limits;
         let run_timeout = Duration::from_secs(limits.run_timeout);
         match &self.test {
-            Prepared::Command { command, folder } => Ok(Tester::Host(HostCommand {
-                command: command.clone(),
-                folder: Some(folder.clone()),
-                timeout: run_timeout,
-            })),
+            Prepared::Command { command, folder } => {
+                let (command, folder) = (command.clone(), Some(folder.clone()));
+                let command =
+                    blocking(move || Ok(HostCommand::new(command, folder, run_timeout)?)).await?;
+                Ok(Tester::Host(command))
+            }
             Prepared::Payload(payload) => {
                 let kernel = self.place_kernel(manifest, payload.arch).await?;
                 let work = self.work.join("boot");

@@ -22,7 +22,7 @@ mod shell;
 pub use accel::{Probe, ProbeError, probe};
 pub use arch::{Arch, UnknownArch};
 pub use compile::CompileError;
-pub use host_command::{BuildPaths, COMMAND_FAILED, HostCommand};
+pub use host_command::{BuildPaths, COMMAND_FAILED, HostCommand, NamedFileError};
 pub use initramfs::InitramfsError;
 pub use machine::{Accel, Machine, RUNNER_VERSION, test_key};
 pub use payload::{PayloadError, PayloadKind, PreparedPayload, prepare};
