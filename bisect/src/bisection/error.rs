@@ -61,6 +61,14 @@ pub enum BisectError {
          tested. Mend the host and go on with `kiln bisect resume`"
     )]
     Host(String),
+    /// Another process is at it.
+    #[error("bisection {id} is running already ({by}, on this host); wait for it, or end it first")]
+    Running {
+        /// The bisection.
+        id: String,
+        /// Who holds it, as far as that is known: "process 123".
+        by: String,
+    },
     /// A file named by the record has changed.
     #[error(
         "{path} is not what it was when this bisection started; start a new one (everything that \

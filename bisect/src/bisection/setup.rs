@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::error::BisectError;
 use super::knowledge::Knowledge;
+use super::running::{Running, sweep};
 use super::steps::Made;
 use crate::boot::{self, Arch, HostCommand, Machine, PayloadKind, PreparedPayload};
 use crate::graph::Graph;
@@ -50,6 +51,7 @@ pub struct Bisection {
     /// Places that the record has a step of.
     pub(super) shown: HashSet<Place>,
     test: Prepared,
+    _running: Running,
 }
 
 /// The test as far as it can be made without a kernel.
@@ -109,6 +111,18 @@ impl Bisection {
     }
 
     async fn new(around: Surroundings, id: String, header: Header) -> Result<Self, BisectError> {
+        let running = {
+            let (work, id) = (around.work.clone(), id.clone());
+            blocking(move || {
+                let running = Running::claim(&work, &id)?;
+                // Old kernels in the way harm nobody but the disk.
+                if let Err(error) = sweep(&work) {
+                    tracing::warn!(%error, "old kernels under test can't be removed");
+                }
+                Ok(running)
+            })
+            .await?
+        };
         // A reproducer that does not compile, or a missing QEMU, is better told before a build.
         let test = Prepared::new(&header.test, &around.work).await?;
         let (history, edges) = {
@@ -137,6 +151,7 @@ impl Bisection {
             made: HashMap::new(),
             shown: HashSet::new(),
             test,
+            _running: running,
             id,
             history,
             edges,

@@ -11,6 +11,7 @@ use kiln_cache::signature::ImageId;
 use super::batch::Batch;
 use super::error::BisectError;
 use super::knowledge::{Belief, Known, boots};
+use super::running;
 use super::setup::{Bisection, blocking};
 use super::verdict_of::verdict_of;
 use crate::boot::Arch;
@@ -396,6 +397,12 @@ impl Bisection {
                 .collect(),
         };
         self.write(Event::Finished { verdict, tested }).await?;
+        // What stays behind is swept by the next bisection.
+        if let Err(error) = tokio::fs::remove_dir_all(self.kernels()).await
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "kernels under test can't be removed");
+        }
         self.watch.happening(Happening::Finished);
         let journal = self.store.journal_read(&self.id).await?;
         let journal = journal.ok_or_else(|| BisectError::Task("the record is gone".into()))?;
@@ -408,9 +415,9 @@ impl Bisection {
         std::iter::once(Place::GoodEnd).chain((0..commits).map(Place::Commit))
     }
 
-    /// Where kernels under test lie, pulled from the store.
+    /// Where the kernels under test of this bisection lie, pulled from the store.
     fn kernels(&self) -> std::path::PathBuf {
-        self.work.join("kernels")
+        running::kernels(&self.work, &self.id)
     }
 
     /// The kernel image of a build, as a file.
