@@ -1,12 +1,14 @@
 //! One run of one image: in a virtual machine, or by a command on the host.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use kiln_cache::evidence::{Outcome, TestKey};
 use kiln_cache::signature::ImageId;
-use kiln_cache::{Artifact, Manifest, Store, StoreError};
+use kiln_cache::{Artifact, Digest, Manifest, Store, StoreError};
 
 use crate::boot::{self, Arch, BuildPaths, HostCommand, Machine, PreparedPayload};
+use crate::file_digest::file_digest;
 
 /// What one run gave.
 #[derive(Clone, Debug)]
@@ -65,7 +67,7 @@ impl Tester {
     }
 
     /// Puts the files that a run needs where runs can use them: `folder/<image>/`. Files that are
-    /// there already (from another step) are not pulled again.
+    /// there already (from another step) are checked, and pulled again only when they differ.
     pub async fn place(
         &self,
         store: &Store,
@@ -122,17 +124,58 @@ pub(crate) async fn place_kernel(
     fetch(store, kernel, &folder.join(image.to_string())).await
 }
 
-/// Files there already are not pulled again: they came verified, and under the image's own name.
+/// Puts an artifact into a folder, read-only, and returns its path. A file that is there already is
+/// taken only when it is, byte for byte, what the store would give: a test may have written to it,
+/// and a power cut may have torn it.
 async fn fetch(store: &Store, artifact: &Artifact, place: &Path) -> Result<PathBuf, TestError> {
     let path = place.join(&artifact.name);
-    if tokio::fs::try_exists(&path).await.unwrap_or(false) {
-        return Ok(path);
+    let fail = |source| TestError::Io { path: path.clone(), source };
+    let wanted = (artifact.size, artifact.digest);
+    let found = path.clone();
+    let proven = tokio::task::spawn_blocking(move || is(&found, wanted))
+        .await
+        .map_err(|error| fail(std::io::Error::other(error)))?;
+    if !proven {
+        if let Some(parent) = path.parent() {
+            tokio::fs::create_dir_all(parent)
+                .await
+                .map_err(|source| TestError::Io { path: parent.to_owned(), source })?;
+        }
+        store.read_to_file(&artifact.digest, &path).await?;
     }
-    if let Some(parent) = path.parent() {
-        tokio::fs::create_dir_all(parent)
-            .await
-            .map_err(|source| TestError::Io { path: parent.to_owned(), source })?;
-    }
-    store.read_to_file(&artifact.digest, &path).await?;
+    let readable = std::fs::Permissions::from_mode(0o444);
+    tokio::fs::set_permissions(&path, readable).await.map_err(fail)?;
     Ok(path)
+}
+
+/// Whether a file has this size and digest. One that can't be read has not.
+fn is(path: &Path, (size, digest): (u64, Digest)) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == size)
+        && file_digest(path).is_ok_and(|found| found == digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_cache::Location;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_is_not_the_artifact_is_pulled_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&Location::folder(dir.path().join("store"))).await.unwrap();
+        let content = b"a kernel".to_vec();
+        let digest = store.put_bytes(content.clone().into()).await.unwrap();
+        let size = content.len() as u64;
+        let artifact = Artifact { name: "modules/a.ko".into(), digest, size };
+        let place = dir.path().join("place");
+        let path = fetch(&store, &artifact, &place).await.unwrap();
+        for other in [&b"cut"[..], b"a KERNEL", &content] {
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(&path, other).unwrap();
+            fetch(&store, &artifact, &place).await.unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), content);
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o444);
+        }
+    }
 }
