@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use kiln_cache::InputKey;
 use kiln_cache::evidence::Counts;
 use kiln_cache::signature::ImageId;
 
+use super::proofs::Proofs;
 use crate::belief::{self, Evidence, Posterior};
 use crate::boot::outcome::{BOOT_TIMEOUT, NO_OUTPUT};
 use crate::graph::Graph;
@@ -22,11 +24,36 @@ pub(super) enum Known {
     Broken,
 }
 
+impl Known {
+    /// Whether both are the same image, or no image at all.
+    fn agrees(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Built { image, .. }, Self::Built { image: other, .. }) => image == other,
+            (Self::Broken, Self::Broken) => true,
+            _ => false,
+        }
+    }
+
+    /// For messages.
+    fn said(&self) -> String {
+        match self {
+            Self::Built { image, .. } => format!("image {image}"),
+            Self::Broken => "no image, as it does not build".to_owned(),
+        }
+    }
+}
+
+/// A build that is not what was known of its revision. Not an error of the question: a bug in
+/// Kiln, or a build that is not reproducible.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refuted(pub(super) String);
+
 /// Everything that decisions are made from.
 pub(super) struct Knowledge {
     graph: Arc<Graph>,
     revisions: Vec<Option<Known>>,
     good_end: Option<Known>,
+    proofs: Proofs,
     images: HashMap<ImageId, u32>,
     counts: Vec<Counts>,
     /// Images that this bisection has run itself.
@@ -43,6 +70,7 @@ impl Knowledge {
             revisions: vec![None; graph.len()],
             graph: Arc::new(graph),
             good_end: None,
+            proofs: Proofs::default(),
             images: HashMap::new(),
             counts: Vec::new(),
             tried: HashSet::new(),
@@ -59,15 +87,89 @@ impl Knowledge {
         }
     }
 
-    /// Takes note of a build.
-    pub(super) fn learn_build(&mut self, place: Place, known: Known) {
+    /// Takes note of the build at `place`, stored under `key`. It stands against whatever was
+    /// known: a proof that said otherwise is believed no more, nor is what else it proved; nor is
+    /// this build's own closure, which is the same one.
+    pub(super) fn settle(&mut self, place: Place, known: Known, key: InputKey) -> Option<Refuted> {
+        let before = self.build(place);
+        let by = self.proofs.of(place);
+        // The builder may give the proving build itself for it: nothing was built then.
+        if by != Some(key) {
+            self.proofs.built(place);
+        }
+        let before = match before {
+            Some(before) if before.agrees(&known) => return None,
+            None => {
+                self.learn_build(place, known);
+                return None;
+            }
+            Some(before) => before,
+        };
+        let because = match by {
+            Some(by) => {
+                self.distrust(by);
+                self.distrust(key);
+                format!("the closure of build {by} proved it to be {}", before.said())
+            }
+            None => format!("it was known as {}", before.said()),
+        };
+        self.learn_build(place, known);
+        Some(Refuted(format!("build {key} is {}, but {because}", known.said())))
+    }
+
+    /// Takes note of what the closure of the build `by` proves: all of `places` give `known`.
+    /// Returns of how many nothing was known before; or, when one of them was built itself and is
+    /// something else, why none of it is believed.
+    pub(super) fn learn_proved(
+        &mut self,
+        places: &[Place],
+        known: Known,
+        by: InputKey,
+    ) -> Result<usize, Refuted> {
+        if !self.proofs.trusted(by) {
+            return Ok(0);
+        }
+        let contrary = places.iter().find_map(|place| {
+            let own = self.build(*place).filter(|_| self.proofs.of(*place).is_none())?;
+            (!own.agrees(&known)).then(|| format!("{place:?} was built and is {}", own.said()))
+        });
+        if let Some(contrary) = contrary {
+            self.distrust(by);
+            let known = known.said();
+            return Err(Refuted(format!(
+                "the closure of build {by} proves {known}, but {contrary}"
+            )));
+        }
+        let mut others = 0;
+        for place in places {
+            if self.build(*place).is_none() {
+                self.learn_build(*place, known);
+                self.proofs.learn(*place, by);
+                others += 1;
+            }
+        }
+        Ok(others)
+    }
+
+    fn distrust(&mut self, build: InputKey) {
+        for place in self.proofs.distrust(build) {
+            self.set(place, None);
+        }
+    }
+
+    /// Takes note of a build, whatever was known.
+    fn learn_build(&mut self, place: Place, known: Known) {
         if let Known::Built { image, seconds } = known {
             self.slot(image);
             self.build_seconds.add(seconds);
         }
+        self.set(place, Some(known));
+    }
+
+    fn set(&mut self, place: Place, known: Option<Known>) {
         match place {
-            Place::GoodEnd => self.good_end = Some(known),
-            Place::Commit(commit) => self.revisions[commit as usize] = Some(known),
+            Place::GoodEnd => self.good_end = known,
+            Place::Commit(commit) => self.revisions[commit as usize] = known,
         }
     }
 
@@ -268,6 +370,48 @@ mod tests {
         knowledge.learn_build(Place::Commit(0), Known::Built { image, seconds: 1.0 });
         knowledge.learn_counts(image, counts);
         (knowledge, image)
+    }
+
+    fn built(text: &str) -> Known {
+        let image = ImageId(kiln_cache::Digest::of(text.as_bytes()));
+        Known::Built { image, seconds: 1.0 }
+    }
+
+    fn key(text: &str) -> InputKey {
+        InputKey(kiln_cache::Digest::of(text.as_bytes()))
+    }
+
+    #[test]
+    fn a_build_stands_against_a_proof_and_ends_it() {
+        let place = Place::Commit;
+        let mut knowledge = Knowledge::new(Graph::linear(4).unwrap());
+        assert_eq!(knowledge.settle(place(3), built("a"), key("3")), None);
+        let class = [place(0), place(1), place(3)];
+        assert_eq!(knowledge.learn_proved(&class, built("a"), key("3")), Ok(2));
+        let Refuted(why) = knowledge.settle(place(1), built("b"), key("1")).unwrap();
+        assert!(
+            why.contains(&key("1").to_string()) && why.contains(&key("3").to_string()),
+            "{why}"
+        );
+        // What was built stays; what was only proved is unknown again, and remains so.
+        assert_eq!(knowledge.build(place(1)), Some(built("b")));
+        assert_eq!(knowledge.build(place(3)), Some(built("a")));
+        assert_eq!(knowledge.build(place(0)), None);
+        for by in ["1", "3"] {
+            assert_eq!(knowledge.learn_proved(&class, built("a"), key(by)), Ok(0));
+        }
+        assert_eq!(knowledge.build(place(0)), None);
+        assert_eq!(knowledge.settle(place(1), built("b"), key("1")), None);
+    }
+
+    #[test]
+    fn a_proof_against_a_build_proves_nothing() {
+        let mut knowledge = Knowledge::new(Graph::linear(3).unwrap());
+        knowledge.settle(Place::Commit(1), Known::Broken, key("1"));
+        let class = [Place::Commit(0), Place::Commit(1)];
+        let Refuted(why) = knowledge.learn_proved(&class, built("a"), key("2")).unwrap_err();
+        assert!(why.contains("does not build"), "{why}");
+        assert_eq!(knowledge.build(Place::Commit(0)), None);
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct Bisection {
     pub(super) made: HashMap<Place, Made>,
     /// Places that the record has a step of.
     pub(super) shown: HashSet<Place>,
+    /// What the next step of the record has to say beside its own.
+    pub(super) notes: Vec<String>,
     test: Prepared,
     _running: Running,
 }
@@ -150,6 +152,7 @@ impl Bisection {
             watch: around.watch,
             made: HashMap::new(),
             shown: HashSet::new(),
+            notes: Vec::new(),
             test,
             _running: running,
             id,

@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use kiln_cache::InputKey;
 use kiln_cache::evidence::Counts;
 use kiln_cache::manifest::{BuildResult, Manifest};
 use kiln_cache::signature::ImageId;
 
 use super::batch::Batch;
 use super::error::BisectError;
-use super::knowledge::{Belief, Known, boots};
+use super::knowledge::{Belief, Known, Refuted, boots};
 use super::running;
 use super::setup::{Bisection, blocking};
 use super::verdict_of::verdict_of;
@@ -135,13 +136,13 @@ impl Bisection {
     ) -> Result<(), BisectError> {
         let commit = self.commit(place);
         self.watch.happening(Happening::Chosen { commit: &commit, why, runs });
-        let known_before = self.knowledge.build(place).is_some();
+        let known_before = self.knowledge.build(place);
         let made = self.build(place).await?;
         let Some(image) = made.manifest.image() else {
             return self.write_build_only(place, why, made.record).await;
         };
         // A build that is new to this bisection may be the twin of one that has run before.
-        if !known_before {
+        if known_before.is_none() || known_before != self.knowledge.build(place) {
             let recalled = self.recall_runs(tester, image).await?;
             if !recalled.is_empty() {
                 return self.write_step(place, why, made.record, recalled).await;
@@ -223,9 +224,7 @@ impl Bisection {
             errors: errors_of(&manifest),
             notes: built.notes,
         };
-        if self.knowledge.build(place).is_none() {
-            self.knowledge.learn_build(place, known_of(&manifest));
-        }
+        self.settle(place, known_of(&manifest), manifest.input_key);
         let commit = self.commit(place);
         self.watch.happening(Happening::Built { commit: &commit, build: &record });
         self.spread(place, &manifest).await?;
@@ -249,7 +248,7 @@ impl Bisection {
                 Some(image) => Known::Built { image, seconds: build.seconds },
                 None => Known::Broken,
             };
-            self.knowledge.learn_build(place, learned);
+            self.settle(place, learned, build.input_key);
             if spread.insert(build.input_key)
                 && let Some(manifest) = self.store.build_by_request(key).await?
             {
@@ -259,19 +258,32 @@ impl Bisection {
         Ok(())
     }
 
+    /// Takes note of a revision's own build, and says so when something else was known of it.
+    fn settle(&mut self, place: Place, known: Known, key: InputKey) {
+        if let Some(refuted) = self.knowledge.settle(place, known, key) {
+            self.note(place, refuted);
+        }
+    }
+
+    /// Says loudly what must not be, and keeps it for the notes of the next step.
+    fn note(&mut self, place: Place, Refuted(why): Refuted) {
+        let commit = self.commit(place).id;
+        tracing::error!(%commit, %why, "a build is not what was known of it; this is a bug in Kiln");
+        self.notes.push(format!("at {commit}: {why}"));
+    }
+
     /// Learns of all commits that a build's closure proves to give the same.
     async fn spread(&mut self, place: Place, manifest: &Manifest) -> Result<(), BisectError> {
         // The good end is not a commit of the range: it has no edges there.
         let Place::Commit(start) = place else { return Ok(()) };
         let class = self.builder.same_class(&self.edges, start as usize, manifest).await?;
-        let known = known_of(manifest);
-        let mut others = 0;
-        for commit in class.into_iter().map(|index| Place::Commit(index as u32)) {
-            if self.knowledge.build(commit).is_none() {
-                self.knowledge.learn_build(commit, known);
-                others += 1;
-            }
-        }
+        let class: Vec<Place> =
+            class.into_iter().map(|index| Place::Commit(index as u32)).collect();
+        let learned = self.knowledge.learn_proved(&class, known_of(manifest), manifest.input_key);
+        let others = learned.unwrap_or_else(|refuted| {
+            self.note(place, refuted);
+            0
+        });
         if others > 0 {
             let commit = self.commit(place);
             self.watch.happening(Happening::Proved { commit: &commit, others });
@@ -311,7 +323,7 @@ impl Bisection {
                     seconds: 0.0,
                     compile_seconds: manifest.seconds,
                     errors: errors_of(&manifest),
-                    notes: Vec::new(),
+                    notes: std::mem::take(&mut self.notes),
                     signatures: manifest.signatures,
                 },
                 runs,
@@ -366,6 +378,8 @@ impl Bisection {
     ) -> Result<(), BisectError> {
         self.shown.insert(place);
         let belief = self.belief().await?;
+        let mut build = build;
+        build.notes.append(&mut self.notes);
         let step = Step {
             commit: self.commit(place),
             why: why.to_owned(),
