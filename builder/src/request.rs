@@ -49,6 +49,11 @@ impl Config {
         Ok(Self::new(&String::from_utf8_lossy(&bytes)))
     }
 
+    /// Digest of the text.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
     /// The text.
     pub fn text(&self) -> &str {
         &self.text

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use kiln_bisect::bisection::{Bisection, Surroundings};
 use kiln_bisect::record::{Commit, Header, Limits, Record, TestSpec};
-use kiln_builder::Repository;
+use kiln_builder::{Config, Repository};
 use kiln_cache::{Digest, Store};
 
 use super::{Start, find, report};
@@ -84,10 +84,16 @@ fn header(new: Start) -> anyhow::Result<Header> {
         (None, Some(command)) => TestSpec::Command { command, folder: std::env::current_dir()? },
         (None, None) => anyhow::bail!("give --reproducer FILE or --command COMMAND"),
     };
+    let config = new.config.as_deref().map(absolute).transpose()?;
+    let config_digest = config
+        .as_deref()
+        .map(|path| Config::read(path).map(|config| config.digest()))
+        .transpose()?;
     Ok(Header {
         good: commit(new.good.as_deref())?,
         bad: commit(new.bad.as_deref())?,
-        config: new.config.as_deref().map(absolute).transpose()?,
+        config,
+        config_digest,
         build_command: new.how.build_command.clone(),
         strict_config: new.how.strict_config,
         title: new.title,
