@@ -45,7 +45,8 @@ pub enum Verdict {
     },
     /// The evidence does not single out one commit.
     Inconclusive {
-        /// The smallest set of commits that holds 95 % of the posterior, most probable first.
+        /// The smallest set of commits that holds 95 % of the posterior, most probable first. Empty
+        /// when nothing is known of any commit yet.
         credible: Vec<(Commit, f64)>,
         /// Probability that the bug is older than the good end.
         older: f64,

@@ -101,7 +101,8 @@ fn answer(record: &Record) -> Markup {
                 },
                 Some(Verdict::Inconclusive { credible, older, why, contradiction }) => {
                     p { "Inconclusive: " (why) }
-                    @if *contradiction { p { "What explains the runs least badly:" } }
+                    @if credible.is_empty() {}
+                    @else if *contradiction { p { "What explains the runs least badly:" } }
                     @else { p { "With 95 % probability one of:" } }
                     ul {
                         @for (commit, probability) in credible { li { (candidate(commit, *probability)) } }

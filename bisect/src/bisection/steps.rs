@@ -114,6 +114,16 @@ impl Bisection {
                     self.write(Event::TitleLearned { title }).await?;
                     return Ok(None);
                 }
+                Learning::Tie(titles) => {
+                    let why = format!(
+                        "the bad end shows several crashes equally often: {}; say with --title \
+                         which to hunt",
+                        titles.join(", ")
+                    );
+                    let (credible, older, contradiction) = (Vec::new(), 0.0, false);
+                    let verdict = Verdict::Inconclusive { credible, older, why, contradiction };
+                    return Ok(Some(verdict));
+                }
                 Learning::NothingRepeats => {
                     let crashes = title::ranked(&counts.crashes);
                     return Ok(Some(Verdict::NotReproduced { clean: counts.ok, crashes }));

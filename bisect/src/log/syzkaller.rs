@@ -137,6 +137,9 @@ fn write_tail(out: &mut String, record: &Record, all: &[Tested<'_>]) {
         Verdict::OlderThanGood { .. } => {
             out.push_str("oldest tested release already had the bug or it had kernel test errors\n")
         }
+        Verdict::Inconclusive { credible, why, .. } if credible.is_empty() => {
+            let _ = writeln!(out, "error: {why}");
+        }
         Verdict::Inconclusive { credible, .. } => {
             out.push_str("bisection is inconclusive, the first bad commit could be any of:\n");
             for (commit, _) in credible {

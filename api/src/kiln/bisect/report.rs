@@ -110,10 +110,12 @@ fn print_verdict(record: &Record, verdict: &Verdict) {
         }
         Verdict::Inconclusive { credible, older, why, contradiction } => {
             answer(format_args!("inconclusive: {why}"));
-            answer(match contradiction {
-                true => "what explains the runs least badly:",
-                false => "the culprit is, with 95 % probability, one of:",
-            });
+            if !credible.is_empty() {
+                answer(match contradiction {
+                    true => "what explains the runs least badly:",
+                    false => "the culprit is, with 95 % probability, one of:",
+                });
+            }
             for (commit, probability) in credible {
                 answer(format_args!(
                     "  {:>6}  {} {}",
