@@ -1,6 +1,6 @@
 //! The loop: decide, carry out, write down.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -306,22 +306,31 @@ impl Bisection {
     async fn recall_evidence(&mut self, tester: &Arc<Tester>) -> Result<(), BisectError> {
         let images = self.knowledge.images();
         let evidence = self.store.evidence_of(&images, &tester.key()).await?;
+        // Twins are many: the runs of each image are loaded once.
+        let mut recalled: HashMap<ImageId, Vec<RunRecord>> = HashMap::new();
+        for image in evidence.keys() {
+            recalled.insert(*image, self.recall_runs(tester, *image).await?);
+        }
         let places: Vec<Place> = self.places().collect();
         let (mut builds_known, mut evidence_known) = (0, 0);
         for place in places {
             let Some(known) = self.knowledge.build(place) else { continue };
             builds_known += 1;
             let runs = match known {
-                Known::Built { image, .. } if evidence.contains_key(&image) => {
-                    evidence_known += 1;
-                    self.recall_runs(tester, image).await?
-                }
-                // A build that nobody has run says nothing yet.
-                Known::Built { .. } => continue,
-                Known::Broken => Vec::new(),
+                Known::Built { image, .. } => match recalled.get(&image) {
+                    Some(runs) => {
+                        evidence_known += 1;
+                        Some(runs)
+                    }
+                    // A build that nobody has run says nothing yet.
+                    None => continue,
+                },
+                Known::Broken => None,
             };
+            // What was only proved has no manifest of its own, and no step either.
             let key = self.builder.request_key(&self.request(place))?;
             let Some(manifest) = self.store.build_by_request(&key).await? else { continue };
+            let runs = runs.cloned().unwrap_or_default();
             let step = Step {
                 commit: self.commit(place),
                 why: "the store knew it".into(),
