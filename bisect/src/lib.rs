@@ -11,6 +11,7 @@ pub mod belief;
 pub mod bisection;
 pub mod boot;
 pub mod console;
+mod file_digest;
 pub mod graph;
 pub mod log;
 pub mod plan;

@@ -43,6 +43,9 @@ pub struct Header {
     pub bad: Commit,
     /// Kernel configuration file, if any.
     pub config: Option<std::path::PathBuf>,
+    /// Digest of its text when the bisection started. Records from before it was kept have none.
+    #[serde(default)]
+    pub config_digest: Option<Digest>,
     /// How revisions are built, instead of Kbuild.
     pub build_command: Option<String>,
     /// Whether an option that the configuration sets must survive `make olddefconfig`.

@@ -1,15 +1,14 @@
 //! One run of one image: in a virtual machine, or by a command on the host.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use kiln_cache::evidence::{Outcome, TestKey};
 use kiln_cache::signature::ImageId;
-use kiln_cache::{Artifact, Manifest, Store, StoreError};
+use kiln_cache::{Artifact, Digest, Manifest, Store, StoreError};
 
-use crate::boot::{self, BuildPaths, HostCommand, Machine, PreparedPayload};
-
-/// The artifact that is booted.
-pub const KERNEL_IMAGE: &str = "bzImage";
+use crate::boot::{self, Arch, BuildPaths, HostCommand, Machine, PreparedPayload};
+use crate::file_digest::file_digest;
 
 /// What one run gave.
 #[derive(Clone, Debug)]
@@ -68,7 +67,7 @@ impl Tester {
     }
 
     /// Puts the files that a run needs where runs can use them: `folder/<image>/`. Files that are
-    /// there already (from another step) are not pulled again.
+    /// there already (from another step) are checked, and pulled again only when they differ.
     pub async fn place(
         &self,
         store: &Store,
@@ -78,8 +77,8 @@ impl Tester {
     ) -> Result<PathBuf, TestError> {
         let place = folder.join(image.to_string());
         match self {
-            Self::Vm { .. } => {
-                place_kernel(store, manifest, folder).await?;
+            Self::Vm { payload, .. } => {
+                place_kernel(store, manifest, payload.arch, folder).await?;
             }
             Self::Host(_) => {
                 for artifact in &manifest.artifacts {
@@ -94,14 +93,14 @@ impl Tester {
     pub async fn run(&self, place: &Path, commit: &str) -> Result<TestRun, TestError> {
         let report = match self {
             Self::Vm { payload, machine } => {
-                boot::run(&place.join(KERNEL_IMAGE), payload, machine).await?
+                boot::run(&place.join(payload.arch.kernel_image()), payload, machine).await?
             }
             Self::Host(command) => {
                 let existing = |name: &str| Some(place.join(name)).filter(|path| path.exists());
                 let paths = BuildPaths {
                     commit: commit.to_owned(),
                     artifacts: place.to_owned(),
-                    bzimage: existing(KERNEL_IMAGE),
+                    bzimage: existing(kiln_builder::image_of(kiln_builder::host_arch()).0),
                     vmlinux: existing("vmlinux"),
                 };
                 command.run(&paths).await
@@ -111,29 +110,72 @@ impl Tester {
     }
 }
 
-/// Puts a build's kernel image at `folder/<image>/bzImage` and returns that path.
+/// Puts a build's kernel image into `folder/<image>/`, under its artifact's name (which depends on
+/// the architecture), and returns that path.
 pub(crate) async fn place_kernel(
     store: &Store,
     manifest: &Manifest,
+    arch: Arch,
     folder: &Path,
 ) -> Result<PathBuf, TestError> {
     let missing = || TestError::NoKernel(manifest.input_key.to_string());
-    let kernel = manifest.artifact(KERNEL_IMAGE).ok_or_else(missing)?;
+    let kernel = manifest.artifact(arch.kernel_image()).ok_or_else(missing)?;
     let image = manifest.image().ok_or_else(missing)?;
     fetch(store, kernel, &folder.join(image.to_string())).await
 }
 
-/// Files there already are not pulled again: they came verified, and under the image's own name.
+/// Puts an artifact into a folder, read-only, and returns its path. A file that is there already is
+/// taken only when it is, byte for byte, what the store would give: a test may have written to it,
+/// and a power cut may have torn it.
 async fn fetch(store: &Store, artifact: &Artifact, place: &Path) -> Result<PathBuf, TestError> {
     let path = place.join(&artifact.name);
-    if tokio::fs::try_exists(&path).await.unwrap_or(false) {
-        return Ok(path);
+    let fail = |source| TestError::Io { path: path.clone(), source };
+    let wanted = (artifact.size, artifact.digest);
+    let found = path.clone();
+    let proven = tokio::task::spawn_blocking(move || is(&found, wanted))
+        .await
+        .map_err(|error| fail(std::io::Error::other(error)))?;
+    if !proven {
+        if let Some(parent) = path.parent() {
+            tokio::fs::create_dir_all(parent)
+                .await
+                .map_err(|source| TestError::Io { path: parent.to_owned(), source })?;
+        }
+        store.read_to_file(&artifact.digest, &path).await?;
     }
-    if let Some(parent) = path.parent() {
-        tokio::fs::create_dir_all(parent)
-            .await
-            .map_err(|source| TestError::Io { path: parent.to_owned(), source })?;
-    }
-    store.read_to_file(&artifact.digest, &path).await?;
+    let readable = std::fs::Permissions::from_mode(0o444);
+    tokio::fs::set_permissions(&path, readable).await.map_err(fail)?;
     Ok(path)
+}
+
+/// Whether a file has this size and digest. One that can't be read has not.
+fn is(path: &Path, (size, digest): (u64, Digest)) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == size)
+        && file_digest(path).is_ok_and(|found| found == digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_cache::Location;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_is_not_the_artifact_is_pulled_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&Location::folder(dir.path().join("store"))).await.unwrap();
+        let content = b"a kernel".to_vec();
+        let digest = store.put_bytes(content.clone().into()).await.unwrap();
+        let size = content.len() as u64;
+        let artifact = Artifact { name: "modules/a.ko".into(), digest, size };
+        let place = dir.path().join("place");
+        let path = fetch(&store, &artifact, &place).await.unwrap();
+        for other in [&b"cut"[..], b"a KERNEL", &content] {
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(&path, other).unwrap();
+            fetch(&store, &artifact, &place).await.unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), content);
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o444);
+        }
+    }
 }

@@ -65,6 +65,8 @@ pub struct Informative {
 pub enum Learning {
     /// This is it.
     Title(String),
+    /// Enough runs, and these were seen equally often: which is meant is for people to say.
+    Tie(Vec<String>),
     /// Run the bad end again.
     RunMore,
     /// Enough runs, and no crash was seen often enough.
@@ -75,14 +77,18 @@ pub enum Learning {
 ///
 /// The most frequent title wins once it was seen three times and leads the next one clearly (an
 /// unrelated crash that comes first is not the bug). After [`LEARNING_RUNS`] runs the lead alone
-/// decides, and a title seen less than twice is not taken for a reproducible bug.
+/// decides, if there is one, and a title seen less than twice is not taken for a reproducible bug.
 pub fn learn(counts: &Counts) -> Learning {
     let mut titles: Vec<(&String, &u32)> = counts.crashes.iter().collect();
     titles.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
     let seen = |rank: usize| titles.get(rank).map_or(0, |(_, n)| **n);
     let clear_lead = seen(0) >= TIMES_SEEN && seen(0) > 2 * seen(1);
-    let enough = counts.total() >= LEARNING_RUNS;
+    let enough = counts.total() - counts.infra >= LEARNING_RUNS;
     match titles.first() {
+        Some((_, most)) if enough && **most >= 2 && seen(1) == **most => {
+            let tied = titles.iter().take_while(|(_, n)| n == most);
+            Learning::Tie(tied.map(|(title, _)| (*title).clone()).collect())
+        }
         Some((title, _)) if clear_lead || (enough && seen(0) >= 2) => {
             Learning::Title((*title).clone())
         }
@@ -120,11 +126,22 @@ mod tests {
     fn one_crash_is_no_target() {
         assert_eq!(learn(&counts(3, &[("A", 1)])), Learning::RunMore);
         assert_eq!(learn(&counts(39, &[("A", 1)])), Learning::NothingRepeats);
+        // Failures of the host are no runs of the kernel.
+        let faulty = Counts { infra: 90, ..counts(3, &[("A", 1)]) };
+        assert_eq!(learn(&faulty), Learning::RunMore);
     }
 
     #[test]
     fn two_titles_of_like_frequency_need_more_runs() {
         assert_eq!(learn(&counts(4, &[("A", 3), ("B", 2)])), Learning::RunMore);
+    }
+
+    #[test]
+    fn nobody_guesses_between_titles_seen_equally_often() {
+        let tie = Learning::Tie(vec!["A".into(), "B".into()]);
+        assert_eq!(learn(&counts(30, &[("A", 5), ("B", 5), ("C", 1)])), tie);
+        assert_eq!(learn(&counts(30, &[("A", 5), ("B", 6)])), Learning::Title("B".into()));
+        assert_eq!(learn(&counts(38, &[("A", 1), ("B", 1)])), Learning::NothingRepeats);
     }
 
     #[test]

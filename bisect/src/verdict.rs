@@ -14,8 +14,11 @@ pub enum Verdict {
         commit: Commit,
         /// Posterior probability that it is the first bad one.
         probability: f64,
-        /// Its parents, all of which were found good.
+        /// Its parents that were found good. (Records from before `untested` name all here.)
         parents: Vec<Commit>,
+        /// Its parents that can't be tested, or not often enough to be found good.
+        #[serde(default)]
+        untested: Vec<Commit>,
     },
     /// The good end shows the crash too: look for the culprit before it.
     OlderThanGood {
@@ -42,12 +45,17 @@ pub enum Verdict {
     },
     /// The evidence does not single out one commit.
     Inconclusive {
-        /// The smallest set of commits that holds 95 % of the posterior, most probable first.
+        /// The smallest set of commits that holds 95 % of the posterior, most probable first. Empty
+        /// when nothing is known of any commit yet.
         credible: Vec<(Commit, f64)>,
         /// Probability that the bug is older than the good end.
         older: f64,
         /// Why no more could be done, and what would help.
         why: String,
+        /// The runs speak against every commit, the credible ones included. Records from before
+        /// this was written down say nothing of it.
+        #[serde(default)]
+        contradiction: bool,
     },
 }
 
@@ -69,5 +77,23 @@ impl Verdict {
             Self::EndUnusable { .. } => "unusable end",
             Self::Inconclusive { .. } => "inconclusive",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_from_before_a_field_are_read() {
+        let text = r#"{"verdict":"inconclusive","credible":[],"older":0.1,"why":"x"}"#;
+        let verdict: Verdict = serde_json::from_str(text).unwrap();
+        assert!(matches!(verdict, Verdict::Inconclusive { contradiction: false, .. }));
+        let text = r#"{"verdict":"culprit","commit":{"id":"a","subject":"b"},"probability":0.9,
+            "parents":[{"id":"c","subject":"d"}]}"#;
+        let Verdict::Culprit { parents, untested, .. } = serde_json::from_str(text).unwrap() else {
+            panic!()
+        };
+        assert_eq!((parents.len(), untested.len()), (1, 0));
     }
 }

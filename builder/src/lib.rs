@@ -31,7 +31,7 @@ pub use builder::{Builder, Built, Obtained};
 pub use error::BuildError;
 pub use kconfig::ConfigChange;
 pub use observer::{BuildEvent, Observer, Quiet, Stage};
-pub use request::{Config, How, Request, host_arch};
+pub use request::{Config, How, Request, host_arch, image_of};
 pub use toolchain::{Toolchain, ToolchainError};
 pub use tree::{
     Change, ChangeKind, Commit, History, KernelVersion, Repository, Revision, TreeError,

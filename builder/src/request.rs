@@ -49,6 +49,11 @@ impl Config {
         Ok(Self::new(&String::from_utf8_lossy(&bytes)))
     }
 
+    /// Digest of the text.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
     /// The text.
     pub fn text(&self) -> &str {
         &self.text
@@ -75,8 +80,9 @@ pub fn host_arch() -> &'static str {
     }
 }
 
-/// The bootable image of an architecture: its make target and where Kbuild leaves it.
-pub(crate) fn image_of(arch: &str) -> (&'static str, &'static str) {
+/// The bootable image of an architecture (as `ARCH=` names it): its make target, which is also its
+/// name among a build's artifacts, and where Kbuild leaves it.
+pub fn image_of(arch: &str) -> (&'static str, &'static str) {
     match arch {
         "arm64" => ("Image", "arch/arm64/boot/Image"),
         "riscv" => ("Image", "arch/riscv/boot/Image"),

@@ -1,5 +1,6 @@
 //! A bisection's record as text and JSON, for the command and for the service.
 
+use kiln_bisect::boot::said::without_payload;
 use kiln_bisect::console;
 use kiln_bisect::log::{CrashText, git_log, syzkaller_log};
 use kiln_bisect::record::{Bill, Record};
@@ -66,6 +67,7 @@ async fn crash_text(store: &Store, record: &Record) -> anyhow::Result<Option<(St
     // Consoles are bounded when they are captured.
     let reader = store.reader(&digest).await?;
     let bytes = reader.read(0..reader.size()).await?;
+    let bytes = without_payload(&bytes);
     let text = match console::crash_title(&bytes) {
         Some(crash) => String::from_utf8_lossy(&bytes[crash.start..crash.end]).into_owned(),
         None => String::from_utf8_lossy(&bytes).into_owned(),

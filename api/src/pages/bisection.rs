@@ -73,13 +73,19 @@ fn answer(record: &Record) -> Markup {
         div class="answer" {
             @match record.finish().map(|(verdict, _)| verdict) {
                 None => p { "Unfinished." },
-                Some(Verdict::Culprit { commit, probability, parents }) => {
+                Some(Verdict::Culprit { commit, probability, parents, untested }) => {
                     p { strong { (commit.subject) } }
                     p { code { (commit.id) } " brought it, with probability " (percent(*probability)) "." }
                     @if !parents.is_empty() {
                         p class="soft" {
                             "Good parents: "
                             @for parent in parents { code { (parent.short()) } " " }
+                        }
+                    }
+                    @if !untested.is_empty() {
+                        p class="soft" {
+                            "Parents that could not be tested: "
+                            @for parent in untested { code { (parent.short()) } " " }
                         }
                     }
                 }
@@ -93,9 +99,11 @@ fn answer(record: &Record) -> Markup {
                 Some(Verdict::EndUnusable { commit, why }) => p {
                     code { (commit.short()) } " can't be tested: " (why)
                 },
-                Some(Verdict::Inconclusive { credible, older, why }) => {
+                Some(Verdict::Inconclusive { credible, older, why, contradiction }) => {
                     p { "Inconclusive: " (why) }
-                    p { "With 95 % probability one of:" }
+                    @if credible.is_empty() {}
+                    @else if *contradiction { p { "What explains the runs least badly:" } }
+                    @else { p { "With 95 % probability one of:" } }
                     ul {
                         @for (commit, probability) in credible { li { (candidate(commit, *probability)) } }
                         @if *older > 0.0005 { li { (percent(*older)) " older than the good end" } }

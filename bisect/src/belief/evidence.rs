@@ -11,7 +11,8 @@ pub struct Counts {
     pub crashes: u32,
     /// Runs that ended well.
     pub clean: u32,
-    /// Runs that say nothing: other titles, boot failures, faults of the host.
+    /// Runs that say nothing of the target but something of the image: other titles, boot
+    /// failures. Faults of the host are no runs of an image.
     pub censored: u32,
 }
 

@@ -3,7 +3,7 @@
 use kiln_builder::{BuildError, TreeError};
 use kiln_cache::StoreError;
 
-use crate::boot::{PayloadError, ProbeError, QemuError, UnknownArch};
+use crate::boot::{NamedFileError, PayloadError, ProbeError, QemuError, UnknownArch};
 use crate::graph::GraphError;
 use crate::plan::ProblemError;
 use crate::record::RecordError;
@@ -25,6 +25,9 @@ pub enum BisectError {
     /// The reproducer.
     #[error(transparent)]
     Payload(#[from] PayloadError),
+    /// A file that the test's command names.
+    #[error(transparent)]
+    Command(#[from] NamedFileError),
     /// QEMU.
     #[error(transparent)]
     Qemu(#[from] QemuError),
@@ -58,6 +61,14 @@ pub enum BisectError {
          tested. Mend the host and go on with `kiln bisect resume`"
     )]
     Host(String),
+    /// Another process is at it.
+    #[error("bisection {id} is running already ({by}, on this host); wait for it, or end it first")]
+    Running {
+        /// The bisection.
+        id: String,
+        /// Who holds it, as far as that is known: "process 123".
+        by: String,
+    },
     /// A file named by the record has changed.
     #[error(
         "{path} is not what it was when this bisection started; start a new one (everything that \

@@ -1,12 +1,15 @@
 //! What is known of the range: builds and evidence, as the planner takes them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use kiln_cache::InputKey;
 use kiln_cache::evidence::Counts;
 use kiln_cache::signature::ImageId;
 
+use super::proofs::Proofs;
 use crate::belief::{self, Evidence, Posterior};
+use crate::boot::outcome::{BOOT_TIMEOUT, NO_OUTPUT};
 use crate::graph::Graph;
 use crate::plan::{Costs, Place, Problem, Settings, Spent, State, Status};
 use crate::title::Target;
@@ -21,13 +24,40 @@ pub(super) enum Known {
     Broken,
 }
 
+impl Known {
+    /// Whether both are the same image, or no image at all.
+    fn agrees(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Built { image, .. }, Self::Built { image: other, .. }) => image == other,
+            (Self::Broken, Self::Broken) => true,
+            _ => false,
+        }
+    }
+
+    /// For messages.
+    fn said(&self) -> String {
+        match self {
+            Self::Built { image, .. } => format!("image {image}"),
+            Self::Broken => "no image, as it does not build".to_owned(),
+        }
+    }
+}
+
+/// A build that is not what was known of its revision. Not an error of the question: a bug in
+/// Kiln, or a build that is not reproducible.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refuted(pub(super) String);
+
 /// Everything that decisions are made from.
 pub(super) struct Knowledge {
     graph: Arc<Graph>,
     revisions: Vec<Option<Known>>,
     good_end: Option<Known>,
+    proofs: Proofs,
     images: HashMap<ImageId, u32>,
     counts: Vec<Counts>,
+    /// Images that this bisection has run itself.
+    tried: HashSet<ImageId>,
     run_seconds: Mean,
     build_seconds: Mean,
     pub(super) spent: Spent,
@@ -40,8 +70,10 @@ impl Knowledge {
             revisions: vec![None; graph.len()],
             graph: Arc::new(graph),
             good_end: None,
+            proofs: Proofs::default(),
             images: HashMap::new(),
             counts: Vec::new(),
+            tried: HashSet::new(),
             run_seconds: Mean::starting_at(defaults.run_seconds),
             build_seconds: Mean::starting_at(defaults.build_seconds),
             spent: Spent::default(),
@@ -55,15 +87,89 @@ impl Knowledge {
         }
     }
 
-    /// Takes note of a build.
-    pub(super) fn learn_build(&mut self, place: Place, known: Known) {
+    /// Takes note of the build at `place`, stored under `key`. It stands against whatever was
+    /// known: a proof that said otherwise is believed no more, nor is what else it proved; nor is
+    /// this build's own closure, which is the same one.
+    pub(super) fn settle(&mut self, place: Place, known: Known, key: InputKey) -> Option<Refuted> {
+        let before = self.build(place);
+        let by = self.proofs.of(place);
+        // The builder may give the proving build itself for it: nothing was built then.
+        if by != Some(key) {
+            self.proofs.built(place);
+        }
+        let before = match before {
+            Some(before) if before.agrees(&known) => return None,
+            None => {
+                self.learn_build(place, known);
+                return None;
+            }
+            Some(before) => before,
+        };
+        let because = match by {
+            Some(by) => {
+                self.distrust(by);
+                self.distrust(key);
+                format!("the closure of build {by} proved it to be {}", before.said())
+            }
+            None => format!("it was known as {}", before.said()),
+        };
+        self.learn_build(place, known);
+        Some(Refuted(format!("build {key} is {}, but {because}", known.said())))
+    }
+
+    /// Takes note of what the closure of the build `by` proves: all of `places` give `known`.
+    /// Returns of how many nothing was known before; or, when one of them was built itself and is
+    /// something else, why none of it is believed.
+    pub(super) fn learn_proved(
+        &mut self,
+        places: &[Place],
+        known: Known,
+        by: InputKey,
+    ) -> Result<usize, Refuted> {
+        if !self.proofs.trusted(by) {
+            return Ok(0);
+        }
+        let contrary = places.iter().find_map(|place| {
+            let own = self.build(*place).filter(|_| self.proofs.of(*place).is_none())?;
+            (!own.agrees(&known)).then(|| format!("{place:?} was built and is {}", own.said()))
+        });
+        if let Some(contrary) = contrary {
+            self.distrust(by);
+            let known = known.said();
+            return Err(Refuted(format!(
+                "the closure of build {by} proves {known}, but {contrary}"
+            )));
+        }
+        let mut others = 0;
+        for place in places {
+            if self.build(*place).is_none() {
+                self.learn_build(*place, known);
+                self.proofs.learn(*place, by);
+                others += 1;
+            }
+        }
+        Ok(others)
+    }
+
+    fn distrust(&mut self, build: InputKey) {
+        for place in self.proofs.distrust(build) {
+            self.set(place, None);
+        }
+    }
+
+    /// Takes note of a build, whatever was known.
+    fn learn_build(&mut self, place: Place, known: Known) {
         if let Known::Built { image, seconds } = known {
             self.slot(image);
             self.build_seconds.add(seconds);
         }
+        self.set(place, Some(known));
+    }
+
+    fn set(&mut self, place: Place, known: Option<Known>) {
         match place {
-            Place::GoodEnd => self.good_end = Some(known),
-            Place::Commit(commit) => self.revisions[commit as usize] = Some(known),
+            Place::GoodEnd => self.good_end = known,
+            Place::Commit(commit) => self.revisions[commit as usize] = known,
         }
     }
 
@@ -71,6 +177,21 @@ impl Knowledge {
     pub(super) fn learn_counts(&mut self, image: ImageId, counts: Counts) {
         let slot = self.slot(image);
         self.counts[slot as usize] = counts;
+    }
+
+    /// Takes note that this bisection has run an image itself.
+    pub(super) fn learn_tried(&mut self, image: ImageId) {
+        self.tried.insert(image);
+    }
+
+    /// What speaks for or against an image itself, of all that was seen of it.
+    pub(super) fn judging(&self, image: ImageId) -> Counts {
+        judging(self.counts(image), self.tried.contains(&image))
+    }
+
+    /// Whether an image counts as bootable only because this bisection has not tried it yet.
+    pub(super) fn doubted(&self, image: ImageId) -> bool {
+        boots(&self.judging(image)) && !boots(&judging(self.counts(image), true))
     }
 
     /// Takes note of how long a run takes.
@@ -105,17 +226,26 @@ impl Knowledge {
             Some(Known::Broken) => Status { image: None, state: State::Broken },
             Some(Known::Built { image, .. }) => Status {
                 image: self.images.get(image).copied(),
-                state: match boots(&self.counts(*image)) {
+                state: match boots(&self.judging(*image)) {
                     true => State::Built,
                     false => State::Untestable,
                 },
             },
         };
+        let mut images = vec![belief::Counts::default(); self.counts.len()];
+        let mut others = vec![BTreeMap::new(); self.counts.len()];
+        for (image, slot) in &self.images {
+            let mut counts = self.judging(*image);
+            images[*slot as usize] = telling(&counts, target);
+            counts.crashes.retain(|title, _| !target.is(title));
+            others[*slot as usize] = counts.crashes;
+        }
         Problem {
             graph: Arc::clone(&self.graph),
             revisions: self.revisions.iter().map(status).collect(),
             good_end: status(&self.good_end),
-            images: self.counts.iter().map(|counts| telling(counts, target)).collect(),
+            images,
+            others,
             costs: Costs {
                 build_seconds: self.build_seconds.get(),
                 run_seconds: self.run_seconds.get(),
@@ -157,7 +287,19 @@ impl Belief {
     }
 }
 
-/// Whether an image can be tested, as far as is known.
+/// Leaves out of what was seen of an image whatever the host may have brought about: its own
+/// failures always, and until the image was tried in this bisection the boots that were too slow.
+/// A host with too much to do brings those about too, and stored evidence would hold them against
+/// the image for ever.
+fn judging(mut counts: Counts, tried: bool) -> Counts {
+    counts.infra = 0;
+    if !tried {
+        counts.boot_failures.retain(|title, _| title != BOOT_TIMEOUT && title != NO_OUTPUT);
+    }
+    counts
+}
+
+/// Whether an image can be tested, by what [`Knowledge::judging`] says of it.
 pub(super) fn boots(counts: &Counts) -> bool {
     let failures: u32 = counts.boot_failures.values().sum();
     let reached = counts.ok + counts.crashes.values().sum::<u32>();
@@ -199,6 +341,7 @@ impl Mean {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::title::Learning;
 
     #[test]
     fn a_kernel_that_never_boots_is_untestable() {
@@ -214,10 +357,88 @@ mod tests {
         let counts = Counts {
             ok: 3,
             crashes: [("A".into(), 2), ("B".into(), 5)].into(),
-            infra: 1,
             ..Counts::default()
         };
         let telling = telling(&counts, &target);
-        assert_eq!((telling.crashes, telling.clean, telling.censored), (2, 3, 6));
+        assert_eq!((telling.crashes, telling.clean, telling.censored), (2, 3, 5));
+    }
+
+    /// A range of one commit, built, of whose image `counts` is known.
+    fn knowing(counts: Counts) -> (Knowledge, ImageId) {
+        let mut knowledge = Knowledge::new(Graph::linear(1).unwrap());
+        let image = ImageId(kiln_cache::Digest::of(b"image"));
+        knowledge.learn_build(Place::Commit(0), Known::Built { image, seconds: 1.0 });
+        knowledge.learn_counts(image, counts);
+        (knowledge, image)
+    }
+
+    fn built(text: &str) -> Known {
+        let image = ImageId(kiln_cache::Digest::of(text.as_bytes()));
+        Known::Built { image, seconds: 1.0 }
+    }
+
+    fn key(text: &str) -> InputKey {
+        InputKey(kiln_cache::Digest::of(text.as_bytes()))
+    }
+
+    #[test]
+    fn a_build_stands_against_a_proof_and_ends_it() {
+        let place = Place::Commit;
+        let mut knowledge = Knowledge::new(Graph::linear(4).unwrap());
+        assert_eq!(knowledge.settle(place(3), built("a"), key("3")), None);
+        let class = [place(0), place(1), place(3)];
+        assert_eq!(knowledge.learn_proved(&class, built("a"), key("3")), Ok(2));
+        let Refuted(why) = knowledge.settle(place(1), built("b"), key("1")).unwrap();
+        assert!(
+            why.contains(&key("1").to_string()) && why.contains(&key("3").to_string()),
+            "{why}"
+        );
+        // What was built stays; what was only proved is unknown again, and remains so.
+        assert_eq!(knowledge.build(place(1)), Some(built("b")));
+        assert_eq!(knowledge.build(place(3)), Some(built("a")));
+        assert_eq!(knowledge.build(place(0)), None);
+        for by in ["1", "3"] {
+            assert_eq!(knowledge.learn_proved(&class, built("a"), key(by)), Ok(0));
+        }
+        assert_eq!(knowledge.build(place(0)), None);
+        assert_eq!(knowledge.settle(place(1), built("b"), key("1")), None);
+    }
+
+    #[test]
+    fn a_proof_against_a_build_proves_nothing() {
+        let mut knowledge = Knowledge::new(Graph::linear(3).unwrap());
+        knowledge.settle(Place::Commit(1), Known::Broken, key("1"));
+        let class = [Place::Commit(0), Place::Commit(1)];
+        let Refuted(why) = knowledge.learn_proved(&class, built("a"), key("2")).unwrap_err();
+        assert!(why.contains("does not build"), "{why}");
+        assert_eq!(knowledge.build(Place::Commit(0)), None);
+    }
+
+    #[test]
+    fn a_hosts_failures_never_condemn_an_image() {
+        let (knowledge, image) = knowing(Counts { infra: 50, ..Counts::default() });
+        let problem = knowledge.problem(&Target::exactly("A").unwrap(), 1);
+        assert_eq!(problem.revisions[0].state, State::Built);
+        assert_eq!(problem.images[0].total(), 0);
+        assert_eq!(crate::title::learn(&knowledge.judging(image)), Learning::RunMore);
+    }
+
+    #[test]
+    fn boots_that_were_too_slow_elsewhere_are_tried_once_more() {
+        let slow =
+            Counts { boot_failures: [(BOOT_TIMEOUT.into(), 30)].into(), ..Counts::default() };
+        let target = Target::exactly("A").unwrap();
+        let (mut knowledge, image) = knowing(slow);
+        assert_eq!(knowledge.problem(&target, 1).revisions[0].state, State::Built);
+        assert_eq!(knowledge.problem(&target, 1).images[0].total(), 0);
+        assert!(knowledge.doubted(image));
+        knowledge.learn_tried(image);
+        assert_eq!(knowledge.problem(&target, 1).revisions[0].state, State::Untestable);
+        assert!(!knowledge.doubted(image));
+        // A kernel that says why it fails to boot is believed at once.
+        let panics =
+            Counts { boot_failures: [("kernel BUG".into(), 3)].into(), ..Counts::default() };
+        let (knowledge, _) = knowing(panics);
+        assert_eq!(knowledge.problem(&target, 1).revisions[0].state, State::Untestable);
     }
 }

@@ -1,11 +1,14 @@
 //! A bisection, carried out: ask the planner, build, run, write down, until there is an answer.
 //!
-//! [`knowledge`] is what decisions are made from, [`batch`] makes runs, [`setup`] prepares the
+//! [`knowledge`] is what decisions are made from ([`proofs`] what of it was only proved), [`batch`] makes runs,
+//! [`running`] keeps two processes from one bisection, [`setup`] prepares the
 //! test, [`verdict_of`] puts the planner's answer into words. The loop itself is here.
 
 mod batch;
 mod error;
 mod knowledge;
+mod proofs;
+mod running;
 mod setup;
 mod steps;
 mod verdict_of;

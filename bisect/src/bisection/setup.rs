@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::error::BisectError;
 use super::knowledge::Knowledge;
+use super::running::{Running, sweep};
 use super::steps::Made;
 use crate::boot::{self, Arch, HostCommand, Machine, PayloadKind, PreparedPayload};
 use crate::graph::Graph;
@@ -49,7 +50,10 @@ pub struct Bisection {
     pub(super) made: HashMap<Place, Made>,
     /// Places that the record has a step of.
     pub(super) shown: HashSet<Place>,
+    /// What the next step of the record has to say beside its own.
+    pub(super) notes: Vec<String>,
     test: Prepared,
+    _running: Running,
 }
 
 /// The test as far as it can be made without a kernel.
@@ -109,8 +113,21 @@ impl Bisection {
     }
 
     async fn new(around: Surroundings, id: String, header: Header) -> Result<Self, BisectError> {
+        let running = {
+            let (work, id) = (around.work.clone(), id.clone());
+            blocking(move || {
+                let running = Running::claim(&work, &id)?;
+                // Old kernels in the way harm nobody but the disk.
+                if let Err(error) = sweep(&work) {
+                    tracing::warn!(%error, "old kernels under test can't be removed");
+                }
+                Ok(running)
+            })
+            .await?
+        };
         // A reproducer that does not compile, or a missing QEMU, is better told before a build.
         let test = Prepared::new(&header.test, &around.work).await?;
+        let config = read_config(&header)?;
         let (history, edges) = {
             let header = header.clone();
             blocking(move || {
@@ -128,7 +145,7 @@ impl Bisection {
         let target = header.target().transpose()?;
         Ok(Self {
             builder: Builder::new(around.store.clone(), around.work.clone(), around.builds),
-            config: header.config.as_deref().map(Config::read).transpose()?,
+            config,
             knowledge: Knowledge::new(graph),
             target,
             store: around.store,
@@ -136,7 +153,9 @@ impl Bisection {
             watch: around.watch,
             made: HashMap::new(),
             shown: HashSet::new(),
+            notes: Vec::new(),
             test,
+            _running: running,
             id,
             history,
             edges,
@@ -183,13 +202,14 @@ impl Bisection {
         let limits = &self.header.limits;
         let run_timeout = Duration::from_secs(limits.run_timeout);
         match &self.test {
-            Prepared::Command { command, folder } => Ok(Tester::Host(HostCommand {
-                command: command.clone(),
-                folder: Some(folder.clone()),
-                timeout: run_timeout,
-            })),
+            Prepared::Command { command, folder } => {
+                let (command, folder) = (command.clone(), Some(folder.clone()));
+                let command =
+                    blocking(move || Ok(HostCommand::new(command, folder, run_timeout)?)).await?;
+                Ok(Tester::Host(command))
+            }
             Prepared::Payload(payload) => {
-                let kernel = self.place_kernel(manifest).await?;
+                let kernel = self.place_kernel(manifest, payload.arch).await?;
                 let work = self.work.join("boot");
                 let known = work.join("accel.json");
                 let probe = boot::probe(&kernel, payload.arch, &work, &known).await?;
@@ -215,9 +235,49 @@ impl Bisection {
     }
 }
 
+/// The kernel configuration that a bisection builds with. One that was changed since it started
+/// would give other kernels under one record.
+fn read_config(header: &Header) -> Result<Option<Config>, BisectError> {
+    let Some(path) = &header.config else { return Ok(None) };
+    let config = Config::read(path)?;
+    match header.config_digest {
+        Some(digest) if digest != config.digest() => {
+            Err(BisectError::Changed { path: path.clone() })
+        }
+        _ => Ok(Some(config)),
+    }
+}
+
 /// Runs blocking work (git, the planner) off the async threads.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, BisectError> + Send + 'static,
 ) -> Result<T, BisectError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| BisectError::Task(error.to_string()))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_configuration_is_another_question() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "CONFIG_A=y\n").unwrap();
+        // As records were written before they held the digest.
+        let mut header: Header = serde_json::from_value(serde_json::json!({
+            "repository": "/r", "good": { "id": "a", "subject": "" },
+            "bad": { "id": "b", "subject": "" }, "config": file.path(), "build_command": null,
+            "strict_config": false, "title": null,
+            "test": { "kind": "command", "command": "true", "folder": "/" },
+            "limits": { "machines": 1, "jobs": 1, "boot_timeout": 1, "run_timeout": 1,
+                "memory_mb": 1, "cpus": 1, "confidence": 0.95, "max_builds": null,
+                "max_runs": null },
+        }))
+        .unwrap();
+        let config = read_config(&header).unwrap().unwrap();
+        header.config_digest = Some(config.digest());
+        assert!(read_config(&header).is_ok());
+        std::fs::write(file.path(), "CONFIG_A=n\n").unwrap();
+        assert!(matches!(read_config(&header), Err(BisectError::Changed { .. })));
+    }
 }

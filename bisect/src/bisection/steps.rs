@@ -1,18 +1,21 @@
 //! The loop: decide, carry out, write down.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use kiln_cache::InputKey;
 use kiln_cache::evidence::Counts;
 use kiln_cache::manifest::{BuildResult, Manifest};
 use kiln_cache::signature::ImageId;
 
 use super::batch::Batch;
 use super::error::BisectError;
-use super::knowledge::{Belief, Known, boots};
+use super::knowledge::{Belief, Known, Refuted, boots};
+use super::running;
 use super::setup::{Bisection, blocking};
 use super::verdict_of::verdict_of;
+use crate::boot::Arch;
 use crate::plan::{self, Cleared, Decision, Place, Settings};
 use crate::record::{BuildRecord, Event, Obtained, Record, RunRecord, Source, Step};
 use crate::tester::Tester;
@@ -96,7 +99,7 @@ impl Bisection {
         let bad_end = self.bad_end();
         loop {
             let counts = match self.knowledge.build(bad_end) {
-                Some(Known::Built { image, .. }) => self.knowledge.counts(image),
+                Some(Known::Built { image, .. }) => self.knowledge.judging(image),
                 _ => Counts::default(),
             };
             if !boots(&counts) {
@@ -110,6 +113,16 @@ impl Bisection {
                     self.target = Some(Target::exactly(&title)?);
                     self.write(Event::TitleLearned { title }).await?;
                     return Ok(None);
+                }
+                Learning::Tie(titles) => {
+                    let why = format!(
+                        "the bad end shows several crashes equally often: {}; say with --title \
+                         which to hunt",
+                        titles.join(", ")
+                    );
+                    let (credible, older, contradiction) = (Vec::new(), 0.0, false);
+                    let verdict = Verdict::Inconclusive { credible, older, why, contradiction };
+                    return Ok(Some(verdict));
                 }
                 Learning::NothingRepeats => {
                     let crashes = title::ranked(&counts.crashes);
@@ -133,18 +146,20 @@ impl Bisection {
     ) -> Result<(), BisectError> {
         let commit = self.commit(place);
         self.watch.happening(Happening::Chosen { commit: &commit, why, runs });
-        let known_before = self.knowledge.build(place).is_some();
+        let known_before = self.knowledge.build(place);
         let made = self.build(place).await?;
         let Some(image) = made.manifest.image() else {
             return self.write_build_only(place, why, made.record).await;
         };
         // A build that is new to this bisection may be the twin of one that has run before.
-        if !known_before {
+        if known_before.is_none() || known_before != self.knowledge.build(place) {
             let recalled = self.recall_runs(tester, image).await?;
             if !recalled.is_empty() {
                 return self.write_step(place, why, made.record, recalled).await;
             }
         }
+        // Once is enough to learn whether an image that timed out elsewhere boots here.
+        let runs = if self.knowledge.doubted(image) { 1 } else { runs };
         let folder = self.kernels();
         let files = tester.place(&self.store, &image, &made.manifest, &folder).await?;
         let batch = Batch {
@@ -169,6 +184,7 @@ impl Bisection {
             self.knowledge.spent.runs += 1;
         }
         self.knowledge.learn_counts(image, counts);
+        self.knowledge.learn_tried(image);
         self.write_step(place, why, made.record, records).await
     }
 
@@ -218,9 +234,7 @@ impl Bisection {
             errors: errors_of(&manifest),
             notes: built.notes,
         };
-        if self.knowledge.build(place).is_none() {
-            self.knowledge.learn_build(place, known_of(&manifest));
-        }
+        self.settle(place, known_of(&manifest), manifest.input_key);
         let commit = self.commit(place);
         self.watch.happening(Happening::Built { commit: &commit, build: &record });
         self.spread(place, &manifest).await?;
@@ -244,7 +258,7 @@ impl Bisection {
                 Some(image) => Known::Built { image, seconds: build.seconds },
                 None => Known::Broken,
             };
-            self.knowledge.learn_build(place, learned);
+            self.settle(place, learned, build.input_key);
             if spread.insert(build.input_key)
                 && let Some(manifest) = self.store.build_by_request(key).await?
             {
@@ -254,19 +268,32 @@ impl Bisection {
         Ok(())
     }
 
+    /// Takes note of a revision's own build, and says so when something else was known of it.
+    fn settle(&mut self, place: Place, known: Known, key: InputKey) {
+        if let Some(refuted) = self.knowledge.settle(place, known, key) {
+            self.note(place, refuted);
+        }
+    }
+
+    /// Says loudly what must not be, and keeps it for the notes of the next step.
+    fn note(&mut self, place: Place, Refuted(why): Refuted) {
+        let commit = self.commit(place).id;
+        tracing::error!(%commit, %why, "a build is not what was known of it; this is a bug in Kiln");
+        self.notes.push(format!("at {commit}: {why}"));
+    }
+
     /// Learns of all commits that a build's closure proves to give the same.
     async fn spread(&mut self, place: Place, manifest: &Manifest) -> Result<(), BisectError> {
         // The good end is not a commit of the range: it has no edges there.
         let Place::Commit(start) = place else { return Ok(()) };
         let class = self.builder.same_class(&self.edges, start as usize, manifest).await?;
-        let known = known_of(manifest);
-        let mut others = 0;
-        for commit in class.into_iter().map(|index| Place::Commit(index as u32)) {
-            if self.knowledge.build(commit).is_none() {
-                self.knowledge.learn_build(commit, known);
-                others += 1;
-            }
-        }
+        let class: Vec<Place> =
+            class.into_iter().map(|index| Place::Commit(index as u32)).collect();
+        let learned = self.knowledge.learn_proved(&class, known_of(manifest), manifest.input_key);
+        let others = learned.unwrap_or_else(|refuted| {
+            self.note(place, refuted);
+            0
+        });
         if others > 0 {
             let commit = self.commit(place);
             self.watch.happening(Happening::Proved { commit: &commit, others });
@@ -279,22 +306,31 @@ impl Bisection {
     async fn recall_evidence(&mut self, tester: &Arc<Tester>) -> Result<(), BisectError> {
         let images = self.knowledge.images();
         let evidence = self.store.evidence_of(&images, &tester.key()).await?;
+        // Twins are many: the runs of each image are loaded once.
+        let mut recalled: HashMap<ImageId, Vec<RunRecord>> = HashMap::new();
+        for image in evidence.keys() {
+            recalled.insert(*image, self.recall_runs(tester, *image).await?);
+        }
         let places: Vec<Place> = self.places().collect();
         let (mut builds_known, mut evidence_known) = (0, 0);
         for place in places {
             let Some(known) = self.knowledge.build(place) else { continue };
             builds_known += 1;
             let runs = match known {
-                Known::Built { image, .. } if evidence.contains_key(&image) => {
-                    evidence_known += 1;
-                    self.recall_runs(tester, image).await?
-                }
-                // A build that nobody has run says nothing yet.
-                Known::Built { .. } => continue,
-                Known::Broken => Vec::new(),
+                Known::Built { image, .. } => match recalled.get(&image) {
+                    Some(runs) => {
+                        evidence_known += 1;
+                        Some(runs)
+                    }
+                    // A build that nobody has run says nothing yet.
+                    None => continue,
+                },
+                Known::Broken => None,
             };
+            // What was only proved has no manifest of its own, and no step either.
             let key = self.builder.request_key(&self.request(place))?;
             let Some(manifest) = self.store.build_by_request(&key).await? else { continue };
+            let runs = runs.cloned().unwrap_or_default();
             let step = Step {
                 commit: self.commit(place),
                 why: "the store knew it".into(),
@@ -306,7 +342,7 @@ impl Bisection {
                     seconds: 0.0,
                     compile_seconds: manifest.seconds,
                     errors: errors_of(&manifest),
-                    notes: Vec::new(),
+                    notes: std::mem::take(&mut self.notes),
                     signatures: manifest.signatures,
                 },
                 runs,
@@ -361,6 +397,8 @@ impl Bisection {
     ) -> Result<(), BisectError> {
         self.shown.insert(place);
         let belief = self.belief().await?;
+        let mut build = build;
+        build.notes.append(&mut self.notes);
         let step = Step {
             commit: self.commit(place),
             why: why.to_owned(),
@@ -392,6 +430,12 @@ impl Bisection {
                 .collect(),
         };
         self.write(Event::Finished { verdict, tested }).await?;
+        // What stays behind is swept by the next bisection.
+        if let Err(error) = tokio::fs::remove_dir_all(self.kernels()).await
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "kernels under test can't be removed");
+        }
         self.watch.happening(Happening::Finished);
         let journal = self.store.journal_read(&self.id).await?;
         let journal = journal.ok_or_else(|| BisectError::Task("the record is gone".into()))?;
@@ -404,17 +448,18 @@ impl Bisection {
         std::iter::once(Place::GoodEnd).chain((0..commits).map(Place::Commit))
     }
 
-    /// Where kernels under test lie, pulled from the store.
+    /// Where the kernels under test of this bisection lie, pulled from the store.
     fn kernels(&self) -> std::path::PathBuf {
-        self.work.join("kernels")
+        running::kernels(&self.work, &self.id)
     }
 
     /// The kernel image of a build, as a file.
     pub(super) async fn place_kernel(
         &self,
         manifest: &Manifest,
+        arch: Arch,
     ) -> Result<std::path::PathBuf, BisectError> {
-        Ok(crate::tester::place_kernel(&self.store, manifest, &self.kernels()).await?)
+        Ok(crate::tester::place_kernel(&self.store, manifest, arch, &self.kernels()).await?)
     }
 }
 

@@ -13,11 +13,18 @@ pub(super) fn verdict_of(
     verdict: plan::Verdict,
 ) -> Verdict {
     match verdict {
-        plan::Verdict::Culprit { commit, probability, parents, .. } => Verdict::Culprit {
-            commit: bisection.commit(Place::Commit(commit)),
-            probability,
-            parents: parents.iter().map(|cleared| bisection.commit(cleared.parent)).collect(),
-        },
+        plan::Verdict::Culprit { commit, probability, parents, .. } => {
+            let (good, untested): (Vec<_>, Vec<_>) = parents.iter().partition(|p| p.is_good());
+            let commits = |list: Vec<&plan::Cleared>| {
+                list.into_iter().map(|parent| bisection.commit(parent.parent)).collect()
+            };
+            Verdict::Culprit {
+                commit: bisection.commit(Place::Commit(commit)),
+                probability,
+                parents: commits(good),
+                untested: commits(untested),
+            }
+        }
         plan::Verdict::OlderThanGood { probability, crashes, clean } => {
             Verdict::OlderThanGood { probability, target: crashes, clean }
         }
@@ -30,7 +37,7 @@ pub(super) fn verdict_of(
             crashes.sort_by_key(|(title, _)| !target.is(title));
             Verdict::NotReproduced { clean, crashes }
         }
-        plan::Verdict::Inconclusive { why, set, more, .. } => {
+        plan::Verdict::Inconclusive { why, set, more, contradiction } => {
             let advice = more.map(|more| {
                 let commit = bisection.commit(more.revision);
                 let build = if more.build { "a build and " } else { "" };
@@ -49,6 +56,7 @@ pub(super) fn verdict_of(
                     .collect(),
                 older: set.older.unwrap_or(0.0),
                 why: why + &advice.unwrap_or_default(),
+                contradiction,
             }
         }
     }

@@ -21,6 +21,8 @@ pub enum Arch {
 pub(crate) struct ArchTraits {
     /// Name, as `uname -m` says it.
     pub(crate) name: &'static str,
+    /// Name, as Linux's makefiles say it (`ARCH=`).
+    pub(crate) linux: &'static str,
     /// QEMU's system emulator.
     pub(crate) qemu: &'static str,
     /// Debian package of that emulator.
@@ -42,6 +44,7 @@ pub(crate) struct ArchTraits {
 
 static X86_64: ArchTraits = ArchTraits {
     name: "x86_64",
+    linux: "x86_64",
     qemu: "qemu-system-x86_64",
     qemu_package: "qemu-system-x86",
     machine: "pc",
@@ -54,6 +57,7 @@ static X86_64: ArchTraits = ArchTraits {
 
 static AARCH64: ArchTraits = ArchTraits {
     name: "aarch64",
+    linux: "arm64",
     qemu: "qemu-system-aarch64",
     qemu_package: "qemu-system-arm",
     machine: "virt",
@@ -70,6 +74,11 @@ impl Arch {
             Self::X86_64 => &X86_64,
             Self::Aarch64 => &AARCH64,
         }
+    }
+
+    /// The artifact of a build that is booted.
+    pub fn kernel_image(self) -> &'static str {
+        kiln_builder::image_of(self.traits().linux).0
     }
 
     /// Is this the architecture that Kiln itself runs on?
@@ -110,6 +119,12 @@ impl FromStr for Arch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_boots_what_its_builds_hold() {
+        assert_eq!(Arch::X86_64.kernel_image(), "bzImage");
+        assert_eq!(Arch::Aarch64.kernel_image(), "Image");
+    }
 
     #[test]
     fn names_are_read_back() {

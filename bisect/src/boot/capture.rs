@@ -1,6 +1,7 @@
 //! Keeps a console of bounded size, and watches it while it grows.
 
 use super::outcome::{END_MARKER, START_MARKER};
+use super::said;
 use crate::console::find;
 
 /// What a console has shown so far, seen while it streams by.
@@ -13,6 +14,9 @@ pub(crate) struct Seen {
     /// The kernel gave up.
     pub(crate) panic: bool,
 }
+
+/// Most of a line that is kept to know who said it: more than init's longest.
+const LINE_LIMIT: usize = 4096;
 
 const PANIC: &[u8] = b"Kernel panic - not syncing";
 
@@ -29,7 +33,8 @@ pub(crate) struct Capture {
     /// Did a marker scroll into the part that is dropped? Then the note names it.
     start_at: Option<u64>,
     received: u64,
-    /// The last bytes of the stream, for words that lie across two chunks.
+    /// The stream's last line as far as it has come, for words that lie across two chunks and to
+    /// know whose words they are.
     overlap: Vec<u8>,
 }
 
@@ -91,15 +96,21 @@ impl Capture {
         let longest = PANIC.len().max(START_MARKER.len()).max(END_MARKER.len());
         let before = self.received - self.overlap.len() as u64;
         self.overlap.extend_from_slice(chunk);
+        let said = said::payload_blanked(&self.overlap);
         if !self.seen.start
-            && let Some(at) = find(&self.overlap, START_MARKER.as_bytes())
+            && let Some(at) = find(&said, START_MARKER.as_bytes())
         {
             self.seen.start = true;
             self.start_at = Some(before + at as u64);
         }
-        self.seen.end |= find(&self.overlap, END_MARKER.as_bytes()).is_some();
-        self.seen.panic |= find(&self.overlap, PANIC).is_some();
-        let surplus = self.overlap.len().saturating_sub(longest - 1);
+        self.seen.end |= find(&said, END_MARKER.as_bytes()).is_some();
+        self.seen.panic |= find(&said, PANIC).is_some();
+        drop(said);
+        let line = memchr::memrchr(b'\n', &self.overlap).map_or(0, |at| at + 1);
+        let surplus = match self.overlap.len() - line {
+            0..=LINE_LIMIT => line,
+            _ => self.overlap.len() - (longest - 1),
+        };
         self.overlap.drain(..surplus);
     }
 }
@@ -129,6 +140,17 @@ mod tests {
         assert!(console.ends_with(b"99999\n"));
         let note = format!("[kiln: {} bytes of console left out]", all.len() - 400);
         assert!(String::from_utf8(console).unwrap().contains(&note));
+    }
+
+    #[test]
+    fn what_the_payload_says_is_no_marker() {
+        let mut capture = Capture::new(400);
+        let text =
+            format!("[    1.5] KILN> {END_MARKER}exit 0\nKILN> Kernel panic - not syncing\n");
+        for byte in text.bytes() {
+            assert_eq!(capture.push(&[byte]), Seen::default());
+        }
+        assert!(capture.push(b"[    2.5] Kernel panic - not syncing: x\n").panic);
     }
 
     #[test]

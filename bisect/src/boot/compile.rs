@@ -12,6 +12,12 @@ use super::arch::Arch;
 
 const FLAGS: [&str; 5] = ["-static", "-O1", "-pthread", "-w", "-std=gnu11"];
 
+/// Compiled into every program: what it prints leaves it line by line. To a pipe a program writes
+/// in large pieces else, and a kernel that dies would take the last one with it.
+const BY_LINES: &str = "#include <stdio.h>\n\
+    __attribute__((constructor)) static void by_lines(void)\n\
+    { setvbuf(stdout, NULL, _IOLBF, BUFSIZ); }\n";
+
 /// Why there is no program.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
@@ -56,6 +62,7 @@ pub(crate) async fn compile_static(
     let failed = |source| CompileError::Io { name: name.to_owned(), dir: dir.to_owned(), source };
     let (compiler, compiler_package, libc_package) = arch.compiler();
     let mut identity = format!("{compiler} {}\n", FLAGS.join(" ")).into_bytes();
+    identity.extend_from_slice(BY_LINES.as_bytes());
     identity.extend_from_slice(source);
     let output = dir.join(Digest::of(&identity).to_hex());
     if tokio::fs::try_exists(&output).await.map_err(failed)? {
@@ -64,11 +71,14 @@ pub(crate) async fn compile_static(
     tokio::fs::create_dir_all(dir).await.map_err(failed)?;
     let scratch = tempfile::tempdir_in(dir).map_err(failed)?;
     let program = scratch.path().join("program");
+    let by_lines = scratch.path().join("by_lines.c");
+    tokio::fs::write(&by_lines, BY_LINES).await.map_err(failed)?;
     let mut child = match Command::new(compiler)
         .args(FLAGS)
         .arg("-o")
         .arg(&program)
         .args(["-x", "c", "-"])
+        .arg(&by_lines)
         .env("LC_ALL", "C")
         .current_dir(scratch.path())
         .stdin(Stdio::piped())

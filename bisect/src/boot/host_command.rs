@@ -1,8 +1,9 @@
 //! A test that is a command on the host, in the manner of `git bisect run`.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use super::capture::Capture;
 use super::child::{self, Group};
 use super::machine;
 use super::runner::BootReport;
+use crate::file_digest::file_digest;
 
 const OUTPUT_LIMIT: usize = 4 << 20;
 /// How long output is awaited from a command that has ended.
@@ -34,6 +36,16 @@ pub struct HostCommand {
     pub folder: Option<PathBuf>,
     /// Longest time that it may take.
     pub timeout: Duration,
+    /// Files that the command names, from [`named_files`].
+    files: BTreeMap<String, Digest>,
+}
+
+/// A file that a command names, and that can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the command names {path}, which can't be read: {source}")]
+pub struct NamedFileError {
+    path: PathBuf,
+    source: io::Error,
 }
 
 /// What the command is told about the build, in its environment.
@@ -43,19 +55,36 @@ pub struct BuildPaths {
     pub commit: String,
     /// `KILN_ARTIFACTS`: folder of all artifacts.
     pub artifacts: PathBuf,
-    /// `KILN_BZIMAGE`, when the build has one.
+    /// `KILN_BZIMAGE`, when the build has one: the bootable image, whatever its architecture calls
+    /// it.
     pub bzimage: Option<PathBuf>,
     /// `KILN_VMLINUX`, when the build has one.
     pub vmlinux: Option<PathBuf>,
 }
 
 impl HostCommand {
-    /// The identity of this test: the command's text, its folder and its time limit. What the
-    /// command itself reads is not seen.
+    /// A command as it stands now: reads the files that it names.
+    ///
+    /// # Errors
+    /// When such a file can't be read.
+    pub fn new(
+        command: String,
+        folder: Option<PathBuf>,
+        timeout: Duration,
+    ) -> Result<Self, NamedFileError> {
+        let files = named_files(&command, folder.as_deref().unwrap_or(Path::new(".")))?;
+        Ok(Self { command, folder, timeout, files })
+    }
+
+    /// The identity of this test: the command's text, its folder, its time limit, and the content
+    /// that the files it names had when it was made ready. What those read in turn is not seen.
     pub fn test_key(&self) -> TestKey {
-        let folder = self.folder.as_deref().unwrap_or(std::path::Path::new("."));
-        let surroundings =
+        let folder = self.folder.as_deref().unwrap_or(Path::new("."));
+        let mut surroundings =
             format!("host folder={} timeout_ms={}", folder.display(), self.timeout.as_millis());
+        for (word, content) in &self.files {
+            surroundings.push_str(&format!("\nfile {content} {word}"));
+        }
         machine::keyed(&Digest::of(self.command.as_bytes()), &surroundings)
     }
 
@@ -125,6 +154,24 @@ impl HostCommand {
     }
 }
 
+/// The content of every regular file that a word of a command names, relative to its folder: the
+/// script that does the work, above all. Words are what stands between blanks, quotes and the
+/// shell's signs, and what stands between quotes; what the shell would only put together
+/// (variables, patterns) is not found.
+fn named_files(command: &str, folder: &Path) -> Result<BTreeMap<String, Digest>, NamedFileError> {
+    let bare = command.split(|c: char| c.is_whitespace() || ";|&()<>\"'`=".contains(c));
+    let quoted = command.split(['"', '\'']);
+    let mut files = BTreeMap::new();
+    for word in bare.chain(quoted).filter(|word| !word.is_empty()) {
+        let path = folder.join(word);
+        if !files.contains_key(word) && path.is_file() {
+            let content = file_digest(&path).map_err(|source| NamedFileError { path, source })?;
+            files.insert(word.to_owned(), content);
+        }
+    }
+    Ok(files)
+}
+
 fn nonblocking(reader: io::PipeReader) -> io::Result<pipe::Receiver> {
     pipe::Receiver::from_owned_fd(reader.into())
 }
@@ -151,7 +198,7 @@ mod tests {
     use super::*;
 
     fn command(text: &str) -> HostCommand {
-        HostCommand { command: text.into(), folder: None, timeout: Duration::from_secs(30) }
+        HostCommand::new(text.into(), None, Duration::from_secs(30)).unwrap()
     }
 
     fn build() -> BuildPaths {
@@ -208,5 +255,22 @@ mod tests {
         assert_ne!(a.test_key(), command("false").test_key());
         let longer = HostCommand { timeout: Duration::from_secs(31), ..a.clone() };
         assert_ne!(a.test_key(), longer.test_key());
+    }
+
+    #[test]
+    fn key_is_the_script_that_the_command_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        for (text, name) in [("sh ./check.sh -v; true", "check.sh"), ("sh 'a b.sh'", "a b.sh")] {
+            let key = || {
+                let folder = Some(dir.path().to_owned());
+                HostCommand::new(text.into(), folder, Duration::from_secs(1)).unwrap().test_key()
+            };
+            let missing = key();
+            std::fs::write(dir.path().join(name), "exit 0").unwrap();
+            let first = key();
+            assert_eq!(first, key());
+            std::fs::write(dir.path().join(name), "exit 1").unwrap();
+            assert!(first != missing && first != key(), "{text}");
+        }
     }
 }

@@ -10,8 +10,8 @@ use super::compile::{self, CompileError};
 use super::cpio::{Archive, ArchiveError};
 use super::shell::Shell;
 
-/// The guest's first process; see the file's head for what it does.
-const INIT: &str = include_str!("init.c");
+/// The guest's first process; see the heads of the files for what it does.
+const INIT: &str = concat!(include_str!("output.c"), include_str!("init.c"));
 
 /// What goes in beside init.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use super::arch::Arch;
 /// Version of how tests are run: the init program, kernel parameters, markers and
 /// classification. It is part of every test key, so raise it whenever a change could make the
 /// same kernel give another outcome.
-pub const RUNNER_VERSION: u32 = 3;
+pub const RUNNER_VERSION: u32 = 4;
 
 /// Who executes the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

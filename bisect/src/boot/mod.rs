@@ -16,12 +16,13 @@ pub mod outcome;
 pub mod payload;
 pub mod qemu;
 pub mod runner;
+pub mod said;
 mod shell;
 
 pub use accel::{Probe, ProbeError, probe};
 pub use arch::{Arch, UnknownArch};
 pub use compile::CompileError;
-pub use host_command::{BuildPaths, COMMAND_FAILED, HostCommand};
+pub use host_command::{BuildPaths, COMMAND_FAILED, HostCommand, NamedFileError};
 pub use initramfs::InitramfsError;
 pub use machine::{Accel, Machine, RUNNER_VERSION, test_key};
 pub use payload::{PayloadError, PayloadKind, PreparedPayload, prepare};

@@ -2,6 +2,7 @@
 
 use kiln_cache::evidence::Outcome;
 
+use super::said;
 use crate::console::{self, find};
 
 /// The line that init prints before the payload runs.
@@ -40,13 +41,15 @@ pub const LOST: &str = "lost connection to test machine";
 /// The payload never started.
 pub const BOOT_TIMEOUT: &str = "timed out booting";
 
-/// Judges one run.
+/// Judges one run, by what the kernel and init said: the payload's own words are left out.
 ///
 /// A crash counts for the payload only when it stands after the start marker; before it, and
 /// without the marker, the boot failed. A payload that fails by itself (exit status, signal,
 /// time limit) is no crash: reproducers end like that. Only a script that lacks a command, by its
 /// exit code, was no test: it counts like a boot that never came to the payload.
 pub fn classify(console: &[u8], ended: &Ended) -> Outcome {
+    let silent = console.iter().all(u8::is_ascii_whitespace);
+    let console = &*said::without_payload(console);
     let started = find(console, START_MARKER.as_bytes());
     let judged = match started {
         Some(at) => &console[at + START_MARKER.len()..],
@@ -58,7 +61,6 @@ pub fn classify(console: &[u8], ended: &Ended) -> Outcome {
         return Outcome::Infra { reason: reason.clone() };
     }
     if started.is_none() {
-        let silent = console.iter().all(u8::is_ascii_whitespace);
         let other = match ended {
             _ if silent => NO_OUTPUT,
             Ended::TimedOut => BOOT_TIMEOUT,
@@ -147,6 +149,32 @@ mod tests {
         assert!(matches!(judge(&late, Ended::Stopped), Outcome::Crash { .. }));
         let early = format!("{BUG}{START_MARKER}\n{END_MARKER}exit 0\n");
         assert_eq!(judge(&early, Ended::Stopped), Outcome::Ok);
+    }
+
+    #[test]
+    fn the_payloads_words_are_not_the_kernels() {
+        let says = |stamp: &str, text: &str| {
+            format!(
+                "{START_MARKER}\n{stamp}KILN> WARNING: CPU: 0 PID: 1 at x.c:1 f+0x1/0x2\n\
+                 {stamp}KILN> panic: {text}\n{stamp}KILN> {END_MARKER}exit 0\n"
+            )
+        };
+        for stamp in ["", "[    3.141592] ", "[    3.141592][   T77] "] {
+            let console = says(stamp, "runtime error") + END_MARKER + "exit 1\n";
+            assert_eq!(judge(&console, Ended::Stopped), Outcome::Ok, "{stamp}");
+            // Nor does its claim to have ended count.
+            assert_eq!(judge(&says(stamp, "x"), Ended::TimedOut), crash(NO_OUTPUT), "{stamp}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_cuts_into_the_payloads_line_is_heard() {
+        let console = format!(
+            "{START_MARKER}\n[    3.000000] KILN> WARNING: all[    3.100000] kernel BUG at \
+             mm/slub.c:4023!\n[    3.2] RIP: 0010:kfree+0x1/0x2\n"
+        );
+        let Outcome::Crash { title } = judge(&console, Ended::Stopped) else { panic!() };
+        assert!(title.starts_with("kernel BUG"), "{title}");
     }
 
     #[test]

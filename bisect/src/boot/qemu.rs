@@ -78,13 +78,14 @@ pub async fn version(arch: Arch) -> Result<String, QemuError> {
 /// The kernel's command line on `machine`.
 ///
 /// Anything that is wrong becomes a panic, and a panic becomes a restart at once, which ends
-/// QEMU. Parameters that a kernel does not know do no harm.
+/// QEMU. Every message has its time stamp, which tells it from what the payload prints
+/// ([`super::said`]). Parameters that a kernel does not know do no harm.
 pub fn kernel_parameters(machine: &Machine) -> String {
     let traits = machine.arch.traits();
     format!(
         "{} {} {} panic=-1 oops=panic panic_on_warn=1 softlockup_panic=1 hung_task_panic=1 \
          sysctl.kernel.panic_on_rcu_stall=1 ignore_loglevel printk.devkmsg=on \
-         random.trust_cpu=on rdinit=/init kiln_run_ms={}",
+         printk.time=1 random.trust_cpu=on rdinit=/init kiln_run_ms={}",
         traits.console,
         traits.reboot,
         traits.emulation,
@@ -257,7 +258,9 @@ mod tests {
         assert_eq!(after("-m"), "300");
         assert_eq!(after("-cpu"), "max");
         assert_eq!(after("-kernel"), "/k");
-        for word in ["panic=-1", "oops=panic", "panic_on_warn=1", "kiln_run_ms=1500"] {
+        for word in
+            ["printk.time=1", "panic=-1", "oops=panic", "panic_on_warn=1", "kiln_run_ms=1500"]
+        {
             assert!(after("-append").split(' ').any(|w| w == word), "{word}");
         }
         assert!(line.contains(&"-no-reboot".to_owned()));

@@ -23,5 +23,6 @@ mod walk;
 
 pub use crash::Crash;
 pub use kind::Kind;
+pub(crate) use pattern::compile;
 pub use read::crash_title;
 pub(crate) use search::find;

@@ -104,7 +104,7 @@ fn repro_chance(record: &Record, ends: &[&Tested<'_>]) -> Option<f64> {
 
 fn write_tail(out: &mut String, record: &Record, all: &[Tested<'_>]) {
     let Some((verdict, _)) = record.finish() else { return };
-    if let Verdict::Culprit { commit, probability, parents } = verdict {
+    if let Verdict::Culprit { commit, probability, parents, untested } = verdict {
         let _ = writeln!(out, "accumulated error probability: {:.2}", 1.0 - probability);
         let find = |id: &str| all.iter().find(|test| test.commit.id == id).and_then(signature_of);
         if let Some(signature) = find(&commit.id) {
@@ -115,7 +115,7 @@ fn write_tail(out: &mut String, record: &Record, all: &[Tested<'_>]) {
                 let _ = writeln!(out, "parent  signature: {signature}");
             }
             None => {
-                for parent in parents {
+                for parent in parents.iter().chain(untested) {
                     let _ = writeln!(out, "parent commit {} wasn't tested", parent.id);
                 }
             }
@@ -136,6 +136,9 @@ fn write_tail(out: &mut String, record: &Record, all: &[Tested<'_>]) {
         }
         Verdict::OlderThanGood { .. } => {
             out.push_str("oldest tested release already had the bug or it had kernel test errors\n")
+        }
+        Verdict::Inconclusive { credible, why, .. } if credible.is_empty() => {
+            let _ = writeln!(out, "error: {why}");
         }
         Verdict::Inconclusive { credible, .. } => {
             out.push_str("bisection is inconclusive, the first bad commit could be any of:\n");

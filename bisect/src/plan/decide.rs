@@ -18,6 +18,11 @@ const NOTHING_TO_LEARN: f64 = 1e-4;
 /// Runs of the bad end that are asked for at a time.
 const BAD_END_RUNS: u32 = 20;
 
+/// What is said of runs that no commit explains.
+const CONTRADICTION: &str = "the runs speak against every commit: a bug that was reverted and \
+                             came back, two bugs of one title, or builds taken for equal that \
+                             are not";
+
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -174,6 +179,7 @@ impl Steps<'_> {
         let Search { problem, posterior, .. } = &self.search;
         let (parents, missing) = confirm::check(&self.search, culprit);
         let own = Place::Commit(culprit);
+        let strange = confirm::strange(&self.search, culprit);
         match missing.first() {
             Some(Missing::Crashes) if self.search.works(own) > 0.0 => {
                 let crashes = problem.counts(own).crashes;
@@ -194,13 +200,26 @@ impl Steps<'_> {
                 };
                 self.ask(*parent, *runs, why)
             }
+            // Confirmed or not: an explanation that the runs speak against is no answer.
+            None if posterior.contradiction => {
+                self.inconclusive("no commit can be named".to_owned(), None)
+            }
+            None if !strange.is_empty() => {
+                let titles: Vec<String> =
+                    strange.iter().map(|(title, n)| format!("{n} x {title}")).collect();
+                let why = format!(
+                    "the most probable culprit's parent crashes as often, under titles that may \
+                     be the same bug: {} (--title can match several titles)",
+                    titles.join(", ")
+                );
+                self.inconclusive(why, None)
+            }
             None => Decision::Stop(Verdict::Culprit {
                 commit: culprit,
                 probability,
                 parents,
                 crashes: problem.counts(own).crashes,
                 rate: posterior.rate,
-                contradiction: posterior.contradiction,
             }),
         }
     }
@@ -279,6 +298,10 @@ impl Steps<'_> {
 
     fn inconclusive(&self, why: String, more: Option<More>) -> Decision {
         let posterior = self.search.posterior;
+        let why = match posterior.contradiction {
+            true => format!("{why}; {CONTRADICTION}"),
+            false => why,
+        };
         Decision::Stop(Verdict::Inconclusive {
             why,
             set: posterior.credible(self.search.settings.credible),

@@ -1,5 +1,6 @@
 //! All that a decision depends on.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -86,6 +87,9 @@ pub struct Problem {
     pub good_end: Status,
     /// Runs of each image.
     pub images: Vec<Counts>,
+    /// Crashes of each image under other titles than the target's, by title; images beyond its end
+    /// have none. They are no evidence, but can stand against naming a culprit.
+    pub others: Vec<BTreeMap<String, u32>>,
     /// What builds and runs take.
     pub costs: Costs,
     /// Machines that run side by side.
@@ -135,6 +139,7 @@ impl Problem {
             revisions,
             good_end: Status::default(),
             images: Vec::new(),
+            others: Vec::new(),
             costs,
             machines: 1,
             spent: Spent::default(),

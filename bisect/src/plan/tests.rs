@@ -250,6 +250,64 @@ fn a_culprit_equal_to_its_parent_by_image_is_never_named() {
 }
 
 #[test]
+fn a_culprit_that_runs_speak_against_is_not_named() {
+    let mut play = Play::new(Graph::linear(100).unwrap(), from(60, 1));
+    // 30 is known to crash though 31..60 do not: the bug came, went and came back.
+    play.problem.images.push(Counts { crashes: 10, ..Counts::default() });
+    play.problem.revisions[30] = Status { image: Some(0), state: State::Built };
+    for (image, commit) in [(1, 35), (2, 40), (3, 45), (4, 50)] {
+        play.problem.images.push(Counts { clean: 10, ..Counts::default() });
+        play.problem.revisions[commit] = Status { image: Some(image), state: State::Built };
+    }
+    let verdict = play.finish();
+    let Verdict::Inconclusive { why, contradiction: true, set, .. } = verdict else {
+        panic!("{verdict:?}")
+    };
+    assert!(why.contains("speak against every commit"), "{why}");
+    assert!(set.commits.iter().any(|(commit, _)| *commit == 60), "{set:?}");
+}
+
+/// The verdict on linear commits whose bug comes with 60, given the share of runs (one in `every`)
+/// that show another title on all commits before 60, and on the bad end.
+fn with_another_title(before: u32, bad_end: Option<u32>) -> Verdict {
+    let mut play = Play::new(Graph::linear(100).unwrap(), move |place, nth| match place {
+        Place::Commit(99) if bad_end.is_some_and(|every| nth % every == 1) => other(),
+        Place::Commit(c) if c >= 60 && nth % 4 == 0 => crash(),
+        Place::Commit(c) if c < 60 && nth % before == 1 => other(),
+        _ => clean(),
+    });
+    loop {
+        let censored = play.problem.images.iter().map(|counts| counts.censored);
+        play.problem.others = censored.map(|n| [("B".to_owned(), n)].into()).collect();
+        match decide(&play.problem, &play.settings).unwrap() {
+            Decision::Test(test) => play.step(&test),
+            Decision::Stop(verdict) => return verdict,
+        }
+    }
+}
+
+#[test]
+fn a_parent_that_crashes_as_often_under_another_title_clears_nobody() {
+    let verdict = with_another_title(3, None);
+    let Verdict::Inconclusive { why, .. } = verdict else { panic!("{verdict:?}") };
+    assert!(why.contains(" x B"), "{why}");
+    // Seldom enough, or there all along, it is another bug.
+    for verdict in [with_another_title(40, None), with_another_title(3, Some(4))] {
+        assert!(matches!(verdict, Verdict::Culprit { commit: 60, .. }), "{verdict:?}");
+    }
+}
+
+#[test]
+fn a_parent_that_cannot_be_tested_is_not_called_good() {
+    let mut play = Play::new(Graph::linear(1).unwrap(), from(0, 1));
+    play.works = Box::new(|place| place != Place::GoodEnd);
+    play.settings.threshold = 0.8;
+    let verdict = play.finish();
+    let Verdict::Culprit { commit: 0, parents, .. } = verdict else { panic!("{verdict:?}") };
+    assert!(parents[0].parent == Place::GoodEnd && !parents[0].is_good(), "{parents:?}");
+}
+
+#[test]
 fn twins_share_runs_and_builds() {
     let mut play = Play::new(Graph::linear(100).unwrap(), from(60, 2));
     play.problem.images.push(Counts::default());

@@ -6,7 +6,7 @@ use crate::belief::{Credible, Rate};
 
 use super::problem::Place;
 
-/// A parent of the culprit, and what speaks for its being good.
+/// A parent of the culprit, and what speaks for its being good, if anything can.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cleared {
     /// The parent: a commit, or the good end for a commit without parents in the range.
@@ -15,6 +15,13 @@ pub struct Cleared {
     pub clean_runs: u32,
     /// Clean runs that were asked for.
     pub needed: u32,
+}
+
+impl Cleared {
+    /// Whether it was found good; else it can't be tested, or not often enough.
+    pub fn is_good(&self) -> bool {
+        self.clean_runs >= self.needed
+    }
 }
 
 /// What another test would bring.
@@ -36,7 +43,7 @@ pub struct More {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 pub enum Verdict {
-    /// One commit brought the crash.
+    /// One commit brought the crash, and no run speaks loudly against it.
     Culprit {
         /// The commit.
         commit: u32,
@@ -48,8 +55,6 @@ pub enum Verdict {
         crashes: u32,
         /// How often a bad kernel crashes.
         rate: Rate,
-        /// Some runs speak against every commit: see the evidence.
-        contradiction: bool,
     },
     /// The good end is bad already.
     OlderThanGood {

@@ -94,7 +94,8 @@ pub(super) struct Start {
     pub(super) title: Option<String>,
     #[command(flatten)]
     pub(super) how: HowArgs,
-    /// Virtual machines, or commands, side by side [default: one a core]
+    /// Virtual machines, or commands, side by side [default: one machine a core; one command,
+    /// since commands may share files]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) machines: Option<u16>,
     /// Seconds that a kernel has to reach the reproducer

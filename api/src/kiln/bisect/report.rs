@@ -73,12 +73,15 @@ fn print_evidence(record: &Record) {
 
 fn print_verdict(record: &Record, verdict: &Verdict) {
     match verdict {
-        Verdict::Culprit { commit, probability, parents } => {
+        Verdict::Culprit { commit, probability, parents, untested } => {
             answer(format_args!("culprit      {}", commit.id));
             answer(format_args!("             {}", commit.subject));
             answer(format_args!("probability  {}", percent(*probability)));
             for parent in parents {
                 answer(format_args!("good parent  {} {}", parent.short(), parent.subject));
+            }
+            for parent in untested {
+                answer(format_args!("not tested   {} {}", parent.short(), parent.subject));
             }
         }
         Verdict::OlderThanGood { probability, target, clean } => {
@@ -105,9 +108,14 @@ fn print_verdict(record: &Record, verdict: &Verdict) {
             answer(format_args!("{} can't be tested: {why}", commit.short()));
             answer("             choose another end that builds and boots");
         }
-        Verdict::Inconclusive { credible, older, why } => {
+        Verdict::Inconclusive { credible, older, why, contradiction } => {
             answer(format_args!("inconclusive: {why}"));
-            answer("the culprit is, with 95 % probability, one of:");
+            if !credible.is_empty() {
+                answer(match contradiction {
+                    true => "what explains the runs least badly:",
+                    false => "the culprit is, with 95 % probability, one of:",
+                });
+            }
             for (commit, probability) in credible {
                 answer(format_args!(
                     "  {:>6}  {} {}",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use kiln_bisect::bisection::{Bisection, Surroundings};
 use kiln_bisect::record::{Commit, Header, Limits, Record, TestSpec};
-use kiln_builder::Repository;
+use kiln_builder::{Config, Repository};
 use kiln_cache::{Digest, Store};
 
 use super::{Start, find, report};
@@ -84,16 +84,21 @@ fn header(new: Start) -> anyhow::Result<Header> {
         (None, Some(command)) => TestSpec::Command { command, folder: std::env::current_dir()? },
         (None, None) => anyhow::bail!("give --reproducer FILE or --command COMMAND"),
     };
+    let config = new.config.as_deref().map(absolute).transpose()?;
+    let config_digest = config
+        .as_deref()
+        .map(|path| Config::read(path).map(|config| config.digest()))
+        .transpose()?;
     Ok(Header {
         good: commit(new.good.as_deref())?,
         bad: commit(new.bad.as_deref())?,
-        config: new.config.as_deref().map(absolute).transpose()?,
+        config,
+        config_digest,
         build_command: new.how.build_command.clone(),
         strict_config: new.how.strict_config,
-        test,
         title: new.title,
         limits: Limits {
-            machines: new.machines.map_or_else(cores, usize::from),
+            machines: machines(new.machines, &test),
             jobs: new.how.jobs(),
             boot_timeout: new.boot_timeout,
             run_timeout: new.run_timeout,
@@ -104,9 +109,35 @@ fn header(new: Start) -> anyhow::Result<Header> {
             max_runs: new.max_runs,
         },
         repository: repo,
+        test,
     })
+}
+
+/// Machines side by side, unless said: one a core; for a command one, as `git bisect run` has it,
+/// since such commands may write to the folder they all share.
+fn machines(wanted: Option<u16>, test: &TestSpec) -> usize {
+    match (wanted, test) {
+        (Some(wanted), _) => usize::from(wanted),
+        (None, TestSpec::Command { .. }) => 1,
+        (None, TestSpec::Reproducer { .. }) => cores(),
+    }
 }
 
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("'{}' is no path", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_run_one_after_the_other_unless_told_otherwise() {
+        let command = TestSpec::Command { command: "make check".into(), folder: "/".into() };
+        assert_eq!(machines(None, &command), 1);
+        assert_eq!(machines(Some(3), &command), 3);
+        let path = "/r.c".into();
+        let reproducer = TestSpec::Reproducer { path, digest: Digest::of(b"") };
+        assert_eq!(machines(None, &reproducer), cores());
+    }
 }

@@ -1,0 +1,115 @@
+//! One process a bisection: two that go on with the same one would both write its record.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::error::BisectError;
+
+/// A bisection's place among the running ones of a work folder, held until this is dropped or the
+/// process ends. Tells processes of one host apart, not hosts that share the folder.
+#[derive(Debug)]
+pub(super) struct Running {
+    /// Holds the lock. The file itself stays: who removed it could take it from under another.
+    _file: File,
+}
+
+impl Running {
+    /// Takes the place. Blocks only for the file system.
+    ///
+    /// # Errors
+    /// [`BisectError::Running`] when another process (or this one) holds it.
+    pub(super) fn claim(work: &Path, id: &str) -> Result<Self, BisectError> {
+        let path = lock_path(work, id);
+        let fail = |source| BisectError::Io { path: path.clone(), source };
+        fs::create_dir_all(work.join("bisections")).map_err(fail)?;
+        let mut file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(fail)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                // Best effort: the holder may not have written it yet.
+                let mut pid = String::new();
+                let _ = file.read_to_string(&mut pid);
+                return Err(BisectError::Running { id: id.to_owned(), by: pid.trim().to_owned() });
+            }
+            Err(TryLockError::Error(source)) => return Err(fail(source)),
+        }
+        file.set_len(0).map_err(fail)?;
+        writeln!(file, "process {}", std::process::id()).map_err(fail)?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn lock_path(work: &Path, id: &str) -> PathBuf {
+    work.join("bisections").join(format!("{id}.lock"))
+}
+
+/// Where the kernels under test of one bisection lie.
+pub(super) fn kernels(work: &Path, id: &str) -> PathBuf {
+    work.join("kernels").join(id)
+}
+
+/// Removes kernels that no running bisection tests: those of interrupted ones, which pull theirs
+/// again when they go on, and those from before each bisection had its own folder.
+pub(super) fn sweep(work: &Path) -> io::Result<()> {
+    let folder = work.join("kernels");
+    let entries = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(id) = name.to_str() else { continue };
+        // Who has no lock file has never run; who has one runs when it is locked. The lock is held
+        // while the folder goes, so that a bisection that goes on meanwhile is not robbed.
+        let _held = match lock_path(work, id).exists() {
+            false => None,
+            true => match Running::claim(work, id) {
+                Ok(held) => Some(held),
+                Err(_) => continue,
+            },
+        };
+        fs::remove_dir_all(entry.path())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bisection_runs_once_at_a_time() {
+        let work = tempfile::tempdir().unwrap();
+        let first = Running::claim(work.path(), "a").unwrap();
+        let text = Running::claim(work.path(), "a").unwrap_err().to_string();
+        assert!(text.contains(&std::process::id().to_string()), "{text}");
+        Running::claim(work.path(), "b").unwrap();
+        drop(first);
+        Running::claim(work.path(), "a").unwrap();
+    }
+
+    #[test]
+    fn only_the_kernels_of_running_bisections_stay() {
+        let work = tempfile::tempdir().unwrap();
+        sweep(work.path()).unwrap();
+        let _running = Running::claim(work.path(), "running").unwrap();
+        drop(Running::claim(work.path(), "killed").unwrap());
+        for id in ["running", "killed", "older"] {
+            fs::create_dir_all(kernels(work.path(), id).join("image")).unwrap();
+        }
+        sweep(work.path()).unwrap();
+        let left: Vec<_> = fs::read_dir(work.path().join("kernels"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(left, ["running"]);
+    }
+}
