@@ -236,6 +236,10 @@ impl Bisection {
         };
         self.settle(place, known_of(&manifest), manifest.input_key);
         let commit = self.commit(place);
+        if obtained == Obtained::Compiled {
+            let (commit, seconds) = (commit.clone(), record.seconds);
+            self.write(Event::Compiled { commit, seconds }).await?;
+        }
         self.watch.happening(Happening::Built { commit: &commit, build: &record });
         self.spread(place, &manifest).await?;
         let made = Made { manifest, record };
