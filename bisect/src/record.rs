@@ -182,6 +182,14 @@ pub enum Event {
         /// How many of them the store has evidence of for this test.
         evidence_known: usize,
     },
+    /// A revision was compiled. Its step comes when its runs are done; should Kiln be killed before
+    /// that, a later step finds the build in the store.
+    Compiled {
+        /// The revision.
+        commit: Commit,
+        /// Seconds that it took.
+        seconds: f64,
+    },
     /// A closure proved that other commits give what this one gave: none of them is compiled.
     Proved {
         /// The commit that was built.
@@ -330,15 +338,30 @@ impl Bill {
                 bill.commits_proved += others;
             }
         }
+        // Compiled and not yet met again as a step.
+        let mut compiled: std::collections::BTreeMap<&str, f64> = record
+            .events
+            .iter()
+            .filter_map(|(_, event)| match event {
+                Event::Compiled { commit, seconds } => Some((commit.id.as_str(), *seconds)),
+                _ => None,
+            })
+            .collect();
         let mut seen = std::collections::HashSet::new();
         let mut recalled = std::collections::HashSet::new();
         for step in record.steps() {
             if seen.insert(&step.commit.id) {
                 bill.revisions += 1;
+                let before = compiled.remove(step.commit.id.as_str());
                 match step.build.obtained {
                     Obtained::Compiled => {
                         bill.builds_compiled += 1;
                         bill.build_seconds += step.build.seconds;
+                    }
+                    // Compiled here, by a process that was killed before it wrote the step.
+                    _ if before.is_some() => {
+                        bill.builds_compiled += 1;
+                        bill.build_seconds += before.unwrap_or_default();
                     }
                     Obtained::Input => {
                         bill.builds_avoided_input += 1;
@@ -367,6 +390,8 @@ impl Bill {
                 }
             }
         }
+        bill.builds_compiled += compiled.len();
+        bill.build_seconds += compiled.values().sum::<f64>();
         bill
     }
 }
@@ -374,4 +399,41 @@ impl Bill {
 /// The identity that a step's evidence is shared on.
 fn image_of(step: &Step) -> Option<ImageId> {
     step.build.signatures.identity()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compile_is_billed_though_its_step_was_never_written() {
+        let event = |text: &str| (0, serde_json::from_str::<Event>(text).unwrap());
+        let compiled = |id: &str| {
+            event(&format!(
+                r#"{{"event":"compiled","commit":{{"id":"{id}","subject":""}},"seconds":60.0}}"#
+            ))
+        };
+        let step = |id: &str, obtained: &str| {
+            event(&format!(
+                r#"{{"event":"step","commit":{{"id":"{id}","subject":""}},"why":"","recalled":false,
+                    "build":{{"obtained":"{obtained}","input_key":"{}","signatures":{{}},
+                    "compiler":"","seconds":61.0,"compile_seconds":60.0,"errors":[],"notes":[]}},
+                    "runs":[],"probability_bad":null,"credible":null}}"#,
+                Digest::of(b"").to_hex()
+            ))
+        };
+        let bill = |events: Vec<(i64, Event)>| {
+            let header = crate::bisection::tests_header();
+            Bill::of(&Record { id: "x".into(), created: 0, header, events })
+        };
+        // Killed after the compile, then resumed; or not resumed; or never killed.
+        let resumed =
+            bill(vec![compiled("a"), event(r#"{"event":"resumed"}"#), step("a", "input")]);
+        assert_eq!((resumed.builds_compiled, resumed.builds_avoided_input), (1, 0));
+        assert_eq!(resumed.build_seconds, 60.0);
+        assert_eq!(bill(vec![compiled("a")]).builds_compiled, 1);
+        let whole = bill(vec![compiled("a"), step("a", "compiled"), step("b", "input")]);
+        assert_eq!((whole.builds_compiled, whole.builds_avoided_input), (1, 1));
+        assert_eq!(whole.build_seconds, 61.0);
+    }
 }

@@ -14,4 +14,6 @@ mod steps;
 mod verdict_of;
 
 pub use error::BisectError;
+#[cfg(test)]
+pub(crate) use setup::tests_header;
 pub use setup::{Bisection, Surroundings};

@@ -36,7 +36,11 @@ impl Running {
                 // Best effort: the holder may not have written it yet.
                 let mut pid = String::new();
                 let _ = file.read_to_string(&mut pid);
-                return Err(BisectError::Running { id: id.to_owned(), by: pid.trim().to_owned() });
+                let by = match pid.trim() {
+                    "" => "another process",
+                    known => known,
+                };
+                return Err(BisectError::Running { id: id.to_owned(), by: by.to_owned() });
             }
             Err(TryLockError::Error(source)) => return Err(fail(source)),
         }

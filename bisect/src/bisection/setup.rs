@@ -255,6 +255,20 @@ pub(super) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|error| BisectError::Task(error.to_string()))?
 }
 
+/// A question as records held it before they held the configuration's digest.
+#[cfg(test)]
+pub(crate) fn tests_header() -> Header {
+    serde_json::from_value(serde_json::json!({
+        "repository": "/r", "good": { "id": "a", "subject": "" },
+        "bad": { "id": "b", "subject": "" }, "config": null, "build_command": null,
+        "strict_config": false, "title": null,
+        "test": { "kind": "command", "command": "true", "folder": "/" },
+        "limits": { "machines": 1, "jobs": 1, "boot_timeout": 1, "run_timeout": 1,
+            "memory_mb": 1, "cpus": 1, "confidence": 0.95, "max_builds": null, "max_runs": null },
+    }))
+    .expect("an old header is read")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,17 +277,7 @@ mod tests {
     fn a_changed_configuration_is_another_question() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "CONFIG_A=y\n").unwrap();
-        // As records were written before they held the digest.
-        let mut header: Header = serde_json::from_value(serde_json::json!({
-            "repository": "/r", "good": { "id": "a", "subject": "" },
-            "bad": { "id": "b", "subject": "" }, "config": file.path(), "build_command": null,
-            "strict_config": false, "title": null,
-            "test": { "kind": "command", "command": "true", "folder": "/" },
-            "limits": { "machines": 1, "jobs": 1, "boot_timeout": 1, "run_timeout": 1,
-                "memory_mb": 1, "cpus": 1, "confidence": 0.95, "max_builds": null,
-                "max_runs": null },
-        }))
-        .unwrap();
+        let mut header = Header { config: Some(file.path().to_owned()), ..tests_header() };
         let config = read_config(&header).unwrap().unwrap();
         header.config_digest = Some(config.digest());
         assert!(read_config(&header).is_ok());

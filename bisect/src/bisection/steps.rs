@@ -188,21 +188,25 @@ impl Bisection {
         self.write_step(place, why, made.record, records).await
     }
 
-    /// A parent may have been cleared by the runs of its twins alone. The record shows it all the
+    /// A parent may have been cleared (or found untestable) by the runs of its twins alone. The record shows it all the
     /// same, with its signature and those runs: nothing is compiled or booted for that.
     async fn show_parents(
         &mut self,
         tester: &Arc<Tester>,
         parents: &[Cleared],
     ) -> Result<(), BisectError> {
-        for place in parents.iter().map(|cleared| cleared.parent) {
+        for parent in parents {
+            let place = parent.parent;
             let Some(Known::Built { image, .. }) = self.knowledge.build(place) else { continue };
             if self.shown.contains(&place) {
                 continue;
             }
             let made = self.build(place).await?;
             let runs = self.recall_runs(tester, image).await?;
-            let why = "a parent of the culprit, cleared by the runs of its image";
+            let why = match parent.is_good() {
+                true => "a parent of the culprit, cleared by the runs of its image",
+                false => "a parent of the culprit, which could not be tested",
+            };
             self.write_step(place, why, made.record, runs).await?;
         }
         Ok(())
@@ -236,6 +240,10 @@ impl Bisection {
         };
         self.settle(place, known_of(&manifest), manifest.input_key);
         let commit = self.commit(place);
+        if obtained == Obtained::Compiled {
+            let (commit, seconds) = (commit.clone(), record.seconds);
+            self.write(Event::Compiled { commit, seconds }).await?;
+        }
         self.watch.happening(Happening::Built { commit: &commit, build: &record });
         self.spread(place, &manifest).await?;
         let made = Made { manifest, record };
