@@ -96,7 +96,7 @@ impl Builder {
     /// The key under which the store answers "was this asked for before?". Does not look at the
     /// repository. The first call identifies the toolchain, which takes some 0.3 s.
     pub fn request_key(&self, request: &Request) -> Result<InputKey, BuildError> {
-        Ok(request.key(self.toolchain_for(request)?.as_deref()))
+        Ok(request.key(request.given()?, self.toolchain_for(request)?.as_deref()))
     }
 
     /// The build of a request, if the store has it whole. Builds that failed are known too, and so
@@ -111,14 +111,15 @@ impl Builder {
     pub async fn build(&self, request: &Request) -> Result<Built, BuildError> {
         let begun = Instant::now();
         let toolchain = self.toolchain_for(request)?;
-        let key = request.key(toolchain.as_deref());
+        let given = request.given()?;
+        let key = request.key(given, toolchain.as_deref());
         let turn = self.turn(key);
         let _turn = turn.lock().await;
         let mut built = match self.recall(&key).await? {
             Some(manifest) => self.recalled(request, manifest, &key).await?,
-            None => match self.prove(request, toolchain.as_deref(), &key).await? {
+            None => match self.prove(request, given, toolchain.as_deref(), &key).await? {
                 Some(manifest) => self.recalled(request, manifest, &key).await?,
-                None => self.make(request, toolchain, key).await?,
+                None => self.make(request, given, toolchain, key).await?,
             },
         };
         self.observer.event(&BuildEvent {

@@ -45,6 +45,9 @@ pub enum BuildError {
         /// What happened, in the tool's own words where there are any.
         reason: String,
     },
+    /// What the build's key stands for changed under the build.
+    #[error("{0} changed during the build, so it can't be told what was built: run it again")]
+    Changed(&'static str),
     /// The build command says that the machine is at fault.
     #[error(
         "the build command ended with code {code}, which means that it could not run \
@@ -69,6 +72,16 @@ pub enum BuildError {
         list(.0)
     )]
     ConfigChanged(Vec<ConfigChange>),
+    /// A file outside the tree that can't be made part of the build's key.
+    #[error("{option} names {path}: {reason}")]
+    Outside {
+        /// The option, with its prefix.
+        option: String,
+        /// What it names.
+        path: PathBuf,
+        /// Why not, and what to do about it.
+        reason: String,
+    },
     /// Reading or writing a file.
     #[error("{doing} {path}: {source}")]
     Io {

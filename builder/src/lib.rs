@@ -14,6 +14,7 @@ mod kbuild;
 mod kconfig;
 mod making;
 mod observer;
+mod outside;
 mod pool;
 mod process;
 mod proving;

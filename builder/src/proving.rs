@@ -54,6 +54,7 @@ impl Builder {
     pub(crate) async fn prove(
         &self,
         request: &Request,
+        given: Digest,
         toolchain: Option<&Toolchain>,
         key: &InputKey,
     ) -> Result<Option<Manifest>, BuildError> {
@@ -61,7 +62,7 @@ impl Builder {
             // Build commands are not watched.
             return Ok(None);
         }
-        let family = request.family(toolchain);
+        let family = request.family(given, toolchain);
         let builds = self.store.builds_of_family(&family, CONSIDERED).await?;
         if builds.is_empty() {
             return Ok(None);

@@ -14,6 +14,7 @@ use crate::error::{BuildError, Doing};
 use crate::kbuild::{self, Kbuild, Made};
 use crate::kconfig::{ConfigChange, Normalized, is_set, normalize};
 use crate::observer::{BuildEvent, Observer, Stage};
+use crate::outside;
 use crate::pool::Pair;
 use crate::process::Cancel;
 use crate::request::{How, Request, host_arch, image_of};
@@ -25,6 +26,8 @@ use crate::tree::{KernelVersion, Repository};
 #[derive(Clone)]
 pub(crate) struct Job {
     pub(crate) request: Arc<Request>,
+    /// Digest of the configuration as given, with the files that it names.
+    pub(crate) given: Digest,
     pub(crate) repository: Repository,
     /// What Kbuild needs; `None` for a build command.
     pub(crate) kernel: Option<(Arc<Toolchain>, KernelVersion)>,
@@ -105,7 +108,7 @@ impl Job {
         pair.begin(&self.repository, &self.request.revision.tree, &self.cancel, &progress)?;
         let Some((toolchain, version)) = &self.kernel else {
             // A command gets its configuration as it was given.
-            let (text, digest) = (self.request.text().to_owned(), self.request.given());
+            let (text, digest) = (self.request.text().to_owned(), self.given);
             return Ok(Prepared::Ready { pair, text, digest, changes: Vec::new() });
         };
         pair.watch();
@@ -113,18 +116,30 @@ impl Job {
         let kbuild = self.kbuild(toolchain, *version, &pair);
         match normalize(&kbuild, self.request.text())? {
             Normalized::Well { text, changes } => {
-                let digest = Digest::of(text.as_bytes());
+                let digest = outside::digest(&text)?;
                 Ok(Prepared::Ready { pair, text, digest, changes })
             }
             Normalized::Badly { errors } => {
                 let seconds = begun.elapsed().as_secs_f64();
                 pair.end(false)?;
+                self.must_be_unchanged(&mut pair)?;
                 let made = Made::Badly { errors };
                 let mut artifacts = vec![(BUILD_LOG.to_owned(), pair.log())];
                 artifacts.extend(closure_of(&pair));
                 Ok(Prepared::Unfit(Compiled { pair, made, artifacts, seconds }))
             }
         }
+    }
+
+    /// Whether the files outside the tree that the configuration names are what they were when the
+    /// keys were made. To be asked before a build is kept under those keys; otherwise the pair is
+    /// emptied, as its objects may be made of either.
+    fn must_be_unchanged(&self, pair: &mut Pair) -> Result<(), BuildError> {
+        if self.request.how == How::Kbuild && outside::digest(self.request.text())? != self.given {
+            pair.empty_objects()?;
+            return Err(BuildError::Changed("a file that the configuration names"));
+        }
+        Ok(())
     }
 
     /// Compiles what [`Job::prepare`] prepared, and marks the pair as consistent again.
@@ -147,6 +162,7 @@ impl Job {
         let seconds = begun.elapsed().as_secs_f64();
         let touched = matches!(self.request.how, How::Command(_));
         pair.end(touched)?;
+        self.must_be_unchanged(&mut pair)?;
         let mut artifacts = match (&made, &self.request.how) {
             (Made::Well { .. }, How::Kbuild) => kbuild::artifacts(&pair, modules)?,
             (Made::Well { .. }, How::Command(_)) => command::artifacts(&pair)?,

@@ -187,7 +187,8 @@ impl Pair {
         Ok(())
     }
 
-    fn empty_objects(&mut self) -> Result<(), BuildError> {
+    /// Forgets everything that make made here.
+    pub(crate) fn empty_objects(&mut self) -> Result<(), BuildError> {
         let objects = self.objects();
         fs::remove_dir_all(&objects).doing("emptying", &objects)?;
         fs::create_dir_all(&objects).doing("making", &objects)?;

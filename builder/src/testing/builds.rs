@@ -243,3 +243,26 @@ async fn a_lost_file_is_built_again() {
     assert_eq!(again.obtained, Obtained::Compiled);
     assert!(toy.store.is_whole(&again.manifest).await.unwrap());
 }
+
+#[tokio::test]
+async fn a_file_that_the_configuration_names_is_part_of_the_keys() {
+    let (toy, first) = Toy::new().await;
+    let builder = toy.builder();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("root.cpio");
+    std::fs::write(&file, "one").unwrap();
+    let config = format!("CONFIG_INITRAMFS_SOURCE=\"{}\"\n", file.display());
+    let request = toy.request(&first, &config);
+    let one = builder.build(&request).await.unwrap();
+    let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
+
+    std::fs::write(&file, "two").unwrap();
+    // Longer than a look at the files holds.
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    assert_eq!(builder.known(&request).await.unwrap(), None);
+    // No proof crosses from one content to another.
+    let proved = builder.build(&toy.request(&docs, &config)).await.unwrap();
+    assert_eq!(proved.obtained, Obtained::Compiled);
+    let two = builder.build(&request).await.unwrap();
+    assert_ne!(two.manifest.family_key, one.manifest.family_key);
+}

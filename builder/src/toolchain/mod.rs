@@ -12,6 +12,7 @@ use kiln_cache::Digest;
 
 pub use error::ToolchainError;
 use files::Stamp;
+pub(crate) use files::digest as file_digest;
 use tools::Need;
 pub(crate) use tools::package_of;
 

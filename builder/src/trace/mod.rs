@@ -7,7 +7,8 @@
 //!
 //! Not seen, because it does not lie in the sources: the toolchain, headers and programs of the
 //! host, the environment, the objects folder. The toolchain's digest and the recipe's version
-//! stand for those in a build's key.
+//! stand for those in a build's key. Files that the configuration names by absolute paths are in the
+//! key by their content (`outside`).
 
 mod attributes;
 mod error;
