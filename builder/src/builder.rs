@@ -1,12 +1,12 @@
 //! From a revision to its build: known, or compiled.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use kiln_cache::manifest::Manifest;
-use kiln_cache::{InputKey, Store};
+use kiln_cache::{BuildSummary, Digest, InputKey, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::error::BuildError;
@@ -105,6 +105,24 @@ impl Builder {
         self.recall(&self.request_key(request)?).await
     }
 
+    /// What is known of many requests at once, by [request key](Builder::request_key); unknown ones
+    /// are left out, and so are those whose proof does not count any more.
+    pub async fn known_of(
+        &self,
+        keys: &[InputKey],
+    ) -> Result<HashMap<InputKey, BuildSummary>, BuildError> {
+        let mut known = self.store.builds_by_requests(keys).await?;
+        let mut void = HashSet::new();
+        let proofs: HashSet<Digest> = known.values().filter_map(|build| build.proof).collect();
+        for proof in proofs {
+            if self.closure_in(&proof).await?.is_none() {
+                void.insert(proof);
+            }
+        }
+        known.retain(|_, build| build.proof.is_none_or(|proof| !void.contains(&proof)));
+        Ok(known)
+    }
+
     /// Gets a build: from the store, by proof from the build of another tree, or by compiling. A
     /// revision that does not compile is a build too. Dropping the future kills the build; the
     /// working pair is put right by the next one.
@@ -168,6 +186,12 @@ impl Builder {
     /// A stored build by its request. One that lost files is not known: it is built again, which
     /// is what brings them back.
     pub(crate) async fn recall(&self, key: &InputKey) -> Result<Option<Manifest>, BuildError> {
+        if let Some(proof) = self.store.proof_of_request(key).await?
+            && self.closure_in(&proof).await?.is_none()
+        {
+            // Proved by an older rule, or by something that is lost: to be proved again, or built.
+            return Ok(None);
+        }
         let found = self.store.build_by_request(key).await?;
         self.whole(found).await
     }

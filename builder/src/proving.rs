@@ -119,7 +119,10 @@ impl Builder {
 
     /// Reads a closure. One that is lost, damaged or of another version proves nothing, and is no
     /// reason to fail.
-    async fn closure_in(&self, blob: &Digest) -> Result<Option<Arc<Closure>>, BuildError> {
+    pub(crate) async fn closure_in(
+        &self,
+        blob: &Digest,
+    ) -> Result<Option<Arc<Closure>>, BuildError> {
         if let Some(closure) = self.closures.get(blob) {
             return Ok(Some(closure));
         }

@@ -236,7 +236,7 @@ impl Bisection {
         for place in &places {
             keys.push(self.builder.request_key(&self.request(*place))?);
         }
-        let known = self.store.builds_by_requests(&keys).await?;
+        let known = self.builder.known_of(&keys).await?;
         let mut spread = HashSet::new();
         for (place, key) in places.into_iter().zip(&keys) {
             let Some(build) = known.get(key) else { continue };
@@ -246,7 +246,7 @@ impl Bisection {
             };
             self.knowledge.learn_build(place, learned);
             if spread.insert(build.input_key)
-                && let Some(manifest) = self.store.build_by_request(key).await?
+                && let Some(manifest) = self.builder.known(&self.request(place)).await?
             {
                 self.spread(place, &manifest).await?;
             }
@@ -293,8 +293,7 @@ impl Bisection {
                 Known::Built { .. } => continue,
                 Known::Broken => Vec::new(),
             };
-            let key = self.builder.request_key(&self.request(place))?;
-            let Some(manifest) = self.store.build_by_request(&key).await? else { continue };
+            let Some(manifest) = self.builder.known(&self.request(place)).await? else { continue };
             let step = Step {
                 commit: self.commit(place),
                 why: "the store knew it".into(),

@@ -12,6 +12,7 @@ mod touches;
 
 pub use changes::{VisibleChange, What};
 pub use classes::Edges;
+pub use encoding::RULE_VERSION;
 pub use error::ClosureError;
 pub use paths::Paths;
 pub use reads::Closure;

@@ -260,3 +260,25 @@ async fn a_configuration_whose_images_do_not_repeat_proves_nothing() {
     let built = builder.build(&toy.request(&base, "")).await.unwrap();
     assert_eq!(builder.same_class(&edges, 0, &built.manifest).await.unwrap(), [0, 1]);
 }
+
+#[tokio::test]
+async fn a_proof_by_another_rule_counts_for_nothing() {
+    let Some((toy, first)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    let built = builder.build(&toy.request(&first, "")).await.unwrap();
+    let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
+    let request = toy.request(&docs, "");
+    let key = builder.request_key(&request).unwrap();
+    // As an earlier Kiln left it: the same closure under an earlier head.
+    let old = closure(&builder, &built).await.encode();
+    let body = old.iter().position(|byte| *byte == b'\n').unwrap();
+    let old = [&b"kiln-closure 1"[..], &old[body..]].concat();
+    let old = toy.store.put_bytes(old.into()).await.unwrap();
+    let input = built.manifest.input_key;
+    toy.store.add_proved_request(&key, &input, &old).await.unwrap();
+    assert_eq!(builder.known(&request).await.unwrap(), None);
+    assert!(builder.known_of(&[key]).await.unwrap().is_empty());
+    // Proved again by the rule of today, it is known.
+    assert_eq!(builder.build(&request).await.unwrap().obtained, Obtained::Closure);
+    assert_eq!(builder.known_of(&[key]).await.unwrap()[&key].input_key, input);
+}
