@@ -17,9 +17,10 @@ use crate::proving::Closures;
 use crate::request::{How, Request};
 use crate::toolchain::Toolchain;
 
-/// How long a toolchain is taken for unchanged without a look at its files. Looking takes a
-/// millisecond; keys are asked for by the ten thousand.
-const TOOLCHAIN_AGE: Duration = Duration::from_secs(1);
+/// How long the toolchain, and files that a configuration names, are taken for unchanged without a
+/// look at them, where only keys are asked for. Looking takes a millisecond; keys are asked for by
+/// the ten thousand. A build looks.
+const LOOK_AGE: Duration = Duration::from_secs(1);
 
 /// Pairs of sources and objects unless told otherwise: two builds of one configuration side by
 /// side, and four configurations or toolchains in turn. A pair takes 1.5 GB and more.
@@ -96,7 +97,7 @@ impl Builder {
     /// The key under which the store answers "was this asked for before?". Does not look at the
     /// repository. The first call identifies the toolchain, which takes some 0.3 s.
     pub fn request_key(&self, request: &Request) -> Result<InputKey, BuildError> {
-        Ok(request.key(request.given()?, self.toolchain_for(request)?.as_deref()))
+        Ok(request.key(request.given(LOOK_AGE)?, self.toolchain_for(request, LOOK_AGE)?.as_deref()))
     }
 
     /// The build of a request, if the store has it whole. Builds that failed are known too, and so
@@ -128,8 +129,8 @@ impl Builder {
     /// working pair is put right by the next one.
     pub async fn build(&self, request: &Request) -> Result<Built, BuildError> {
         let begun = Instant::now();
-        let toolchain = self.toolchain_for(request)?;
-        let given = request.given()?;
+        let toolchain = self.toolchain_for(request, Duration::ZERO)?;
+        let given = request.given(Duration::ZERO)?;
         let key = request.key(given, toolchain.as_deref());
         let turn = self.turn(key);
         let _turn = turn.lock().await;
@@ -152,16 +153,20 @@ impl Builder {
         Ok(built)
     }
 
-    /// The toolchain of a request, if Kiln chooses it.
-    fn toolchain_for(&self, request: &Request) -> Result<Option<Arc<Toolchain>>, BuildError> {
+    /// The toolchain of a request, if Kiln chooses it, from a look that is younger than `age`.
+    fn toolchain_for(
+        &self,
+        request: &Request,
+        age: Duration,
+    ) -> Result<Option<Arc<Toolchain>>, BuildError> {
         if let How::Command(_) = request.how {
             return Ok(None);
         }
         let mut known = self.toolchain.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((checked, toolchain)) = known.as_mut()
-            && (checked.elapsed() < TOOLCHAIN_AGE || toolchain.is_current())
+            && (checked.elapsed() < age || toolchain.is_current())
         {
-            if checked.elapsed() >= TOOLCHAIN_AGE {
+            if checked.elapsed() >= age {
                 *checked = Instant::now();
             }
             return Ok(Some(Arc::clone(toolchain)));

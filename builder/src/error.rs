@@ -45,9 +45,6 @@ pub enum BuildError {
         /// What happened, in the tool's own words where there are any.
         reason: String,
     },
-    /// What the build's key stands for changed under the build.
-    #[error("{0} changed during the build, so it can't be told what was built: run it again")]
-    Changed(&'static str),
     /// The build command says that the machine is at fault.
     #[error(
         "the build command ended with code {code}, which means that it could not run \

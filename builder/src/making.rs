@@ -63,7 +63,11 @@ impl Builder {
             return Err(refusal);
         }
         if let Some(manifest) = self.recall_input(&input.key()).await? {
-            job.on_thread(|_| settle(pair)).await?;
+            let settle = |job: &Job, mut pair: Pair| {
+                pair.end(false)?;
+                job.must_be_unchanged(&mut pair)
+            };
+            job.on_thread(move |job| settle(job, pair)).await?;
             self.store.add_request(&key, &manifest.input_key).await?;
             return Ok(built(manifest, Obtained::Input, changes, &text));
         }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use kiln_cache::{BuildInput, Digest, InputKey};
 
@@ -120,12 +121,12 @@ impl Request {
     }
 
     /// Digest of the configuration as given, with the files outside the tree that it names, from a
-    /// look that is at most a second old. A build command gets the text alone.
-    pub(crate) fn given(&self) -> Result<Digest, BuildError> {
+    /// look that is younger than `age`. A build command gets the text alone.
+    pub(crate) fn given(&self, age: Duration) -> Result<Digest, BuildError> {
         match (&self.how, &self.config) {
             (_, None) => Ok(Digest::of(b"")),
             (How::Command(_), Some(config)) => Ok(config.digest),
-            (How::Kbuild, Some(config)) => outside::digest_lately(&config.text, config.digest),
+            (How::Kbuild, Some(config)) => outside::digest_lately(&config.text, config.digest, age),
         }
     }
 

@@ -131,15 +131,21 @@ impl Job {
         }
     }
 
-    /// Whether the files outside the tree that the configuration names are what they were when the
-    /// keys were made. To be asked before a build is kept under those keys; otherwise the pair is
-    /// emptied, as its objects may be made of either.
-    fn must_be_unchanged(&self, pair: &mut Pair) -> Result<(), BuildError> {
-        if self.request.how == How::Kbuild && outside::digest(self.request.text())? != self.given {
-            pair.empty_objects()?;
-            return Err(BuildError::Changed("a file that the configuration names"));
-        }
-        Ok(())
+    /// Whether everything that the keys stand for, beside the tree, is what it was when the keys were
+    /// made: the toolchain, and files outside the tree that the configuration names. To be asked
+    /// before a build is kept under those keys; otherwise the pair is emptied, as its objects may
+    /// be made of either.
+    pub(crate) fn must_be_unchanged(&self, pair: &mut Pair) -> Result<(), BuildError> {
+        let Some((toolchain, _)) = &self.kernel else { return Ok(()) };
+        let what = if !toolchain.is_current() {
+            "the toolchain"
+        } else if outside::digest(self.request.text())? != self.given {
+            "a file that the configuration names"
+        } else {
+            return Ok(());
+        };
+        pair.empty_objects()?;
+        Err(BuildError::Infra { reason: format!("{what} changed during the build; run it again") })
     }
 
     /// Compiles what [`Job::prepare`] prepared, and marks the pair as consistent again.

@@ -16,9 +16,6 @@ use kiln_cache::Digest;
 use crate::error::BuildError;
 use names::named;
 
-/// How long a look at the files holds. Keys are asked for by the ten thousand, one a commit.
-const AGE: Duration = Duration::from_secs(1);
-
 /// Digest of a configuration and of all that it names, from a look at the files now.
 ///
 /// It covers what is at each named path: nothing, a file's content, or a folder's files with names,
@@ -37,19 +34,24 @@ pub(crate) fn digest(text: &str) -> Result<Digest, BuildError> {
     Ok(hasher.finalize().into())
 }
 
-/// The same from a look that is at most a second old. `text_digest` is the digest of the text.
-pub(crate) fn digest_lately(text: &str, text_digest: Digest) -> Result<Digest, BuildError> {
+/// The same from a look that is younger than `age`. `text_digest` is the digest of the text.
+pub(crate) fn digest_lately(
+    text: &str,
+    text_digest: Digest,
+    age: Duration,
+) -> Result<Digest, BuildError> {
     static LOOKS: LazyLock<Mutex<HashMap<Digest, (Instant, Digest)>>> =
         LazyLock::new(Mutex::default);
     let looks = || LOOKS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((at, found)) = looks().get(&text_digest)
-        && at.elapsed() < AGE
+        && at.elapsed() < age
     {
         return Ok(*found);
     }
     let found = digest(text)?;
     let mut looks = looks();
-    looks.retain(|_, (at, _)| at.elapsed() < AGE);
+    // Few configurations are in use at a time; the others need not be remembered.
+    looks.retain(|_, (at, _)| at.elapsed() < Duration::from_secs(60));
     looks.insert(text_digest, (Instant::now(), found));
     Ok(found)
 }

@@ -266,3 +266,27 @@ async fn a_file_that_the_configuration_names_is_part_of_the_keys() {
     let two = builder.build(&request).await.unwrap();
     assert_ne!(two.manifest.family_key, one.manifest.family_key);
 }
+
+#[tokio::test]
+async fn a_toolchain_that_changes_during_the_build_is_no_build() {
+    use std::os::unix::fs::PermissionsExt;
+    let (toy, first) = Toy::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let compiler = folder.path().join("mycc");
+    let real = "#!/bin/sh\nexec gcc \"$@\"\n";
+    std::fs::write(&compiler, real).unwrap();
+    std::fs::set_permissions(&compiler, PermissionsExt::from_mode(0o755)).unwrap();
+    // An upgrade in the middle of the first build.
+    let makefile = toy.fixture.read(&first, "Makefile");
+    let upgrade = format!("@echo '# new' >> {}; gcc $(flags)", compiler.display());
+    let upgrades = makefile.replace("@gcc $(flags)", &upgrade);
+    let upgrades = toy.edit("upgrades", &[Edit::File("Makefile", &upgrades)]);
+    let builder = toy.builder().with_compiler(compiler.to_str().unwrap());
+    let error = builder.build(&toy.request(&upgrades, "")).await.unwrap_err();
+    assert!(matches!(&error, BuildError::Infra { .. }), "{error}");
+    assert!(error.to_string().contains("toolchain changed"), "{error}");
+    let left = std::fs::read_dir(toy.only_pair().join("objects")).unwrap().count();
+    assert_eq!(left, 0, "objects of two compilers");
+    let same = toy.edit("does not", &[Edit::File("Makefile", &makefile)]);
+    assert!(builder.build(&toy.request(&same, "")).await.unwrap().manifest.is_built());
+}
