@@ -64,13 +64,18 @@ impl BuildCommand<'_> {
     fn judge(&self, code: i32) -> Result<Made, BuildError> {
         let log = read_log(self.pair, 0)?;
         // A command may look for tools that it can do without: only it knows which it needs.
-        let fault = machine_fault(&log).filter(|fault| !matches!(fault, Fault::Missing { .. }));
+        let fault = machine_fault(&log, &self.confinement.seen(&self.source()))
+            .filter(|fault| !matches!(fault, Fault::Missing { .. }));
         fault_to_error(fault, self.pair)?;
         let mut errors = first_errors(&log);
         if errors.is_empty() {
             errors.push(format!("the build command ended with code {code} and said nothing"));
         }
         Ok(Made::Badly { errors })
+    }
+
+    fn source(&self) -> Bind {
+        Bind { host: self.pair.source(), inside: SOURCE, read_only: false }
     }
 
     fn last_line(&self) -> Result<String, BuildError> {
@@ -82,7 +87,7 @@ impl BuildCommand<'_> {
     fn step(&self) -> Result<Step, BuildError> {
         let (objects, out) = (self.pair.objects(), self.pair.out());
         empty(&out)?;
-        let source = Bind { host: self.pair.source(), inside: SOURCE, read_only: false };
+        let source = self.source();
         let objects = Bind { host: objects, inside: OBJECTS, read_only: false };
         let out = Bind { host: out, inside: OUT, read_only: false };
         let seen = |bind: &Bind| self.confinement.seen(bind);
