@@ -36,6 +36,12 @@ impl Stamp {
         })
     }
 
+    /// Whether it is of a tool of this name.
+    #[cfg(test)]
+    pub(super) fn is_of(&self, tool: &str) -> bool {
+        self.path.file_name().is_some_and(|name| name == tool)
+    }
+
     /// Whether the file is still the same.
     pub(super) fn is_current(&self) -> bool {
         Self::of(&self.path).is_ok_and(|now| now == *self)
