@@ -13,6 +13,7 @@ use crate::command::{self, BuildCommand};
 use crate::error::{BuildError, Doing};
 use crate::kbuild::{self, Kbuild, Made};
 use crate::kconfig::{ConfigChange, Normalized, is_set, normalize};
+use crate::live::Live;
 use crate::observer::{BuildEvent, Observer, Stage};
 use crate::outside;
 use crate::pool::Pair;
@@ -87,9 +88,13 @@ impl Job {
         }
         let (sender, receiver) = oneshot::channel();
         let job = self.clone();
+        // Counted from before the thread begins until its last value is dropped.
+        let live = Live::new();
         let spawned = std::thread::Builder::new().name("kiln-build".into()).spawn(move || {
             // Nobody listens when the build was given up; then there is nothing to say either.
-            let _ = sender.send(work(&job));
+            // Nor does a pair that was sent back: dropping it takes the view down, on this thread.
+            drop(sender.send(work(&job)));
+            drop(live);
         });
         spawned.map_err(|error| BuildError::Infra { reason: format!("no thread: {error}") })?;
         let mut guard = CancelOnDrop(Some(Arc::clone(&self.cancel)));

@@ -11,7 +11,7 @@ use super::{eviction, leftovers, shadow};
 use crate::checkout::{self, Checkout};
 use crate::error::{BuildError, Doing};
 use crate::process::Cancel;
-use crate::trace::{TracedSource, availability};
+use crate::trace::{self, TracedSource, availability};
 use crate::tree::{ChangeKind, Repository};
 
 /// Files of one file system get times from a clock that ticks this seldom at most (jiffies at
@@ -37,6 +37,11 @@ pub(crate) struct Pair {
 impl Pair {
     /// Opens, or makes, the pair in a folder whose lock is held.
     pub(super) fn open(root: PathBuf, lock: File) -> Result<Self, BuildError> {
+        // A killed Kiln leaves its view mounted. Nobody uses it: every process of a build holds the
+        // lock. Gone, it is in nobody's way, whether this build mounts one or the folder is removed.
+        if let Err(error) = trace::clear(&root.join(VIEW)) {
+            tracing::warn!(%error, "an old view stays");
+        }
         let state = State::load(&root.join("pair.json"));
         if state.is_none() && root.exists() {
             eviction::remove(&root).doing("removing", &root)?;
