@@ -8,6 +8,7 @@ mod error;
 mod model;
 mod paths;
 mod reads;
+mod stale;
 mod touches;
 
 pub use changes::{VisibleChange, What};

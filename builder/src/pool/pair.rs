@@ -209,15 +209,26 @@ impl Pair {
         std::thread::sleep(Duration::from_nanos(wait as u64));
     }
 
-    /// Removes objects that included a file which a new file may now be found instead of.
-    fn forget_shadowed(&self, repository: &Repository, wanted: &str) -> Result<(), BuildError> {
-        let Some(built) = self.state.objects.tree.as_deref() else { return Ok(()) };
-        let added: Vec<PathBuf> = match repository.changed_paths(built, wanted) {
-            Ok(changes) => changes
-                .into_iter()
-                .filter(|change| change.kind == ChangeKind::Added)
-                .map(|change| change.path)
-                .collect(),
+    /// Removes objects that make would take for current, and that are not on the wanted tree.
+    fn forget_shadowed(&mut self, repository: &Repository, wanted: &str) -> Result<(), BuildError> {
+        let Some(built) = self.state.objects.tree.clone() else { return Ok(()) };
+        let reads = self.closure().and_then(|path| reads::load(&path));
+        let added: Vec<PathBuf> = match repository.changed_paths(&built, wanted) {
+            Ok(changes) => {
+                if let Some(path) = repository.overlooked(&built, wanted, reads.as_ref())? {
+                    let path = String::from_utf8_lossy(&path);
+                    tracing::debug!(%path, "make would not notice this: objects are emptied");
+                    self.empty_objects()?;
+                    self.built_before = false;
+                    return self.mark_busy(false);
+                }
+                if reads.is_some() {
+                    // Nothing came where any build looked.
+                    return Ok(());
+                }
+                let added = changes.into_iter().filter(|change| change.kind == ChangeKind::Added);
+                added.map(|change| change.path).collect()
+            }
             // The objects' tree is of another repository: any file may be new.
             Err(_) => repository
                 .difference(None, wanted)?

@@ -282,3 +282,35 @@ async fn a_proof_by_another_rule_counts_for_nothing() {
     assert_eq!(builder.build(&request).await.unwrap().obtained, Obtained::Closure);
     assert_eq!(builder.known_of(&[key]).await.unwrap()[&key].input_key, input);
 }
+
+#[tokio::test]
+async fn what_make_would_overlook_is_built_from_nothing() {
+    let Some((toy, first)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    // The compiler looks beside the file before it looks in "include".
+    let main = toy.fixture.read(&first, "kernel/main.c").replace("<banner.h>", "\"banner.h\"");
+    let texts = [Edit::File("kernel/main.c", &main), Edit::Link("include/banner.h", "old.h")];
+    let old = [
+        Edit::File("include/old.h", "static const char banner[] = \"old\";\n"),
+        Edit::File("include/new.h", "static const char banner[] = \"new!\";\n"),
+    ];
+    let base: Vec<Edit<'_>> = texts.into_iter().chain(old).collect();
+    let base = toy.edit("base", &base);
+    let built = builder.build(&toy.request(&base, "")).await.unwrap();
+    for (name, edit) in [
+        ("a link leads elsewhere", Edit::Link("include/banner.h", "new.h")),
+        (
+            "a header in front",
+            Edit::File("kernel/banner.h", "static const char banner[] = \"front\";\n"),
+        ),
+    ] {
+        let next = toy.edit(name, &[edit]);
+        let warm = builder.build(&toy.request(&next, "")).await.unwrap();
+        assert_ne!(warm.manifest.image(), built.manifest.image(), "{name}");
+        // Compiled by somebody else, from nothing.
+        let (other, _) = Toy::new().await;
+        let cold = other.builder().build(&toy.request(&next, "")).await.unwrap();
+        assert_eq!(warm.manifest.image(), cold.manifest.image(), "{name}");
+        assert_eq!(toy.steps(&warm).await.len(), 3, "{name}");
+    }
+}
