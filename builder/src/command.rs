@@ -57,7 +57,7 @@ impl BuildCommand<'_> {
         match code {
             0 => Ok(Made::Well { steps: lines }),
             1..=125 => self.judge(code),
-            _ => Err(BuildError::Command { code, last: self.last_line()? }),
+            _ => Err(BuildError::Command { code, last: self.last_words(code)? }),
         }
     }
 
@@ -76,6 +76,18 @@ impl BuildCommand<'_> {
 
     fn source(&self) -> Bind {
         Bind { host: self.pair.source(), inside: SOURCE, read_only: false }
+    }
+
+    /// What it said last, with the reason when that is Kiln's doing.
+    fn last_words(&self, code: i32) -> Result<String, BuildError> {
+        let mut last = self.last_line()?;
+        let not_run = matches!(code, 126 | 127);
+        let is_hidden = matches!(self.confinement, Confinement::Namespaces { .. });
+        if not_run && is_hidden && (self.command.contains("/mnt") || last.contains("/mnt")) {
+            last += " (a build does not see what this machine has below /mnt: keep the command, \
+                     and what it runs, in another folder)";
+        }
+        Ok(last)
     }
 
     fn last_line(&self) -> Result<String, BuildError> {
