@@ -125,6 +125,7 @@ impl BuildCommand<'_> {
             folder: seen(&source),
             binds: vec![source, objects, out],
             kept_open: Some(self.pair.lock()),
+            hidden: self.pair.pool(),
         })
     }
 }

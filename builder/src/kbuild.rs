@@ -144,6 +144,7 @@ impl Kbuild<'_> {
             folder: self.confinement.seen(&objects),
             binds: vec![source, objects],
             kept_open: Some(self.pair.lock()),
+            hidden: self.pair.pool(),
         };
         let path = self.pair.log();
         let log = File::options().create(true).append(true).open(&path).doing("opening", &path)?;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, RawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::reads::{self, Reads};
@@ -79,6 +79,12 @@ impl Pair {
 
     pub(crate) fn log(&self) -> PathBuf {
         self.root.join("build.log")
+    }
+
+    /// The folder of all pairs, which a build must not reach: it would find the sources there
+    /// without being watched, and those of other builds.
+    pub(crate) fn pool(&self) -> Option<PathBuf> {
+        self.root.parent()?.parent().map(Path::to_path_buf)
     }
 
     /// To be kept open by every process of a build.

@@ -99,3 +99,13 @@ async fn a_command_below_mnt_is_told_why_it_is_not_found() {
     let other = build(&toy, &first, "no-such-tool").await.unwrap_err().to_string();
     assert!(!other.contains("does not see"), "{other}");
 }
+
+#[tokio::test]
+async fn the_pairs_are_not_to_be_found_at_their_place_on_the_host() {
+    let (toy, first) = Toy::new().await;
+    let pool = toy.work.path().join("work/pool");
+    let command = format!("ls -A {} > $KILN_OUT/list && cat Kconfig >> /dev/null", pool.display());
+    let built = build(&toy, &first, &command).await.unwrap();
+    let hidden = matches!(confinement(), Confinement::Namespaces { .. });
+    assert_eq!(toy.content(&built, "list").await.is_empty(), hidden);
+}
