@@ -1,12 +1,12 @@
 //! From a revision to its build: known, or compiled.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use kiln_cache::manifest::Manifest;
-use kiln_cache::{InputKey, Store};
+use kiln_cache::{BuildSummary, Digest, InputKey, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::error::BuildError;
@@ -17,9 +17,10 @@ use crate::proving::Closures;
 use crate::request::{How, Request};
 use crate::toolchain::Toolchain;
 
-/// How long a toolchain is taken for unchanged without a look at its files. Looking takes a
-/// millisecond; keys are asked for by the ten thousand.
-const TOOLCHAIN_AGE: Duration = Duration::from_secs(1);
+/// How long the toolchain, and files that a configuration names, are taken for unchanged without a
+/// look at them, where only keys are asked for. Looking takes a millisecond; keys are asked for by
+/// the ten thousand. A build looks.
+const LOOK_AGE: Duration = Duration::from_secs(1);
 
 /// Pairs of sources and objects unless told otherwise: two builds of one configuration side by
 /// side, and four configurations or toolchains in turn. A pair takes 1.5 GB and more.
@@ -96,7 +97,7 @@ impl Builder {
     /// The key under which the store answers "was this asked for before?". Does not look at the
     /// repository. The first call identifies the toolchain, which takes some 0.3 s.
     pub fn request_key(&self, request: &Request) -> Result<InputKey, BuildError> {
-        Ok(request.key(self.toolchain_for(request)?.as_deref()))
+        Ok(request.key(request.given(LOOK_AGE)?, self.toolchain_for(request, LOOK_AGE)?.as_deref()))
     }
 
     /// The build of a request, if the store has it whole. Builds that failed are known too, and so
@@ -105,20 +106,39 @@ impl Builder {
         self.recall(&self.request_key(request)?).await
     }
 
+    /// What is known of many requests at once, by [request key](Builder::request_key); unknown ones
+    /// are left out, and so are those whose proof does not count any more.
+    pub async fn known_of(
+        &self,
+        keys: &[InputKey],
+    ) -> Result<HashMap<InputKey, BuildSummary>, BuildError> {
+        let mut known = self.store.builds_by_requests(keys).await?;
+        let mut void = HashSet::new();
+        let proofs: HashSet<Digest> = known.values().filter_map(|build| build.proof).collect();
+        for proof in proofs {
+            if self.closure_in(&proof).await?.is_none() {
+                void.insert(proof);
+            }
+        }
+        known.retain(|_, build| build.proof.is_none_or(|proof| !void.contains(&proof)));
+        Ok(known)
+    }
+
     /// Gets a build: from the store, by proof from the build of another tree, or by compiling. A
     /// revision that does not compile is a build too. Dropping the future kills the build; the
     /// working pair is put right by the next one.
     pub async fn build(&self, request: &Request) -> Result<Built, BuildError> {
         let begun = Instant::now();
-        let toolchain = self.toolchain_for(request)?;
-        let key = request.key(toolchain.as_deref());
+        let toolchain = self.toolchain_for(request, Duration::ZERO)?;
+        let given = request.given(Duration::ZERO)?;
+        let key = request.key(given, toolchain.as_deref());
         let turn = self.turn(key);
         let _turn = turn.lock().await;
         let mut built = match self.recall(&key).await? {
             Some(manifest) => self.recalled(request, manifest, &key).await?,
-            None => match self.prove(request, toolchain.as_deref(), &key).await? {
+            None => match self.prove(request, given, toolchain.as_deref(), &key).await? {
                 Some(manifest) => self.recalled(request, manifest, &key).await?,
-                None => self.make(request, toolchain, key).await?,
+                None => self.make(request, given, toolchain, key).await?,
             },
         };
         self.observer.event(&BuildEvent {
@@ -133,16 +153,20 @@ impl Builder {
         Ok(built)
     }
 
-    /// The toolchain of a request, if Kiln chooses it.
-    fn toolchain_for(&self, request: &Request) -> Result<Option<Arc<Toolchain>>, BuildError> {
+    /// The toolchain of a request, if Kiln chooses it, from a look that is younger than `age`.
+    fn toolchain_for(
+        &self,
+        request: &Request,
+        age: Duration,
+    ) -> Result<Option<Arc<Toolchain>>, BuildError> {
         if let How::Command(_) = request.how {
             return Ok(None);
         }
         let mut known = self.toolchain.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((checked, toolchain)) = known.as_mut()
-            && (checked.elapsed() < TOOLCHAIN_AGE || toolchain.is_current())
+            && (checked.elapsed() < age || toolchain.is_current())
         {
-            if checked.elapsed() >= TOOLCHAIN_AGE {
+            if checked.elapsed() >= age {
                 *checked = Instant::now();
             }
             return Ok(Some(Arc::clone(toolchain)));
@@ -167,6 +191,12 @@ impl Builder {
     /// A stored build by its request. One that lost files is not known: it is built again, which
     /// is what brings them back.
     pub(crate) async fn recall(&self, key: &InputKey) -> Result<Option<Manifest>, BuildError> {
+        if let Some(proof) = self.store.proof_of_request(key).await?
+            && self.closure_in(&proof).await?.is_none()
+        {
+            // Proved by an older rule, or by something that is lost: to be proved again, or built.
+            return Ok(None);
+        }
         let found = self.store.build_by_request(key).await?;
         self.whole(found).await
     }

@@ -57,20 +57,37 @@ impl BuildCommand<'_> {
         match code {
             0 => Ok(Made::Well { steps: lines }),
             1..=125 => self.judge(code),
-            _ => Err(BuildError::Command { code, last: self.last_line()? }),
+            _ => Err(BuildError::Command { code, last: self.last_words(code)? }),
         }
     }
 
     fn judge(&self, code: i32) -> Result<Made, BuildError> {
         let log = read_log(self.pair, 0)?;
         // A command may look for tools that it can do without: only it knows which it needs.
-        let fault = machine_fault(&log).filter(|fault| !matches!(fault, Fault::Missing { .. }));
+        let fault = machine_fault(&log, &self.confinement.seen(&self.source()))
+            .filter(|fault| !matches!(fault, Fault::Missing { .. }));
         fault_to_error(fault, self.pair)?;
         let mut errors = first_errors(&log);
         if errors.is_empty() {
             errors.push(format!("the build command ended with code {code} and said nothing"));
         }
         Ok(Made::Badly { errors })
+    }
+
+    fn source(&self) -> Bind {
+        Bind { host: self.pair.source(), inside: SOURCE, read_only: false }
+    }
+
+    /// What it said last, with the reason when that is Kiln's doing.
+    fn last_words(&self, code: i32) -> Result<String, BuildError> {
+        let mut last = self.last_line()?;
+        let not_run = matches!(code, 126 | 127);
+        let is_hidden = matches!(self.confinement, Confinement::Namespaces { .. });
+        if not_run && is_hidden && (self.command.contains("/mnt") || last.contains("/mnt")) {
+            last += " (a build does not see what this machine has below /mnt: keep the command, \
+                     and what it runs, in another folder)";
+        }
+        Ok(last)
     }
 
     fn last_line(&self) -> Result<String, BuildError> {
@@ -82,7 +99,7 @@ impl BuildCommand<'_> {
     fn step(&self) -> Result<Step, BuildError> {
         let (objects, out) = (self.pair.objects(), self.pair.out());
         empty(&out)?;
-        let source = Bind { host: self.pair.source(), inside: SOURCE, read_only: false };
+        let source = self.source();
         let objects = Bind { host: objects, inside: OBJECTS, read_only: false };
         let out = Bind { host: out, inside: OUT, read_only: false };
         let seen = |bind: &Bind| self.confinement.seen(bind);
@@ -108,6 +125,7 @@ impl BuildCommand<'_> {
             folder: seen(&source),
             binds: vec![source, objects, out],
             kept_open: Some(self.pair.lock()),
+            hidden: self.pair.pool(),
         })
     }
 }

@@ -69,6 +69,16 @@ pub enum BuildError {
         list(.0)
     )]
     ConfigChanged(Vec<ConfigChange>),
+    /// A file outside the tree that can't be made part of the build's key.
+    #[error("{option} names {path}: {reason}")]
+    Outside {
+        /// The option, with its prefix.
+        option: String,
+        /// What it names.
+        path: PathBuf,
+        /// Why not, and what to do about it.
+        reason: String,
+    },
     /// Reading or writing a file.
     #[error("{doing} {path}: {source}")]
     Io {

@@ -1,9 +1,13 @@
 //! Running make in a working pair, and finding what it made.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use crate::error::{BuildError, Doing};
 use crate::failure::{Fault, first_errors, machine_fault};
@@ -39,8 +43,62 @@ pub(crate) enum Made {
     Badly { errors: Vec<String> },
 }
 
+/// How one run of make ended.
+enum Attempt {
+    Well { steps: u64 },
+    Badly(Failure),
+}
+
+/// What went wrong in one run of make.
+struct Failure {
+    /// At least one.
+    errors: Vec<String>,
+    /// Make's own line about the first target that it could not make.
+    target: Option<String>,
+    /// A tool crashed: its words are the same whatever it was working on.
+    crashed: bool,
+}
+
+impl Failure {
+    fn first(&self) -> &str {
+        self.errors.first().map_or("", String::as_str)
+    }
+
+    /// Whether the same went wrong. Jobs run side by side, so when several fail, another one may be
+    /// the first.
+    fn is_like(&self, other: &Self) -> bool {
+        let has = |one: &Self, other: &Self| {
+            let first = without_temporary_names(one.first());
+            other.errors.iter().any(|error| without_temporary_names(error) == first)
+        };
+        let same_target = self.target == other.target;
+        (has(self, other) || has(other, self)) && (same_target || !self.crashed && !other.crashed)
+    }
+}
+
+/// A message without what differs from run to run: the compiler's temporary files.
+fn without_temporary_names(message: &str) -> Cow<'_, str> {
+    static NAME: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"/tmp/cc\w+").expect("a constant pattern"));
+    NAME.replace_all(message, "/tmp/cc")
+}
+
+/// "make[3]: *** [scripts/Makefile.build:250: mm/mmap.o] Error 1", the first such line.
+fn failed_target(log: &str) -> Option<String> {
+    log.lines().find(|line| line.contains(": *** [")).map(str::to_owned)
+}
+
 impl Kbuild<'_> {
     /// Makes targets; the output is appended to the pair's log. `stage` is called once a step.
+    ///
+    /// What failed is made again before it counts as the revision's failure, as that is final and
+    /// spreads to all revisions that are proved equal. Running make again in the same pair is
+    /// enough for that: it runs the failed command anew with the same inputs, so a failure that
+    /// the sources decide comes again with the same words, and one of the machine (a flipped bit, a
+    /// race) does not. What was made before it failed is not made again, but neither would a wrong
+    /// object among that make a *failed* build: each command that read it ended well.
+    /// When the second run fails in other words, it is the machine's fault; files written since
+    /// the build began are then removed by the next one, as after a killed build.
     pub(crate) fn make(
         &self,
         targets: &[&str],
@@ -48,6 +106,33 @@ impl Kbuild<'_> {
         stage: &(dyn Fn(Stage) + Sync),
         expected: Option<u64>,
     ) -> Result<Made, BuildError> {
+        let first = match self.attempt(targets, extra, stage, expected)? {
+            Attempt::Well { steps } => return Ok(Made::Well { steps }),
+            Attempt::Badly(failure) => failure,
+        };
+        match self.attempt(targets, extra, stage, expected)? {
+            Attempt::Well { steps } => Ok(Made::Well { steps }),
+            Attempt::Badly(again) if again.is_like(&first) => {
+                Ok(Made::Badly { errors: first.errors })
+            }
+            Attempt::Badly(again) => Err(BuildError::Infra {
+                reason: format!(
+                    "make failed twice, each time in another way: first \"{}\", then \"{}\"",
+                    first.first(),
+                    again.first()
+                ),
+            }),
+        }
+    }
+
+    /// Runs make once.
+    fn attempt(
+        &self,
+        targets: &[&str],
+        extra: &[(&str, OsString)],
+        stage: &(dyn Fn(Stage) + Sync),
+        expected: Option<u64>,
+    ) -> Result<Attempt, BuildError> {
         let source = Bind { host: self.pair.shown_source(), inside: SOURCE, read_only: true };
         let objects = Bind { host: self.pair.objects(), inside: OBJECTS, read_only: false };
         let mut environment = recipe::environment();
@@ -59,6 +144,7 @@ impl Kbuild<'_> {
             folder: self.confinement.seen(&objects),
             binds: vec![source, objects],
             kept_open: Some(self.pair.lock()),
+            hidden: self.pair.pool(),
         };
         let path = self.pair.log();
         let log = File::options().create(true).append(true).open(&path).doing("opening", &path)?;
@@ -82,15 +168,19 @@ impl Kbuild<'_> {
         let code = code.doing("running make; its log is", &path)?;
         flushed.doing("writing", &path)?;
         if code == 0 {
-            return Ok(Made::Well { steps });
+            return Ok(Attempt::Well { steps });
         }
-        self.judge(code, begins)
+        self.judge(code, begins).map(Attempt::Badly)
     }
 
     /// What an unsuccessful make means.
-    fn judge(&self, code: i32, begins: u64) -> Result<Made, BuildError> {
+    fn judge(&self, code: i32, begins: u64) -> Result<Failure, BuildError> {
         let log = read_log(self.pair, begins)?;
-        fault_to_error(machine_fault(&log), self.pair)?;
+        let source = Bind { host: self.pair.shown_source(), inside: SOURCE, read_only: true };
+        let crashed = match machine_fault(&log, &self.confinement.seen(&source)) {
+            Some(Fault::Crash { .. }) => true,
+            other => fault_to_error(other, self.pair).map(|()| false)?,
+        };
         // Make itself reports failures with 2. Anything above 125 is a make that was killed.
         if code > 125 {
             return Err(BuildError::Infra { reason: format!("make ended with code {code}") });
@@ -99,7 +189,7 @@ impl Kbuild<'_> {
         if errors.is_empty() {
             errors.push(format!("make ended with code {code} and said nothing"));
         }
-        Ok(Made::Badly { errors })
+        Ok(Failure { errors, target: failed_target(&log), crashed })
     }
 
     fn arguments(&self, source: &Bind, objects: &Bind, targets: &[&str]) -> Vec<OsString> {
@@ -128,7 +218,9 @@ pub(crate) fn fault_to_error(fault: Option<Fault>, pair: &Pair) -> Result<(), Bu
         None => Ok(()),
         Some(Fault::Missing { what, package }) => Err(BuildError::Missing { what, package }),
         Some(Fault::DiskFull { .. }) => Err(BuildError::DiskFull { path: pair.root.clone() }),
-        Some(Fault::Other { line }) => Err(BuildError::Infra { reason: line }),
+        Some(Fault::Crash { line } | Fault::Other { line }) => {
+            Err(BuildError::Infra { reason: line })
+        }
     }
 }
 
@@ -212,6 +304,26 @@ mod tests {
         for line in ["make[1]: Entering directory", "  from mm/mmap.c:15:", " 12 |  X", ""] {
             assert!(!is_step(line.as_bytes()), "{line}");
         }
+    }
+
+    #[test]
+    fn the_same_failure_twice() {
+        let failure = |error: &str, target: &str, crashed| Failure {
+            errors: vec![error.to_owned(), "more".to_owned()],
+            target: Some(target.to_owned()),
+            crashed,
+        };
+        let one = failure("ld: /tmp/ccAbC1.o: undefined reference to `x'", "a.o", false);
+        assert!(one.is_like(&failure(
+            "ld: /tmp/ccZz9.o: undefined reference to `x'",
+            "a.o",
+            false
+        )));
+        assert!(!one.is_like(&failure("a.c:1:1: error: no", "a.o", false)));
+        let crash =
+            |target| failure("gcc: internal compiler error: Segmentation fault", target, true);
+        assert!(crash("a.o").is_like(&crash("a.o")), "a bug of the compiler");
+        assert!(!crash("a.o").is_like(&crash("b.o")), "bad memory");
     }
 
     #[test]

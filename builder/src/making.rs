@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_cache::manifest::{BuildResult, Manifest};
-use kiln_cache::{BuildDraft, BuildInput, InputKey};
+use kiln_cache::{BuildDraft, BuildInput, Digest, InputKey};
 
 use crate::builder::{Builder, Built, Obtained};
 use crate::error::{BuildError, Doing};
@@ -13,13 +13,13 @@ use crate::kconfig::{ConfigChange, changes, notes};
 use crate::observer::Stage;
 use crate::pool::Pair;
 use crate::process::Cancel;
-use crate::recipe;
 use crate::request::{How, Request};
 use crate::sandbox::{Confinement, confinement};
 use crate::toolchain::Toolchain;
 use crate::trace::availability;
 use crate::tree::Repository;
 use crate::work::{Compiled, Job, Prepared};
+use crate::{outside, recipe};
 
 /// How often a builder looks again whether a working pair is free.
 const POLL: Duration = Duration::from_millis(200);
@@ -35,10 +35,11 @@ impl Builder {
     pub(crate) async fn make(
         &self,
         request: &Request,
+        given: Digest,
         toolchain: Option<Arc<Toolchain>>,
         key: InputKey,
     ) -> Result<Built, BuildError> {
-        let job = self.job(request, toolchain)?;
+        let job = self.job(request, given, toolchain)?;
         let pair = match self.take_pair(&job, &key).await? {
             Turn::Pair(pair) => pair,
             Turn::Known(manifest) => return self.recalled(request, manifest, &key).await,
@@ -47,18 +48,26 @@ impl Builder {
             Prepared::Ready { pair, text, digest, changes } => (pair, text, digest, changes),
             Prepared::Unfit(failed) => {
                 // Without a normalized configuration the one given has to name the build.
-                let input = request.input(request.given(), job.toolchain());
+                let input = request.input(given, job.toolchain());
                 let manifest = self.keep(&job, key, input, failed).await?;
                 return Ok(built(manifest, Obtained::Compiled, Vec::new(), ""));
             }
         };
         let input = request.input(digest, job.toolchain());
-        if let Err(refusal) = refuse(request, &changes) {
+        let refusal = refuse(request, &changes).and_then(|()| match request.how {
+            How::Kbuild => outside::refuse_unasked(request.text(), &text),
+            How::Command(_) => Ok(()),
+        });
+        if let Err(refusal) = refusal {
             job.on_thread(|_| settle(pair)).await?;
             return Err(refusal);
         }
         if let Some(manifest) = self.recall_input(&input.key()).await? {
-            job.on_thread(|_| settle(pair)).await?;
+            let settle = |job: &Job, mut pair: Pair| {
+                pair.end(false)?;
+                job.must_be_unchanged(&mut pair)
+            };
+            job.on_thread(move |job| settle(job, pair)).await?;
             self.store.add_request(&key, &manifest.input_key).await?;
             return Ok(built(manifest, Obtained::Input, changes, &text));
         }
@@ -94,7 +103,12 @@ impl Builder {
         Ok(built(manifest, obtained, changes, &text))
     }
 
-    fn job(&self, request: &Request, toolchain: Option<Arc<Toolchain>>) -> Result<Job, BuildError> {
+    fn job(
+        &self,
+        request: &Request,
+        given: Digest,
+        toolchain: Option<Arc<Toolchain>>,
+    ) -> Result<Job, BuildError> {
         let repository = Repository::open(&request.repository)?;
         let kernel = match toolchain {
             Some(toolchain) => Some((toolchain, repository.kernel_version(&request.revision)?)),
@@ -102,6 +116,7 @@ impl Builder {
         };
         Ok(Job {
             request: Arc::new(request.clone()),
+            given,
             repository,
             kernel,
             observer: Arc::clone(&self.observer),
@@ -112,7 +127,7 @@ impl Builder {
     /// Takes a working pair, waiting for one if need be. While it waits, another process may build
     /// just this.
     async fn take_pair(&self, job: &Job, key: &InputKey) -> Result<Turn, BuildError> {
-        let pool_key = job.request.pool_key(job.toolchain());
+        let pool_key = job.request.pool_key(job.given, job.toolchain());
         let mut waited = false;
         loop {
             let (pool, name) = (self.pool.clone(), pool_key.clone());
@@ -149,7 +164,7 @@ impl Builder {
         let draft = BuildDraft {
             input,
             request_key,
-            family_key: job.request.family(job.toolchain()),
+            family_key: job.request.family(job.given, job.toolchain()),
             commit: job.request.revision.commit.clone(),
             result: match compiled.made {
                 Made::Well { .. } => BuildResult::Built,

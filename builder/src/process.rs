@@ -26,6 +26,8 @@ pub(crate) struct Step {
     pub(crate) binds: Vec<Bind>,
     /// Descriptor that the step and all its descendants keep open.
     pub(crate) kept_open: Option<RawFd>,
+    /// Folder of the host that is shown empty inside, where namespaces are to be had.
+    pub(crate) hidden: Option<PathBuf>,
 }
 
 /// A switch that stops whatever runs under it, for good.
@@ -66,7 +68,8 @@ pub(crate) fn run(
     cancel: &Cancel,
     mut line: impl FnMut(&[u8]) -> io::Result<()> + Send,
 ) -> io::Result<i32> {
-    let enter = Enter::new(confinement, &step.binds, &step.folder, step.kept_open)?;
+    let enter =
+        Enter::new(confinement, &step.binds, &step.folder, step.kept_open, step.hidden.as_deref())?;
     let (output, input) = io::pipe()?;
     let mut command = Command::new(&step.program);
     command.args(&step.arguments).env_clear().envs(step.environment);
@@ -158,6 +161,7 @@ mod tests {
             folder: confinement.seen(&objects),
             binds: vec![source, objects],
             kept_open: None,
+            hidden: None,
         };
         let mut lines = Vec::new();
         let code = run(step, confinement, &Cancel::default(), |line| {
@@ -202,6 +206,7 @@ mod tests {
                 folder: confinement.seen(&bind),
                 binds: vec![bind],
                 kept_open: Some(lock.as_raw_fd()),
+                hidden: None,
             };
             let cancel = Cancel::default();
             let begun = Instant::now();
@@ -232,6 +237,7 @@ mod tests {
             folder,
             binds: Vec::new(),
             kept_open: None,
+            hidden: None,
         };
         let ended = run(step, &plain(), &cancel, |_| Ok(()));
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::Interrupted);

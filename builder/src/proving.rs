@@ -10,6 +10,8 @@ use kiln_cache::{Digest, InputKey, StoreError};
 use crate::builder::Builder;
 use crate::closure::{Closure, Edges};
 use crate::error::BuildError;
+use crate::kconfig::is_set;
+use crate::recipe;
 use crate::request::Request;
 use crate::toolchain::Toolchain;
 use crate::tree::Repository;
@@ -18,6 +20,8 @@ use crate::tree::Repository;
 const CANDIDATES: usize = 32;
 /// Among how many of the newest builds those are looked for. The others are of other repositories.
 const CONSIDERED: u32 = 256;
+/// Name of the artifact that holds the normalized configuration.
+const CONFIG: &str = ".config";
 /// Closures kept in memory, at some half a megabyte each.
 const KEPT: usize = 64;
 
@@ -37,14 +41,19 @@ impl Builder {
 
     /// The commits of a history (as positions in it) that provably give what the build of one of
     /// them gave: all to which an unbroken run of changes leads that touch nothing in the build's
-    /// closure. Holds at least `start`, the position of the commit that was built.
+    /// closure. Holds at least `start`, the position of the commit that was built, and nothing else
+    /// when the build's configuration sets an option whose images don't repeat.
     pub async fn same_class(
         &self,
         edges: &Arc<Edges>,
         start: usize,
         build: &Manifest,
     ) -> Result<Vec<usize>, BuildError> {
-        let Some(closure) = self.closure(build).await? else { return Ok(vec![start]) };
+        let closure = match self.repeats(build).await? {
+            true => self.closure(build).await?,
+            false => None,
+        };
+        let Some(closure) = closure else { return Ok(vec![start]) };
         let edges = Arc::clone(edges);
         blocking(move || Ok(edges.same_class(start, &closure)?)).await
     }
@@ -54,6 +63,7 @@ impl Builder {
     pub(crate) async fn prove(
         &self,
         request: &Request,
+        given: Digest,
         toolchain: Option<&Toolchain>,
         key: &InputKey,
     ) -> Result<Option<Manifest>, BuildError> {
@@ -61,7 +71,7 @@ impl Builder {
             // Build commands are not watched.
             return Ok(None);
         }
-        let family = request.family(toolchain);
+        let family = request.family(given, toolchain);
         let builds = self.store.builds_of_family(&family, CONSIDERED).await?;
         if builds.is_empty() {
             return Ok(None);
@@ -83,7 +93,9 @@ impl Builder {
                 tracing::debug!(build = %build.input_key, %touch, "no proof from this build");
                 continue;
             }
-            if let Some(manifest) = self.recall_input(&build.input_key).await? {
+            if let Some(manifest) = self.recall_input(&build.input_key).await?
+                && self.repeats(&manifest).await?
+            {
                 self.store.add_proved_request(key, &build.input_key, &build.closure).await?;
                 return Ok(Some(manifest));
             }
@@ -91,30 +103,52 @@ impl Builder {
         Ok(None)
     }
 
+    /// Whether building a build's input again would give the same image, as far as the recipe can
+    /// tell. Where it would not, an equal closure proves nothing.
+    async fn repeats(&self, build: &Manifest) -> Result<bool, BuildError> {
+        // A tree that can't be configured has no configuration, and no image that could differ.
+        let Some(config) = build.artifact(CONFIG) else { return Ok(true) };
+        let Some(bytes) = self.blob(&config.digest).await? else { return Ok(false) };
+        let text = String::from_utf8_lossy(&bytes);
+        let set = recipe::UNREPEATABLE.iter().find(|(option, _)| is_set(&text, option));
+        if let Some((option, why)) = set {
+            tracing::debug!(build = %build.input_key, option, why, "it proves nothing");
+        }
+        Ok(set.is_none())
+    }
+
     /// Reads a closure. One that is lost, damaged or of another version proves nothing, and is no
     /// reason to fail.
-    async fn closure_in(&self, blob: &Digest) -> Result<Option<Arc<Closure>>, BuildError> {
+    pub(crate) async fn closure_in(
+        &self,
+        blob: &Digest,
+    ) -> Result<Option<Arc<Closure>>, BuildError> {
         if let Some(closure) = self.closures.get(blob) {
             return Ok(Some(closure));
         }
-        let bytes = match self.store.reader(blob).await {
-            Ok(reader) => reader.read(0..reader.size()).await,
-            Err(error) => Err(error),
-        };
-        let bytes = match bytes {
-            Ok(bytes) => bytes,
-            Err(error @ (StoreError::Missing(_) | StoreError::Corrupt { .. })) => {
-                tracing::warn!(%blob, %error, "a closure can't be read");
-                return Ok(None);
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let Some(bytes) = self.blob(blob).await? else { return Ok(None) };
         match Closure::decode(&bytes) {
             Ok(closure) => Ok(Some(self.closures.keep(*blob, closure))),
             Err(error) => {
                 tracing::warn!(%blob, %error, "a closure can't be read");
                 Ok(None)
             }
+        }
+    }
+
+    /// The content of a blob; `None` when it is lost or damaged.
+    async fn blob(&self, blob: &Digest) -> Result<Option<Vec<u8>>, BuildError> {
+        let bytes = match self.store.reader(blob).await {
+            Ok(reader) => reader.read(0..reader.size()).await,
+            Err(error) => Err(error),
+        };
+        match bytes {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error @ (StoreError::Missing(_) | StoreError::Corrupt { .. })) => {
+                tracing::warn!(%blob, %error, "a part of a build can't be read");
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -101,12 +101,14 @@ pub(crate) struct PinnedOption {
     pub(crate) value: &'static str,
 }
 
-/// Options whose images can't be made to repeat by this recipe, with the reason for the note.
+/// Options whose images this recipe can't vouch for to repeat, with the reason for the note.
+/// Nothing is proved from builds that set one.
 pub(crate) const UNREPEATABLE: &[(&str, &str)] = &[
     ("CONFIG_RANDSTRUCT_FULL", "its seed is random in each objects folder"),
     ("CONFIG_RANDSTRUCT_PERFORMANCE", "its seed is random in each objects folder"),
     ("CONFIG_GCC_PLUGIN_RANDSTRUCT", "its seed is random in each objects folder"),
     ("CONFIG_GCC_PLUGIN_LATENT_ENTROPY", "it compiles random numbers in"),
+    ("CONFIG_RUST", "its core library is not part of the toolchain's id"),
     ("CONFIG_DEBUG_INFO_BTF", "pahole numbers types in the order its threads finish"),
 ];
 

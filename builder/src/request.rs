@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use kiln_cache::{BuildInput, Digest, InputKey};
 
 use crate::error::{BuildError, Doing};
-use crate::recipe;
 use crate::toolchain::Toolchain;
 use crate::tree::Revision;
+use crate::{outside, recipe};
 
 /// A revision to build, and how.
 #[derive(Clone, Debug)]
@@ -125,27 +126,32 @@ impl Request {
         self.config.as_ref().map_or("", Config::text)
     }
 
-    /// Digest of the configuration as given.
-    pub(crate) fn given(&self) -> Digest {
-        self.config.as_ref().map_or_else(|| Digest::of(b""), |config| config.digest)
+    /// Digest of the configuration as given, with the files outside the tree that it names, from a
+    /// look that is younger than `age`. A build command gets the text alone.
+    pub(crate) fn given(&self, age: Duration) -> Result<Digest, BuildError> {
+        match (&self.how, &self.config) {
+            (_, None) => Ok(Digest::of(b"")),
+            (How::Command(_), Some(config)) => Ok(config.digest),
+            (How::Kbuild, Some(config)) => outside::digest_lately(&config.text, config.digest, age),
+        }
     }
 
     /// Key of the request.
-    pub(crate) fn key(&self, toolchain: Option<&Toolchain>) -> InputKey {
-        self.input(self.given(), toolchain).key()
+    pub(crate) fn key(&self, given: Digest, toolchain: Option<&Toolchain>) -> InputKey {
+        self.input(given, toolchain).key()
     }
 
     /// Key of everything but the tree: what builds of this request along a history share.
-    pub(crate) fn family(&self, toolchain: Option<&Toolchain>) -> InputKey {
-        let mut input = self.input(self.given(), toolchain);
+    pub(crate) fn family(&self, given: Digest, toolchain: Option<&Toolchain>) -> InputKey {
+        let mut input = self.input(given, toolchain);
         input.tree.clear();
         input.key()
     }
 
     /// Name of the folder of working pairs that suit this request: the same architecture,
     /// toolchain, configuration as given and way of building.
-    pub(crate) fn pool_key(&self, toolchain: Option<&Toolchain>) -> String {
-        let mut input = self.input(self.given(), toolchain);
+    pub(crate) fn pool_key(&self, given: Digest, toolchain: Option<&Toolchain>) -> String {
+        let mut input = self.input(given, toolchain);
         input.tree.clear();
         input.targets.clear();
         input.key().0.to_hex()[..24].to_owned()

@@ -13,7 +13,9 @@ use crate::command::{self, BuildCommand};
 use crate::error::{BuildError, Doing};
 use crate::kbuild::{self, Kbuild, Made};
 use crate::kconfig::{ConfigChange, Normalized, is_set, normalize};
+use crate::live::Live;
 use crate::observer::{BuildEvent, Observer, Stage};
+use crate::outside;
 use crate::pool::Pair;
 use crate::process::Cancel;
 use crate::request::{How, Request, host_arch, image_of};
@@ -25,6 +27,8 @@ use crate::tree::{KernelVersion, Repository};
 #[derive(Clone)]
 pub(crate) struct Job {
     pub(crate) request: Arc<Request>,
+    /// Digest of the configuration as given, with the files that it names.
+    pub(crate) given: Digest,
     pub(crate) repository: Repository,
     /// What Kbuild needs; `None` for a build command.
     pub(crate) kernel: Option<(Arc<Toolchain>, KernelVersion)>,
@@ -84,9 +88,13 @@ impl Job {
         }
         let (sender, receiver) = oneshot::channel();
         let job = self.clone();
+        // Counted from before the thread begins until its last value is dropped.
+        let live = Live::new();
         let spawned = std::thread::Builder::new().name("kiln-build".into()).spawn(move || {
             // Nobody listens when the build was given up; then there is nothing to say either.
-            let _ = sender.send(work(&job));
+            // Nor does a pair that was sent back: dropping it takes the view down, on this thread.
+            drop(sender.send(work(&job)));
+            drop(live);
         });
         spawned.map_err(|error| BuildError::Infra { reason: format!("no thread: {error}") })?;
         let mut guard = CancelOnDrop(Some(Arc::clone(&self.cancel)));
@@ -105,7 +113,7 @@ impl Job {
         pair.begin(&self.repository, &self.request.revision.tree, &self.cancel, &progress)?;
         let Some((toolchain, version)) = &self.kernel else {
             // A command gets its configuration as it was given.
-            let (text, digest) = (self.request.text().to_owned(), self.request.given());
+            let (text, digest) = (self.request.text().to_owned(), self.given);
             return Ok(Prepared::Ready { pair, text, digest, changes: Vec::new() });
         };
         pair.watch();
@@ -113,18 +121,36 @@ impl Job {
         let kbuild = self.kbuild(toolchain, *version, &pair);
         match normalize(&kbuild, self.request.text())? {
             Normalized::Well { text, changes } => {
-                let digest = Digest::of(text.as_bytes());
+                let digest = outside::digest(&text)?;
                 Ok(Prepared::Ready { pair, text, digest, changes })
             }
             Normalized::Badly { errors } => {
                 let seconds = begun.elapsed().as_secs_f64();
                 pair.end(false)?;
+                self.must_be_unchanged(&mut pair)?;
                 let made = Made::Badly { errors };
                 let mut artifacts = vec![(BUILD_LOG.to_owned(), pair.log())];
                 artifacts.extend(closure_of(&pair));
                 Ok(Prepared::Unfit(Compiled { pair, made, artifacts, seconds }))
             }
         }
+    }
+
+    /// Whether everything that the keys stand for, beside the tree, is what it was when the keys were
+    /// made: the toolchain, and files outside the tree that the configuration names. To be asked
+    /// before a build is kept under those keys; otherwise the pair is emptied, as its objects may
+    /// be made of either.
+    pub(crate) fn must_be_unchanged(&self, pair: &mut Pair) -> Result<(), BuildError> {
+        let Some((toolchain, _)) = &self.kernel else { return Ok(()) };
+        let what = if !toolchain.is_current() {
+            "the toolchain"
+        } else if outside::digest(self.request.text())? != self.given {
+            "a file that the configuration names"
+        } else {
+            return Ok(());
+        };
+        pair.empty_objects()?;
+        Err(BuildError::Infra { reason: format!("{what} changed during the build; run it again") })
     }
 
     /// Compiles what [`Job::prepare`] prepared, and marks the pair as consistent again.
@@ -147,6 +173,7 @@ impl Job {
         let seconds = begun.elapsed().as_secs_f64();
         let touched = matches!(self.request.how, How::Command(_));
         pair.end(touched)?;
+        self.must_be_unchanged(&mut pair)?;
         let mut artifacts = match (&made, &self.request.how) {
             (Made::Well { .. }, How::Kbuild) => kbuild::artifacts(&pair, modules)?,
             (Made::Well { .. }, How::Command(_)) => command::artifacts(&pair)?,

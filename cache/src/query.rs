@@ -159,6 +159,9 @@ pub struct BuildSummary {
     pub built: bool,
     /// Wall time of the compile in seconds.
     pub seconds: f64,
+    /// The closure (a blob) by which the request was proved to give this build; `None` when the
+    /// build is of just this request's input. What it is worth, the builder knows.
+    pub proof: Option<Digest>,
 }
 
 /// A build with a closure, as far as a proof needs it.

@@ -216,7 +216,12 @@ async fn many_requests_at_once() {
     assert_eq!(found.len(), 39);
     let summary = found[&request(17)];
     assert_eq!((summary.input_key, summary.image), (manifest.input_key, manifest.image()));
-    assert_eq!((summary.built, summary.seconds), (true, 12.5));
+    assert_eq!((summary.built, summary.seconds, summary.proof), (true, 12.5, None));
+    let closure = manifest.artifacts[0].digest;
+    let (proved, input) = (request(50), manifest.input_key);
+    fixture.store.add_proved_request(&proved, &input, &closure).await.unwrap();
+    let found = fixture.store.builds_by_requests(&[proved]).await.unwrap();
+    assert_eq!(found[&proved].proof, Some(closure));
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod stats;
 mod verify;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -50,6 +51,9 @@ enum Command {
     Verify(verify::Args),
 }
 
+/// How long threads may take to end after the command has, and builds after that.
+const LAST_WORK: Duration = Duration::from_millis(1500);
+
 /// Parses the command line, runs the command and turns its result into an exit code.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -64,8 +68,10 @@ pub(crate) fn main() -> ExitCode {
             signal = interrupted() => Err(signal),
         }
     });
-    // Children die with their futures; nothing else is worth waiting for.
-    runtime.shutdown_background();
+    // Children die with their futures, which the runtime drops; only a build has more to do, to take
+    // down its view of the sources. A mount without a server would be in everybody's way.
+    runtime.shutdown_timeout(LAST_WORK);
+    kiln_builder::wait_for_builds(LAST_WORK);
     match result {
         Ok(exit) => exit.into(),
         Err(error) => fail(&error),

@@ -258,7 +258,7 @@ impl Bisection {
         for place in &places {
             keys.push(self.builder.request_key(&self.request(*place))?);
         }
-        let known = self.store.builds_by_requests(&keys).await?;
+        let known = self.builder.known_of(&keys).await?;
         let mut spread = HashSet::new();
         for (place, key) in places.into_iter().zip(&keys) {
             let Some(build) = known.get(key) else { continue };
@@ -268,7 +268,7 @@ impl Bisection {
             };
             self.settle(place, learned, build.input_key);
             if spread.insert(build.input_key)
-                && let Some(manifest) = self.store.build_by_request(key).await?
+                && let Some(manifest) = self.builder.known(&self.request(place)).await?
             {
                 self.spread(place, &manifest).await?;
             }
@@ -336,8 +336,7 @@ impl Bisection {
                 Known::Broken => None,
             };
             // What was only proved has no manifest of its own, and no step either.
-            let key = self.builder.request_key(&self.request(place))?;
-            let Some(manifest) = self.store.build_by_request(&key).await? else { continue };
+            let Some(manifest) = self.builder.known(&self.request(place)).await? else { continue };
             let runs = runs.cloned().unwrap_or_default();
             let step = Step {
                 commit: self.commit(place),

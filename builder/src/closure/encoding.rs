@@ -1,20 +1,27 @@
 //! Closures as bytes.
 //!
 //! ```text
-//! closure = "kiln-closure 1\n" set set set set      read, found, missing, listed
+//! closure = "kiln-closure 2 rule 1\n" set set set set      read, found, missing, listed
 //! set     = count path*                              in order of bytes, each once
 //! path    = shared rest byte*                        `shared` bytes of the path before it,
 //!                                                    then `rest` bytes of its own
 //! ```
 //!
-//! Numbers are unsigned LEB128 (DWARF 5, section 7.6). One closure has one encoding, so that its
+//! The head names the format and the [rule](RULE_VERSION) by which it was traced and is to be used.
+//! A closure of another rule can't be read, so it proves nothing, and neither does any proof that
+//! was stored with its digest. Numbers are unsigned LEB128 (DWARF 5, section 7.6). One closure has one encoding, so that its
 //! digest is the closure's name.
 
 use super::error::ClosureError;
 use super::paths::Paths;
 use super::reads::Closure;
 
-const HEAD: &[u8] = b"kiln-closure 1\n";
+/// Version of what makes a closure a proof: what the tracer writes down, and the rule that takes it
+/// for a proof. Whoever finds either of them wrong raises it, here and in [`HEAD`]: every proof
+/// given so far then counts for nothing.
+pub const RULE_VERSION: u32 = 1;
+
+const HEAD: &[u8] = b"kiln-closure 2 rule 1\n";
 
 impl Closure {
     /// The closure as bytes. About 15 bytes an entry; the store compresses them further.
@@ -168,11 +175,16 @@ mod tests {
             missing: Paths::default(),
             listed: Paths::new([""]),
         };
-        let mut expected = b"kiln-closure 1\n".to_vec();
+        let mut expected = b"kiln-closure 2 rule 1\n".to_vec();
         expected.extend(b"\x03\x00\x08Makefile\x00\x06mm/a.c\x03\x03b.c");
         expected.extend(b"\x01\x00\x02mm\x00\x01\x00\x00");
         assert_eq!(closure.encode(), expected);
-        assert_eq!(Closure::decode(b"kiln-closure 2\n"), Err(ClosureError::Format));
+        let body = &expected[HEAD.len()..];
+        for head in ["kiln-closure 1\n", "kiln-closure 2 rule 0\n", "kiln-closure 2 rule 2\n"] {
+            let other = [head.as_bytes(), body].concat();
+            assert_eq!(Closure::decode(&other), Err(ClosureError::Format), "{head}");
+        }
+        assert_eq!(HEAD, format!("kiln-closure 2 rule {RULE_VERSION}\n").as_bytes());
         let endless = [HEAD, b"\xff\xff\xff\xff\xff\x01"].concat();
         assert!(matches!(Closure::decode(&endless), Err(ClosureError::Damaged { .. })));
     }

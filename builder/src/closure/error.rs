@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClosureError {
     /// Not the head of a closure.
-    #[error("this is not a closure of a format that this version of Kiln knows")]
+    #[error("this is not a closure of a format and rule that this version of Kiln knows")]
     Format,
     /// Something in it contradicts the format.
     #[error("the closure is damaged at byte {at}: {what}")]

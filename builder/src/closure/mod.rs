@@ -8,10 +8,12 @@ mod error;
 mod model;
 mod paths;
 mod reads;
+mod stale;
 mod touches;
 
 pub use changes::{VisibleChange, What};
 pub use classes::Edges;
+pub use encoding::RULE_VERSION;
 pub use error::ClosureError;
 pub use paths::Paths;
 pub use reads::Closure;

@@ -80,6 +80,7 @@ impl fmt::Display for Touch {
 ///   recipe is there for that, and it is what any cache of builds rests on.
 /// - No command decides by the times of source files what it writes. Make decides by them what it
 ///   runs again, which is another matter.
+/// - A change of any of this is a new [`RULE_VERSION`](super::RULE_VERSION).
 /// - The trace is complete. See `trace`: the kernel has nobody else to ask.
 pub fn touches(closure: &Closure, changes: &[VisibleChange]) -> Option<Touch> {
     changes.iter().find_map(|VisibleChange { path, what }| {

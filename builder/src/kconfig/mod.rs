@@ -5,4 +5,4 @@ mod text;
 
 pub(crate) use normalize::{Normalized, normalize};
 pub use text::ConfigChange;
-pub(crate) use text::{changes, is_set, notes};
+pub(crate) use text::{changes, is_set, notes, parse};

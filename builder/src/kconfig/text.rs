@@ -34,7 +34,7 @@ impl fmt::Display for ConfigChange {
 
 /// Values by option. The last assignment counts, as for Kconfig; an option that is "not set" is
 /// "n".
-pub(super) fn parse(text: &str) -> BTreeMap<&str, &str> {
+pub(crate) fn parse(text: &str) -> BTreeMap<&str, &str> {
     text.lines().filter_map(parse_line).collect()
 }
 

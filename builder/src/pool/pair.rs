@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, RawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::reads::{self, Reads};
@@ -11,7 +11,7 @@ use super::{eviction, leftovers, shadow};
 use crate::checkout::{self, Checkout};
 use crate::error::{BuildError, Doing};
 use crate::process::Cancel;
-use crate::trace::{TracedSource, availability};
+use crate::trace::{self, TracedSource, availability};
 use crate::tree::{ChangeKind, Repository};
 
 /// Files of one file system get times from a clock that ticks this seldom at most (jiffies at
@@ -37,6 +37,11 @@ pub(crate) struct Pair {
 impl Pair {
     /// Opens, or makes, the pair in a folder whose lock is held.
     pub(super) fn open(root: PathBuf, lock: File) -> Result<Self, BuildError> {
+        // A killed Kiln leaves its view mounted. Nobody uses it: every process of a build holds the
+        // lock. Gone, it is in nobody's way, whether this build mounts one or the folder is removed.
+        if let Err(error) = trace::clear(&root.join(VIEW)) {
+            tracing::warn!(%error, "an old view stays");
+        }
         let state = State::load(&root.join("pair.json"));
         if state.is_none() && root.exists() {
             eviction::remove(&root).doing("removing", &root)?;
@@ -74,6 +79,12 @@ impl Pair {
 
     pub(crate) fn log(&self) -> PathBuf {
         self.root.join("build.log")
+    }
+
+    /// The folder of all pairs, which a build must not reach: it would find the sources there
+    /// without being watched, and those of other builds.
+    pub(crate) fn pool(&self) -> Option<PathBuf> {
+        self.root.parent()?.parent().map(Path::to_path_buf)
     }
 
     /// To be kept open by every process of a build.
@@ -187,7 +198,8 @@ impl Pair {
         Ok(())
     }
 
-    fn empty_objects(&mut self) -> Result<(), BuildError> {
+    /// Forgets everything that make made here.
+    pub(crate) fn empty_objects(&mut self) -> Result<(), BuildError> {
         let objects = self.objects();
         fs::remove_dir_all(&objects).doing("emptying", &objects)?;
         fs::create_dir_all(&objects).doing("making", &objects)?;
@@ -203,15 +215,26 @@ impl Pair {
         std::thread::sleep(Duration::from_nanos(wait as u64));
     }
 
-    /// Removes objects that included a file which a new file may now be found instead of.
-    fn forget_shadowed(&self, repository: &Repository, wanted: &str) -> Result<(), BuildError> {
-        let Some(built) = self.state.objects.tree.as_deref() else { return Ok(()) };
-        let added: Vec<PathBuf> = match repository.changed_paths(built, wanted) {
-            Ok(changes) => changes
-                .into_iter()
-                .filter(|change| change.kind == ChangeKind::Added)
-                .map(|change| change.path)
-                .collect(),
+    /// Removes objects that make would take for current, and that are not on the wanted tree.
+    fn forget_shadowed(&mut self, repository: &Repository, wanted: &str) -> Result<(), BuildError> {
+        let Some(built) = self.state.objects.tree.clone() else { return Ok(()) };
+        let reads = self.closure().and_then(|path| reads::load(&path));
+        let added: Vec<PathBuf> = match repository.changed_paths(&built, wanted) {
+            Ok(changes) => {
+                if let Some(path) = repository.overlooked(&built, wanted, reads.as_ref())? {
+                    let path = String::from_utf8_lossy(&path);
+                    tracing::debug!(%path, "make would not notice this: objects are emptied");
+                    self.empty_objects()?;
+                    self.built_before = false;
+                    return self.mark_busy(false);
+                }
+                if reads.is_some() {
+                    // Nothing came where any build looked.
+                    return Ok(());
+                }
+                let added = changes.into_iter().filter(|change| change.kind == ChangeKind::Added);
+                added.map(|change| change.path).collect()
+            }
             // The objects' tree is of another repository: any file may be new.
             Err(_) => repository
                 .difference(None, wanted)?

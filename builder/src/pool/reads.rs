@@ -46,6 +46,16 @@ pub(super) fn add(file: &Path, before: Reads, build: Option<Closure>) -> Result<
     Ok(Reads::Known)
 }
 
+/// What a pair's file says was read; `None` when it can't be read, with a line in the log.
+pub(super) fn load(file: &Path) -> Option<Closure> {
+    let bytes = fs::read(file).map_err(|error| error.to_string());
+    let closure =
+        bytes.and_then(|bytes| Closure::decode(&bytes).map_err(|error| error.to_string()));
+    closure
+        .map_err(|error| tracing::warn!(path = %file.display(), %error, "what a pair read is lost"))
+        .ok()
+}
+
 /// Writes a file whole or not at all. Whoever relies on it syncs the file system first.
 fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = file.with_extension("new");

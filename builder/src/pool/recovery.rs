@@ -140,9 +140,32 @@ fn a_pair_of_another_version_is_made_anew() {
     let pair = scene.built(&first);
     let record = pair.root.join("pair.json");
     let text = fs::read_to_string(&record).unwrap();
-    fs::write(&record, text.replace("\"format\":2", "\"format\":99")).unwrap();
+    fs::write(&record, text.replace("\"format\":3", "\"format\":99")).unwrap();
     drop(pair);
     let pair = scene.take();
     assert!(!has(&pair, "a.o") && !pair.source().join("a.c").exists());
     assert!(Path::new(&pair.root).exists());
+}
+
+#[test]
+fn a_view_whose_server_died_is_gone_when_the_pair_is_taken() {
+    use nix::mount::{MntFlags, umount2};
+    if crate::trace::availability().is_err() {
+        return;
+    }
+    let (scene, first) = Scene::new();
+    let pair = scene.built(&first);
+    let view = pair.root.join("view");
+    let traced = crate::trace::TracedSource::mount(&pair.source(), &view).unwrap();
+    // A mount in use whose server is gone: forcing ends the connection, and can't unmount.
+    let held = fs::File::open(view.join("a.c")).unwrap();
+    if umount2(&view, MntFlags::MNT_FORCE) != Err(nix::errno::Errno::EBUSY) {
+        return;
+    }
+    assert!(fs::read_dir(&view).is_err());
+    drop(pair);
+    let pair = scene.take();
+    assert!(fs::read_dir(&view).unwrap().next().is_none());
+    drop((held, traced, pair));
+    fs::remove_dir_all(scene.work.path().join("key")).unwrap();
 }

@@ -1,4 +1,5 @@
-//! Files that were added where a compiler looks before it finds what it found last time.
+//! Files that were added where a compiler looks before it finds what it found last time, for pairs
+//! whose builds were not watched. (Where they were, their closure tells; see `closure::stale`.)
 //!
 //! Kbuild records which files an object included, not which it looked for in vain. When a tree
 //! gains `drivers/a/limits.h`, an object that included `include/limits.h` may have to include the
@@ -15,8 +16,7 @@ use crate::error::{BuildError, Doing};
 
 /// Removes the objects below a folder that included a file with the name of one of `added`.
 pub(super) fn forget(objects: &Path, added: &[PathBuf]) -> Result<(), BuildError> {
-    let names: HashSet<&OsStr> =
-        added.iter().filter(|path| can_be_included(path)).filter_map(|p| p.file_name()).collect();
+    let names: HashSet<&OsStr> = added.iter().filter_map(|path| path.file_name()).collect();
     if names.is_empty() {
         return Ok(());
     }
@@ -41,11 +41,6 @@ pub(super) fn forget(objects: &Path, added: &[PathBuf]) -> Result<(), BuildError
         }
     }
     Ok(())
-}
-
-fn can_be_included(path: &Path) -> bool {
-    let extension = path.extension().and_then(OsStr::to_str);
-    matches!(extension, Some("h" | "c" | "S" | "inc" | "dtsi" | "dts" | "def" | "tbl" | "lds"))
 }
 
 /// `dir/.name.o.cmd` is the record of `dir/name.o`.

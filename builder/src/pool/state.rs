@@ -11,7 +11,7 @@ use super::reads::Reads;
 use crate::error::{BuildError, Doing};
 
 /// Version of the format. A pair of another version is emptied and made anew.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The record of a pair. Written before and after anything changes in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -29,6 +29,8 @@ struct Namespaces {
     root: CString,
     folders: Vec<CString>,
     mounts: Vec<Mount>,
+    /// Covered by an empty folder.
+    hidden: Option<CString>,
 }
 
 /// One user and one group, mapped to themselves.
@@ -52,9 +54,10 @@ impl Enter {
         binds: &[Bind],
         folder: &Path,
         kept_open: Option<RawFd>,
+        hidden: Option<&Path>,
     ) -> io::Result<Self> {
         let namespaces = match confinement {
-            Confinement::Namespaces { user } => Some(Namespaces::new(*user, binds)?),
+            Confinement::Namespaces { user } => Some(Namespaces::new(*user, binds, hidden)?),
             Confinement::Plain { .. } => None,
         };
         let parent = nix::unistd::getpid().as_raw();
@@ -99,7 +102,7 @@ impl Enter {
 }
 
 impl Namespaces {
-    fn new(user: bool, binds: &[Bind]) -> io::Result<Self> {
+    fn new(user: bool, binds: &[Bind], hidden: Option<&Path>) -> io::Result<Self> {
         let text = |text: String| CString::new(text).map_err(io::Error::other);
         let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
         let maps = if user {
@@ -128,7 +131,13 @@ impl Namespaces {
                 read_only,
             });
         }
-        Ok(Self { maps, root: c_path(Path::new(ROOT))?, folders, mounts })
+        // Below the new root nothing of the host is left to be hidden. Links are resolved here, so
+        // that this holds of where the folder really is.
+        let hidden = match hidden.map(Path::canonicalize).transpose()? {
+            Some(hidden) if !hidden.starts_with(ROOT) => Some(c_path(&hidden)?),
+            _ => None,
+        };
+        Ok(Self { maps, root: c_path(Path::new(ROOT))?, folders, mounts, hidden })
     }
 
     /// # Safety
@@ -193,6 +202,12 @@ impl Namespaces {
                     let inside = mount.inside.as_ptr();
                     check(libc::mount(null, inside, null, flags, null.cast()))?;
                 }
+            }
+            if let Some(hidden) = &self.hidden {
+                let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_RDONLY;
+                let options = c"mode=0755,size=64k";
+                let (name, kind) = (c"kiln".as_ptr(), c"tmpfs".as_ptr());
+                check(libc::mount(name, hidden.as_ptr(), kind, flags, options.as_ptr().cast()))?;
             }
             Ok(())
         }

@@ -1,7 +1,8 @@
 //! Where a build runs: in mount and process namespaces of its own, at paths that never differ.
 //!
 //! Inside, `/mnt` is an empty folder in memory with the working pair at fixed places below it, so
-//! what `/mnt` holds on the host is not visible to a build. The build's processes are a process
+//! what `/mnt` holds on the host is not visible to a build. Nor is the folder of all working pairs at
+//! its place on the host: there the sources could be read past the view that watches the build. The build's processes are a process
 //! namespace: when Kiln dies or drops the build, the kernel kills all of them at once. Where
 //! namespaces are not permitted (most containers), builds run at the plain paths instead.
 

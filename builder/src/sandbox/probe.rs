@@ -30,7 +30,7 @@ fn try_out(confinement: &Confinement) -> std::io::Result<()> {
     let host = std::env::temp_dir();
     let bind = Bind { host, inside: recipe::SOURCE, read_only: true };
     let enter =
-        Enter::new(confinement, std::slice::from_ref(&bind), &confinement.seen(&bind), None)?;
+        Enter::new(confinement, std::slice::from_ref(&bind), &confinement.seen(&bind), None, None)?;
     let mut command = Command::new("/bin/sh");
     command.args(["-c", "exit 7"]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

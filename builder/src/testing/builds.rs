@@ -243,3 +243,100 @@ async fn a_lost_file_is_built_again() {
     assert_eq!(again.obtained, Obtained::Compiled);
     assert!(toy.store.is_whole(&again.manifest).await.unwrap());
 }
+
+#[tokio::test]
+async fn a_file_that_the_configuration_names_is_part_of_the_keys() {
+    let (toy, first) = Toy::new().await;
+    let builder = toy.builder();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("root.cpio");
+    std::fs::write(&file, "one").unwrap();
+    let config = format!("CONFIG_INITRAMFS_SOURCE=\"{}\"\n", file.display());
+    let request = toy.request(&first, &config);
+    let one = builder.build(&request).await.unwrap();
+    let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
+
+    std::fs::write(&file, "two").unwrap();
+    // Longer than a look at the files holds.
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    assert_eq!(builder.known(&request).await.unwrap(), None);
+    // No proof crosses from one content to another.
+    let proved = builder.build(&toy.request(&docs, &config)).await.unwrap();
+    assert_eq!(proved.obtained, Obtained::Compiled);
+    let two = builder.build(&request).await.unwrap();
+    assert_ne!(two.manifest.family_key, one.manifest.family_key);
+}
+
+#[tokio::test]
+async fn a_toolchain_that_changes_during_the_build_is_no_build() {
+    use std::os::unix::fs::PermissionsExt;
+    let (toy, first) = Toy::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let compiler = folder.path().join("mycc");
+    let real = "#!/bin/sh\nexec gcc \"$@\"\n";
+    std::fs::write(&compiler, real).unwrap();
+    std::fs::set_permissions(&compiler, PermissionsExt::from_mode(0o755)).unwrap();
+    // An upgrade in the middle of the first build.
+    let makefile = toy.fixture.read(&first, "Makefile");
+    let upgrade = format!("@echo '# new' >> {}; gcc $(flags)", compiler.display());
+    let upgrades = makefile.replace("@gcc $(flags)", &upgrade);
+    let upgrades = toy.edit("upgrades", &[Edit::File("Makefile", &upgrades)]);
+    let builder = toy.builder().with_compiler(compiler.to_str().unwrap());
+    let error = builder.build(&toy.request(&upgrades, "")).await.unwrap_err();
+    assert!(matches!(&error, BuildError::Infra { .. }), "{error}");
+    assert!(error.to_string().contains("toolchain changed"), "{error}");
+    let left = std::fs::read_dir(toy.only_pair().join("objects")).unwrap().count();
+    assert_eq!(left, 0, "objects of two compilers");
+    let same = toy.edit("does not", &[Edit::File("Makefile", &makefile)]);
+    assert!(builder.build(&toy.request(&same, "")).await.unwrap().manifest.is_built());
+}
+
+/// The toy with a compiler that runs `before` first; `$n` is how often it ran before, from 0.
+fn with_compiler_step(toy: &Toy, first: &crate::Revision, before: &str) -> crate::Revision {
+    let count = "n=$$(cat $(O)/n 2>/dev/null || echo 0); echo $$((n + 1)) > $(O)/n";
+    let makefile = toy.fixture.read(first, "Makefile");
+    let makefile = makefile.replace("@gcc $(flags)", &format!("@{count}; {before}; gcc $(flags)"));
+    toy.edit("compiler", &[Edit::File("Makefile", &makefile)])
+}
+
+#[tokio::test]
+async fn a_failure_that_does_not_come_again_is_none() {
+    let (toy, first) = Toy::new().await;
+    let crash = "test $$n -gt 0 || { echo 'a.c:1:1: internal compiler error: Segmentation fault' \
+                 >&2; exit 1; }";
+    let revision = with_compiler_step(&toy, &first, crash);
+    let request = crate::Request { jobs: 1, ..toy.request(&revision, "") };
+    let built = toy.builder().build(&request).await.unwrap();
+    assert!(built.manifest.is_built(), "{:?}", built.manifest.result);
+}
+
+#[tokio::test]
+async fn failures_that_differ_are_the_machines() {
+    let (toy, first) = Toy::new().await;
+    let revision = with_compiler_step(&toy, &first, "echo \"a.c:$$n:1: error: odd\" >&2; exit 1");
+    let request = crate::Request { jobs: 1, ..toy.request(&revision, "") };
+    let builder = toy.builder();
+    let error = builder.build(&request).await.unwrap_err();
+    assert!(matches!(&error, BuildError::Infra { .. }), "{error}");
+    assert!(error.to_string().contains("a.c:0:1") && error.to_string().contains("a.c:1:1"));
+    assert_eq!(builder.known(&request).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_compiler_that_always_crashes_on_a_revision_does_not_build_it() {
+    let (toy, first) = Toy::new().await;
+    let crash = "echo 'a.c:1:1: internal compiler error: Segmentation fault' >&2; exit 1";
+    let revision = with_compiler_step(&toy, &first, crash);
+    let request = crate::Request { jobs: 1, ..toy.request(&revision, "") };
+    let built = toy.builder().build(&request).await.unwrap();
+    assert!(errors(&built)[0].contains("internal compiler error"), "{:?}", errors(&built));
+}
+
+#[tokio::test]
+async fn a_revision_that_writes_to_its_sources_does_not_build() {
+    let (toy, first) = Toy::new().await;
+    let revision = with_compiler_step(&toy, &first, "touch $(CURDIR)/kernel/stamp || exit 1");
+    let built = toy.builder().build(&toy.request(&revision, "")).await.unwrap();
+    let plain = matches!(crate::sandbox::confinement(), crate::sandbox::Confinement::Plain { .. });
+    assert!(plain || errors(&built).iter().any(|line| line.contains("Error 1")));
+}

@@ -236,3 +236,81 @@ async fn a_history_falls_into_classes() {
     let manifest = builder.build(&toy.request(&built, "")).await.unwrap().manifest;
     assert_eq!(builder.same_class(&edges, 1, &manifest).await.unwrap(), [0, 1, 2]);
 }
+
+#[tokio::test]
+async fn a_configuration_whose_images_do_not_repeat_proves_nothing() {
+    let Some((toy, first)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    let conf = toy.fixture.read(&first, "scripts/conf").replace("[A-Z]", "[A-Z_]");
+    let kconfig = toy.fixture.read(&first, "Kconfig") + "option DEBUG_INFO_BTF\n";
+    let edits = [Edit::File("scripts/conf", &conf), Edit::File("Kconfig", &kconfig)];
+    let base = toy.edit("btf", &edits);
+    let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
+    let repository = toy.fixture.repository();
+    let history = repository.history(&first.commit, "HEAD").unwrap();
+    let edges = Arc::new(Edges::new(&repository, &history));
+
+    let config = "CONFIG_DEBUG_INFO_BTF=y\n";
+    let built = builder.build(&toy.request(&base, config)).await.unwrap();
+    assert!(toy.content(&built, ".config").await.contains(config));
+    assert_eq!(builder.same_class(&edges, 0, &built.manifest).await.unwrap(), [0]);
+    let again = builder.build(&toy.request(&docs, config)).await.unwrap();
+    assert_eq!(again.obtained, Obtained::Compiled);
+    // Without it the same trees are equal.
+    let built = builder.build(&toy.request(&base, "")).await.unwrap();
+    assert_eq!(builder.same_class(&edges, 0, &built.manifest).await.unwrap(), [0, 1]);
+}
+
+#[tokio::test]
+async fn a_proof_by_another_rule_counts_for_nothing() {
+    let Some((toy, first)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    let built = builder.build(&toy.request(&first, "")).await.unwrap();
+    let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
+    let request = toy.request(&docs, "");
+    let key = builder.request_key(&request).unwrap();
+    // As an earlier Kiln left it: the same closure under an earlier head.
+    let old = closure(&builder, &built).await.encode();
+    let body = old.iter().position(|byte| *byte == b'\n').unwrap();
+    let old = [&b"kiln-closure 1"[..], &old[body..]].concat();
+    let old = toy.store.put_bytes(old.into()).await.unwrap();
+    let input = built.manifest.input_key;
+    toy.store.add_proved_request(&key, &input, &old).await.unwrap();
+    assert_eq!(builder.known(&request).await.unwrap(), None);
+    assert!(builder.known_of(&[key]).await.unwrap().is_empty());
+    // Proved again by the rule of today, it is known.
+    assert_eq!(builder.build(&request).await.unwrap().obtained, Obtained::Closure);
+    assert_eq!(builder.known_of(&[key]).await.unwrap()[&key].input_key, input);
+}
+
+#[tokio::test]
+async fn what_make_would_overlook_is_built_from_nothing() {
+    let Some((toy, first)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    // The compiler looks beside the file before it looks in "include".
+    let main = toy.fixture.read(&first, "kernel/main.c").replace("<banner.h>", "\"banner.h\"");
+    let texts = [Edit::File("kernel/main.c", &main), Edit::Link("include/banner.h", "old.h")];
+    let old = [
+        Edit::File("include/old.h", "static const char banner[] = \"old\";\n"),
+        Edit::File("include/new.h", "static const char banner[] = \"new!\";\n"),
+    ];
+    let base: Vec<Edit<'_>> = texts.into_iter().chain(old).collect();
+    let base = toy.edit("base", &base);
+    let built = builder.build(&toy.request(&base, "")).await.unwrap();
+    for (name, edit) in [
+        ("a link leads elsewhere", Edit::Link("include/banner.h", "new.h")),
+        (
+            "a header in front",
+            Edit::File("kernel/banner.h", "static const char banner[] = \"front\";\n"),
+        ),
+    ] {
+        let next = toy.edit(name, &[edit]);
+        let warm = builder.build(&toy.request(&next, "")).await.unwrap();
+        assert_ne!(warm.manifest.image(), built.manifest.image(), "{name}");
+        // Compiled by somebody else, from nothing.
+        let (other, _) = Toy::new().await;
+        let cold = other.builder().build(&toy.request(&next, "")).await.unwrap();
+        assert_eq!(warm.manifest.image(), cold.manifest.image(), "{name}");
+        assert_eq!(toy.steps(&warm).await.len(), 3, "{name}");
+    }
+}

@@ -4,6 +4,7 @@ use kiln_cache::manifest::BuildResult;
 
 use super::Edit;
 use super::toy::Toy;
+use crate::sandbox::{Confinement, confinement};
 use crate::{BuildError, Built, Config, How, Obtained, Request, Revision};
 
 fn request(toy: &Toy, revision: &Revision, command: &str) -> Request {
@@ -87,4 +88,24 @@ async fn nothing_that_a_command_leaves_running_survives_it() {
     assert!(built.seconds < 30.0);
     tokio::time::sleep(std::time::Duration::from_millis(800)).await;
     assert!(!toy.only_pair().join("out/late").exists());
+}
+
+#[tokio::test]
+async fn a_command_below_mnt_is_told_why_it_is_not_found() {
+    let (toy, first) = Toy::new().await;
+    let error = build(&toy, &first, "/mnt/tools/build.sh").await.unwrap_err().to_string();
+    let hidden = matches!(confinement(), Confinement::Namespaces { .. });
+    assert_eq!(error.contains("does not see"), hidden, "{error}");
+    let other = build(&toy, &first, "no-such-tool").await.unwrap_err().to_string();
+    assert!(!other.contains("does not see"), "{other}");
+}
+
+#[tokio::test]
+async fn the_pairs_are_not_to_be_found_at_their_place_on_the_host() {
+    let (toy, first) = Toy::new().await;
+    let pool = toy.work.path().join("work/pool");
+    let command = format!("ls -A {} > $KILN_OUT/list && cat Kconfig >> /dev/null", pool.display());
+    let built = build(&toy, &first, &command).await.unwrap();
+    let hidden = matches!(confinement(), Confinement::Namespaces { .. });
+    assert_eq!(toy.content(&built, "list").await.is_empty(), hidden);
 }

@@ -18,6 +18,8 @@ pub(crate) struct Fixture {
 pub(crate) enum Edit<'a> {
     File(&'a str, &'a str),
     Script(&'a str, &'a str),
+    /// Where it leads.
+    Link(&'a str, &'a str),
     Remove(&'a str),
 }
 
@@ -84,6 +86,7 @@ impl Fixture {
             match edit {
                 Edit::File(path, content) => put(path, content, FileMode::Blob),
                 Edit::Script(path, content) => put(path, content, FileMode::BlobExecutable),
+                Edit::Link(path, target) => put(path, target, FileMode::Link),
                 Edit::Remove(path) => {
                     update.remove(path);
                 }

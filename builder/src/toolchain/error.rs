@@ -28,7 +28,7 @@ pub enum ToolchainError {
         source: io::Error,
     },
     /// A file that can't be read.
-    #[error("reading {path} to identify the toolchain: {source}")]
+    #[error("reading {path} to identify it by its content: {source}")]
     Read {
         /// The file.
         path: PathBuf,

@@ -15,7 +15,7 @@ use crate::recipe;
 /// What tells a file from a changed one without reading it: its place, size, node, and times of
 /// modification and of change. The last can't be set back by a program that replaces files.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     path: PathBuf,
     size: u64,
     node: u64,
@@ -36,6 +36,12 @@ impl Stamp {
         })
     }
 
+    /// Whether it is of a tool of this name.
+    #[cfg(test)]
+    pub(super) fn is_of(&self, tool: &str) -> bool {
+        self.path.file_name().is_some_and(|name| name == tool)
+    }
+
     /// Whether the file is still the same.
     pub(super) fn is_current(&self) -> bool {
         Self::of(&self.path).is_ok_and(|now| now == *self)
@@ -46,7 +52,7 @@ impl Stamp {
 static KNOWN: LazyLock<Mutex<HashMap<Stamp, Digest>>> = LazyLock::new(Mutex::default);
 
 /// Digest of a file's content, with the file's stamp; read once for each stamp.
-pub(super) fn digest(path: &Path) -> Result<(Digest, Stamp), ToolchainError> {
+pub(crate) fn digest(path: &Path) -> Result<(Digest, Stamp), ToolchainError> {
     let read = |source| ToolchainError::Read { path: path.to_owned(), source };
     let stamp = Stamp::of(path).map_err(read)?;
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,6 +12,7 @@ use kiln_cache::Digest;
 
 pub use error::ToolchainError;
 use files::Stamp;
+pub(crate) use files::digest as file_digest;
 use tools::Need;
 pub(crate) use tools::package_of;
 
@@ -38,7 +39,7 @@ impl Toolchain {
     /// The id is BLAKE3 over (role, content) of: the compiler driver, the compiler proper, its own
     /// headers and support library; assembler, linker and the other binutils; the tools whose
     /// output goes into the image (`make`, shell, `bc`, `perl`, `awk`, `sed`, `bison`, `flex`,
-    /// compressors, `pahole`, …); and the shared libraries that any of them loads, with libelf,
+    /// compressors, `pahole`, the coreutils of Kbuild's scripts, …); the host's own compiler; and the shared libraries that any of them loads, with libelf,
     /// which objtool loads. Paths and names of packages play no part. Headers and libraries that
     /// only host programs of the build are compiled against are not covered.
     ///
@@ -50,6 +51,13 @@ impl Toolchain {
         parts.insert("cc".into(), Some(driver.clone()));
         for part in ["cc1", "collect2", "lto1"] {
             parts.insert(part.into(), ask_driver(&driver, &format!("-print-prog-name={part}"))?);
+        }
+        // Host programs are compiled by `gcc` even when the kernel is not.
+        if let Some(host) = tools::look_up("gcc") {
+            for part in ["cc1", "cc1plus"] {
+                let path = ask_driver(&host, &format!("-print-prog-name={part}"))?;
+                parts.insert(format!("host {part}"), path);
+            }
         }
         let support = ask_driver(&driver, "-print-libgcc-file-name")?;
         parts.insert("libgcc".into(), support);
@@ -95,7 +103,7 @@ fn identify(
     parts: &BTreeMap<String, Option<PathBuf>>,
 ) -> Result<(Digest, Vec<Stamp>), ToolchainError> {
     let mut files = Vec::new();
-    let mut hasher = blake3::Hasher::new_derive_key("kiln toolchain v1");
+    let mut hasher = blake3::Hasher::new_derive_key("kiln toolchain v2");
     for (role, path) in parts {
         hasher.update(&(role.len() as u64).to_le_bytes());
         hasher.update(role.as_bytes());
@@ -136,6 +144,8 @@ mod tests {
         let first = Toolchain::find("gcc").unwrap();
         assert_eq!(first, Toolchain::find("gcc").unwrap());
         assert!(first.is_current());
+        let covered = |tool: &str| first.files.iter().any(|file| file.is_of(tool));
+        assert!(["sort", "cut", "tr", "od", "stat"].into_iter().all(covered), "coreutils");
         let (compiler, linker) = first.name.split_once(", ").unwrap();
         assert!(compiler.contains("gcc") || compiler.contains("GCC"), "{compiler}");
         assert!(linker.contains("ld"), "{linker}");

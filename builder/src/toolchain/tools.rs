@@ -66,6 +66,82 @@ pub(super) const TOOLS: &[Tool] = &[
     sometimes("kmod", "kmod"),
     sometimes("rsync", "rsync"),
     sometimes("readelf", "binutils"),
+    // Documentation/process/changes.rst of Linux 6.1 names these two as well. `rustc` loads
+    // its compiler as a library, which is found with the other libraries; its own sources of
+    // `core` are not identified, so a configuration with Rust proves nothing (see the recipe).
+    sometimes("rustc", "rustc"),
+    sometimes("bindgen", "bindgen"),
+    // Packs the headers of IKHEADERS.
+    sometimes("tar", "tar"),
+    // Host programs and compiler plugins, which are made by these whatever compiles the kernel.
+    sometimes("gcc", "gcc"),
+    sometimes("g++", "g++"),
+    sometimes("pkg-config", "pkg-config"),
+    // `awk` may be either; scripts that ask for one of them get it.
+    sometimes("gawk", "gawk"),
+    sometimes("mawk", "mawk"),
+    // Compressors by the names of their parallel twins (KGZIP, KBZIP2).
+    sometimes("pigz", "pigz"),
+    sometimes("pbzip2", "pbzip2"),
+    sometimes("lbzip2", "lbzip2"),
+    // What scripts of the tree and recipes of make run on their way to a file.
+    sometimes("cmp", "diffutils"),
+    sometimes("diff", "diffutils"),
+    sometimes("egrep", "grep"),
+    sometimes("fgrep", "grep"),
+    sometimes("grep", "grep"),
+    sometimes("find", "findutils"),
+    sometimes("xargs", "findutils"),
+    sometimes("hexdump", "bsdextrautils"),
+    sometimes("xxd", "xxd"),
+    sometimes("mkimage", "u-boot-tools"),
+    sometimes("basename", "coreutils"),
+    sometimes("cat", "coreutils"),
+    sometimes("chmod", "coreutils"),
+    sometimes("comm", "coreutils"),
+    sometimes("cp", "coreutils"),
+    sometimes("cut", "coreutils"),
+    sometimes("date", "coreutils"),
+    sometimes("dd", "coreutils"),
+    sometimes("dirname", "coreutils"),
+    sometimes("echo", "coreutils"),
+    sometimes("env", "coreutils"),
+    sometimes("expr", "coreutils"),
+    sometimes("head", "coreutils"),
+    sometimes("id", "coreutils"),
+    sometimes("install", "coreutils"),
+    sometimes("join", "coreutils"),
+    sometimes("ln", "coreutils"),
+    sometimes("ls", "coreutils"),
+    sometimes("md5sum", "coreutils"),
+    sometimes("mkdir", "coreutils"),
+    sometimes("mktemp", "coreutils"),
+    sometimes("mv", "coreutils"),
+    sometimes("nl", "coreutils"),
+    sometimes("nproc", "coreutils"),
+    sometimes("od", "coreutils"),
+    sometimes("paste", "coreutils"),
+    sometimes("printf", "coreutils"),
+    sometimes("pwd", "coreutils"),
+    sometimes("readlink", "coreutils"),
+    sometimes("realpath", "coreutils"),
+    sometimes("rm", "coreutils"),
+    sometimes("seq", "coreutils"),
+    sometimes("sha1sum", "coreutils"),
+    sometimes("sha256sum", "coreutils"),
+    sometimes("sort", "coreutils"),
+    sometimes("stat", "coreutils"),
+    sometimes("tac", "coreutils"),
+    sometimes("tail", "coreutils"),
+    sometimes("tee", "coreutils"),
+    sometimes("test", "coreutils"),
+    sometimes("touch", "coreutils"),
+    sometimes("tr", "coreutils"),
+    sometimes("truncate", "coreutils"),
+    sometimes("uname", "coreutils"),
+    sometimes("uniq", "coreutils"),
+    sometimes("wc", "coreutils"),
+    sometimes("whoami", "coreutils"),
 ];
 
 /// Where a tool lies, in the recipe's folders. A name with a slash is taken as it is.
@@ -94,4 +170,19 @@ pub(crate) fn package_of(tool: &str) -> Option<&'static str> {
 pub(super) fn missing(tool: &str) -> ToolchainError {
     let package = package_of(tool).unwrap_or(tool).to_owned();
     ToolchainError::Missing { tool: tool.to_owned(), package, path: recipe::PATH }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_kbuild_scripts_run_is_in_the_list_once() {
+        let mut names: Vec<&str> = TOOLS.iter().map(|tool| tool.name).collect();
+        for tool in ["stat", "sort", "od", "cut", "tr", "date", "sed", "awk", "perl", "rustc"] {
+            assert!(names.contains(&tool), "{tool}");
+        }
+        names.sort_unstable();
+        assert!(names.is_sorted_by(|one, next| one < next), "{names:?}");
+    }
 }

@@ -5,9 +5,13 @@
 //! content that any process of the build wants, and answers from its caches after that: complete,
 //! whatever the processes are, and nearly free.
 //!
+//! The folder itself is hidden from the build (`sandbox`). Where namespaces are not permitted it is
+//! not: a build that went looking for the pool of its own accord would read it unseen.
+//!
 //! Not seen, because it does not lie in the sources: the toolchain, headers and programs of the
 //! host, the environment, the objects folder. The toolchain's digest and the recipe's version
-//! stand for those in a build's key.
+//! stand for those in a build's key. Files that the configuration names by absolute paths are in the
+//! key by their content (`outside`).
 
 mod attributes;
 mod error;

@@ -102,7 +102,7 @@ impl Index {
         let mut found = HashMap::new();
         for chunk in requests.chunks(CHUNK) {
             let mut query = QueryBuilder::<Sqlite>::new(
-                "SELECT r.request_key, b.input_key, b.image, b.result, b.seconds \
+                "SELECT r.request_key, b.input_key, b.image, b.result, b.seconds, r.proved_from \
                  FROM requests r JOIN builds b ON b.input_key = r.input_key \
                  WHERE r.request_key IN (",
             );
@@ -111,18 +111,19 @@ impl Index {
                 keys.push_bind(key.to_string());
             }
             query.push(")");
-            let rows: Vec<(String, String, Option<String>, String, f64)> = query
+            let rows: Vec<SummaryRow> = query
                 .build_query_as()
                 .fetch_all(&self.pool)
                 .await
                 .map_err(self.fail("looking up requests"))?;
-            for (request, key, image, result, seconds) in rows {
+            for (request, key, image, result, seconds, proof) in rows {
                 let image = image.map(|text| digest("builds.image", &text)).transpose()?;
                 let summary = BuildSummary {
                     input_key: input_key(&key)?,
                     image: image.map(ImageId),
                     built: result == BUILT,
                     seconds,
+                    proof: proof.map(|text| digest("requests.proved_from", &text)).transpose()?,
                 };
                 found.insert(input_key(&request)?, summary);
             }
@@ -130,6 +131,9 @@ impl Index {
         Ok(found)
     }
 }
+
+/// Request, build, image, result, seconds and closure.
+type SummaryRow = (String, String, Option<String>, String, f64, Option<String>);
 
 const BUILT: &str = "built";
 const FAILED: &str = "failed";

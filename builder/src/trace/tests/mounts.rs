@@ -68,6 +68,7 @@ fn a_build_in_namespaces_of_its_own_sees_it() {
         folder: confinement().seen(&source),
         binds: vec![source],
         kept_open: None,
+        hidden: None,
     };
     let mut lines = Vec::new();
     let code = process::run(step, confinement(), &Cancel::default(), |line| {
