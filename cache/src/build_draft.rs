@@ -8,8 +8,12 @@ use crate::input::{BuildInput, InputKey};
 use crate::manifest::{Artifact, BuildResult};
 use crate::signature::{Signature, SignatureKind, Signatures};
 
-/// Name of the artifact that signatures are computed from.
+/// Name of the artifact that `image` and `syzkaller` are computed from.
 pub const VMLINUX: &str = "vmlinux";
+
+/// Name of the artifact that `code` is computed from: the kernel before linking, without debug
+/// information.
+pub const VMLINUX_O: &str = "vmlinux.o";
 
 /// Name of the artifact that holds what the compiler said: never part of an identity, because it
 /// holds times and orders that differ between equal builds.
