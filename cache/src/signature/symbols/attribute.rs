@@ -50,7 +50,11 @@ impl<'data> Files<'data> {
                 if by_extent[index] == 0 {
                     let (mut low, mut high) = order.between(extent.section, extent.start);
                     for (section, offset) in references(object, extents, index) {
-                        let (first, last) = order.between(section, offset);
+                        let holder = extents.holding(section, offset).map(|it| by_extent[it]);
+                        let (first, last) = match holder {
+                            Some(file) if file != 0 => (file, file),
+                            _ => order.between(section, offset),
+                        };
                         (low, high) = (low.max(first), high.min(last));
                     }
                     if low == high {
@@ -140,7 +144,13 @@ impl Order {
     fn between(&self, section: usize, offset: u64) -> (File, File) {
         let known = &self.known[section];
         let behind = known.partition_point(|it| it.0 <= offset);
-        let low = behind.checked_sub(1).map_or(1, |index| known[index].1);
-        (low, known.get(behind).map_or(self.last, |it| it.1))
+        let before = behind.checked_sub(1).map(|index| known[index]);
+        match before {
+            Some((at, file)) if at == offset => (file, file),
+            _ => {
+                let high = known.get(behind).map_or(self.last, |it| it.1);
+                (before.map_or(1, |it| it.1), high)
+            }
+        }
     }
 }

@@ -279,9 +279,9 @@ fn sections_that_are_computed_from_others_do_not_count() {
 #[test]
 fn other_files_are_refused_with_a_reason() {
     let elf = |file_type, machine| {
-        let file = TestElf { file_type, machine, ..TestElf::new() }
-            .section(".text", PROGBITS, ALLOC, vec![1; 16])
-            .build();
+        let mut file = TestElf::new().section(".text", PROGBITS, ALLOC, vec![1; 16]);
+        (file.file_type, file.machine) = (file_type, machine);
+        let file = file.build();
         sign(&Elf::parse(&file).unwrap(), &&file[..])
     };
     assert_eq!(elf(2, 62), Err(ElfError::Linked));
