@@ -19,6 +19,7 @@ use crate::request::{host_arch, image_of};
 use crate::sandbox::{Bind, Confinement};
 use crate::toolchain::Toolchain;
 use crate::tree::KernelVersion;
+use crate::unlinked;
 
 /// How often a step that failed is looked for in its log: the last part of a log that is longer
 /// than this many bytes.
@@ -263,6 +264,9 @@ pub(crate) fn artifacts(pair: &Pair, modules: bool) -> Result<Vec<(String, PathB
         artifacts.push((name.to_owned(), objects.join(name)));
     }
     artifacts.push((kiln_cache::build_draft::BUILD_LOG.to_owned(), pair.log()));
+    if let Some(object) = unlinked::kept(pair)? {
+        artifacts.push((kiln_cache::build_draft::VMLINUX_O.to_owned(), object));
+    }
     if modules {
         let order = objects.join("modules.order");
         let text = fs::read_to_string(&order).doing("reading", &order)?;

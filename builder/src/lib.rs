@@ -27,6 +27,7 @@ mod testing;
 mod toolchain;
 mod trace;
 mod tree;
+mod unlinked;
 mod work;
 
 pub use builder::{Builder, Built, Obtained};

@@ -9,8 +9,12 @@ use crate::signature::Signature;
 #[cfg(doc)]
 use crate::signature::SignatureKind;
 
-/// Name of the artifact that signatures are computed from.
+/// Name of the artifact that `image` and `syzkaller` are computed from.
 pub const VMLINUX: &str = "vmlinux";
+
+/// Name of the artifact that `code` is computed from: the kernel before linking, without debug
+/// information.
+pub const VMLINUX_O: &str = "vmlinux.o";
 
 /// Name of the artifact that holds what the compiler said: never part of an identity, because it
 /// holds times and orders that differ between equal builds.
@@ -21,8 +25,8 @@ pub const BUILD_LOG: &str = "build.log";
 /// has a larger closure than the same build from nothing.
 pub const CLOSURE: &str = "closure";
 
-/// Artifacts of a kernel that no machine runs: what the linker and Kconfig noted of the others.
-const NOTES_OF_A_KERNEL: [&str; 2] = ["System.map", ".config"];
+/// Artifacts of a kernel that no machine runs: what the linker was given and noted, and Kconfig's file.
+const NOTES_OF_A_KERNEL: [&str; 3] = ["System.map", ".config", VMLINUX_O];
 
 /// Version of the definition of [`SignatureKind::Content`] below.
 const CONTENT_VERSION: u32 = 2;
@@ -120,7 +124,8 @@ fn is_artifact_name(name: &str) -> bool {
 /// - byte 0 and the digest of the content;
 /// - of the `vmlinux` of a kernel byte 1 and its `image` signature, which leaves out names and dates.
 ///
-/// Left out are the log and the closure, and in a kernel's build `System.map` and `.config`.
+/// Left out are the log and the closure, and in a kernel's build `vmlinux.o`, `System.map`
+/// and `.config`.
 /// `bzImage` and modules count byte by byte: two kernels that differ in the set-up code, in the
 /// decompressor or in a module are never one, and a difference that does not matter (another
 /// build id in the compressed part) only costs boots.

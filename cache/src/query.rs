@@ -46,8 +46,8 @@ pub enum QueryError {
     NotHex(String),
     /// A prefix in front of the colon that means nothing.
     #[error(
-        "'{0}:' is no kind of name: use revision, signature, image, syzkaller, content, \
-         build-id or input"
+        "'{0}:' is no kind of name: use revision, signature, image, code, syzkaller, \
+         content, build-id or input"
     )]
     UnknownField(String),
     /// Several names begin like this.
@@ -62,7 +62,7 @@ pub enum QueryError {
 
 impl Query {
     /// Reads digits, optionally behind the kind of name: `5e7a…`, `revision:5e7a…`,
-    /// `signature:…` (any kind), `image:…`, `syzkaller:…`, `content:…`, `build-id:…`, `input:…`.
+    /// `signature:…` (any kind), `image:…`, `code:…`, `syzkaller:…`, `content:…`, `build-id:…`, `input:…`.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
         let (field, digits) = match text.split_once(':') {
             Some((field, digits)) => (Some(parse_field(field)?), digits),
@@ -140,6 +140,7 @@ fn parse_field(text: &str) -> Result<Field, QueryError> {
         "revision" => Field::Revision,
         "signature" => Field::Signature(None),
         "image" => Field::Signature(Some(SignatureKind::Image)),
+        "code" => Field::Signature(Some(SignatureKind::Code)),
         "syzkaller" => Field::Signature(Some(SignatureKind::Syzkaller)),
         "content" => Field::Signature(Some(SignatureKind::Content)),
         "build-id" => Field::BuildId,

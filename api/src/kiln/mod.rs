@@ -3,6 +3,7 @@
 pub(crate) mod bisect;
 pub(crate) mod build;
 pub(crate) mod common;
+mod diff;
 pub(crate) mod logs;
 mod pull;
 mod serve;
@@ -41,6 +42,8 @@ enum Command {
     Bisect(bisect::Args),
     /// Show a build of the store
     Show(show::Args),
+    /// Say which functions and data differ between two kernels
+    Diff(diff::Args),
     /// Get a file of a build, from this store or a remote Kiln
     Pull(pull::Args),
     /// Serve this store over HTTP
@@ -85,6 +88,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Sign(args) => sign::run(&context, args).await,
         Command::Bisect(args) => bisect::run(&context, args).await,
         Command::Show(args) => show::run(&context, args).await,
+        Command::Diff(args) => diff::run(&context, args).await,
         Command::Pull(args) => pull::run(&context, args).await,
         Command::Serve(args) => serve::run(&context, args).await,
         Command::Stats => stats::run(&context).await,

@@ -10,7 +10,7 @@ use crate::terminal::exit::Exit;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A vmlinux, or a build folder that holds one
+    /// A vmlinux (for `code` a vmlinux.o), or a build folder that holds one
     path: PathBuf,
     /// Print this signature alone, on one line
     #[arg(long, value_enum)]
@@ -21,6 +21,8 @@ pub(crate) struct Args {
 enum Kind {
     Image,
     Syzkaller,
+    /// Of a vmlinux.o: what the sources compile to, whatever the line numbers
+    Code,
 }
 
 impl From<Kind> for SignatureKind {
@@ -28,18 +30,20 @@ impl From<Kind> for SignatureKind {
         match kind {
             Kind::Image => Self::Image,
             Kind::Syzkaller => Self::Syzkaller,
+            Kind::Code => Self::Code,
         }
     }
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let vmlinux = if args.path.is_dir() { args.path.join("vmlinux") } else { args.path };
+    let kind = args.kind.map(SignatureKind::from);
+    let name = if kind == Some(SignatureKind::Code) { "vmlinux.o" } else { "vmlinux" };
+    let vmlinux = if args.path.is_dir() { args.path.join(name) } else { args.path };
     anyhow::ensure!(
         vmlinux.is_file(),
-        "{} is no file; give a vmlinux, or the folder that make was run in",
+        "{} is no file; give a {name}, or the folder that make was run in",
         vmlinux.display()
     );
-    let kind = args.kind.map(SignatureKind::from);
     let path = vmlinux.clone();
     let signatures = tokio::task::spawn_blocking(move || match kind {
         Some(kind) => signature::sign_kind(&path, kind)

@@ -62,6 +62,10 @@ pub(crate) struct Section<'data> {
     /// Size in memory, in bytes.
     pub(crate) size: u64,
     pub(crate) align: u64,
+    /// `sh_link`: the section that this one goes with, by its type.
+    pub(crate) link: u32,
+    /// `sh_info`: of relocations, the section that they change.
+    pub(crate) info: u32,
     /// Where its bytes are in the file; `None` for NOBITS.
     pub(crate) bytes: Option<Range<usize>>,
 }
@@ -148,7 +152,7 @@ fn class(data: &[u8]) -> Result<Class, ElfError> {
     }
 }
 
-fn malformed(what: &str, reason: impl ToString) -> ElfError {
+pub(crate) fn malformed(what: &str, reason: impl ToString) -> ElfError {
     ElfError::Malformed { what: what.to_owned(), reason: reason.to_string() }
 }
 
@@ -267,6 +271,8 @@ fn sections<'data, H: FileHeader<Endian = Endianness>>(
             address: it.sh_addr(endian).into(),
             size: it.sh_size(endian).into(),
             align: it.sh_addralign(endian).into(),
+            link: it.sh_link(endian),
+            info: it.sh_info(endian),
             bytes: None,
         };
         if kind != abi::SHT_NOBITS && (!is_null || section.is_allocated()) {
@@ -286,7 +292,7 @@ fn sections<'data, H: FileHeader<Endian = Endianness>>(
 }
 
 /// A name of a string table: from an offset to the next NUL.
-fn name_at(names: &[u8], offset: u32) -> Option<&[u8]> {
+pub(crate) fn name_at(names: &[u8], offset: u32) -> Option<&[u8]> {
     let rest = names.get(offset as usize..)?;
     let name = &rest[..rest.len().min(MAX_NAME)];
     name.iter().position(|&byte| byte == 0).map(|end| &name[..end])

@@ -100,9 +100,21 @@ pub enum ElfError {
     /// An object file: what its code calls is said by relocations, which `image` does not hash.
     #[error(
         "an object file that is not linked: its bytes don't say what it calls, \
-         so equal bytes would not mean an equal kernel; give the linked `vmlinux`"
+         so equal bytes would not mean an equal kernel; give the linked `vmlinux`, or ask for `code`"
     )]
     NotLinked,
+    /// A linked file where an object is wanted.
+    #[error(
+        "a linked file: `code` and `symbols` are made from the kernel before linking; \
+         give the `vmlinux.o` beside it"
+    )]
+    Linked,
+    /// A machine whose relocations are not known.
+    #[error(
+        "made for machine {0} (ELF's numbers): `code` and `symbols` know x86-64 and arm64, \
+         little-endian"
+    )]
+    Machine(u16),
     /// No section that the machine would see.
     #[error(
         "it has no allocated section with content, so there is no kernel in it to name: \

@@ -1,9 +1,12 @@
 //! Signatures: "is it the same kernel?", answered from the bytes of an image.
 //!
-//! [`sign_file`] reads a `vmlinux` and gives its `image` and its `syzkaller` signature; what each
-//! of them sees and does not see is said in the module that makes it, `image` and `syzkaller`.
+//! [`sign_file`] reads a `vmlinux` and gives its `image` and its `syzkaller` signature;
+//! [`sign_kind`] also makes the `code` signature of a `vmlinux.o`. What each of them sees and does
+//! not see is said in the module that makes it, `image`, `syzkaller` and `code`. [`symbols`] says
+//! what is in a `vmlinux.o`, function by function.
 //! All functions here block: call them from a thread that may.
 
+mod code;
 mod elf;
 mod error;
 mod image;
@@ -11,7 +14,10 @@ mod lookalike;
 mod mapping;
 mod masks;
 mod notes;
+mod relocatable;
+mod side_by_side;
 mod sign;
+pub mod symbols;
 mod syzkaller;
 #[cfg(test)]
 mod test_elf;
@@ -26,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 
 pub use error::{ElfError, SignatureError};
-pub use sign::{build_id, is_elf, sign_file, sign_kind};
+pub use sign::{build_id, has_debug_sections, is_elf, sign_file, sign_kind};
 
 /// A way of naming an image. Each is defined in a module of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,6 +42,8 @@ pub enum SignatureKind {
     Image,
     /// What syzkaller prints as "kernel signature".
     Syzkaller,
+    /// What the sources compile to, whatever the line numbers: from `vmlinux.o`.
+    Code,
     /// The name of everything in a build that a test can run: the image, the boot code, modules.
     /// Evidence is shared on it. Builds of other trees than kernels have this one alone.
     Content,
@@ -47,6 +55,7 @@ impl SignatureKind {
         match self {
             Self::Image => "image",
             Self::Syzkaller => "syzkaller",
+            Self::Code => "code",
             Self::Content => "content",
         }
     }

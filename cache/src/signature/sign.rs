@@ -7,7 +7,9 @@ use std::path::Path;
 use super::elf::Elf;
 use super::mapping::{ByteSource, Mapping};
 use super::notes::notes;
-use super::{ElfError, Signature, SignatureError, SignatureKind, Signatures, image, syzkaller};
+use super::{
+    ElfError, Signature, SignatureError, SignatureKind, Signatures, code, image, syzkaller,
+};
 
 /// The `image` and `syzkaller` signatures of a linked kernel, a `vmlinux`.
 ///
@@ -31,8 +33,8 @@ fn sign_bytes(source: &dyn ByteSource) -> Result<Signatures, ElfError> {
     Ok(Signatures(made.into_iter().filter_map(|(kind, it)| Some((kind, it?))).collect()))
 }
 
-/// One signature of a file. `syzkaller` also takes object files, which `image` refuses; `content`
-/// is of whole builds, so it is refused here.
+/// One signature of a file. `image` wants a linked kernel, `code` one that is not, `syzkaller` takes
+/// both; `content` is of whole builds, so it is refused here.
 pub fn sign_kind(path: &Path, kind: SignatureKind) -> Result<Signature, SignatureError> {
     let in_file = |source| SignatureError::Elf { path: path.to_owned(), source };
     let mapping = Mapping::open(path)?;
@@ -55,6 +57,9 @@ fn signature(
         SignatureKind::Syzkaller => {
             Some(Signature { version: syzkaller::VERSION, hash: syzkaller::sign(elf, source)? })
         }
+        SignatureKind::Code => {
+            Some(Signature { version: code::VERSION, hash: code::sign(elf, source)? })
+        }
         SignatureKind::Content => None,
     })
 }
@@ -67,6 +72,19 @@ pub fn build_id(path: &Path) -> Result<Option<String>, SignatureError> {
     let id =
         notes(&elf).into_iter().find(|note| note.is_build_id() && !note.description.is_empty());
     Ok(id.map(|note| elf.data[note.description].iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+/// Whether an ELF file has debug information (sections `.debug_…` or, compressed, `.zdebug_…`).
+/// `false` for a file that is no ELF file.
+pub fn has_debug_sections(path: &Path) -> Result<bool, SignatureError> {
+    if !is_elf(path)? {
+        return Ok(false);
+    }
+    let mapping = Mapping::open(path)?;
+    let elf = Elf::parse(mapping.bytes())
+        .map_err(|source| SignatureError::Elf { path: path.to_owned(), source })?;
+    let is_debug = |name: &[u8]| name.starts_with(b".debug_") || name.starts_with(b".zdebug_");
+    Ok(elf.sections.iter().any(|it| is_debug(it.name)))
 }
 
 /// Whether a file begins as ELF files do. Reads four bytes; says nothing of the rest.

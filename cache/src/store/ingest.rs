@@ -4,11 +4,11 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::blob::store::Blobs;
-use crate::build_draft::{BuildDraft, VMLINUX, content_signature};
+use crate::build_draft::{BuildDraft, VMLINUX, VMLINUX_O, content_signature};
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::manifest::{Artifact, BuildResult, FORMAT, Manifest};
-use crate::signature::{self, SignatureKind, Signatures};
+use crate::signature::{self, ElfError, Signature, SignatureError, SignatureKind, Signatures};
 use crate::time::now;
 
 /// Stores the files of a build; gives the manifest that describes them.
@@ -41,7 +41,7 @@ pub(super) async fn ingest(blobs: &Blobs, draft: BuildDraft) -> Result<Manifest,
     })
 }
 
-/// A kernel is signed by its `vmlinux`, and everything by its content.
+/// A kernel is signed by its `vmlinux` and `vmlinux.o`, and everything by its content.
 async fn sign(
     draft: &BuildDraft,
     artifacts: &[Artifact],
@@ -57,13 +57,26 @@ async fn sign_kernel(
     draft: &BuildDraft,
     artifacts: &[Artifact],
 ) -> Result<(Signatures, Option<String>), StoreError> {
-    let vmlinux = draft.artifacts.iter().find(|(name, _)| name == VMLINUX);
-    let stored = artifacts.iter().find(|artifact| artifact.name == VMLINUX);
-    let (Some((_, path)), Some(stored)) = (vmlinux, stored) else {
+    let stored = |name: &str| {
+        let (_, path) = draft.artifacts.iter().find(|(it, _)| it == name)?;
+        let artifact = artifacts.iter().find(|it| it.name == name)?;
+        Some((path.clone(), artifact.digest))
+    };
+    let Some((path, digest)) = stored(VMLINUX) else {
         return Ok((Signatures::default(), None));
     };
-    let (path, digest) = (path.clone(), stored.digest);
-    let signed = tokio::task::spawn_blocking(move || sign_vmlinux(&path, &digest));
+    let object = stored(VMLINUX_O);
+    let signed = tokio::task::spawn_blocking(move || {
+        let Some((mut signatures, build_id)) = sign_vmlinux(&path, &digest)? else {
+            return Ok::<_, StoreError>(None);
+        };
+        if let Some((path, digest)) = object
+            && let Some(code) = sign_object(&path, &digest)?
+        {
+            signatures.0.insert(SignatureKind::Code, code);
+        }
+        Ok(Some((signatures, build_id)))
+    });
     let signed = signed.await.map_err(|error| StoreError::stopped(&error))??;
     Ok(signed.unwrap_or_default())
 }
@@ -73,24 +86,45 @@ fn sign_vmlinux(
     path: &Path,
     digest: &Digest,
 ) -> Result<Option<(Signatures, Option<String>)>, StoreError> {
-    if !is_elf(path).map_err(|source| StoreError::file("read", path, source))? {
+    if !is_elf(path)? {
         return Ok(None);
     }
     let fail = |source| StoreError::Signature { path: path.to_owned(), source };
     let signatures = signature::sign_file(path).map_err(fail)?;
     let build_id = signature::build_id(path).map_err(fail)?;
-    // Signatures are of the bytes that the store holds, so these must have been the same bytes.
-    let mut hasher = blake3::Hasher::new();
-    let hashed = std::fs::File::open(path).and_then(|file| hasher.update_reader(file).map(|_| ()));
-    hashed.map_err(|source| StoreError::file("read", path, source))?;
-    if Digest::from(hasher.finalize()) != *digest {
-        return Err(StoreError::Changed(path.to_owned()));
-    }
+    must_be(path, digest)?;
     Ok(Some((signatures, build_id)))
 }
 
-fn is_elf(path: &Path) -> std::io::Result<bool> {
+/// The `code` signature of the file that was stored as `digest`; `None` when it is no ELF file, or
+/// one of a machine that this signature does not know.
+fn sign_object(path: &Path, digest: &Digest) -> Result<Option<Signature>, StoreError> {
+    if !is_elf(path)? {
+        return Ok(None);
+    }
+    let signature = match signature::sign_kind(path, SignatureKind::Code) {
+        Ok(signature) => signature,
+        Err(SignatureError::Elf { source: ElfError::Machine(_), .. }) => return Ok(None),
+        Err(source) => return Err(StoreError::Signature { path: path.to_owned(), source }),
+    };
+    must_be(path, digest)?;
+    Ok(Some(signature))
+}
+
+/// Signatures are of the bytes that the store holds, so those that were read must be the same.
+fn must_be(path: &Path, digest: &Digest) -> Result<(), StoreError> {
+    let mut hasher = blake3::Hasher::new();
+    let hashed = std::fs::File::open(path).and_then(|file| hasher.update_reader(file).map(|_| ()));
+    hashed.map_err(|source| StoreError::file("read", path, source))?;
+    if Digest::from(hasher.finalize()) == *digest {
+        return Ok(());
+    }
+    Err(StoreError::Changed(path.to_owned()))
+}
+
+fn is_elf(path: &Path) -> Result<bool, StoreError> {
     let mut magic = Vec::with_capacity(4);
-    std::fs::File::open(path)?.take(4).read_to_end(&mut magic)?;
+    let read = std::fs::File::open(path).and_then(|file| file.take(4).read_to_end(&mut magic));
+    read.map_err(|source| StoreError::file("read", path, source))?;
     Ok(magic == b"\x7fELF")
 }

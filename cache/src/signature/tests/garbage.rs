@@ -2,16 +2,46 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use proptest::prelude::*;
 
+use super::compiled::{NATIVE, RECORDS, SOURCE};
 use super::kernel::{Build, kernel};
 use crate::signature::elf::Elf;
+use crate::signature::symbols::symbols_of_bytes;
 use crate::signature::test_elf::{ALLOC, PROGBITS, TestElf};
 use crate::signature::{
-    ElfError, SignatureError, SignatureKind, build_id, image, is_elf, sign_file, sign_kind,
+    ElfError, SignatureError, SignatureKind, build_id, code, image, is_elf, sign_file, sign_kind,
     syzkaller,
 };
+
+/// Everything that reads untrusted objects.
+fn read_object(file: &[u8]) -> Result<(), ElfError> {
+    let signed = code::sign(&Elf::parse(file)?, &file);
+    let mapped = symbols_of_bytes(&file);
+    assert_eq!(signed.is_ok(), mapped.is_ok());
+    signed.map(drop)
+}
+
+/// A linked kernel's worth of real objects, compiled once.
+fn an_object() -> Vec<u8> {
+    static MADE: OnceLock<Vec<u8>> = OnceLock::new();
+    let made = || {
+        let records = format!("{SOURCE}{RECORDS}");
+        NATIVE.linked(&[("a.c", &records), ("b.c", "static int x; int *y(void) { return &x; }")])
+    };
+    MADE.get_or_init(made).clone()
+}
+
+#[test]
+fn an_object_cut_anywhere_is_refused() {
+    let file = an_object();
+    for length in (0..file.len()).step_by(7) {
+        assert!(read_object(&file[..length]).is_err(), "{length}");
+    }
+    assert_eq!(read_object(&file), Ok(()));
+}
 
 /// Everything that reads untrusted bytes.
 fn read_all(file: &[u8]) -> Result<(), ElfError> {
@@ -150,6 +180,38 @@ proptest! {
             file[at] = value;
         }
         let _ = read_all(&file);
+    }
+
+    #[test]
+    fn mutated_objects_never_panic(
+        changes in prop::collection::vec(
+            (any::<prop::sample::Index>(), prop_oneof![Just(0), Just(0xff), any::<u8>()]),
+            1..16,
+        ),
+    ) {
+        let mut file = an_object();
+        for (at, value) in changes {
+            let at = at.index(file.len());
+            file[at] = value;
+        }
+        let _ = read_object(&file);
+    }
+
+    /// Where tables of sections, symbols and relocations are: every field matters to the reader.
+    #[test]
+    fn mutated_headers_of_objects_never_panic(
+        changes in prop::collection::vec(
+            (any::<prop::sample::Index>(), prop_oneof![Just(0), Just(0xff), any::<u8>()]),
+            1..4,
+        ),
+    ) {
+        let mut file = an_object();
+        let table = u64::from_le_bytes(file[40..48].try_into().unwrap()) as usize;
+        for (at, value) in changes {
+            let at = table + at.index(file.len() - table);
+            file[at] = value;
+        }
+        let _ = read_object(&file);
     }
 
     #[test]

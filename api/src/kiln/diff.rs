@@ -1,0 +1,179 @@
+//! `kiln diff`: which functions and data differ between two kernels.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use kiln_cache::build_draft::VMLINUX_O;
+use kiln_cache::signature::symbols::{SymbolChange, SymbolKind, diff, symbols_of};
+
+use super::common::{Context, answer, answer_json};
+use super::pull::{find, selector};
+use crate::terminal::exit::{Exit, Fault};
+use crate::terminal::table::render;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The kernel before: a revision, input key, signature or build id of a build in the store, or
+    /// a vmlinux.o
+    before: String,
+    /// The kernel after
+    after: String,
+    /// The git repository in which names of revisions are looked up
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    repo: PathBuf,
+}
+
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let progress = context.progress();
+    let folder = tempfile::tempdir().context("no folder for temporary files")?;
+    let mut files = Vec::with_capacity(2);
+    for (side, name) in [("before", &args.before), ("after", &args.after)] {
+        progress.status(format!("getting {name}"));
+        let file = locate(context, name, &args.repo, &folder.path().join(side)).await;
+        files.push(file.inspect_err(|_| progress.clear())?);
+    }
+    progress.status("comparing");
+    let compared = tokio::task::spawn_blocking(move || {
+        std::thread::scope(|scope| {
+            let before = scope.spawn(|| symbols_of(&files[0]));
+            let after = symbols_of(&files[1])?;
+            let before = before.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok::<_, anyhow::Error>(diff(&before, &after))
+        })
+    })
+    .await;
+    progress.clear();
+    let changes = compared.context("comparing stopped")??;
+    if context.json {
+        answer_json(&changes)?;
+    } else {
+        print(&changes);
+    }
+    Ok(Exit::Done)
+}
+
+/// The file that a name means: itself, or a build's `vmlinux.o`, which is put at `place`.
+async fn locate(
+    context: &Context,
+    name: &str,
+    repo: &Path,
+    place: &Path,
+) -> anyhow::Result<PathBuf> {
+    if Path::new(name).is_file() {
+        return Ok(PathBuf::from(name));
+    }
+    let selector = selector(name, repo)?;
+    let store = context.open().await?;
+    let manifest = find(&store, &selector).await?;
+    let artifact = manifest.artifact(VMLINUX_O).ok_or_else(|| {
+        let why = if manifest.is_built() {
+            "its kernel makes none, or it was stored by an older Kiln"
+        } else {
+            "it does not build"
+        };
+        Fault::new(Exit::NotFound, format!("the build of '{name}' has no {VMLINUX_O}: {why}"))
+    })?;
+    store.read_to_file(&artifact.digest, place).await?;
+    Ok(place.to_owned())
+}
+
+/// One table a source file; then what has no file, and how many there are of each kind.
+fn print(changes: &[SymbolChange]) {
+    for group in changes.chunk_by(|a, b| a.file == b.file) {
+        let file = group.first().and_then(|it| it.file.as_deref());
+        answer(file.unwrap_or("(source file not known)"));
+        let rows: Vec<Vec<String>> = group.iter().map(row).collect();
+        let table =
+            render(&["what", "kind", "before", "after", "change", "name"], &rows, &[2, 3, 4]);
+        for line in table.lines() {
+            answer(line);
+        }
+        answer("");
+    }
+    answer(summary(changes));
+}
+
+fn row(change: &SymbolChange) -> Vec<String> {
+    let size = |size: Option<u64>| size.map_or_else(|| "-".to_owned(), |it| it.to_string());
+    let (what, difference) = match (change.before, change.after) {
+        (None, _) => ("added", String::new()),
+        (_, None) => ("removed", String::new()),
+        // Sizes of parts of a file in memory: far below 2^63.
+        (Some(a), Some(b)) if a != b => ("changed", format!("{:+}", b as i64 - a as i64)),
+        _ => ("changed", String::new()),
+    };
+    vec![
+        what.to_owned(),
+        kind(change.kind).to_owned(),
+        size(change.before),
+        size(change.after),
+        difference,
+        change.name.clone(),
+    ]
+}
+
+fn kind(kind: SymbolKind) -> &'static str {
+    match kind {
+        SymbolKind::Function => "function",
+        SymbolKind::Data => "data",
+        SymbolKind::Table => "table",
+    }
+}
+
+/// "1 function changed (+5 bytes), 2 data added", or that nothing differs.
+fn summary(changes: &[SymbolChange]) -> String {
+    if changes.is_empty() {
+        return "no function and no data differs".to_owned();
+    }
+    let kinds = [
+        (SymbolKind::Function, "function", "functions"),
+        (SymbolKind::Data, "data object", "data objects"),
+        (SymbolKind::Table, "table", "tables"),
+    ];
+    let mut parts = Vec::new();
+    for (kind, one, many) in kinds {
+        let of_kind: Vec<_> = changes.iter().filter(|it| it.kind == kind).collect();
+        // Whether it is there before, and after.
+        let ways = [("changed", true, true), ("added", false, true), ("removed", true, false)];
+        for (what, before, after) in ways {
+            let is =
+                |it: &&&SymbolChange| (it.before.is_some(), it.after.is_some()) == (before, after);
+            match of_kind.iter().filter(is).count() {
+                0 => {}
+                1 => parts.push(format!("1 {one} {what}")),
+                count => parts.push(format!("{count} {many} {what}")),
+            }
+        }
+    }
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(name: &str, before: Option<u64>, after: Option<u64>) -> SymbolChange {
+        let file = Some("pipe.c".to_owned());
+        SymbolChange { file, kind: SymbolKind::Function, name: name.to_owned(), before, after }
+    }
+
+    #[test]
+    fn rows_say_what_happened() {
+        let shown = |before, after| row(&change("f", before, after)).join(" ");
+        assert_eq!(shown(Some(10), Some(8)), "changed function 10 8 -2 f");
+        assert_eq!(shown(Some(10), Some(10)), "changed function 10 10  f");
+        assert_eq!(shown(None, Some(10)), "added function - 10  f");
+        assert_eq!(shown(Some(10), None), "removed function 10 -  f");
+    }
+
+    #[test]
+    fn sums_up() {
+        assert_eq!(summary(&[]), "no function and no data differs");
+        let changes = [
+            change("f", Some(1), Some(2)),
+            change("g", Some(1), Some(1)),
+            change("h", None, Some(1)),
+        ];
+        assert_eq!(summary(&changes), "2 functions changed, 1 function added");
+    }
+}

@@ -1,0 +1,57 @@
+//! `vmlinux.o`: the kernel before linking, kept for what its code is, without debug information.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use kiln_cache::signature::has_debug_sections;
+
+use crate::error::{BuildError, Doing};
+use crate::pool::Pair;
+use crate::recipe;
+
+/// Takes the debug information out. It is most of the file, holds nothing that runs, and is in
+/// `vmlinux` as well. Part of every toolchain id, as it is one of the tools of Kbuild.
+const OBJCOPY: &str = "objcopy";
+
+/// Without the second it would take the names of source files for debug information, too.
+const STRIP: [&str; 2] = ["--strip-debug", "--keep-file-symbols"];
+
+/// The `vmlinux.o` of a finished build, stripped of debug information if it has any; `None` where
+/// the kernel makes none. Kbuild's own file is left as it is: make would take a changed one for
+/// new.
+pub(crate) fn kept(pair: &Pair) -> Result<Option<PathBuf>, BuildError> {
+    let made = pair.objects().join("vmlinux.o");
+    if !made.is_file() {
+        return Ok(None);
+    }
+    let has_debug = has_debug_sections(&made)
+        .map_err(|error| BuildError::Infra { reason: error.to_string() })?;
+    if !has_debug {
+        return Ok(Some(made));
+    }
+    let stripped = pair.root.join("vmlinux.o");
+    strip(&made, &stripped)?;
+    Ok(Some(stripped))
+}
+
+/// Writes a copy of an object without its debug sections. The same input gives the same output.
+fn strip(from: &Path, to: &Path) -> Result<(), BuildError> {
+    // What an earlier build left must not be taken for this one's.
+    match fs::remove_file(to) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).doing("removing", to);
+        }
+        _ => {}
+    }
+    let mut command = Command::new(OBJCOPY);
+    command.env_clear().envs([("PATH", recipe::PATH), ("LC_ALL", "C")]);
+    let output = command.args(STRIP).arg(from).arg(to).output();
+    let output = output.doing("running objcopy on", from)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let line = said.lines().next().unwrap_or("it said nothing");
+    Err(BuildError::Infra { reason: format!("objcopy --strip-debug failed: {line}") })
+}
