@@ -119,3 +119,48 @@ fn cuts(log: &Imported) -> Cuts {
     }
     cuts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::import::Tested;
+
+    fn test(role: Role, mark: Mark, left: Option<u32>) -> Tested {
+        Tested { role, mark: Some(mark), left, ..Tested::default() }
+    }
+
+    /// Both ends, then two steps: the first keeps what contains it, the second its ancestors.
+    fn log(fix: bool) -> Imported {
+        let (near, far) = if fix { (Mark::Good, Mark::Bad) } else { (Mark::Bad, Mark::Good) };
+        Imported {
+            fix,
+            tests: vec![
+                test(Role::Start, Mark::Bad, None),
+                test(Role::Range, Mark::Good, None),
+                test(Role::Step, far, Some(7)),
+                test(Role::Step, Mark::Skip, Some(7)),
+                test(Role::Step, near, Some(3)),
+            ],
+            answer: Answer::Culprit { commit: String::new(), title: String::new() },
+            ..Imported::default()
+        }
+    }
+
+    #[test]
+    fn revisions_lie_where_the_verdicts_put_them() {
+        let chain = Chain::of(&log(false));
+        assert_eq!(chain.order, [1, 2, 4, 0]);
+        assert_eq!(chain.sizes, [0.0, 8.0, 4.0, 4.0]);
+        assert_eq!(chain.answer, Some(2));
+        let out: Vec<_> = (0..4).map(|place| chain.ruled_out_by(place)).collect();
+        assert_eq!(out, [Some(1), Some(2), None, Some(4)]);
+    }
+
+    #[test]
+    fn time_runs_backwards_in_a_search_for_a_fix() {
+        let chain = Chain::of(&log(true));
+        assert_eq!(chain.order, [1, 4, 2, 0]);
+        assert_eq!(chain.sizes, [0.0, 4.0, 4.0, 8.0]);
+        assert_eq!(chain.answer, Some(2));
+    }
+}

@@ -17,6 +17,9 @@ use super::weigh::{Weighed, weigh};
 /// say: 51 of 114 in `labels.jsonl` (FSE 2024), less those whose runs say so themselves.
 const COULD_NOT_SHOW: f64 = 0.4;
 
+/// Probability of missing the bug from which a verdict counts as resting on too few runs.
+const FEW: f64 = 0.05;
+
 /// A verdict of the log, and what its runs say.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Judged {
@@ -166,21 +169,21 @@ fn doubt(log: &Imported, chain: &Chain, weighed: &Weighed, audit: &mut Audit) {
 
 fn why(judged: &Judged, verdict: Mark, could_not_show: bool, rate: Rate) -> String {
     let Judged { target, clean, .. } = judged;
+    let quiet = (1.0 - rate.mean).powi((*clean).min(10_000) as i32);
     match verdict {
-        _ if could_not_show => format!(
-            "its {clean} clean runs prove it good only if the bug could show there: an older bug \
-             may need what later commits enable"
+        Mark::Bad if *target == 0 => format!(
+            "called bad, but no run shows the target: {clean} ended well, the others crashed \
+             otherwise"
         ),
-        Mark::Bad if *target == 0 => {
-            format!(
-                "called bad, but no run shows the target: {clean} ended well, the others crashed otherwise"
-            )
-        }
         Mark::Bad => format!("called bad on {target} of {} runs", target + clean),
+        // Few runs are the simpler reason.
+        _ if could_not_show && quiet < FEW => format!(
+            "called good on {clean} clean runs, which is sound only if the bug could show there: \
+             an older bug may need what later commits enable"
+        ),
         _ => format!(
-            "called good on {clean} clean runs, of which a bad kernel shows all clean with \
-             probability {:.2}",
-            (1.0 - rate.mean).powi(*clean as i32)
+            "called good on {clean} clean runs; a bad kernel stays clean in as many with \
+             probability {quiet:.2}"
         ),
     }
 }

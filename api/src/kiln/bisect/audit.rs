@@ -113,9 +113,11 @@ fn advice(audit: &Audit) {
             duration(*rebuild_seconds)
         ),
         Some(Next::Bisect { good: Some(good), bad, revisions, builds, runs, seconds }) => format!(
-            "bisect {}..{}, about {revisions} commits: {builds} builds and {runs} runs, {}",
+            "bisect {}..{}, about {revisions} commits: {} and {}, {}",
             short(good),
             short(bad),
+            count(*builds, "build"),
+            count(*runs, "run"),
             duration(*seconds)
         ),
         Some(Next::Bisect { good: None, bad, .. }) => {
@@ -130,6 +132,11 @@ fn advice(audit: &Audit) {
     answer(labelled("next", &text));
 }
 
+/// "1 build", "2 builds".
+fn count(n: u32, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
 fn savings(audit: &Audit) {
     let saved = &audit.saved;
     if saved.twins.is_empty() {
@@ -139,9 +146,9 @@ fn savings(audit: &Audit) {
     answer(labelled(
         "saved",
         &format!(
-            "by a cache at most {} builds and {} runs of kernels known already: {} and {}",
-            saved.builds,
-            saved.runs,
+            "by a cache at most {} and {} of kernels known already: {} and {}",
+            count(saved.builds, "build"),
+            count(saved.runs, "run"),
             duration(saved.build_seconds),
             duration(saved.run_seconds)
         ),

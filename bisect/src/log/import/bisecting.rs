@@ -30,7 +30,6 @@ pub(super) fn line(text: &str) -> Option<Line> {
         "The first bad commit could be any of:",
         "The first good commit could be any of:",
         "We cannot bisect more!",
-        "warning: unable to access ",
         "The merge base ",
         "This means the bug has been fixed between ",
         "Some good revs are not ancestors of the bad rev.",
@@ -41,6 +40,18 @@ pub(super) fn line(text: &str) -> Option<Line> {
         "We continue anyway.",
     ];
     OTHER.iter().any(|word| text.starts_with(word)).then_some(Line::Git)
+}
+
+/// What git may say besides, between two records.
+pub(super) fn chatter(text: &str) -> bool {
+    const BEGINNINGS: &[&str] = &[
+        "warning: ",
+        "hint: ",
+        "Previous HEAD position was ",
+        "HEAD is now at ",
+        "Updating files:",
+    ];
+    BEGINNINGS.iter().any(|word| text.starts_with(word))
 }
 
 fn call(rest: &str) -> Option<Line> {

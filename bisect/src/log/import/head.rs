@@ -22,10 +22,10 @@ const NOTES: &[&str] = &[
 
 /// Beginnings of lines about the configuration.
 const CONFIG: &[&str] = &[
-    "# start config bisection",
-    "# found config option changes",
-    "# config-bisect.pl",
-    "# configuration already minimized",
+    "start config bisection",
+    "found config option changes",
+    "config-bisect",
+    "configuration already minimized",
     "crash reproduces with baseline config",
     "testing baseline config failed",
     "minimizing config failed",
@@ -84,7 +84,9 @@ pub(super) fn line(text: &str) -> Option<Line> {
     if NOTES.iter().any(|word| text.starts_with(word)) {
         return Some(Line::Note);
     }
-    CONFIG.iter().any(|word| text.starts_with(word)).then_some(Line::Config)
+    // In 2020 some of them began with "# ".
+    let config = text.strip_prefix("# ").unwrap_or(text);
+    CONFIG.iter().any(|word| config.starts_with(word)).then_some(Line::Config)
 }
 
 /// `H/TITLE is a merge base`, with or without `, check if it has the bug`.

@@ -79,8 +79,8 @@ pub(super) enum Line {
 
 /// Reads a line as a record; `None` for text that continues one.
 ///
-/// `closed` is whether the bill was seen: the words of a result (`error:`, `crash:`) also occur in
-/// the free text of compilers, and count only after it.
+/// `closed` is whether a result can come here: its words (`error:`, `crash:`) also occur in the free
+/// text of compilers.
 pub(super) fn line(text: &str, closed: bool) -> Option<Line> {
     if closed && let Some(found) = tail::result(text) {
         return Some(found);

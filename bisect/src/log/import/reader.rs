@@ -4,7 +4,7 @@ use super::errors_text::Kept;
 use super::imported::{Answer, Imported, Mark, Role, Tested, Unrecognised};
 use super::line::{Line, is_commit, line};
 use super::outcome::may_go_on;
-use super::{runs, show};
+use super::{bisecting, runs, show};
 
 /// Most of a console that is kept, in bytes.
 const CONSOLE: usize = 1 << 20;
@@ -31,8 +31,8 @@ enum Free {
     Text,
     /// `git show`.
     Show,
-    /// One commit id a line.
-    Hashes,
+    /// What git says, and the ids of candidates.
+    Git,
     /// A console, to the end.
     Console,
 }
@@ -65,7 +65,9 @@ impl Reader {
             self.console(text);
             return;
         }
-        match line(text, self.log.totals.is_some()) {
+        // In free text the words of a result are not one, unless the bill came before.
+        let closed = self.log.totals.is_some() || self.free != Free::Text;
+        match line(text, closed) {
             Some(record) => {
                 self.flush_errors();
                 self.free = Free::Nothing;
@@ -78,7 +80,9 @@ impl Reader {
     /// A line that starts no record.
     fn continued(&mut self, number: usize, text: &str) {
         let known = match self.free {
-            Free::Nothing | Free::Console => false,
+            // Minimizing the configuration has many words, and nothing here depends on them.
+            Free::Nothing => self.next == Role::Config,
+            Free::Console => false,
             Free::Text => {
                 self.errors.add(text);
                 true
@@ -89,14 +93,14 @@ impl Reader {
                 }
                 show::belongs(text)
             }
-            Free::Hashes => {
+            Free::Git => {
                 if is_commit(text)
                     && let Answer::Inconclusive { commits } = &mut self.log.answer
                     && !commits.iter().any(|known| known == text)
                 {
                     commits.push(text.to_owned());
                 }
-                is_commit(text)
+                is_commit(text) || bisecting::chatter(text)
             }
         };
         if !known && !text.trim().is_empty() {
@@ -139,12 +143,19 @@ impl Reader {
             Line::BisectStart { .. } => {
                 self.next = Role::Step;
                 self.stepping = true;
+                self.free = Free::Git;
             }
-            Line::Marked { word, commit } => self.mark(word, &commit),
-            Line::Left(left) => self.left = Some(left),
+            Line::Marked { word, commit } => {
+                self.mark(word, &commit);
+                self.free = Free::Git;
+            }
+            Line::Left(left) => {
+                self.left = Some(left);
+                self.free = Free::Git;
+            }
             Line::Moved { commit, title } => self.moved = Some((commit, title)),
             Line::FirstBad(_) => self.free = Free::Show,
-            Line::OnlySkipped | Line::Git => self.free = Free::Hashes,
+            Line::OnlySkipped | Line::Git => self.free = Free::Git,
             Line::ErrorProbability(p) => self.log.error_probability = Some(p),
             Line::ParentUntested(_) => self.next = Role::Parent,
             Line::CulpritSignature(signature) => self.log.culprit_signature = Some(signature),
@@ -154,7 +165,7 @@ impl Reader {
             Line::First { commit, title } => self.log.answer = Answer::Culprit { commit, title },
             Line::Candidates => {
                 self.log.answer = Answer::Inconclusive { commits: Vec::new() };
-                self.free = Free::Hashes;
+                self.free = Free::Git;
             }
             Line::BeyondRange => self.log.answer = Answer::BeyondRange,
             Line::Failed(message) => {

@@ -3,8 +3,16 @@
 /// Whether a line belongs to it: header lines, the message (which is indented), changed files in
 /// either of git's forms, or nothing.
 pub(super) fn belongs(text: &str) -> bool {
-    const HEADER: &[&str] =
-        &["commit ", "Author:", "AuthorDate:", "Commit:", "CommitDate:", "Date:", "Merge:", "tag "];
+    const HEADER: &[&str] = &[
+        "commit ",
+        "Author:",
+        "AuthorDate:",
+        "Commit:",
+        "CommitDate:",
+        "Date:",
+        "Merge:",
+        "Notes",
+    ];
     text.is_empty()
         || text.starts_with(' ')
         || HEADER.iter().any(|word| text.starts_with(word))
