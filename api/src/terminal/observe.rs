@@ -63,28 +63,33 @@ struct Visit {
 }
 
 impl Visit {
-    /// Everything on one line; nothing when nothing ran.
+    /// Everything on one line, or a line for each crash when that is too long; nothing when
+    /// nothing ran.
     fn line(&self) -> Option<String> {
         let counts = &self.counts;
-        let mut parts: Vec<String> =
+        let mut crashes: Vec<String> =
             counts.crashes.iter().map(|(title, n)| format!("{n} x {title}")).collect();
-        parts.extend(counts.boot_failures.iter().map(|(t, n)| format!("{n} x boot failed: {t}")));
+        crashes.extend(counts.boot_failures.iter().map(|(t, n)| format!("{n} x boot failed: {t}")));
+        let mut rest = Vec::new();
         if counts.ok > 0 {
-            parts.push(format!("{} ok", counts.ok));
+            rest.push(format!("{} ok", counts.ok));
         }
         if counts.infra > 0 {
-            parts.push(format!("{} failed on the host", counts.infra));
+            rest.push(format!("{} failed on the host", counts.infra));
         }
-        if parts.is_empty() {
+        if crashes.is_empty() && rest.is_empty() {
             return None;
         }
         if let Some((bad, credible)) = self.belief {
             let commits = if credible == 1 { "commit" } else { "commits" };
-            parts.push(format!("bad: {}, {credible} {commits} left", percent(bad)));
+            rest.push(format!("bad: {}, {credible} {commits} left", percent(bad)));
         }
-        let line = parts.join("; ");
-        let wide = line.chars().count() > WIDTH - 2;
-        Some(format!("  {}", if wide { parts.join(";\n  ") } else { line }))
+        let all = [crashes.clone(), rest.clone()].concat().join("; ");
+        if all.chars().count() <= WIDTH - 2 {
+            return Some(format!("  {all}"));
+        }
+        crashes.push(rest.join("; "));
+        Some(format!("  {}", crashes.join("\n  ")))
     }
 }
 
