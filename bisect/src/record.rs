@@ -50,6 +50,9 @@ pub struct Header {
     pub build_command: Option<String>,
     /// Whether an option that the configuration sets must survive `make olddefconfig`.
     pub strict_config: bool,
+    /// Share of the proved builds that are compiled all the same.
+    #[serde(default)]
+    pub audit: f64,
     /// How images are tested.
     pub test: TestSpec,
     /// Pattern of the target title as the user gave it.

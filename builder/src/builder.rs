@@ -9,11 +9,12 @@ use kiln_cache::manifest::Manifest;
 use kiln_cache::{BuildSummary, Digest, InputKey, Store};
 use serde::{Deserialize, Serialize};
 
+use crate::audit::is_chosen;
 use crate::error::BuildError;
 use crate::kconfig::ConfigChange;
 use crate::observer::{BuildEvent, Observer, Stage};
 use crate::pool::{Bounds, Pool};
-use crate::proving::Closures;
+use crate::proving::{Closures, Proof};
 use crate::request::{How, Request};
 use crate::toolchain::Toolchain;
 
@@ -36,6 +37,8 @@ pub struct Builder {
     /// One at a time builds a request; the others wait and then find it known.
     turns: Mutex<HashMap<InputKey, Weak<tokio::sync::Mutex<()>>>>,
     pub(crate) closures: Closures,
+    /// Share of the proved builds that are compiled all the same.
+    audit_share: f64,
 }
 
 /// How a build was obtained.
@@ -77,7 +80,15 @@ impl Builder {
             toolchain: Mutex::default(),
             turns: Mutex::default(),
             closures: Closures::default(),
+            audit_share: 0.0,
         }
+    }
+
+    /// Compiles this share (0 to 1) of the builds that a proof would avoid, and compares; see the
+    /// module `audit`.
+    pub fn with_audit(mut self, share: f64) -> Self {
+        self.audit_share = share;
+        self
     }
 
     /// Compiles with another compiler than `gcc`: a name in the recipe's folders, or a path.
@@ -136,8 +147,14 @@ impl Builder {
         let _turn = turn.lock().await;
         let mut built = match self.recall(&key).await? {
             Some(manifest) => self.recalled(request, manifest, &key).await?,
-            None => match self.prove(request, given, toolchain.as_deref(), &key).await? {
-                Some(manifest) => self.recalled(request, manifest, &key).await?,
+            None => match self.prove(request, given, toolchain.as_deref()).await? {
+                Some(proof) if is_chosen(&key, self.audit_share) => {
+                    self.audit(request, given, toolchain, key, &proof).await?
+                }
+                Some(Proof { manifest, closure }) => {
+                    self.store.add_proved_request(&key, &manifest.input_key, &closure).await?;
+                    self.recalled(request, manifest, &key).await?
+                }
                 None => self.make(request, given, toolchain, key).await?,
             },
         };

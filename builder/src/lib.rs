@@ -4,6 +4,7 @@
 //! in working pairs of sources and objects that are kept warm, by a recipe that gives equal bytes
 //! for equal sources. This crate knows nothing of bisections.
 
+pub mod audit;
 mod builder;
 mod checkout;
 pub mod closure;

@@ -1,11 +1,11 @@
 //! Answering a request from the build of another tree, when that build's closure proves that both
 //! trees give the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kiln_cache::manifest::Manifest;
-use kiln_cache::{Digest, InputKey, StoreError};
+use kiln_cache::{Digest, StoreError};
 
 use crate::builder::Builder;
 use crate::closure::{Closure, Edges};
@@ -25,9 +25,21 @@ const CONFIG: &str = ".config";
 /// Closures kept in memory, at some half a megabyte each.
 const KEPT: usize = 64;
 
-/// Closures that were read lately, by the digest of their blob.
+/// Closures that were read lately, by the digest of their blob, and those that prove nothing any
+/// more.
 #[derive(Default)]
-pub(crate) struct Closures(Mutex<HashMap<Digest, Arc<Closure>>>);
+pub(crate) struct Closures {
+    read: Mutex<HashMap<Digest, Arc<Closure>>>,
+    /// `None` until the store was asked.
+    revoked: Mutex<Option<HashSet<Digest>>>,
+}
+
+/// A build that is proved to be what a request asks for.
+pub(crate) struct Proof {
+    pub(crate) manifest: Manifest,
+    /// The closure that proves it, a blob.
+    pub(crate) closure: Digest,
+}
 
 impl Builder {
     /// The closure of a build: what it asked of its sources. `None` when it was not watched: a
@@ -58,15 +70,13 @@ impl Builder {
         blocking(move || Ok(edges.same_class(start, &closure)?)).await
     }
 
-    /// Looks for a build that is proved to be what a request asks for, and remembers it as the
-    /// request's answer.
+    /// Looks for a build that is proved to be what a request asks for.
     pub(crate) async fn prove(
         &self,
         request: &Request,
         given: Digest,
         toolchain: Option<&Toolchain>,
-        key: &InputKey,
-    ) -> Result<Option<Manifest>, BuildError> {
+    ) -> Result<Option<Proof>, BuildError> {
         if toolchain.is_none() {
             // Build commands are not watched.
             return Ok(None);
@@ -96,8 +106,7 @@ impl Builder {
             if let Some(manifest) = self.recall_input(&build.input_key).await?
                 && self.repeats(&manifest).await?
             {
-                self.store.add_proved_request(key, &build.input_key, &build.closure).await?;
-                return Ok(Some(manifest));
+                return Ok(Some(Proof { manifest, closure: build.closure }));
             }
         }
         Ok(None)
@@ -123,6 +132,10 @@ impl Builder {
         &self,
         blob: &Digest,
     ) -> Result<Option<Arc<Closure>>, BuildError> {
+        self.load_revoked().await?;
+        if self.closures.is_revoked(blob) {
+            return Ok(None);
+        }
         if let Some(closure) = self.closures.get(blob) {
             return Ok(Some(closure));
         }
@@ -154,13 +167,33 @@ impl Builder {
 }
 
 impl Closures {
+    /// Takes a closure out of use.
+    pub(crate) fn revoke(&self, blob: Digest) {
+        let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+        revoked.get_or_insert_default().insert(blob);
+    }
+
+    fn is_revoked(&self, blob: &Digest) -> bool {
+        let revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+        revoked.as_ref().is_some_and(|all| all.contains(blob))
+    }
+
+    pub(crate) fn knows_revoked(&self) -> bool {
+        self.revoked.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    pub(crate) fn set_revoked(&self, blobs: impl Iterator<Item = Digest>) {
+        let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+        revoked.get_or_insert_default().extend(blobs);
+    }
+
     fn get(&self, blob: &Digest) -> Option<Arc<Closure>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(blob).cloned()
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).get(blob).cloned()
     }
 
     fn keep(&self, blob: Digest, closure: Closure) -> Arc<Closure> {
         let closure = Arc::new(closure);
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= KEPT {
             kept.clear();
         }

@@ -39,6 +39,17 @@ pub(crate) struct HowArgs {
     /// Fail when `make olddefconfig` changes an option that the configuration sets
     #[arg(long)]
     pub(crate) strict_config: bool,
+    /// Compile this share (0 to 1) of the builds that a proof would avoid, and compare: see `kiln
+    /// audit`
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    pub(crate) audit: f64,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err(format!("'{text}' is no share: give a number from 0 to 1")),
+    }
 }
 
 impl HowArgs {
@@ -78,7 +89,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let repository = Repository::open(&args.repo)?;
     let revision = repository.resolve(&args.revision)?;
     let builder =
-        Builder::new(store, context.work()?, Arc::new(BuildProgress::new(progress.clone())));
+        Builder::new(store, context.work()?, Arc::new(BuildProgress::new(progress.clone())))
+            .with_audit(args.how.audit);
     let built = builder
         .build(&Request {
             repository: args.repo.clone(),

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod audit;
 pub(crate) mod bisect;
 pub(crate) mod build;
 pub(crate) mod common;
@@ -50,6 +51,9 @@ enum Command {
     Serve(serve::Args),
     /// Say what the store holds
     Stats,
+    /// What compiling proved builds anyway has shown
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Check the store
     Verify(verify::Args),
 }
@@ -92,6 +96,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Pull(args) => pull::run(&context, args).await,
         Command::Serve(args) => serve::run(&context, args).await,
         Command::Stats => stats::run(&context).await,
+        Command::Audit(command) => audit::run(&context, command).await,
         Command::Verify(args) => verify::run(&context, args).await,
     }
 }

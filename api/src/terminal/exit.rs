@@ -20,7 +20,7 @@ pub(crate) enum Exit {
     OlderThanGood = 6,
     /// The bad end does not show the crash.
     NotReproduced = 7,
-    /// The store holds wrong bytes.
+    /// The store holds wrong bytes, or a proof was wrong.
     Corrupt = 8,
 }
 
@@ -35,7 +35,7 @@ Exit codes:
   5  bisection inconclusive (the credible set is printed)
   6  the good end shows the crash too
   7  the bad end does not show the crash
-  8  the store holds wrong bytes";
+  8  the store holds wrong bytes, or an audit has found a wrong proof";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

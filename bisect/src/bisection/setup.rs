@@ -144,7 +144,8 @@ impl Bisection {
         let graph = Graph::new(parents)?;
         let target = header.target().transpose()?;
         Ok(Self {
-            builder: Builder::new(around.store.clone(), around.work.clone(), around.builds),
+            builder: Builder::new(around.store.clone(), around.work.clone(), around.builds)
+                .with_audit(header.audit),
             config,
             knowledge: Knowledge::new(graph),
             target,

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use kiln_cache::BuildDraft;
+
 use super::toy::Toy;
 use super::{Edit, Fixture};
+use crate::audit::audit_report;
 use crate::closure::{Closure, Edges};
 use crate::trace::availability;
 use crate::{Builder, Built, How, Obtained, Revision, Stage};
@@ -313,4 +316,62 @@ async fn what_make_would_overlook_is_built_from_nothing() {
         assert_eq!(warm.manifest.image(), cold.manifest.image(), "{name}");
         assert_eq!(toy.steps(&warm).await.len(), 3, "{name}");
     }
+}
+
+#[tokio::test]
+async fn an_audited_proof_is_compiled_and_compared() {
+    let Some((toy, first)) = watched().await else { return };
+    builder_of(&toy).build(&toy.request(&first, "")).await.unwrap();
+    let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
+    let audited = builder_of(&toy).with_audit(1.0).build(&toy.request(&docs, "")).await.unwrap();
+    assert_eq!(audited.obtained, Obtained::Compiled);
+    assert!(audited.notes.iter().any(|note| note.contains("the same")), "{:?}", audited.notes);
+    let report = audit_report(&toy.store).await.unwrap();
+    assert_eq!((report.audited, report.mismatches), (1, 0));
+    assert_eq!(report.kinds["rst"].audited, 1);
+}
+
+#[tokio::test]
+async fn a_wrong_proof_is_found_and_its_closure_revoked() {
+    let Some((toy, first)) = watched().await else { return };
+    let built = builder_of(&toy).build(&toy.request(&first, "")).await.unwrap();
+    // A build whose closure claims that it read nothing: as a broken tracer would write it.
+    let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
+    let forged = toy.work.path().join("forged");
+    std::fs::write(&forged, Closure::default().encode()).unwrap();
+    let mut artifacts = vec![("closure".to_owned(), forged)];
+    for name in ["vmlinux", ".config"] {
+        let path = toy.work.path().join(name);
+        let artifact = built.manifest.artifact(name).unwrap();
+        toy.store.read_to_file(&artifact.digest, &path).await.unwrap();
+        artifacts.push((name.to_owned(), path));
+    }
+    let manifest = &built.manifest;
+    let mut input = manifest.input.clone();
+    input.tree.clone_from(&docs.tree);
+    let draft = BuildDraft {
+        input,
+        request_key: builder_of(&toy).request_key(&toy.request(&docs, "")).unwrap(),
+        family_key: manifest.family_key,
+        commit: docs.commit.clone(),
+        result: manifest.result.clone(),
+        artifacts,
+        compiler: manifest.compiler.clone(),
+        seconds: 1.0,
+    };
+    toy.store.add_build(draft).await.unwrap();
+
+    let changed = toy.edit("other", &[Edit::File(HELPER, "int helper(int x) { return x + 9; }\n")]);
+    let request = toy.request(&changed, "");
+    let audited = builder_of(&toy).with_audit(1.0).build(&request).await.unwrap();
+    assert_eq!(audited.obtained, Obtained::Compiled);
+    assert!(audited.notes.iter().any(|note| note.contains("revoked")), "{:?}", audited.notes);
+    let report = audit_report(&toy.store).await.unwrap();
+    assert_eq!((report.audited, report.mismatches), (1, 1));
+    assert_eq!(report.incidents[0].commit, changed.commit);
+    // Nobody believes that closure any more, with or without audits.
+    let again = toy.edit("third", &[Edit::File(HELPER, "int helper(int x) { return x + 3; }\n")]);
+    let honest = builder_of(&toy).build(&toy.request(&again, "")).await.unwrap();
+    assert_eq!(honest.obtained, Obtained::Compiled);
+    assert_eq!(audit_report(&toy.store).await.unwrap().audited, 1);
 }

@@ -96,6 +96,7 @@ fn header(new: Start) -> anyhow::Result<Header> {
         config_digest,
         build_command: new.how.build_command.clone(),
         strict_config: new.how.strict_config,
+        audit: new.how.audit,
         title: new.title,
         limits: Limits {
             machines: machines(new.machines, &test),

@@ -1,0 +1,47 @@
+//! `kiln audit`: are proofs right?
+
+use kiln_builder::audit::audit_report;
+
+use super::common::{Context, answer, answer_json};
+use crate::terminal::exit::Exit;
+use crate::terminal::table;
+use crate::terminal::text::percent;
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// How many proved builds were compiled anyway (`--audit` of `kiln build` and `kiln bisect`),
+    /// and how many of them came out otherwise
+    Report,
+}
+
+pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
+    let Command::Report = command;
+    let report = audit_report(&context.open().await?).await?;
+    let exit = if report.mismatches == 0 { Exit::Done } else { Exit::Corrupt };
+    if context.json {
+        answer_json(&report)?;
+        return Ok(exit);
+    }
+    answer(format_args!("audited      {} builds that were proved", report.audited));
+    answer(format_args!("mismatches   {}", report.mismatches));
+    if report.audited > 0 {
+        answer(format_args!(
+            "rate         below {} of proofs are wrong, with 95 % confidence",
+            percent(report.upper_bound)
+        ));
+        let rows: Vec<Vec<String>> = report
+            .kinds
+            .iter()
+            .map(|(kind, it)| vec![kind.clone(), it.audited.to_string(), it.mismatches.to_string()])
+            .collect();
+        let heading = ["changed files", "audited", "mismatches"];
+        answer(format_args!("\n{}", table::render(&heading, &rows, &[1, 2]).trim_end()));
+    }
+    for incident in &report.incidents {
+        answer(format_args!(
+            "\nMISMATCH: commit {}\n  was proved to be build {}\n  compiled, it is build {}",
+            incident.commit, incident.proved_by, incident.compiled
+        ));
+    }
+    Ok(exit)
+}

@@ -1,0 +1,62 @@
+//! What one comparison showed, as the store's journal keeps it.
+
+use kiln_cache::{Digest, InputKey};
+use serde::{Deserialize, Serialize};
+
+/// Id and kind of the journal that findings are appended to.
+pub(super) const JOURNAL: &str = "audit";
+
+/// One build that was proved, and compiled all the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The commit that was asked for.
+    pub commit: String,
+    /// The build that was said to be the same.
+    pub proved_by: InputKey,
+    /// The closure that said so.
+    pub closure: Digest,
+    /// The build that came out.
+    pub compiled: InputKey,
+    /// Kinds of files in which the two trees differ, sorted: `c`, `h`, `S`, `Kconfig`, `Makefile`,
+    /// other extensions, or `other`.
+    pub kinds: Vec<String>,
+    /// Whether both are the same, or both do not build.
+    pub same: bool,
+}
+
+/// The kind of a file by its name.
+pub(super) fn kind_of(path: &[u8]) -> String {
+    let path = String::from_utf8_lossy(path);
+    let name = path.rsplit('/').next().unwrap_or_default();
+    for known in ["Kconfig", "Makefile", "Kbuild"] {
+        if name.starts_with(known) {
+            return known.to_owned();
+        }
+    }
+    match name.rsplit_once('.') {
+        Some((stem, extension)) if !stem.is_empty() && !extension.is_empty() => {
+            extension.to_owned()
+        }
+        _ => "other".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_have_a_kind() {
+        for (path, kind) in [
+            ("mm/mmap.c", "c"),
+            ("arch/x86/kernel/head_64.S", "S"),
+            ("drivers/net/Kconfig.debug", "Kconfig"),
+            ("Makefile", "Makefile"),
+            ("COPYING", "other"),
+            (".gitignore", "other"),
+            ("a.", "other"),
+        ] {
+            assert_eq!(kind_of(path.as_bytes()), kind, "{path}");
+        }
+    }
+}

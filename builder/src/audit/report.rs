@@ -1,0 +1,65 @@
+//! All findings of a store, added up.
+
+use std::collections::BTreeMap;
+
+use kiln_cache::{Store, StoreError};
+use serde::Serialize;
+
+use super::bound::upper_bound;
+use super::finding::{Finding, JOURNAL};
+
+/// Findings of one kind of file. A finding whose trees differ in several kinds counts in each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Stratum {
+    /// Builds compiled although proved.
+    pub audited: u64,
+    /// Of them, those that came out otherwise.
+    pub mismatches: u64,
+}
+
+/// What all audits of a store have shown.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AuditReport {
+    /// Builds compiled although proved.
+    pub audited: u64,
+    /// Of them, those that came out otherwise.
+    pub mismatches: u64,
+    /// The rate of mismatches is below this, with 95 % confidence.
+    pub upper_bound: f64,
+    /// The same numbers by kind of file.
+    pub kinds: BTreeMap<String, Stratum>,
+    /// Every mismatch.
+    pub incidents: Vec<Finding>,
+}
+
+/// Reads the findings of a store. Entries of a newer Kiln that this one can't read are left out.
+pub async fn audit_report(store: &Store) -> Result<AuditReport, StoreError> {
+    Ok(add_up(findings(store).await?))
+}
+
+pub(super) async fn findings(store: &Store) -> Result<Vec<Finding>, StoreError> {
+    let journal = store.journal_read(JOURNAL).await?;
+    let entries = journal.into_iter().flat_map(|journal| journal.events);
+    Ok(entries.filter_map(|entry| serde_json::from_value(entry.event).ok()).collect())
+}
+
+fn add_up(findings: Vec<Finding>) -> AuditReport {
+    let mut kinds: BTreeMap<String, Stratum> = BTreeMap::new();
+    for finding in &findings {
+        for kind in &finding.kinds {
+            let stratum = kinds.entry(kind.clone()).or_default();
+            stratum.audited += 1;
+            stratum.mismatches += u64::from(!finding.same);
+        }
+    }
+    let audited = findings.len() as u64;
+    let incidents: Vec<Finding> = findings.into_iter().filter(|it| !it.same).collect();
+    let mismatches = incidents.len() as u64;
+    AuditReport {
+        audited,
+        mismatches,
+        upper_bound: upper_bound(mismatches, audited),
+        kinds,
+        incidents,
+    }
+}
