@@ -22,6 +22,9 @@ pub struct SymbolChange {
     pub after: Option<u64>,
 }
 
+/// Entries before, and entries after.
+type Sides<'a> = (Vec<&'a SymbolEntry>, Vec<&'a SymbolEntry>);
+
 /// The changes from `before` to `after`, sorted by file, kind and name.
 ///
 /// Entries of one name that are equal on both sides cancel out first, in whatever order they are;
@@ -31,8 +34,7 @@ pub struct SymbolChange {
 pub fn diff(before: &SymbolMap, after: &SymbolMap) -> Vec<SymbolChange> {
     let mut changes = Vec::new();
     // By kind and name: what is on one side only.
-    let mut alone: BTreeMap<(SymbolKind, &str), (Vec<&SymbolEntry>, Vec<&SymbolEntry>)> =
-        BTreeMap::new();
+    let mut alone: BTreeMap<(SymbolKind, &str), Sides<'_>> = BTreeMap::new();
     let mut keys: Vec<&SymbolKey> = before.entries.keys().chain(after.entries.keys()).collect();
     keys.sort();
     keys.dedup();
@@ -65,7 +67,7 @@ fn same(a: &SymbolEntry, b: &SymbolEntry) -> bool {
 fn unmatched<'a>(
     old: Option<&'a Vec<SymbolEntry>>,
     new: Option<&'a Vec<SymbolEntry>>,
-) -> (Vec<&'a SymbolEntry>, Vec<&'a SymbolEntry>) {
+) -> Sides<'a> {
     let mut counts: BTreeMap<_, usize> = BTreeMap::new();
     for it in old.into_iter().flatten() {
         *counts.entry((it.size, it.hash)).or_default() += 1;

@@ -159,11 +159,12 @@ fn what_grows_between_caller_and_callee_changes_neither() {
         )
     };
     for compiler in compilers() {
-        let before = compiler.object(&source("return x;"));
-        let grown = "out(x); out(x + 1); out(x + 2); out(x + 3); out(5); return out(6);";
-        assert_eq!(changes(&before, &compiler.object(&source(grown))), ["middle"]);
-        let swapped =
-            source("return x;").replace("return helper(x) + out", "return other(x) + out");
+        // Far enough for long jumps in both: another encoding would be another size.
+        let far = format!("{} return x;", "out(x);".repeat(40));
+        let before = compiler.object(&source(&far));
+        let grown = format!("out(7); {far}");
+        assert_eq!(changes(&before, &compiler.object(&source(&grown))), ["middle"]);
+        let swapped = source(&far).replace("return helper(x) + out", "return other(x) + out");
         assert_eq!(changes(&before, &compiler.object(&swapped)), ["caller"]);
     }
 }
