@@ -55,3 +55,42 @@ fn strip(from: &Path, to: &Path) -> Result<(), BuildError> {
     let line = said.lines().next().unwrap_or("it said nothing");
     Err(BuildError::Infra { reason: format!("objcopy --strip-debug failed: {line}") })
 }
+
+#[cfg(test)]
+mod tests {
+    use kiln_cache::signature::symbols::symbols_of;
+    use kiln_cache::signature::{SignatureKind, sign_kind};
+
+    use super::*;
+
+    #[test]
+    fn only_debug_information_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("kiln.c"), "static int n; int f(int x) { return n += x; }").unwrap();
+        let gcc = ["-g", "-O2", "-c", "kiln.c"];
+        assert!(Command::new("gcc").current_dir(&folder).args(gcc).status().unwrap().success());
+        let made = path("kiln.o");
+        assert!(has_debug_sections(&made).unwrap());
+        for name in ["one.o", "two.o"] {
+            strip(&made, &path(name)).unwrap();
+        }
+        assert!(!has_debug_sections(&path("one.o")).unwrap());
+        assert_eq!(fs::read(path("one.o")).unwrap(), fs::read(path("two.o")).unwrap());
+        let code = |path: &Path| sign_kind(path, SignatureKind::Code).unwrap();
+        assert_eq!(code(&made), code(&path("one.o")));
+        // The source files of static symbols are known as before.
+        assert_eq!(symbols_of(&made).unwrap(), symbols_of(&path("one.o")).unwrap());
+        assert!(symbols_of(&made).unwrap().entries.keys().any(|it| it.file == "kiln.c"));
+    }
+
+    #[test]
+    fn what_is_no_object_is_the_machines_fault_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("a.o"), folder.path().join("b.o"));
+        fs::write(&from, "text").unwrap();
+        fs::write(&to, "of an earlier build").unwrap();
+        assert!(matches!(strip(&from, &to), Err(BuildError::Infra { .. })));
+        assert!(!to.exists());
+    }
+}

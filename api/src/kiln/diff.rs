@@ -133,12 +133,13 @@ fn summary(changes: &[SymbolChange]) -> String {
     let mut parts = Vec::new();
     for (kind, one, many) in kinds {
         let of_kind: Vec<_> = changes.iter().filter(|it| it.kind == kind).collect();
-        // Whether it is there before, and after.
-        let ways = [("changed", true, true), ("added", false, true), ("removed", true, false)];
-        for (what, before, after) in ways {
-            let is =
-                |it: &&&SymbolChange| (it.before.is_some(), it.after.is_some()) == (before, after);
-            match of_kind.iter().filter(is).count() {
+        let count = |is: fn(&SymbolChange) -> bool| of_kind.iter().filter(|it| is(it)).count();
+        for (what, count) in [
+            ("changed", count(|it| it.before.is_some() && it.after.is_some())),
+            ("added", count(|it| it.before.is_none())),
+            ("removed", count(|it| it.after.is_none())),
+        ] {
+            match count {
                 0 => {}
                 1 => parts.push(format!("1 {one} {what}")),
                 count => parts.push(format!("{count} {many} {what}")),

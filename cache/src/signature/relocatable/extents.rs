@@ -73,6 +73,12 @@ impl Extents {
             .find(|&index| self.all[index].end > offset)
     }
 
+    /// The longest extent that begins at a byte of a section, by its index.
+    pub(crate) fn starting_at(&self, section: usize, offset: u64) -> Option<usize> {
+        let first = self.all.partition_point(|it| (it.section, it.start) < (section, offset));
+        self.all.get(first).filter(|it| (it.section, it.start) == (section, offset)).map(|_| first)
+    }
+
     /// Where the first extent begins behind a byte of a section.
     pub(crate) fn next_start(&self, section: usize, offset: u64) -> Option<u64> {
         let next = self.all.partition_point(|it| (it.section, it.start) <= (section, offset));

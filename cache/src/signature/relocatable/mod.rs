@@ -3,6 +3,7 @@
 //! What such a file calls or points to is not in its bytes but in its relocations, so everything
 //! here is about reading both together. ELF64, little-endian, x86-64 and arm64.
 
+mod branches;
 mod contents;
 mod extents;
 mod fields;
@@ -16,6 +17,7 @@ use object::elf as abi;
 use super::ElfError;
 use super::elf::Elf;
 
+pub(crate) use branches::Branches;
 pub(crate) use contents::{Blank, Contents};
 pub(crate) use extents::Extents;
 pub(crate) use relocations::Relocation;

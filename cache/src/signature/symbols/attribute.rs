@@ -2,10 +2,10 @@
 //!
 //! The symbol table says it only of local symbols. But a linker puts the pieces of its inputs into
 //! each section in one and the same order, and an object can refer to local things of its own
-//! only. So a symbol between two of one file is of that file, and one that refers to another's
+//! only; a branch that the assembler filled in leads to its own object as well. So a symbol between two of one file is of that file, and one that refers to another's
 //! local data is of that one's. What this does not settle stays unknown.
 
-use crate::signature::relocatable::{Extents, Place, Relocatable, Target};
+use crate::signature::relocatable::{Branches, Extents, Place, Relocatable, Target};
 
 /// How often what was found out is used to find out more.
 const ROUNDS: usize = 3;
@@ -20,7 +20,7 @@ pub(super) struct Files<'data> {
 }
 
 impl<'data> Files<'data> {
-    pub(super) fn of(object: &Relocatable<'data>, extents: &Extents) -> Self {
+    pub(super) fn of(object: &Relocatable<'data>, extents: &Extents, branches: &Branches) -> Self {
         let mut names: Vec<&[u8]> = vec![b""];
         let mut by_symbol: Vec<File> = Vec::with_capacity(object.symbols.len());
         let mut file = 0;
@@ -40,7 +40,7 @@ impl<'data> Files<'data> {
                 if by_extent[index] != 0 && !told[index] {
                     told[index] = true;
                     order.add(extent.section, extent.start, by_extent[index]);
-                    for (section, offset) in references(object, extents, index) {
+                    for (section, offset) in references(object, extents, branches, index) {
                         order.add(section, offset, by_extent[index]);
                     }
                 }
@@ -49,7 +49,7 @@ impl<'data> Files<'data> {
             for (index, extent) in extents.all.iter().enumerate() {
                 if by_extent[index] == 0 {
                     let (mut low, mut high) = order.between(extent.section, extent.start);
-                    for (section, offset) in references(object, extents, index) {
+                    for (section, offset) in references(object, extents, branches, index) {
                         let holder = extents.holding(section, offset).map(|it| by_extent[it]);
                         let (first, last) = match holder {
                             Some(file) if file != 0 => (file, file),
@@ -80,18 +80,20 @@ impl<'data> Files<'data> {
 /// The places that an extent refers to without a name.
 fn references<'a>(
     object: &'a Relocatable<'_>,
-    extents: &Extents,
+    extents: &'a Extents,
+    branches: &'a Branches,
     index: usize,
 ) -> impl Iterator<Item = (usize, u64)> + 'a {
-    let extent = extents.all[index].clone();
+    let extent = &extents.all[index];
+    let led = branches.inside(index).iter().map(|it| &extents.all[it.target]);
     let all = &object.relocations[extent.section];
     let first = all.partition_point(|it| it.offset < extent.start);
-    all[first..].iter().take_while(move |it| it.offset < extent.end).filter_map(move |it| {
-        match object.target(extent.section, it) {
-            Target::Inside { section, offset } => Some((section, u64::try_from(offset).ok()?)),
-            _ => None,
-        }
-    })
+    let relocations = all[first..].iter().take_while(|it| it.offset < extent.end);
+    let referred = relocations.filter_map(|it| match object.target(extent.section, it) {
+        Target::Inside { section, offset } => Some((section, u64::try_from(offset).ok()?)),
+        _ => None,
+    });
+    referred.chain(led.map(|it| (it.section, it.start)))
 }
 
 /// What is known of the order of files in each section.

@@ -7,9 +7,6 @@ use serde::Serialize;
 use super::SymbolKind;
 use super::map::{SymbolEntry, SymbolKey, SymbolMap};
 
-/// Entries of one name, before and after.
-type Sides<'a> = (Vec<&'a SymbolEntry>, Vec<&'a SymbolEntry>);
-
 /// One symbol that is not the same.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct SymbolChange {
@@ -24,6 +21,9 @@ pub struct SymbolChange {
     /// Size in bytes in the second map, when it is there.
     pub after: Option<u64>,
 }
+
+/// Entries before, and entries after.
+type Sides<'a> = (Vec<&'a SymbolEntry>, Vec<&'a SymbolEntry>);
 
 /// The changes from `before` to `after`, sorted by file, kind and name.
 ///
@@ -67,7 +67,7 @@ fn same(a: &SymbolEntry, b: &SymbolEntry) -> bool {
 fn unmatched<'a>(
     old: Option<&'a Vec<SymbolEntry>>,
     new: Option<&'a Vec<SymbolEntry>>,
-) -> (Vec<&'a SymbolEntry>, Vec<&'a SymbolEntry>) {
+) -> Sides<'a> {
     let mut counts: BTreeMap<_, usize> = BTreeMap::new();
     for it in old.into_iter().flatten() {
         *counts.entry((it.size, it.hash)).or_default() += 1;

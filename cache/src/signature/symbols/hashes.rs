@@ -7,7 +7,7 @@ use blake3::Hasher;
 
 use crate::digest::Digest;
 use crate::signature::code::counts;
-use crate::signature::relocatable::{Contents, Extents, Relocatable, Target};
+use crate::signature::relocatable::{Branches, Contents, Extents, Relocatable, Target};
 use crate::signature::side_by_side::side_by_side;
 
 use super::names::{base, is_numbered};
@@ -45,6 +45,7 @@ pub(super) struct Hashes<'a> {
     pub(super) object: &'a Relocatable<'a>,
     pub(super) contents: &'a Contents<'a>,
     pub(super) extents: &'a Extents,
+    pub(super) branches: &'a Branches,
     pieces: Pieces,
     /// Of each piece.
     anonymous: Vec<Digest>,
@@ -57,10 +58,12 @@ impl<'a> Hashes<'a> {
         object: &'a Relocatable<'a>,
         contents: &'a Contents<'a>,
         extents: &'a Extents,
+        branches: &'a Branches,
     ) -> Self {
         let pieces = Pieces::of(object, extents);
         let shallow = extents.all.iter().map(|_| OnceLock::new()).collect();
-        let mut hashes = Self { object, contents, extents, pieces, anonymous: Vec::new(), shallow };
+        let anonymous = Vec::new();
+        let mut hashes = Self { object, contents, extents, branches, pieces, anonymous, shallow };
         for _ in 0..LEVELS {
             // Each level refers to the hashes of the one before; the first to none.
             let pieces = hashes.pieces.all();
@@ -78,7 +81,12 @@ impl<'a> Hashes<'a> {
         let mut hasher = Hasher::new();
         text(&mut hasher, self.object.elf.sections[section].name);
         number(&mut hasher, range.end - range.start);
-        self.contents.read(section, range.clone(), |bytes| _ = hasher.update(bytes));
+        match owner {
+            Owner::Extent(index) if !self.branches.inside(index).is_empty() => {
+                self.code(&mut hasher, section, range.clone(), index);
+            }
+            _ => self.contents.read(section, range.clone(), |bytes| _ = hasher.update(bytes)),
+        }
         let all = &self.object.relocations[section];
         let first = all.partition_point(|it| it.offset < range.start);
         for relocation in all[first..].iter().take_while(|it| it.offset < range.end) {
@@ -87,6 +95,25 @@ impl<'a> Hashes<'a> {
             self.target(&mut hasher, self.object.target(section, relocation), owner);
         }
         hasher.finalize().into()
+    }
+
+    /// The bytes of a function without the distances of its branches, and where these lead.
+    fn code(&self, hasher: &mut Hasher, section: usize, range: Range<u64>, index: usize) {
+        let mut copy = Vec::new();
+        self.contents.read(section, range.clone(), |bytes| copy.extend_from_slice(bytes));
+        let branches = self.branches.inside(index);
+        for branch in branches {
+            let start = (branch.at - range.start) as usize;
+            if let Some(field) = copy.get_mut(start..start + 4) {
+                field.iter_mut().zip(branch.keep.to_le_bytes()).for_each(|(it, keep)| *it &= keep);
+            }
+        }
+        hasher.update(&copy);
+        for branch in branches {
+            number(hasher, branch.at - range.start);
+            let to = self.extents.all[branch.target].start;
+            self.named(hasher, branch.target, to, Owner::Extent(index));
+        }
     }
 
     fn target(&self, hasher: &mut Hasher, target: Target<'_>, owner: Owner) {

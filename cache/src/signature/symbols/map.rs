@@ -9,7 +9,7 @@ use crate::signature::ElfError;
 use crate::signature::code::{counts, locate};
 use crate::signature::elf::Elf;
 use crate::signature::mapping::ByteSource;
-use crate::signature::relocatable::{Contents, Extents, Relocatable};
+use crate::signature::relocatable::{Branches, Contents, Extents, Relocatable};
 use crate::signature::side_by_side::side_by_side;
 
 use super::SymbolKind;
@@ -57,8 +57,10 @@ pub(super) fn read(elf: &Elf<'_>, source: &dyn ByteSource) -> Result<SymbolMap, 
     let object = Relocatable::read(elf)?;
     let extents = Extents::of(&object);
     let contents = Contents::new(&object, locate(&object, &extents, source)?);
-    let files = Files::of(&object, &extents);
-    let hashes = Hashes::new(&object, &contents, &extents);
+    check_overlap(&object, &extents)?;
+    let branches = Branches::of(&object, &extents);
+    let files = Files::of(&object, &extents, &branches);
+    let hashes = Hashes::new(&object, &contents, &extents, &branches);
     let all = &extents.all;
     let made = side_by_side(
         all.len(),
@@ -74,6 +76,18 @@ pub(super) fn read(elf: &Elf<'_>, source: &dyn ByteSource) -> Result<SymbolMap, 
     }
     add_tables(&mut map, &object, &extents, &hashes);
     Ok(map)
+}
+
+/// Symbols that share bytes are rare; many that do could make a small file cost hours.
+fn check_overlap(object: &Relocatable<'_>, extents: &Extents) -> Result<(), ElfError> {
+    const LIMIT: u64 = 4;
+    let in_file = extents.all.iter().filter(|it| object.elf.sections[it.section].bytes.is_some());
+    let claimed = in_file.map(|it| it.end - it.start).fold(0, u64::saturating_add);
+    let length = object.elf.data.len() as u64;
+    if claimed > length.saturating_mul(LIMIT) {
+        return Err(ElfError::Overlap { claimed, length });
+    }
+    Ok(())
 }
 
 /// Parts of one function together, everything else by itself, in the order of their first bytes.

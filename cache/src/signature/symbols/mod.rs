@@ -11,6 +11,8 @@
 //!
 //! **Hash.** BLAKE3 of the section's name, the bytes with relocated fields and line numbers as zero
 //! (the masks of `code`), and each relocation by offset: type and target. The target is
+//! - of a call or jump to a local function, which the assembler may have filled in without leaving a
+//!   relocation, that function's name;
 //! - of a global symbol its name, and bytes behind it;
 //! - of a local one the same; for a numbered name, as static variables have, its bytes too;
 //! - of a text the text;
@@ -20,6 +22,8 @@
 //! **Tables.** Sections in which nothing has a name (exception tables, alternatives, initcalls, bug
 //! tables) are one entry each, by the section's name. In them a target in a function counts by the
 //! function's name alone, so a function that grew does not change them.
+//!
+//! A short jump (x86-64, 8 bits) from one function into another counts by its distance.
 //!
 //! Not seen: data without a name that nothing refers to, in a section that has named data as well.
 //! The `code` signature sees everything; a difference there with none here is such data, or only

@@ -142,3 +142,29 @@ fn a_neighbour_in_memory_is_no_change() {
     found.sort();
     assert_eq!(found, ["+wide", "-narrow", "set"]);
 }
+
+/// Calls of static functions have no relocation: their bytes are distances, over whatever lies
+/// between.
+#[test]
+fn what_grows_between_caller_and_callee_changes_neither() {
+    let source = |middle: &str| {
+        format!(
+            "extern int out(int);
+             __attribute__((noinline)) static int helper(int x) {{ asm volatile(\"\"); return x + 1; }}
+             __attribute__((noinline)) static int other(int x) {{ asm volatile(\"\"); return x + 2; }}
+             int middle(int x) {{ {middle} }}
+             int caller(int x) {{ return helper(x) + out(x); }}
+             int tail(int x) {{ return helper(x + 2); }}
+             int both(int x) {{ return other(x) * 2; }}"
+        )
+    };
+    for compiler in compilers() {
+        // Far enough for long jumps in both: another encoding would be another size.
+        let far = format!("{} return x;", "out(x);".repeat(40));
+        let before = compiler.object(&source(&far));
+        let grown = format!("out(7); {far}");
+        assert_eq!(changes(&before, &compiler.object(&source(&grown))), ["middle"]);
+        let swapped = source(&far).replace("return helper(x) + out", "return other(x) + out");
+        assert_eq!(changes(&before, &compiler.object(&swapped)), ["caller"]);
+    }
+}
