@@ -95,7 +95,7 @@ fn object(fixture: &Fixture, source: &str) -> std::path::PathBuf {
 async fn a_kernel_before_linking_gives_a_build_its_code() {
     let fixture = Fixture::new().await;
     let elf = std::env::current_exe().unwrap();
-    let mut codes = Vec::new();
+    let (mut codes, mut images) = (Vec::new(), Vec::new());
     for (seed, source) in [
         (1, "int f(int x) { return x + 1; }"),
         (2, "/* a comment */\nint f(int x) { return x + 1; }"),
@@ -105,10 +105,10 @@ async fn a_kernel_before_linking_gives_a_build_its_code() {
         let files = [("vmlinux", elf.as_path()), ("vmlinux.o", &object)];
         let manifest = fixture.store.add_build(draft(seed, &files)).await.unwrap();
         codes.push(manifest.signatures.get(SignatureKind::Code).unwrap().hash);
-        // Evidence is still shared by image.
-        let image = manifest.signatures.get(SignatureKind::Image).unwrap().hash;
-        assert_eq!(manifest.image().unwrap().0, image);
+        images.push(manifest.image().unwrap());
     }
+    // It is no part of what runs: evidence is shared by builds with one vmlinux.
+    assert!(images.iter().all(|image| *image == images[0]), "{images:?}");
     assert_eq!(codes[0], codes[1]);
     assert_ne!(codes[0], codes[2]);
     let query = Query::parse(&format!("code:{}", codes[0])).unwrap();
