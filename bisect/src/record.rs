@@ -8,6 +8,7 @@ use kiln_cache::evidence::Outcome;
 use kiln_cache::signature::{ImageId, Signatures};
 use kiln_cache::{Digest, InputKey};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::boot::COMMAND_FAILED;
 use crate::title::{Target, TitleError};
@@ -162,6 +163,9 @@ pub struct BuildRecord {
 /// One run of a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
+    /// The run's id in the evidence, by which one that is met again is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Uuid>,
     /// What it showed.
     pub outcome: Outcome,
     /// Seconds it took, now or when it was first made.
@@ -336,11 +340,15 @@ impl Bill {
     /// Adds up the steps of a record. A revision visited twice is built once.
     pub fn of(record: &Record) -> Self {
         let mut bill = Self::default();
+        // Proved again after a resume, it is one proof.
+        let mut proved = std::collections::HashMap::new();
         for (_, event) in &record.events {
-            if let Event::Proved { others, .. } = event {
-                bill.commits_proved += others;
+            if let Event::Proved { commit, others } = event {
+                let most = proved.entry(&commit.id).or_insert(0);
+                *most = (*others).max(*most);
             }
         }
+        bill.commits_proved = proved.values().sum();
         // Compiled and not yet met again as a step.
         let mut compiled: std::collections::BTreeMap<&str, f64> = record
             .events

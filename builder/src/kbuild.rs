@@ -187,6 +187,9 @@ impl Kbuild<'_> {
             return Err(BuildError::Infra { reason: format!("make ended with code {code}") });
         }
         let mut errors = first_errors(&log);
+        // Users have no such folder: the path from the tree's root is what they can open.
+        let shown = format!("{SOURCE}/");
+        errors.iter_mut().for_each(|error| *error = error.replace(&shown, ""));
         if errors.is_empty() {
             errors.push(format!("make ended with code {code} and said nothing"));
         }

@@ -64,6 +64,7 @@ const LAST_WORK: Duration = Duration::from_millis(1500);
 /// Parses the command line, runs the command and turns its result into an exit code.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
+    let serves = matches!(cli.command, Command::Serve(_));
     init_tracing();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -72,7 +73,11 @@ pub(crate) fn main() -> ExitCode {
     let result = runtime.block_on(async {
         tokio::select! {
             result = run(cli) => result,
-            signal = interrupted() => Err(signal),
+            signal = interrupted() => match serves {
+                // That is how a server is stopped.
+                true => Ok(Exit::Done),
+                false => Err(signal),
+            },
         }
     });
     // Children die with their futures, which the runtime drops; only a build has more to do, to take
@@ -111,7 +116,9 @@ async fn interrupted() -> anyhow::Error {
         _ = tokio::signal::ctrl_c() => (),
         _ = terminate.recv() => (),
     }
-    anyhow::anyhow!("interrupted; what was finished is kept")
+    let kept = "interrupted; what was finished is kept: the same command, or `kiln bisect resume` \
+                for a bisection, goes on from there";
+    Fault::new(Exit::Interrupted, kept).into()
 }
 
 // Standard error is where messages belong.

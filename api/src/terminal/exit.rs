@@ -22,6 +22,8 @@ pub(crate) enum Exit {
     NotReproduced = 7,
     /// The store holds wrong bytes, or a proof was wrong.
     Corrupt = 8,
+    /// A signal ended it: 128 and the number of SIGINT, as shells say it.
+    Interrupted = 130,
 }
 
 /// The section of `--help` about exit codes.
@@ -35,7 +37,8 @@ Exit codes:
   5  bisection inconclusive (the credible set is printed)
   6  the good end shows the crash too
   7  the bad end does not show the crash
-  8  the store holds wrong bytes, or an audit has found a wrong proof";
+  8  the store holds wrong bytes, or an audit has found a wrong proof
+  130  interrupted; what was finished is kept";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

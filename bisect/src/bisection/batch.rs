@@ -87,6 +87,7 @@ impl Batch<'_> {
         };
         self.store.record_run(&known).await?;
         Ok(RunRecord {
+            id: Some(known.id),
             outcome: known.outcome,
             seconds: known.seconds,
             source: Source::Booted,

@@ -52,6 +52,8 @@ pub struct Bisection {
     pub(super) shown: HashSet<Place>,
     /// What the next step of the record has to say beside its own.
     pub(super) notes: Vec<String>,
+    /// Runs that the record has already when a bisection goes on, by commit.
+    pub(super) recorded: HashMap<String, HashSet<Uuid>>,
     test: Prepared,
     _running: Running,
 }
@@ -103,6 +105,10 @@ impl Bisection {
         bisection.knowledge.spent.builds = bill.builds_compiled as u32;
         bisection.knowledge.spent.runs = bill.runs_made as u32;
         bisection.target = record.matcher();
+        for step in record.steps() {
+            let recorded = bisection.recorded.entry(step.commit.id.clone()).or_default();
+            recorded.extend(step.runs.iter().filter_map(|run| run.id));
+        }
         bisection.write(Event::Resumed).await?;
         Ok(bisection)
     }
@@ -155,6 +161,7 @@ impl Bisection {
             made: HashMap::new(),
             shown: HashSet::new(),
             notes: Vec::new(),
+            recorded: HashMap::new(),
             test,
             _running: running,
             id,

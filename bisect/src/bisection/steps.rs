@@ -78,6 +78,12 @@ impl Bisection {
         }
     }
 
+    /// Runs that the user's budget still allows.
+    fn runs_left(&self) -> u32 {
+        let most = self.header.limits.max_runs.unwrap_or(u32::MAX);
+        most.saturating_sub(self.knowledge.spent.runs)
+    }
+
     fn target(&self) -> Result<&Target, BisectError> {
         self.target.as_ref().ok_or_else(|| BisectError::Task("no target".into()))
     }
@@ -129,8 +135,18 @@ impl Bisection {
                     return Ok(Some(Verdict::NotReproduced { clean: counts.ok, crashes }));
                 }
                 Learning::RunMore => {
+                    let left = self.runs_left();
+                    if left == 0 {
+                        let why = "the budget is used up before a crash was seen twice".into();
+                        return Ok(Some(Verdict::Inconclusive {
+                            credible: Vec::new(),
+                            older: 0.0,
+                            why,
+                            contradiction: false,
+                        }));
+                    }
                     let why = "shows which crash the reproducer provokes, and how often";
-                    self.visit(tester, bad_end, LEARNING_BATCH, why).await?;
+                    self.visit(tester, bad_end, LEARNING_BATCH.min(left), why).await?;
                 }
             }
         }
@@ -188,8 +204,9 @@ impl Bisection {
         self.write_step(place, why, made.record, records).await
     }
 
-    /// A parent may have been cleared (or found untestable) by the runs of its twins alone. The record shows it all the
-    /// same, with its signature and those runs: nothing is compiled or booted for that.
+    /// A parent may have been cleared (or found untestable) by the runs of its twins alone. The
+    /// record shows it all the same, with its signature and those runs: nothing is compiled or
+    /// booted for that.
     async fn show_parents(
         &mut self,
         tester: &Arc<Tester>,
@@ -337,9 +354,18 @@ impl Bisection {
             };
             // What was only proved has no manifest of its own, and no step either.
             let Some(manifest) = self.builder.known(&self.request(place)).await? else { continue };
-            let runs = runs.cloned().unwrap_or_default();
+            let mut runs = runs.cloned().unwrap_or_default();
+            let commit = self.commit(place);
+            if let Some(recorded) = self.recorded.get(&commit.id) {
+                // Goes on after a stop: the record has it, but perhaps not the last runs.
+                runs.retain(|run| run.id.is_none_or(|id| !recorded.contains(&id)));
+                self.shown.insert(place);
+                if runs.is_empty() {
+                    continue;
+                }
+            }
             let step = Step {
-                commit: self.commit(place),
+                commit,
                 why: "the store knew it".into(),
                 recalled: true,
                 build: BuildRecord {
@@ -378,6 +404,7 @@ impl Bisection {
         }
         self.knowledge.learn_counts(image, counts);
         let record = |run: kiln_cache::Run| RunRecord {
+            id: Some(run.id),
             outcome: run.outcome,
             seconds: run.seconds,
             source: Source::Evidence,

@@ -33,6 +33,13 @@ pub(super) fn verdict_of(
                 Some(Known::Built { image, .. }) => bisection.knowledge.counts(image),
                 _ => kiln_cache::evidence::Counts::default(),
             };
+            if let (true, Some(title)) =
+                (counts.crashes.is_empty(), counts.boot_failures.keys().next())
+                && clean == 0
+            {
+                let commit = bisection.commit(bisection.bad_end());
+                return Verdict::EndUnusable { commit, why: format!("it does not boot ({title})") };
+            }
             let mut crashes = title::ranked(&counts.crashes);
             crashes.sort_by_key(|(title, _)| !target.is(title));
             Verdict::NotReproduced { clean, crashes }

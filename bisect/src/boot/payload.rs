@@ -63,6 +63,12 @@ pub enum PayloadError {
     /// The reproducer does not compile, or a compiler is missing.
     #[error("reproducer: {0}")]
     Compile(#[source] CompileError),
+    /// A compiled program, or anything else that no shell can read.
+    #[error(
+        "the reproducer {0} is neither C (a name that ends in .c) nor a shell script: it holds \
+         zero bytes; give its C source, or a script"
+    )]
+    NotText(String),
     /// No shell for a script.
     #[error(transparent)]
     Shell(#[from] shell::ShellError),
@@ -105,6 +111,9 @@ pub async fn prepare_bytes(
                 .map_err(|source| PayloadError::Read { path: program, source })?;
             Content::Program(bytes)
         }
+        PayloadKind::Script if source.contains(&0) => {
+            return Err(PayloadError::NotText(name.to_owned()));
+        }
         PayloadKind::Script => {
             Content::Script { text: source.to_vec(), shell: shell::find(arch).await? }
         }
@@ -143,5 +152,14 @@ mod tests {
             .await
             .unwrap_err();
         assert!(error.to_string().starts_with("reproducer: "), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_compiled_program_is_no_script() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let kind = PayloadKind::of_file(Path::new("reproducer"));
+        let made = prepare_bytes("reproducer", &program, kind, Arch::X86_64, folder.path()).await;
+        assert!(matches!(made, Err(PayloadError::NotText(_))), "{made:?}");
     }
 }

@@ -120,6 +120,16 @@ impl Steps<'_> {
         if counts.crashes >= settings.crashes {
             return None;
         }
+        if self.search.works(place) <= 0.0 && counts.censored > 0 {
+            // It ran, and never showed the target: another crash always comes first, or it is
+            // another crash that the user means.
+            return Some(Decision::Stop(Verdict::NotReproduced {
+                crashes: counts.crashes,
+                clean: counts.clean,
+                censored: counts.censored,
+                missed: posterior.worth(settings.least_rate),
+            }));
+        }
         if self.search.works(place) <= 0.0 {
             let why = "the bad end does not build, boot, or reach the test".to_owned();
             return Some(self.inconclusive(why, None));

@@ -188,8 +188,10 @@ fn other_crashes_are_never_evidence() {
     assert!(matches!(verdict, Verdict::Culprit { commit: 371, .. }), "{verdict:?}");
     // A bad end that shows only other crashes proves nothing at all.
     let mut play = Play::new(Graph::linear(500).unwrap(), |_, _| other());
-    let Verdict::Inconclusive { why, .. } = play.finish() else { panic!("sure of nothing") };
-    assert!(why.contains("bad end"), "{why}");
+    let Verdict::NotReproduced { crashes: 0, clean: 0, censored, .. } = play.finish() else {
+        panic!("sure of nothing")
+    };
+    assert!(censored > 0);
 }
 
 #[test]

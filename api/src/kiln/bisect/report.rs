@@ -9,7 +9,7 @@ use crate::kiln::common::{Context, answer, answer_json};
 use crate::kiln::logs;
 use crate::terminal::exit::Exit;
 use crate::terminal::table;
-use crate::terminal::text::{duration, percent};
+use crate::terminal::text::{duration, fit, percent};
 
 /// Prints the answer and returns the exit code that says it in a number.
 pub(super) fn print(context: &Context, record: &Record) -> anyhow::Result<Exit> {
@@ -27,7 +27,7 @@ pub(super) fn print(context: &Context, record: &Record) -> anyhow::Result<Exit> 
         }
         print_bill(&Bill::of(record));
         answer(format_args!(
-            "record       {} in {}\n             `kiln bisect show`, `kiln bisect log {0}` tell it again",
+            "record       {}\n             in {}\n             kiln bisect show {0}\n             kiln bisect log {0}",
             record.id,
             context.location()?,
         ));
@@ -68,6 +68,8 @@ fn print_evidence(record: &Record) {
     }
     if let Some(title) = record.header.title.as_deref().or(record.learned_title()) {
         answer(format_args!("\ntarget       {title}"));
+    } else {
+        answer("");
     }
 }
 
@@ -121,7 +123,7 @@ fn print_verdict(record: &Record, verdict: &Verdict) {
                     "  {:>6}  {} {}",
                     percent(*probability),
                     commit.short(),
-                    commit.subject
+                    fit(&commit.subject, 56)
                 ));
             }
             if *older > 0.0005 {
