@@ -255,6 +255,20 @@ fn killed_at_random_moments_it_resumes_to_the_same_answer() {
         let list = kiln.run(&["bisect", "list", "--json"]).exits(0).json();
         assert_eq!(list.as_array().unwrap().len(), 1, "one bisection, however often resumed");
         assert_eq!(culprit(&list[0]), commits[19], "{list:#}");
+        let id = list[0]["id"].as_str().unwrap();
+        let record = kiln.run(&["bisect", "show", id, "--json"]).exits(0).json();
+        let mut seen = std::collections::HashSet::new();
+        let events = record["events"].as_array().unwrap().iter().map(|event| &event["event"]);
+        for step in events.filter(|event| event["event"] == "step") {
+            for run in step["runs"].as_array().unwrap() {
+                let run = (step["commit"]["id"].to_string(), run["id"].to_string());
+                assert!(
+                    seen.insert(run.clone()),
+                    "a run counts once, however often resumed: {run:?}"
+                );
+            }
+        }
+        assert!(seen.len() > 20, "{record:#}");
         kiln.run(&["verify", "--deep"]).exits(0);
     }
 }
