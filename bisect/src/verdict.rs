@@ -8,15 +8,16 @@ use crate::record::Commit;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 pub enum Verdict {
-    /// One commit brought the crash.
+    /// One commit brought the crash; or ended it, when the fix was sought.
     Culprit {
         /// The commit.
         commit: Commit,
-        /// Posterior probability that it is the first bad one.
+        /// Posterior probability that it is the one.
         probability: f64,
-        /// Its parents that were found good. (Records from before `untested` name all here.)
+        /// Its parents that were found to be otherwise: good, or bad when the fix was sought.
+        /// (Records from before `untested` name all here.)
         parents: Vec<Commit>,
-        /// Its parents that can't be tested, or not often enough to be found good.
+        /// Its parents that can't be tested, or not often enough.
         #[serde(default)]
         untested: Vec<Commit>,
     },
@@ -25,6 +26,15 @@ pub enum Verdict {
         /// Posterior probability.
         probability: f64,
         /// Target crashes and clean runs of the good end.
+        target: u32,
+        /// Clean runs of the good end.
+        clean: u32,
+    },
+    /// The fix was sought, and the good end shows the crash too: it is not fixed there.
+    NotFixed {
+        /// Posterior probability.
+        probability: f64,
+        /// Target crashes of the good end.
         target: u32,
         /// Clean runs of the good end.
         clean: u32,
@@ -48,7 +58,7 @@ pub enum Verdict {
         /// The smallest set of commits that holds 95 % of the posterior, most probable first. Empty
         /// when nothing is known of any commit yet.
         credible: Vec<(Commit, f64)>,
-        /// Probability that the bug is older than the good end.
+        /// Probability that the good end shows the crash too: the bug is older, or not fixed.
         older: f64,
         /// Why no more could be done, and what would help.
         why: String,
@@ -60,7 +70,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// The culprit, if one commit was singled out.
+    /// The commit that was sought, if one was singled out.
     pub fn culprit(&self) -> Option<&Commit> {
         match self {
             Self::Culprit { commit, .. } => Some(commit),
@@ -73,6 +83,7 @@ impl Verdict {
         match self {
             Self::Culprit { .. } => "culprit",
             Self::OlderThanGood { .. } => "older",
+            Self::NotFixed { .. } => "not fixed",
             Self::NotReproduced { .. } => "not reproduced",
             Self::EndUnusable { .. } => "unusable end",
             Self::Inconclusive { .. } => "inconclusive",

@@ -39,5 +39,5 @@ pub use observer::{BuildEvent, Observer, Quiet, Stage};
 pub use request::{Config, How, Request, host_arch, image_of};
 pub use toolchain::{Toolchain, ToolchainError};
 pub use tree::{
-    Change, ChangeKind, Commit, History, KernelVersion, Repository, Revision, TreeError,
+    Change, ChangeKind, Commit, History, KernelVersion, Repository, Reverted, Revision, TreeError,
 };

@@ -46,6 +46,7 @@ pub(crate) fn json(record: &Record) -> Value {
     json!({
         "id": record.id,
         "created": record.created,
+        "find": record.header.find,
         "header": record.header,
         "target": record.header.title.as_deref().or(record.learned_title()),
         "answer": verdict,

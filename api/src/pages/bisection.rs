@@ -1,6 +1,7 @@
 //! One bisection: the answer, the evidence for it, and the bill.
 
 use axum::extract::{Path, State};
+use kiln_bisect::belief::Find;
 use kiln_bisect::record::{Bill, Commit, Obtained, Record, Step};
 use kiln_bisect::verdict::Verdict;
 use kiln_cache::Store;
@@ -9,6 +10,7 @@ use maud::{Markup, html};
 
 use super::frame::page;
 use crate::kiln::bisect::evidence::{Row, rows};
+use crate::kiln::bisect::report::all_bad;
 use crate::kiln::common::when;
 use crate::service::bisections::read;
 use crate::service::error::ApiError;
@@ -25,7 +27,7 @@ pub(crate) async fn bisection(
     Ok(page(
         &format!("Bisection {}", &record.id),
         &html! {
-            h1 { "Bisection of " code { (header.good.short()) ".." (header.bad.short()) } }
+            h1 { "Bisection of " code { (header.ends().0.short()) ".." (header.ends().1.short()) } }
             (answer(&record))
             h2 { "Evidence" }
             table {
@@ -68,17 +70,25 @@ pub(crate) async fn bisection(
 }
 
 fn answer(record: &Record) -> Markup {
-    let target = record.header.title.as_deref().or(record.learned_title());
+    let header = &record.header;
+    let target = header.title.as_deref().or(record.learned_title());
     html! {
         div class="answer" {
             @match record.finish().map(|(verdict, _)| verdict) {
                 None => p { "Unfinished." },
                 Some(Verdict::Culprit { commit, probability, parents, untested }) => {
                     p { strong { (commit.subject) } }
-                    p { code { (commit.id) } " brought it, with probability " (percent(*probability)) "." }
+                    p {
+                        code { (commit.id) }
+                        @match header.find { Find::Cause => " brought", Find::Fix => " ended" }
+                        " it, with probability " (percent(*probability)) "."
+                    }
                     @if !parents.is_empty() {
                         p class="soft" {
-                            "Good parents: "
+                            @match header.find {
+                                Find::Cause => "Good parents: ",
+                                Find::Fix => "Parents that show it: ",
+                            }
                             @for parent in parents { code { (parent.short()) } " " }
                         }
                     }
@@ -93,6 +103,10 @@ fn answer(record: &Record) -> Markup {
                     "The good end shows it too (" (target) " of " (target + clean) " runs, "
                     (percent(*probability)) " sure): the bug is older."
                 },
+                Some(Verdict::NotFixed { probability, target, clean }) => p {
+                    "The good end shows it too (" (target) " of " (target + clean) " runs, "
+                    (percent(*probability)) " sure): it is not fixed there."
+                },
                 Some(Verdict::NotReproduced { clean, .. }) => p {
                     "Not reproduced: the bad end ended well in " (clean) " runs."
                 },
@@ -106,7 +120,7 @@ fn answer(record: &Record) -> Markup {
                     @else { p { "With 95 % probability one of:" } }
                     ul {
                         @for (commit, probability) in credible { li { (candidate(commit, *probability)) } }
-                        @if *older > 0.0005 { li { (percent(*older)) " older than the good end" } }
+                        @if *older > 0.0005 { li { (percent(*older)) " " (all_bad(header.find)) } }
                     }
                 }
             }

@@ -64,7 +64,7 @@ fn row(record: &Record) -> Markup {
                 }
             }
             td class="soft" {
-                code { (record.header.good.short()) ".." (record.header.bad.short()) }
+                code { (record.header.ends().0.short()) ".." (record.header.ends().1.short()) }
             }
         }
     }

@@ -22,9 +22,38 @@ impl Counts {
         self.crashes + self.clean
     }
 
+    /// These runs and others.
+    pub fn and(self, other: &Self) -> Self {
+        Self {
+            crashes: self.crashes + other.crashes,
+            clean: self.clean + other.clean,
+            censored: self.censored + other.censored,
+        }
+    }
+
     /// All runs.
     pub fn total(&self) -> u32 {
         self.crashes + self.clean + self.censored
+    }
+}
+
+/// Which change between an older and a newer end is sought. Everything else is the same for both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Find {
+    /// The commit that brought the crash: a revision is bad when it contains that commit.
+    #[default]
+    Cause,
+    /// The commit that ended the crash: a revision is bad when it does not contain that commit.
+    /// (Provided that it contains the bug: who asks leaves out revisions of which that isn't known.)
+    Fix,
+}
+
+impl Find {
+    /// Whether a revision is bad, by whether it contains the commit that is sought. The older end
+    /// contains no commit of the range.
+    pub fn bad(self, contains: bool) -> bool {
+        contains == (self == Self::Cause)
     }
 }
 
@@ -35,8 +64,10 @@ pub struct Evidence<'a> {
     pub graph: &'a Graph,
     /// For each commit the image that it gives, an index into `counts`, where known.
     pub images: &'a [Option<u32>],
-    /// The good end's image, where known.
-    pub good_end: Option<u32>,
+    /// The older end's image, where known.
+    pub base: Option<u32>,
+    /// What is sought.
+    pub find: Find,
     /// What was seen of each image.
     pub counts: &'a [Counts],
 }
@@ -65,7 +96,7 @@ impl Seen {
         let tested: Vec<u32> = (0..members.len() as u32)
             .filter(|i| {
                 evidence.counts[*i as usize].informative() > 0
-                    && (!members[*i as usize].is_empty() || evidence.good_end == Some(*i))
+                    && (!members[*i as usize].is_empty() || evidence.base == Some(*i))
             })
             .collect();
         let words = tested.len().div_ceil(64).max(1);
@@ -98,8 +129,8 @@ fn splits(evidence: &Evidence<'_>, members: &[Vec<u32>], sweep: &mut [u64]) -> V
     let mut split = vec![false; graph.len()];
     let mut chunk = Chunk::default();
     for (image, list) in members.iter().enumerate() {
-        if evidence.good_end == Some(image as u32) {
-            // No commit of the range is in the good end's history: each that is in the history of
+        if evidence.base == Some(image as u32) {
+            // No commit of the range is in the older end's history: each that is in the history of
             // a twin of it is split off.
             sweep.fill(0);
             list.iter().for_each(|c| sweep[*c as usize] = 1);

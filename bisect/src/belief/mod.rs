@@ -1,4 +1,5 @@
-//! The posterior: which commit brought the crash, how often it shows, given all that was run.
+//! The posterior: which commit brought the crash (or ended it), how often it shows, given all that
+//! was run.
 
 mod evidence;
 mod math;
@@ -6,7 +7,7 @@ mod model;
 mod posterior;
 mod rate;
 
-pub use evidence::{Counts, Evidence};
+pub use evidence::{Counts, Evidence, Find};
 pub use model::Model;
 pub use posterior::{Credible, Posterior};
 pub use rate::Rate;

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Model {
-    /// Prior probability that the bug is older than the good end.
+    /// Prior probability that all revisions are bad, the good end too: the bug is older than it, or,
+    /// when the fix is sought, not fixed.
     pub older: f64,
     /// Prior probability that the target does not show on the bad end at all.
     pub not_reproducible: f64,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::graph::Graph;
 
-use super::evidence::{Evidence, Seen};
+use super::evidence::{Evidence, Find, Seen};
 use super::model::Model;
 use super::rate::{POINTS, Rate, RateGrid};
 
@@ -14,14 +14,17 @@ use super::rate::{POINTS, Rate, RateGrid};
 /// `not_reproducible`.
 #[derive(Clone, Debug)]
 pub struct Posterior {
-    /// For each commit the probability that it brought the bug.
+    /// For each commit the probability that it is the one that is sought.
     pub commits: Vec<f64>,
-    /// Probability that the bug is older than the good end.
+    /// Probability that all revisions are bad, the good end too: the bug is older than it, or, when
+    /// the fix is sought, was not fixed up to it.
     pub older: f64,
     /// Probability that the target does not show on the bad end at all.
     pub not_reproducible: f64,
     /// For each commit the probability that its revision is bad.
     pub bad: Vec<f64>,
+    /// The same for the older end.
+    pub bad_base: f64,
     /// How often a bad kernel crashes, given that there is one.
     pub rate: Rate,
     /// The runs contradict every commit: a bug that was reverted and came back, two bugs of one
@@ -38,7 +41,7 @@ pub struct Posterior {
 pub struct Credible {
     /// Commits and their probabilities, most probable first.
     pub commits: Vec<(u32, f64)>,
-    /// Probability of "older than the good end", when the set needs it.
+    /// Probability that all revisions are bad, when the set needs it.
     pub older: Option<f64>,
     /// Probability of "not reproducible", when the set needs it.
     pub not_reproducible: Option<f64>,
@@ -71,7 +74,7 @@ impl Posterior {
         let seen = Seen::new(evidence);
         let counts: Vec<_> = seen.tested.iter().map(|i| &evidence.counts[*i as usize]).collect();
         // Relative to "every tested image is good", each bad image multiplies by a ratio; one that
-        // is also the good end stays good for every commit.
+        // is also the older end's contains no commit, whichever that is.
         let ratio: Vec<[f64; POINTS]> = counts
             .iter()
             .map(|c| {
@@ -79,8 +82,8 @@ impl Posterior {
                 grid.ln_bad(c).map(|bad| bad - good)
             })
             .collect();
-        let fixed: Vec<bool> =
-            seen.tested.iter().map(|image| evidence.good_end == Some(*image)).collect();
+        let is_base: Vec<bool> =
+            seen.tested.iter().map(|image| evidence.base == Some(*image)).collect();
         let (group, keys) = groups(&seen);
         let floor = model.split_floor.max(1e-300).ln();
         let mut ln: Vec<[f64; POINTS]> = keys
@@ -89,7 +92,8 @@ impl Posterior {
                 let mut sum = [if *split { floor } else { 0.0 }; POINTS];
                 let own = seen.of(*at as usize);
                 for (i, r) in ratio.iter().enumerate() {
-                    if own[i / 64] >> (i % 64) & 1 == 1 && !fixed[i] {
+                    let contains = own[i / 64] >> (i % 64) & 1 == 1 && !is_base[i];
+                    if evidence.find.bad(contains) {
                         (0..POINTS).for_each(|k| sum[k] += r[k]);
                     }
                 }
@@ -134,7 +138,10 @@ impl Posterior {
             .graph
             .ancestor_mass(|c| [commits[c as usize]])
             .into_iter()
-            .map(|[mass]| (mass + older).clamp(0.0, 1.0))
+            .map(|[mass]| match evidence.find {
+                Find::Cause => (mass + older).clamp(0.0, 1.0),
+                Find::Fix => (1.0 - never - mass).clamp(0.0, 1.0),
+            })
             .collect();
         let rate = grid.summary(&joint.by_rate);
         let contradiction = contradicts(evidence, model, &commits, older, never, &seen, rate.mean);
@@ -143,6 +150,10 @@ impl Posterior {
             older,
             not_reproducible: never,
             bad,
+            bad_base: match evidence.find {
+                Find::Cause => older,
+                Find::Fix => (1.0 - never).clamp(0.0, 1.0),
+            },
             rate,
             contradiction,
             joint,
@@ -222,6 +233,11 @@ impl Posterior {
             all.extend(counts);
         }
         all
+    }
+
+    /// How many commits each group has.
+    pub(crate) fn sizes(&self) -> Vec<f64> {
+        self.joint.sizes()
     }
 
     /// The mass by rate of one commit of each group.
@@ -325,8 +341,8 @@ fn contradicts(
     }
     seen.tested.iter().enumerate().any(|(i, image)| {
         let counts = &evidence.counts[*image as usize];
-        let contains = seen.of(best)[i / 64] >> (i % 64) & 1 == 1;
-        let bad = is_older || (contains && evidence.good_end != Some(*image));
+        let contains = seen.of(best)[i / 64] >> (i % 64) & 1 == 1 && evidence.base != Some(*image);
+        let bad = is_older || evidence.find.bad(contains);
         if bad {
             // A bad image that should have crashed long ago.
             counts.crashes == 0 && f64::from(counts.clean) * rate > 12.0

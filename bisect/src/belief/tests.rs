@@ -23,9 +23,10 @@ fn bad_by_definition(a: f64, b: f64, seen: &Counts) -> f64 {
 fn enumerate(
     parents: &[Vec<u32>],
     images: &[Option<u32>],
-    good_end: Option<u32>,
+    base: Option<u32>,
     counts: &[Counts],
     model: &Model,
+    find: Find,
 ) -> (Vec<f64>, f64, f64) {
     let sets = ancestor_sets(parents);
     let grid = RateGrid::new(model);
@@ -46,10 +47,10 @@ fn enumerate(
             for (image, c) in counts.iter().enumerate() {
                 let mut states: Vec<bool> = (0..n)
                     .filter(|r| images[*r] == Some(image as u32))
-                    .map(|r| hypothesis == n || sets[r][hypothesis])
+                    .map(|r| hypothesis == n || sets[r][hypothesis] == (find == Find::Cause))
                     .collect();
-                if good_end == Some(image as u32) {
-                    states.push(hypothesis == n);
+                if base == Some(image as u32) {
+                    states.push(hypothesis == n || find == Find::Fix);
                 }
                 if states.is_empty() {
                     continue;
@@ -74,7 +75,7 @@ fn enumerate(
         weights.push(weight * prior);
     }
     let never: f64 = (0..counts.len())
-        .filter(|i| images.contains(&Some(*i as u32)) || good_end == Some(*i as u32))
+        .filter(|i| images.contains(&Some(*i as u32)) || base == Some(*i as u32))
         .map(|i| good(&counts[i]))
         .product::<f64>()
         * model.not_reproducible;
@@ -107,12 +108,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
-    fn equals_enumeration((parents, images, good_end, counts) in worlds()) {
+    fn equals_enumeration((parents, images, base, counts) in worlds(), fix in any::<bool>()) {
+        let find = if fix { Find::Fix } else { Find::Cause };
         let model = Model { split_floor: 0.0, ..Model::default() };
         let graph = Graph::new(parents.clone()).unwrap();
-        let evidence = Evidence { graph: &graph, images: &images, good_end, counts: &counts };
+        let evidence = Evidence { graph: &graph, images: &images, base, find, counts: &counts };
         let got = Posterior::new(&evidence, &model);
-        let (commits, older, never) = enumerate(&parents, &images, good_end, &counts, &model);
+        let (commits, older, never) = enumerate(&parents, &images, base, &counts, &model, find);
         for (c, want) in commits.iter().enumerate() {
             prop_assert!((got.commits[c] - want).abs() < 1e-8, "commit {c}: {} is not {want}", got.commits[c]);
         }
@@ -120,7 +122,8 @@ proptest! {
         prop_assert!((got.not_reproducible - never).abs() < 1e-8);
         let sets = ancestor_sets(&parents);
         for (r, set) in sets.iter().enumerate() {
-            let want: f64 = older + (0..set.len()).filter(|c| set[*c]).map(|c| commits[c]).sum::<f64>();
+            let bad = |c: &usize| set[*c] == (find == Find::Cause);
+            let want: f64 = older + (0..set.len()).filter(bad).map(|c| commits[c]).sum::<f64>();
             prop_assert!((got.bad[r] - want).abs() < 1e-8);
         }
     }
@@ -138,7 +141,7 @@ proptest! {
         // Without the two escapes: a good image with a rate of its own explains more crashes better.
         let model = Model { stray: 0.0, hidden: 0.0, ..Model::default() };
         let at = |counts: &[Counts]| {
-            Posterior::new(&Evidence { graph: &graph, images: &images, good_end: None, counts }, &model)
+            Posterior::new(&Evidence { graph: &graph, images: &images, base: None, find: Find::Cause, counts }, &model)
         };
         let before = at(&all);
         all[r].crashes += 1;
@@ -151,7 +154,7 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_the_list_does_not_matter((parents, images, good_end, counts) in worlds(), shift in any::<u32>()) {
+    fn the_order_of_the_list_does_not_matter((parents, images, base, counts) in worlds(), shift in any::<u32>()) {
         // Another parents-first order of the same history: take ready commits from a rotated list.
         let n = parents.len();
         let mut order: Vec<usize> = Vec::new();
@@ -174,8 +177,8 @@ proptest! {
         let moved_images: Vec<Option<u32>> = order.iter().map(|c| images[*c]).collect();
         let model = Model::default();
         let (a, b) = (Graph::new(parents).unwrap(), Graph::new(moved).unwrap());
-        let one = Posterior::new(&Evidence { graph: &a, images: &images, good_end, counts: &counts }, &model);
-        let two = Posterior::new(&Evidence { graph: &b, images: &moved_images, good_end, counts: &counts }, &model);
+        let one = Posterior::new(&Evidence { graph: &a, images: &images, base, find: Find::Cause, counts: &counts }, &model);
+        let two = Posterior::new(&Evidence { graph: &b, images: &moved_images, base, find: Find::Cause, counts: &counts }, &model);
         for (c, at) in place.iter().enumerate() {
             prop_assert!((one.commits[c] - two.commits[*at as usize]).abs() < 1e-9);
         }
@@ -199,7 +202,13 @@ fn equal_images_clear_the_commits_between_them() {
     (images[3], images[7], images[9]) = (Some(0), Some(0), Some(1));
     let counts = [Counts::default(), seen(3, 3)];
     let got = Posterior::new(
-        &Evidence { graph: &graph, images: &images, good_end: None, counts: &counts },
+        &Evidence {
+            graph: &graph,
+            images: &images,
+            base: None,
+            find: Find::Cause,
+            counts: &counts,
+        },
         &Model::default(),
     );
     assert!((4..=7).all(|c| got.commits[c] < 1e-8));
@@ -214,7 +223,13 @@ fn long_lists_of_equal_images_are_exact() {
     let images: Vec<Option<u32>> =
         (0..200).map(|c| if (20..170).contains(&c) { Some(0) } else { None }).collect();
     let got = Posterior::new(
-        &Evidence { graph: &graph, images: &images, good_end: None, counts: &[seen(0, 0)] },
+        &Evidence {
+            graph: &graph,
+            images: &images,
+            base: None,
+            find: Find::Cause,
+            counts: &[seen(0, 0)],
+        },
         &Model::default(),
     );
     for c in 0..200 {
@@ -226,14 +241,21 @@ fn long_lists_of_equal_images_are_exact() {
 fn a_bug_that_was_reverted_and_came_back_contradicts() {
     let counts = [seen(0, 0), seen(8, 8), seen(0, 200), seen(9, 7)];
     let (graph, images) = linear(&counts);
-    let evidence = Evidence { graph: &graph, images: &images, good_end: None, counts: &counts };
+    let evidence =
+        Evidence { graph: &graph, images: &images, base: None, find: Find::Cause, counts: &counts };
     let got = Posterior::new(&evidence, &Model::default());
     assert!(got.contradiction);
     assert!(got.commits.iter().all(|p| p.is_finite()));
     // All revisions of one image, with evidence that wants a split.
     let images = vec![Some(0), Some(1), Some(1), Some(1)];
     let counts = [seen(0, 50), seen(20, 20)];
-    let evidence = Evidence { graph: &graph, images: &images, good_end: Some(1), counts: &counts };
+    let evidence = Evidence {
+        graph: &graph,
+        images: &images,
+        base: Some(1),
+        find: Find::Cause,
+        counts: &counts,
+    };
     let got = Posterior::new(&evidence, &Model::default());
     let sum: f64 = got.commits.iter().sum::<f64>() + got.older + got.not_reproducible;
     assert!((sum - 1.0).abs() < 1e-9);
@@ -241,7 +263,7 @@ fn a_bug_that_was_reverted_and_came_back_contradicts() {
 }
 
 #[test]
-fn the_first_seed_bisection_leaves_its_good_end_in_doubt() {
+fn the_first_seed_bisection_leaves_its_base_in_doubt() {
     // 3 of 20 crashed at the head, 0 of 20 at the good end: design section 7 says that leaves
     // 19 % for "bad already" at even odds and a uniform rate; a prior of 10 % leaves some percent.
     let graph = Graph::linear(1000).unwrap();
@@ -249,7 +271,13 @@ fn the_first_seed_bisection_leaves_its_good_end_in_doubt() {
     images[999] = Some(0);
     let counts = [seen(3, 17), seen(0, 20)];
     let got = Posterior::new(
-        &Evidence { graph: &graph, images: &images, good_end: Some(1), counts: &counts },
+        &Evidence {
+            graph: &graph,
+            images: &images,
+            base: Some(1),
+            find: Find::Cause,
+            counts: &counts,
+        },
         &Model::default(),
     );
     assert!((0.01..0.06).contains(&got.older), "{}", got.older);
@@ -260,7 +288,8 @@ fn the_first_seed_bisection_leaves_its_good_end_in_doubt() {
 fn credible_sets_hold_their_share() {
     let counts = [seen(0, 9), seen(0, 9), seen(0, 3), seen(2, 2), seen(4, 3)];
     let (graph, images) = linear(&counts);
-    let evidence = Evidence { graph: &graph, images: &images, good_end: None, counts: &counts };
+    let evidence =
+        Evidence { graph: &graph, images: &images, base: None, find: Find::Cause, counts: &counts };
     let got = Posterior::new(&evidence, &Model::default());
     let set = got.credible(0.95);
     assert!(set.share >= 0.95);

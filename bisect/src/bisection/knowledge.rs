@@ -8,11 +8,14 @@ use kiln_cache::evidence::Counts;
 use kiln_cache::signature::ImageId;
 
 use super::proofs::Proofs;
-use crate::belief::{self, Evidence, Posterior};
+use crate::belief::{self, Evidence, Find, Posterior};
 use crate::boot::outcome::{BOOT_TIMEOUT, NO_OUTPUT};
 use crate::graph::Graph;
 use crate::plan::{Costs, Place, Problem, Settings, Spent, State, Status};
 use crate::title::Target;
+
+/// Target crashes that show that a revision has the bug.
+const SHOWN: u32 = 2;
 
 /// Boot failures in a row, with never a boot, that make a revision untestable.
 const BOOT_FAILURES: u32 = 3;
@@ -51,8 +54,11 @@ pub(super) struct Refuted(pub(super) String);
 /// Everything that decisions are made from.
 pub(super) struct Knowledge {
     graph: Arc<Graph>,
+    find: Find,
+    /// For each commit whether it certainly contains the bug, unless it contains the fix.
+    holds: Vec<bool>,
     revisions: Vec<Option<Known>>,
-    good_end: Option<Known>,
+    base: Option<Known>,
     proofs: Proofs,
     images: HashMap<ImageId, u32>,
     counts: Vec<Counts>,
@@ -64,12 +70,16 @@ pub(super) struct Knowledge {
 }
 
 impl Knowledge {
-    pub(super) fn new(graph: Graph) -> Self {
+    /// `holds`: for each commit whether it contains the older end. Only those can show that a bug
+    /// was fixed: a branch that forked off earlier may never have had it.
+    pub(super) fn new(graph: Graph, find: Find, holds: &[bool]) -> Self {
         let defaults = Costs::default();
         Self {
             revisions: vec![None; graph.len()],
             graph: Arc::new(graph),
-            good_end: None,
+            find,
+            holds: holds.to_vec(),
+            base: None,
             proofs: Proofs::default(),
             images: HashMap::new(),
             counts: Vec::new(),
@@ -82,7 +92,7 @@ impl Knowledge {
 
     pub(super) fn build(&self, place: Place) -> Option<Known> {
         match place {
-            Place::GoodEnd => self.good_end,
+            Place::Base => self.base,
             Place::Commit(commit) => self.revisions[commit as usize],
         }
     }
@@ -168,7 +178,7 @@ impl Knowledge {
 
     fn set(&mut self, place: Place, known: Option<Known>) {
         match place {
-            Place::GoodEnd => self.good_end = known,
+            Place::Base => self.base = known,
             Place::Commit(commit) => self.revisions[commit as usize] = known,
         }
     }
@@ -219,6 +229,72 @@ impl Knowledge {
         })
     }
 
+    /// For each commit whether what its revision shows speaks of the commit that is sought.
+    ///
+    /// A cause always does. A fix does where the bug is known to be: in whatever contains the older
+    /// end, or a revision that has shown the target itself (twice: once could be chance).
+    pub(super) fn holds_bug(&self, target: &Target) -> Vec<bool> {
+        let mut holds = match self.find {
+            Find::Cause => return vec![true; self.revisions.len()],
+            Find::Fix => self.holds.clone(),
+        };
+        let crashes: Vec<u32> = {
+            let mut crashes = vec![0; self.counts.len()];
+            for (image, slot) in &self.images {
+                crashes[*slot as usize] = target.informative(&self.judging(*image)).target;
+            }
+            crashes
+        };
+        for commit in 0..holds.len() {
+            let shown = match &self.revisions[commit] {
+                Some(Known::Built { image, .. }) => crashes[self.images[image] as usize] >= SHOWN,
+                _ => false,
+            };
+            let parents = self.graph.parents(commit as u32);
+            holds[commit] |= shown || parents.iter().any(|parent| holds[*parent as usize]);
+        }
+        holds
+    }
+
+    /// The oldest revision, of the branches that hold some of `suspects`, whose runs would show
+    /// whether its branch had the bug when it forked off, and how many of `needed` clean runs it
+    /// lacks. Nothing when each of them was tried.
+    pub(super) fn doubtful_branch(
+        &self,
+        suspects: &[u32],
+        target: &Target,
+        needed: u32,
+    ) -> Option<(Place, u32)> {
+        let holds = self.holds_bug(target);
+        let mut within = vec![0u64; self.graph.len()];
+        suspects.iter().filter(|c| !holds[**c as usize]).for_each(|c| within[*c as usize] = 1);
+        self.graph.carry_to_ancestors(&mut within);
+        let clean = |known: &Option<Known>| match known {
+            None => Some(0),
+            Some(Known::Broken) => None,
+            Some(Known::Built { image, .. }) => {
+                let counts = self.judging(*image);
+                boots(&counts).then(|| target.informative(&counts).clean)
+            }
+        };
+        // A branch that was tried in vain is not tried at its next commit.
+        let mut tried = vec![false; holds.len()];
+        for commit in 0..holds.len() {
+            let clean = clean(&self.revisions[commit]);
+            let parents = self.graph.parents(commit as u32);
+            tried[commit] = clean.is_some_and(|clean| clean >= needed)
+                || parents.iter().any(|parent| tried[*parent as usize]);
+            if within[commit] == 1
+                && !holds[commit]
+                && !tried[commit]
+                && let Some(clean) = clean
+            {
+                return Some((Place::Commit(commit as u32), needed - clean));
+            }
+        }
+        None
+    }
+
     /// The planner's view.
     pub(super) fn problem(&self, target: &Target, machines: usize) -> Problem {
         let status = |known: &Option<Known>| match known {
@@ -240,10 +316,18 @@ impl Knowledge {
             counts.crashes.retain(|title, _| !target.is(title));
             others[*slot as usize] = counts.crashes;
         }
+        let holds = self.holds_bug(target);
+        let unclear = Status { image: None, state: State::Unclear };
         Problem {
             graph: Arc::clone(&self.graph),
-            revisions: self.revisions.iter().map(status).collect(),
-            good_end: status(&self.good_end),
+            find: self.find,
+            revisions: self
+                .revisions
+                .iter()
+                .zip(holds)
+                .map(|(known, holds)| if holds { status(known) } else { unclear })
+                .collect(),
+            base: status(&self.base),
             images,
             others,
             costs: Costs {
@@ -259,6 +343,7 @@ impl Knowledge {
 /// The posterior, as records keep it.
 pub(super) struct Belief {
     posterior: Posterior,
+    unclear: Vec<bool>,
     /// Commits in the 95 % credible set.
     pub(super) credible: usize,
 }
@@ -269,21 +354,30 @@ impl Belief {
         let evidence = Evidence {
             graph: &problem.graph,
             images: &images,
-            good_end: problem.good_end.image,
+            base: problem.base.image,
+            find: problem.find,
             counts: &problem.images,
         };
         let settings = Settings::default();
         let posterior = Posterior::new(&evidence, &settings.model);
         let credible = posterior.credible(settings.credible).commits.len();
-        Self { posterior, credible }
+        let unclear = problem.revisions.iter().map(|s| s.state == State::Unclear).collect();
+        Self { posterior, unclear, credible }
     }
 
-    /// Probability that the revision at a place is bad.
-    pub(super) fn bad(&self, place: Place) -> f64 {
+    /// Probability that the revision at a place is bad; none where nobody knows whether it ever had
+    /// the bug.
+    pub(super) fn bad(&self, place: Place) -> Option<f64> {
         match place {
-            Place::GoodEnd => self.posterior.older,
-            Place::Commit(commit) => self.posterior.bad[commit as usize],
+            Place::Base => Some(self.posterior.bad_base),
+            Place::Commit(commit) if self.unclear[commit as usize] => None,
+            Place::Commit(commit) => Some(self.posterior.bad[commit as usize]),
         }
+    }
+
+    /// How often a bad revision shows the target.
+    pub(super) fn rate(&self) -> f64 {
+        self.posterior.rate.mean
     }
 }
 
@@ -332,9 +426,13 @@ impl Mean {
         self.n += 1;
     }
 
-    /// Never zero: a cost of nothing would make its information infinitely cheap.
+    /// In whole milliseconds, so that records say it exactly. Never zero: a cost of nothing would make
+    /// its information infinitely cheap.
     fn get(&self) -> f64 {
-        if self.n == 0 { self.guess } else { (self.sum / f64::from(self.n)).max(0.001) }
+        if self.n == 0 {
+            return self.guess;
+        }
+        ((self.sum / f64::from(self.n) * 1000.0).round() / 1000.0).max(0.001)
     }
 }
 
@@ -365,7 +463,7 @@ mod tests {
 
     /// A range of one commit, built, of whose image `counts` is known.
     fn knowing(counts: Counts) -> (Knowledge, ImageId) {
-        let mut knowledge = Knowledge::new(Graph::linear(1).unwrap());
+        let mut knowledge = Knowledge::new(Graph::linear(1).unwrap(), Find::Cause, &[true]);
         let image = ImageId(kiln_cache::Digest::of(b"image"));
         knowledge.learn_build(Place::Commit(0), Known::Built { image, seconds: 1.0 });
         knowledge.learn_counts(image, counts);
@@ -384,7 +482,7 @@ mod tests {
     #[test]
     fn a_build_stands_against_a_proof_and_ends_it() {
         let place = Place::Commit;
-        let mut knowledge = Knowledge::new(Graph::linear(4).unwrap());
+        let mut knowledge = Knowledge::new(Graph::linear(4).unwrap(), Find::Cause, &[true; 4]);
         assert_eq!(knowledge.settle(place(3), built("a"), key("3")), None);
         let class = [place(0), place(1), place(3)];
         assert_eq!(knowledge.learn_proved(&class, built("a"), key("3")), Ok(2));
@@ -406,7 +504,7 @@ mod tests {
 
     #[test]
     fn a_proof_against_a_build_proves_nothing() {
-        let mut knowledge = Knowledge::new(Graph::linear(3).unwrap());
+        let mut knowledge = Knowledge::new(Graph::linear(3).unwrap(), Find::Cause, &[true; 3]);
         knowledge.settle(Place::Commit(1), Known::Broken, key("1"));
         let class = [Place::Commit(0), Place::Commit(1)];
         let Refuted(why) = knowledge.learn_proved(&class, built("a"), key("2")).unwrap_err();

@@ -16,4 +16,4 @@ mod verdict_of;
 pub use error::BisectError;
 #[cfg(test)]
 pub(crate) use setup::tests_header;
-pub use setup::{Bisection, Surroundings};
+pub use setup::{Bisection, Surroundings, graph_of};

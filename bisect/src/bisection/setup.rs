@@ -14,9 +14,10 @@ use super::error::BisectError;
 use super::knowledge::Knowledge;
 use super::running::{Running, sweep};
 use super::steps::Made;
+use crate::belief::Find;
 use crate::boot::{self, Arch, HostCommand, Machine, PayloadKind, PreparedPayload};
-use crate::graph::Graph;
-use crate::plan::Place;
+use crate::graph::{Graph, GraphError};
+use crate::plan::{Place, Problem, Settings};
 use crate::record::{Bill, Commit, Event, Header, JOURNAL_KIND, Record, TestSpec};
 use crate::tester::Tester;
 use crate::title::Target;
@@ -52,6 +53,8 @@ pub struct Bisection {
     pub(super) shown: HashSet<Place>,
     /// What the next step of the record has to say beside its own.
     pub(super) notes: Vec<String>,
+    /// What the last decision was made from.
+    pub(super) decided: Option<(Problem, Settings)>,
     /// Runs that the record has already when a bisection goes on, by commit.
     pub(super) recorded: HashMap<String, HashSet<Uuid>>,
     test: Prepared,
@@ -138,22 +141,20 @@ impl Bisection {
             let header = header.clone();
             blocking(move || {
                 let repository = Repository::open(&header.repository)?;
-                let history = repository.history(&header.good.id, &header.bad.id)?;
+                let (base, tip) = header.ends();
+                let history = repository.history(&base.id, &tip.id)?;
                 let edges = Arc::new(Edges::new(&repository, &history));
                 Ok((history, edges))
             })
             .await?
         };
-        let near =
-            |commit: &kiln_builder::Commit| commit.parents.iter().map(|p| *p as u32).collect();
-        let parents = history.commits.iter().map(near).collect();
-        let graph = Graph::new(parents)?;
+        let graph = graph_of(&history)?;
         let target = header.target().transpose()?;
         Ok(Self {
             builder: Builder::new(around.store.clone(), around.work.clone(), around.builds)
                 .with_audit(header.audit),
             config,
-            knowledge: Knowledge::new(graph),
+            knowledge: Knowledge::new(graph, header.find, &holders(&history)),
             target,
             store: around.store,
             work: around.work,
@@ -161,6 +162,7 @@ impl Bisection {
             made: HashMap::new(),
             shown: HashSet::new(),
             notes: Vec::new(),
+            decided: None,
             recorded: HashMap::new(),
             test,
             _running: running,
@@ -173,13 +175,16 @@ impl Bisection {
 
     /// The bad end.
     pub(super) fn bad_end(&self) -> Place {
-        Place::Commit(self.history.commits.len() as u32 - 1)
+        match self.header.find {
+            Find::Cause => Place::Commit(self.history.commits.len() as u32 - 1),
+            Find::Fix => Place::Base,
+        }
     }
 
     /// The revision at a place.
     pub(super) fn revision(&self, place: Place) -> Revision {
         match place {
-            Place::GoodEnd => self.history.good.clone(),
+            Place::Base => self.history.base.clone(),
             Place::Commit(index) => self.history.commits[index as usize].revision(),
         }
     }
@@ -241,6 +246,26 @@ impl Bisection {
         self.store.journal_append(&self.id, serde_json::to_value(event)?).await?;
         Ok(())
     }
+}
+
+/// The graph of a range, for the planner.
+///
+/// # Errors
+/// When the range is empty.
+pub fn graph_of(history: &History) -> Result<Graph, GraphError> {
+    let near = |commit: &kiln_builder::Commit| commit.parents.iter().map(|p| *p as u32).collect();
+    Graph::new(history.commits.iter().map(near).collect())
+}
+
+/// For each commit whether it descends from the older end, and so contains its bugs.
+fn holders(history: &History) -> Vec<bool> {
+    let mut holds: Vec<bool> = Vec::with_capacity(history.commits.len());
+    for commit in &history.commits {
+        let own = commit.outside.contains(&history.base.commit)
+            || commit.parents.iter().any(|parent| holds[*parent]);
+        holds.push(own);
+    }
+    holds
 }
 
 /// The kernel configuration that a bisection builds with. One that was changed since it started

@@ -15,9 +15,10 @@ use super::knowledge::{Belief, Known, Refuted, boots};
 use super::running;
 use super::setup::{Bisection, blocking};
 use super::verdict_of::verdict_of;
+use crate::belief::Find;
 use crate::boot::Arch;
 use crate::plan::{self, Cleared, Decision, Place, Settings};
-use crate::record::{BuildRecord, Event, Obtained, Record, RunRecord, Source, Step};
+use crate::record::{BuildRecord, Decided, Event, Obtained, Record, RunRecord, Source, Step};
 use crate::tester::Tester;
 use crate::title::{self, Learning, Target};
 use crate::verdict::Verdict;
@@ -68,6 +69,12 @@ impl Bisection {
                     self.visit(&tester, test.revision, test.runs, &test.why).await?
                 }
                 Decision::Stop(answer) => {
+                    if let Some((place, runs)) = self.doubtful_branch(&target, &answer).await? {
+                        let why = "shows whether the bug was there before this branch forked off: \
+                                   only then can the branch be searched for the fix";
+                        self.visit(&tester, place, runs, why).await?;
+                        continue;
+                    }
                     if let plan::Verdict::Culprit { parents, .. } = &answer {
                         self.show_parents(&tester, parents).await?;
                     }
@@ -76,6 +83,24 @@ impl Bisection {
                 }
             }
         }
+    }
+
+    /// What to run before the search for a fix gives up: the planner leaves out branches that may
+    /// never have had the bug.
+    async fn doubtful_branch(
+        &self,
+        target: &Target,
+        answer: &plan::Verdict,
+    ) -> Result<Option<(Place, u32)>, BisectError> {
+        let plan::Verdict::Inconclusive { set, contradiction: false, .. } = answer else {
+            return Ok(None);
+        };
+        let Some(belief) = self.belief().await? else { return Ok(None) };
+        let suspects: Vec<u32> = set.commits.iter().map(|(commit, _)| *commit).collect();
+        let needed = plan::clean_runs(belief.rate(), Settings::default().parent_doubt);
+        let found = self.knowledge.doubtful_branch(&suspects, target, needed);
+        let left = self.runs_left();
+        Ok(found.filter(|_| left > 0).map(|(place, runs)| (place, runs.min(left))))
     }
 
     /// Runs that the user's budget still allows.
@@ -89,7 +114,7 @@ impl Bisection {
     }
 
     /// Asks the planner, off the async threads: a large range takes it a while.
-    async fn decide(&self, target: &Target) -> Result<Decision, BisectError> {
+    async fn decide(&mut self, target: &Target) -> Result<Decision, BisectError> {
         let problem = self.knowledge.problem(target, self.header.limits.machines);
         let settings = Settings {
             threshold: self.header.limits.confidence,
@@ -97,7 +122,16 @@ impl Bisection {
             max_runs: self.header.limits.max_runs,
             ..Settings::default()
         };
-        blocking(move || Ok(plan::decide(&problem, &settings)?)).await
+        let (problem, decision) = blocking(move || {
+            let decision = plan::decide(&problem, &settings)?;
+            Ok((problem, decision))
+        })
+        .await?;
+        let before = self.decided.as_ref().map(|(problem, settings)| (problem, settings));
+        let decided = Decided::since(before, &problem, &settings, decision.clone());
+        self.write(Event::Decided(decided)).await?;
+        self.decided = Some((problem, settings));
+        Ok(decision)
     }
 
     /// The title that the bad end shows most; or the answer, when it shows none.
@@ -220,9 +254,10 @@ impl Bisection {
             }
             let made = self.build(place).await?;
             let runs = self.recall_runs(tester, image).await?;
-            let why = match parent.is_good() {
-                true => "a parent of the culprit, cleared by the runs of its image",
-                false => "a parent of the culprit, which could not be tested",
+            let why = match (parent.is_settled(), self.header.find) {
+                (true, Find::Cause) => "a parent of the culprit, cleared by the runs of its image",
+                (true, Find::Fix) => "a parent of the fix, shown bad by the runs of its image",
+                (false, _) => "a parent, which could not be tested",
             };
             self.write_step(place, why, made.record, runs).await?;
         }
@@ -439,7 +474,7 @@ impl Bisection {
             recalled: false,
             build,
             runs,
-            probability_bad: belief.as_ref().map(|belief| belief.bad(place)),
+            probability_bad: belief.as_ref().and_then(|belief| belief.bad(place)),
             credible: belief.as_ref().map(|belief| belief.credible),
         };
         self.watch.happening(Happening::StepDone { step: &step });
@@ -460,7 +495,7 @@ impl Bisection {
             Some(belief) => self
                 .places()
                 .filter(|place| self.knowledge.build(*place).is_some())
-                .map(|place| (self.commit(place).id, belief.bad(place)))
+                .filter_map(|place| Some((self.commit(place).id, belief.bad(place)?)))
                 .collect(),
         };
         self.write(Event::Finished { verdict, tested }).await?;
@@ -479,7 +514,7 @@ impl Bisection {
     /// The good end and every commit of the range.
     pub(super) fn places(&self) -> impl Iterator<Item = Place> + use<> {
         let commits = self.history.commits.len() as u32;
-        std::iter::once(Place::GoodEnd).chain((0..commits).map(Place::Commit))
+        std::iter::once(Place::Base).chain((0..commits).map(Place::Commit))
     }
 
     /// Where the kernels under test of this bisection lie, pulled from the store.

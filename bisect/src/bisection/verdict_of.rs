@@ -2,6 +2,7 @@
 
 use super::knowledge::Known;
 use super::setup::Bisection;
+use crate::belief::Find;
 use crate::plan::{self, Place};
 use crate::title::{self, Target};
 use crate::verdict::Verdict;
@@ -14,7 +15,7 @@ pub(super) fn verdict_of(
 ) -> Verdict {
     match verdict {
         plan::Verdict::Culprit { commit, probability, parents, .. } => {
-            let (good, untested): (Vec<_>, Vec<_>) = parents.iter().partition(|p| p.is_good());
+            let (good, untested): (Vec<_>, Vec<_>) = parents.iter().partition(|p| p.is_settled());
             let commits = |list: Vec<&plan::Cleared>| {
                 list.into_iter().map(|parent| bisection.commit(parent.parent)).collect()
             };
@@ -26,7 +27,11 @@ pub(super) fn verdict_of(
             }
         }
         plan::Verdict::OlderThanGood { probability, crashes, clean } => {
-            Verdict::OlderThanGood { probability, target: crashes, clean }
+            let target = crashes;
+            match bisection.header.find {
+                Find::Cause => Verdict::OlderThanGood { probability, target, clean },
+                Find::Fix => Verdict::NotFixed { probability, target, clean },
+            }
         }
         plan::Verdict::NotReproduced { clean, .. } => {
             let counts = match bisection.knowledge.build(bisection.bad_end()) {
@@ -45,6 +50,15 @@ pub(super) fn verdict_of(
             Verdict::NotReproduced { clean, crashes }
         }
         plan::Verdict::Inconclusive { why, set, more, contradiction } => {
+            let holds = bisection.knowledge.holds_bug(target);
+            let unclear = set.commits.iter().filter(|(commit, _)| !holds[*commit as usize]).count();
+            let why = match unclear {
+                0 => why,
+                n => format!(
+                    "{why}; {n} of the commits lie on branches that forked off before the bad end, \
+                     and are not known to have had the bug"
+                ),
+            };
             let advice = more.map(|more| {
                 let commit = bisection.commit(more.revision);
                 let build = if more.build { "a build and " } else { "" };

@@ -6,7 +6,7 @@ use super::order::branch_order;
 /// Why a list of parents is not a commit graph.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GraphError {
-    /// A bisection needs at least the bad end.
+    /// A bisection needs at least the newer end.
     #[error("the range holds no commit: the good end already contains the bad end")]
     Empty,
     /// Parents must come before their children.
@@ -19,9 +19,9 @@ pub enum GraphError {
     },
 }
 
-/// The commits of a range, parents first; the last one is the bad end.
+/// The commits of a range, parents first; the last one is the newer end.
 ///
-/// Parents outside of the range (older than, or equal to, the good end) are simply left out.
+/// Parents outside of the range (older than, or equal to, the older end) are simply left out.
 #[derive(Clone, Debug)]
 pub struct Graph {
     /// Where each commit's parents start in `flat`, and one more.
@@ -79,13 +79,13 @@ impl Graph {
         self.order.len()
     }
 
-    /// Never true: a graph has at least the bad end.
+    /// Never true: a graph has at least the newer end.
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
 
-    /// The bad end.
-    pub fn bad_end(&self) -> u32 {
+    /// The newest commit, which every other leads to.
+    pub fn tip(&self) -> u32 {
         self.order.len() as u32 - 1
     }
 

@@ -3,28 +3,46 @@
 use std::fmt::Write as _;
 
 use super::tests_of::{Judged, tested};
+use crate::belief::Find;
 use crate::record::Record;
 
 /// The bisection as `git bisect log` would tell it.
 pub fn git_log(record: &Record) -> String {
     let header = &record.header;
-    let mut out = String::from("git bisect start\n");
+    // git's "bad" is its word for the newer state, unless told others.
+    let (mut out, bad, good) = match header.find {
+        Find::Cause => (String::from("git bisect start\n"), "bad", "good"),
+        Find::Fix => (
+            String::from("git bisect start '--term-new' 'fixed' '--term-old' 'broken'\n"),
+            "broken",
+            "fixed",
+        ),
+    };
     let mut mark = |word: &str, id: &str, subject: &str| {
         let _ = writeln!(out, "# {word}: [{id}] {subject}");
         let _ = writeln!(out, "git bisect {word} {id}");
     };
-    mark("bad", &header.bad.id, &header.bad.subject);
-    mark("good", &header.good.id, &header.good.subject);
+    mark(bad, &header.bad.id, &header.bad.subject);
+    mark(good, &header.good.id, &header.good.subject);
     for test in tested(record) {
         let end = test.commit.id == header.bad.id || test.commit.id == header.good.id;
         // git takes an answer for a fact, so a revision that is merely likely is left out.
         let unknown = test.judged == Judged::Skip && test.build.errors.is_empty();
         if !end && !unknown {
-            mark(test.judged.word(), &test.commit.id, &test.commit.subject);
+            let word = match test.judged {
+                Judged::Bad => bad,
+                Judged::Good => good,
+                Judged::Skip => "skip",
+            };
+            mark(word, &test.commit.id, &test.commit.subject);
         }
     }
     if let Some(culprit) = record.finish().and_then(|(verdict, _)| verdict.culprit()) {
-        let _ = writeln!(out, "# first bad commit: [{}] {}", culprit.id, culprit.subject);
+        let first = match header.find {
+            Find::Cause => bad,
+            Find::Fix => good,
+        };
+        let _ = writeln!(out, "# first {first} commit: [{}] {}", culprit.id, culprit.subject);
     }
     out
 }

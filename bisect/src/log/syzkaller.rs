@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use kiln_cache::evidence::Outcome;
 use kiln_cache::signature::SignatureKind;
 
-use super::tests_of::{Tested, tested};
+use super::tests_of::{Judged, Tested, tested};
+use crate::belief::Find;
 use crate::record::{Bill, Record, RunRecord};
 use crate::verdict::Verdict;
 
@@ -25,7 +26,13 @@ pub struct CrashText<'a> {
 /// when its console is at hand.
 pub fn syzkaller_log(record: &Record, crash: Option<CrashText<'_>>) -> String {
     let header = &record.header;
-    let mut out = format!("bisecting cause commit starting from {}\n", header.bad.id);
+    // In syzkaller's logs of fixes the newer end is "bad", and so is whatever no longer crashes.
+    let (task, first) = match header.find {
+        Find::Cause => ("bisecting cause commit starting from", "bad"),
+        Find::Fix => ("bisecting fixing commit since", "good"),
+    };
+    let (older, newer) = header.ends();
+    let mut out = format!("{task} {}\n", header.bad.id);
     let all = tested(record);
     let (ends, middle): (Vec<_>, Vec<_>) = all
         .iter()
@@ -37,13 +44,18 @@ pub fn syzkaller_log(record: &Record, crash: Option<CrashText<'_>>) -> String {
         let _ = writeln!(out, "reproducer is flaky ({chance:.2} repro chance estimate)");
     }
     if !middle.is_empty() {
-        let _ = writeln!(out, "# git bisect start {} {}", header.bad.id, header.good.id);
+        let _ = writeln!(out, "# git bisect start {} {}", newer.id, older.id);
     }
     for test in &middle {
         write_test(&mut out, test);
-        let _ = writeln!(out, "# git bisect {} {}", test.judged.word(), test.commit.id);
+        let word = match (test.judged, header.find) {
+            (Judged::Skip, _) => "skip",
+            (Judged::Bad, Find::Cause) | (Judged::Good, Find::Fix) => "bad",
+            (Judged::Good, Find::Cause) | (Judged::Bad, Find::Fix) => "good",
+        };
+        let _ = writeln!(out, "# git bisect {word} {}", test.commit.id);
     }
-    write_tail(&mut out, record, &all);
+    write_tail(&mut out, record, &all, first);
     if let Some(crash) = crash {
         let _ = writeln!(out, "crash: {}\n{}", crash.title, crash.text.trim_end());
     }
@@ -102,7 +114,7 @@ fn repro_chance(record: &Record, ends: &[&Tested<'_>]) -> Option<f64> {
     (crashed > 0 && ok > 0).then(|| crashed as f64 / (crashed + ok) as f64)
 }
 
-fn write_tail(out: &mut String, record: &Record, all: &[Tested<'_>]) {
+fn write_tail(out: &mut String, record: &Record, all: &[Tested<'_>], first: &str) {
     let Some((verdict, _)) = record.finish() else { return };
     if let Verdict::Culprit { commit, probability, parents, untested } = verdict {
         let _ = writeln!(out, "accumulated error probability: {:.2}", 1.0 - probability);
@@ -132,16 +144,22 @@ fn write_tail(out: &mut String, record: &Record, all: &[Tested<'_>]) {
     );
     match verdict {
         Verdict::Culprit { commit, .. } => {
-            let _ = writeln!(out, "first bad commit: {} {}", commit.id, commit.subject);
+            let _ = writeln!(out, "first {first} commit: {} {}", commit.id, commit.subject);
         }
         Verdict::OlderThanGood { .. } => {
             out.push_str("oldest tested release already had the bug or it had kernel test errors\n")
+        }
+        Verdict::NotFixed { .. } => {
+            out.push_str("crash still not fixed or there were kernel test errors\n");
         }
         Verdict::Inconclusive { credible, why, .. } if credible.is_empty() => {
             let _ = writeln!(out, "error: {why}");
         }
         Verdict::Inconclusive { credible, .. } => {
-            out.push_str("bisection is inconclusive, the first bad commit could be any of:\n");
+            let _ = writeln!(
+                out,
+                "bisection is inconclusive, the first {first} commit could be any of:"
+            );
             for (commit, _) in credible {
                 let _ = writeln!(out, "{}", commit.id);
             }

@@ -13,16 +13,6 @@ pub(super) enum Judged {
     Skip,
 }
 
-impl Judged {
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Bad => "bad",
-            Self::Skip => "skip",
-        }
-    }
-}
-
 /// All that was seen of one revision.
 pub(super) struct Tested<'a> {
     pub(super) commit: &'a Commit,

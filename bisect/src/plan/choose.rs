@@ -1,6 +1,6 @@
 //! The test that tells the most for its cost.
 
-use crate::belief::{Counts, Posterior, RateGrid};
+use crate::belief::{Counts, Find, Posterior, RateGrid};
 
 use super::gain::{Prospect, Quiet, Terms};
 use super::problem::{Place, Problem, State, Status};
@@ -50,9 +50,9 @@ impl Search<'_> {
         }
         match place {
             Place::Commit(commit) => self.testable[commit as usize],
-            Place::GoodEnd => match self.problem.good_end.state {
+            Place::Base => match self.problem.base.state {
                 State::Built => 1.0,
-                State::Broken | State::Untestable => 0.0,
+                State::Broken | State::Untestable | State::Unclear => 0.0,
                 State::Unknown => 1.0 - self.settings.span_share,
             },
         }
@@ -90,18 +90,23 @@ impl Search<'_> {
             .collect();
         let commits: Vec<u32> = places.iter().filter_map(|place| place.commit()).collect();
         let each: Vec<f64> = self.posterior.groups().iter().map(|m| m.iter().sum()).collect();
+        let sizes = self.posterior.sizes();
         let mut contents = self.posterior.contents(&self.problem.graph, &commits).into_iter();
         let never_run = Quiet::new(&terms, Counts::default());
         let mut best: Option<Choice> = None;
         for place in places {
             let mut bad: Vec<f64> = match place {
-                Place::GoodEnd => vec![0.0; each.len()],
+                Place::Base if self.problem.find == Find::Cause => vec![0.0; each.len()],
+                Place::Base => each.iter().zip(&sizes).map(|(mass, n)| n * mass).collect(),
                 Place::Commit(_) => contents
                     .next()
                     .unwrap_or_default()
                     .iter()
-                    .zip(&each)
-                    .map(|(n, mass)| f64::from(*n) * mass)
+                    .zip(each.iter().zip(&sizes))
+                    .map(|(n, (mass, size))| match self.problem.find {
+                        Find::Cause => f64::from(*n) * mass,
+                        Find::Fix => (size - f64::from(*n)) * mass,
+                    })
                     .collect(),
             };
             bad.push(self.posterior.older);
@@ -125,7 +130,7 @@ impl Search<'_> {
     /// Every built revision that can still tell something, and of the others the most promising
     /// of each class of probability.
     fn candidates(&self) -> Vec<Place> {
-        let mut list = vec![Place::GoodEnd];
+        let mut list = vec![Place::Base];
         let mut taken = vec![false; self.built.len()];
         let mut bins: [Option<(f64, u32)>; BINS] = [None; BINS];
         for commit in 0..self.problem.graph.len() as u32 {
@@ -134,7 +139,7 @@ impl Search<'_> {
             if bad < 1e-4 || self.testable[commit as usize] <= 0.0 {
                 continue;
             }
-            if bad > 1.0 - 1e-4 && commit != self.problem.graph.bad_end() {
+            if bad > 1.0 - 1e-4 && place != self.problem.bad_end() {
                 continue;
             }
             if !self.needs_build(place) {

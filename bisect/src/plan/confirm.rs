@@ -1,81 +1,100 @@
-//! What must have been seen before a culprit is named.
+//! What must have been seen before a commit is named.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use crate::belief::{Counts, Find};
 
 use super::choose::Search;
 use super::problem::{Place, Problem};
 use super::verdict::Cleared;
 
-/// What is still missing for a culprit.
+/// What is still missing to name a commit.
 pub(super) enum Missing {
-    /// Target crashes of the culprit's own revision.
-    Crashes,
-    /// Clean runs of a parent.
+    /// Its own revision can't be tested.
+    Own,
+    /// Target crashes of a revision, which has shown so many.
+    Crashes(Place, u32),
+    /// Clean runs of a revision.
     Clean(Place, u32),
 }
 
 /// Clean runs after which a bad revision would have crashed but for a chance of `doubt`.
-pub(super) fn clean_runs(rate: f64, doubt: f64) -> u32 {
+pub(crate) fn clean_runs(rate: f64, doubt: f64) -> u32 {
     ((1.0 / doubt.clamp(1e-6, 0.99)).ln() / rate.max(1e-3)).ceil() as u32
 }
 
-/// Checks a culprit: its own crashes, and clean runs for each of its parents.
+/// Checks the commit that is to be named, on both of its sides: the revisions that would be bad
+/// must have crashed, those that would be good have run clean.
 ///
-/// A parent counts the clean runs of all tested revisions that contain it and not the culprit: if
-/// it were bad they all would be. One whose image equals the culprit's can't come here, since the
-/// posterior rules the culprit out.
-pub(super) fn check(search: &Search<'_>, culprit: u32) -> (Vec<Cleared>, Vec<Missing>) {
+/// A parent counts the runs of all tested revisions that contain it and not the commit: they are
+/// all like the parent, or the commit is not the one. One whose image equals the commit's own can't
+/// come here, since the posterior rules the commit out.
+pub(super) fn check(search: &Search<'_>, commit: u32) -> (Vec<Cleared>, Vec<Missing>) {
     let problem = search.problem;
-    let needed = clean_runs(search.posterior.rate.mean, search.settings.parent_doubt);
-    let own = problem.counts(Place::Commit(culprit));
+    let own = problem.counts(Place::Commit(commit));
     let mut missing = Vec::new();
-    if own.crashes < search.settings.crashes {
-        missing.push(Missing::Crashes);
-    }
-    let parents = problem.graph.parents(culprit);
-    let mut cleared = Vec::new();
-    let mut add = |parent: Place, clean: u32| {
-        cleared.push(Cleared { parent, clean_runs: clean, needed });
-        if clean < needed && search.works(parent) > 0.0 {
-            missing.push(Missing::Clean(parent, needed - clean));
+    let mut ask = |place: Place, bad: bool, seen: Counts| {
+        let (have, needed) = match bad {
+            true => (seen.crashes, search.settings.crashes),
+            false => {
+                (seen.clean, clean_runs(search.posterior.rate.mean, search.settings.parent_doubt))
+            }
+        };
+        if have < needed {
+            missing.push(match (search.works(place) > 0.0, bad) {
+                (true, true) => Missing::Crashes(place, have),
+                (true, false) => Missing::Clean(place, needed - have),
+                (false, _) if place == Place::Commit(commit) => Missing::Own,
+                // A parent that can't be tested is named as such.
+                (false, _) => return (have, needed),
+            });
         }
+        (have, needed)
     };
+    ask(Place::Commit(commit), problem.find.bad(true), own);
+    let parents = problem.graph.parents(commit);
+    let mut cleared = Vec::new();
     for parent in parents {
-        let clean = search
+        let seen = search
             .posterior
-            .tested_between(*parent, culprit)
-            .map(|image| problem.images[image as usize].clean)
-            .sum();
-        add(Place::Commit(*parent), clean);
+            .tested_between(*parent, commit)
+            .fold(Counts::default(), |sum, image| sum.and(&problem.images[image as usize]));
+        let parent = Place::Commit(*parent);
+        let (seen, needed) = ask(parent, problem.find.bad(false), seen);
+        cleared.push(Cleared { parent, seen, needed });
     }
     if parents.is_empty() {
-        add(Place::GoodEnd, problem.counts(Place::GoodEnd).clean);
+        let parent = Place::Base;
+        let (seen, needed) = ask(parent, problem.find.bad(false), problem.counts(parent));
+        cleared.push(Cleared { parent, seen, needed });
     }
     (cleared, missing)
 }
 
-/// Crashes under other titles that keep a culprit from being named, by title: a parent that
-/// crashes as often as the target does may well have the bug under another name.
+/// Crashes under other titles that keep a commit from being named, by title: a revision that is to
+/// be good and crashes as often as the target does may well have the bug under another name.
 ///
-/// Counted on the revisions that are to clear the parent, itself included, and only from
-/// `settings.crashes` on. They keep the culprit from being named when their share of the runs
-/// there is not below the lower end of the target's rate. A title that the bad end shows at more
-/// than half its rate here is another bug, which was there all along.
-pub(super) fn strange(search: &Search<'_>, culprit: u32) -> BTreeMap<String, u32> {
+/// Counted on the revisions that are to show that a parent (the commit itself, when it is a fix) is
+/// good, and only from `settings.crashes` on. They keep the commit from being named when their share
+/// of the runs there is not below the lower end of the target's rate. A title that the bad end shows
+/// at more than half its rate here is another bug, which was there all along.
+pub(super) fn strange(search: &Search<'_>, commit: u32) -> BTreeMap<String, u32> {
     let problem = search.problem;
-    let bad_end = problem.status(Place::Commit(problem.graph.bad_end())).image;
-    let at_home = Shown::of(problem, bad_end);
+    let at_home = Shown::of(problem, problem.status(problem.bad_end()).image);
     let own = |place: Place| problem.status(place).image;
-    let parents = problem.graph.parents(culprit);
-    let mut places: Vec<BTreeSet<u32>> = parents
-        .iter()
-        .map(|parent| {
-            let between = search.posterior.tested_between(*parent, culprit);
-            between.chain(own(Place::Commit(*parent))).collect()
-        })
-        .collect();
-    if parents.is_empty() {
-        places.push(own(Place::GoodEnd).into_iter().collect());
+    let parents = problem.graph.parents(commit);
+    let mut places: Vec<BTreeSet<u32>> = match problem.find {
+        Find::Fix => vec![own(Place::Commit(commit)).into_iter().collect()],
+        Find::Cause => parents
+            .iter()
+            .map(|parent| {
+                let between = search.posterior.tested_between(*parent, commit);
+                between.chain(own(Place::Commit(*parent))).collect()
+            })
+            .collect(),
+    };
+    if places.is_empty() {
+        places.push(own(Place::Base).into_iter().collect());
     }
     let mut all = BTreeMap::new();
     for images in places {

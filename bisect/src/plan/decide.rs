@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::belief::{Posterior, RateGrid};
+use crate::belief::{Find, Posterior, RateGrid};
 
 use super::choose::{Choice, Search};
 use super::confirm::{self, Missing, clean_runs};
@@ -64,7 +64,7 @@ pub fn decide(problem: &Problem, settings: &Settings) -> Result<Decision, Proble
     let evidence = problem.evidence(&images);
     let posterior = Posterior::with_grid(&evidence, &settings.model, &grid);
     let mut built = vec![false; problem.images.len()];
-    for status in problem.revisions.iter().chain([&problem.good_end]) {
+    for status in problem.revisions.iter().chain([&problem.base]) {
         if let (State::Built, Some(image)) = (status.state, status.image) {
             built[image as usize] = true;
         }
@@ -115,7 +115,7 @@ impl Steps<'_> {
     /// First the bad end must be known to show the target.
     fn bad_end(&self) -> Option<Decision> {
         let Search { problem, settings, posterior, .. } = &self.search;
-        let place = Place::Commit(problem.graph.bad_end());
+        let place = problem.bad_end();
         let counts = problem.counts(place);
         if counts.crashes >= settings.crashes {
             return None;
@@ -153,7 +153,7 @@ impl Steps<'_> {
     /// A good end that is bad ends the search; with the setting it is tested first.
     fn good_end(&self) -> Option<Decision> {
         let Search { problem, settings, posterior, .. } = &self.search;
-        let place = Place::GoodEnd;
+        let place = problem.good_end();
         let counts = problem.counts(place);
         let usable = self.search.works(place) > 0.0;
         if posterior.older >= settings.threshold {
@@ -167,8 +167,7 @@ impl Steps<'_> {
             if usable {
                 let runs = clean_runs(posterior.rate.mean, settings.parent_doubt);
                 let why = format!(
-                    "the bug is probably older than the good end ({:.2}): it must show the target \
-                     itself",
+                    "the good end is probably bad ({:.2}): it must show the target itself",
                     posterior.older
                 );
                 return Some(self.ask(place, runs, why));
@@ -191,24 +190,29 @@ impl Steps<'_> {
         let own = Place::Commit(culprit);
         let strange = confirm::strange(&self.search, culprit);
         match missing.first() {
-            Some(Missing::Crashes) if self.search.works(own) > 0.0 => {
-                let crashes = problem.counts(own).crashes;
-                let why = format!(
-                    "confirms the culprit ({probability:.2}): its own revision has shown the \
-                     target {crashes} time(s)"
-                );
-                self.ask(own, clean_runs(posterior.rate.mean, 0.05), why)
-            }
-            Some(Missing::Crashes) => self.inconclusive(
-                "the most probable culprit's own revision can't be tested".to_owned(),
+            Some(Missing::Own) => self.inconclusive(
+                format!("the most probable {}'s own revision can't be tested", self.sought()),
                 None,
             ),
-            Some(Missing::Clean(parent, runs)) => {
-                let why = match parent {
-                    Place::GoodEnd => "confirms that the good end, its parent, is good".to_owned(),
-                    Place::Commit(_) => "confirms that the culprit's parent is good".to_owned(),
+            Some(Missing::Crashes(place, crashes)) => {
+                let whose = match *place == own {
+                    true => "its own revision",
+                    false => "its parent",
                 };
-                self.ask(*parent, *runs, why)
+                let why = format!(
+                    "confirms the {} ({probability:.2}): {whose} has shown the target {crashes} \
+                     time(s)",
+                    self.sought()
+                );
+                self.ask(*place, clean_runs(posterior.rate.mean, 0.05), why)
+            }
+            Some(Missing::Clean(place, runs)) => {
+                let why = match place {
+                    Place::Base => "confirms that the good end, its parent, is good",
+                    Place::Commit(commit) if *commit == culprit => "confirms that the fix is good",
+                    Place::Commit(_) => "confirms that the culprit's parent is good",
+                };
+                self.ask(*place, *runs, why.to_owned())
             }
             // Confirmed or not: an explanation that the runs speak against is no answer.
             None if posterior.contradiction => {
@@ -218,8 +222,12 @@ impl Steps<'_> {
                 let titles: Vec<String> =
                     strange.iter().map(|(title, n)| format!("{n} x {title}")).collect();
                 let why = format!(
-                    "the most probable culprit's parent crashes as often, under titles that may \
-                     be the same bug: {} (--title can match several titles)",
+                    "the most probable {} crashes as often, under titles that may be the same \
+                     bug: {} (--title can match several titles)",
+                    match problem.find {
+                        Find::Cause => "culprit's parent",
+                        Find::Fix => "fix itself",
+                    },
                     titles.join(", ")
                 );
                 self.inconclusive(why, None)
@@ -234,15 +242,30 @@ impl Steps<'_> {
         }
     }
 
+    /// What the commit that is sought is called.
+    fn sought(&self) -> &'static str {
+        match self.search.problem.find {
+            Find::Cause => "culprit",
+            Find::Fix => "fix",
+        }
+    }
+
     fn narrow(&self, choice: &Choice) -> Decision {
         let Choice { place, prospect, build } = choice;
         let posterior = self.search.posterior;
         let why = match place {
-            Place::GoodEnd => {
+            place if *place == self.search.problem.bad_end() => {
+                "shows better how often the bad end crashes".to_owned()
+            }
+            place if *place == self.search.problem.good_end() => {
                 format!("checks the good end: it is bad with probability {:.2}", posterior.older)
             }
+            Place::Base => "checks the older end".to_owned(),
             Place::Commit(commit) => {
-                let mass = posterior.bad[*commit as usize];
+                let mass = match self.search.problem.find {
+                    Find::Cause => posterior.bad[*commit as usize],
+                    Find::Fix => 1.0 - posterior.bad[*commit as usize],
+                };
                 match build {
                     true => format!("parts what is left: {mass:.2} of it lies at or before it"),
                     false => {

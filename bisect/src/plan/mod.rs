@@ -9,6 +9,7 @@ mod settings;
 mod spans;
 mod verdict;
 
+pub(crate) use confirm::clean_runs;
 pub use decide::{Decision, Test, decide};
 pub use problem::{Costs, Place, Problem, ProblemError, Spent, State, Status};
 pub use settings::Settings;

@@ -5,24 +5,25 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::belief::{Counts, Evidence};
+use crate::belief::{Counts, Evidence, Find};
 use crate::graph::Graph;
 
 /// A revision that can be tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Place {
-    /// The good end, which is older than the range.
-    GoodEnd,
+    /// The older end, which the range begins after: the good end, or the bad end when the fix is
+    /// sought.
+    Base,
     /// A commit of the range, by its index in the graph.
     Commit(u32),
 }
 
 impl Place {
-    /// The commit, unless it is the good end.
+    /// The commit, unless it is the older end.
     pub fn commit(self) -> Option<u32> {
         match self {
-            Self::GoodEnd => None,
+            Self::Base => None,
             Self::Commit(commit) => Some(commit),
         }
     }
@@ -41,6 +42,9 @@ pub enum State {
     Broken,
     /// It compiles but never reaches the test.
     Untestable,
+    /// The fix is sought, and the revision is not known to contain the bug: what it shows would say
+    /// nothing.
+    Unclear,
 }
 
 /// One revision.
@@ -83,8 +87,10 @@ pub struct Problem {
     pub graph: Arc<Graph>,
     /// One entry a commit.
     pub revisions: Vec<Status>,
-    /// The good end.
-    pub good_end: Status,
+    /// The older end.
+    pub base: Status,
+    /// What is sought.
+    pub find: Find,
     /// Runs of each image.
     pub images: Vec<Counts>,
     /// Crashes of each image under other titles than the target's, by title; images beyond its end
@@ -137,7 +143,8 @@ impl Problem {
         Self {
             graph,
             revisions,
-            good_end: Status::default(),
+            base: Status::default(),
+            find: Find::Cause,
             images: Vec::new(),
             others: Vec::new(),
             costs,
@@ -149,7 +156,7 @@ impl Problem {
     /// What is known of a revision. `place` must be of this graph.
     pub fn status(&self, place: Place) -> Status {
         match place {
-            Place::GoodEnd => self.good_end,
+            Place::Base => self.base,
             Place::Commit(commit) => self.revisions[commit as usize],
         }
     }
@@ -162,6 +169,22 @@ impl Problem {
             .unwrap_or_default()
     }
 
+    /// The end that shows the target.
+    pub fn bad_end(&self) -> Place {
+        match self.find {
+            Find::Cause => Place::Commit(self.graph.tip()),
+            Find::Fix => Place::Base,
+        }
+    }
+
+    /// The end that does not show it.
+    pub fn good_end(&self) -> Place {
+        match self.find {
+            Find::Cause => Place::Base,
+            Find::Fix => Place::Commit(self.graph.tip()),
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), ProblemError> {
         if self.graph.len() != self.revisions.len() {
             return Err(ProblemError::Length {
@@ -170,7 +193,7 @@ impl Problem {
             });
         }
         let commits = (0..self.graph.len() as u32).map(Place::Commit);
-        for place in commits.chain([Place::GoodEnd]) {
+        for place in commits.chain([Place::Base]) {
             let status = self.status(place);
             match status.image {
                 Some(image) if image as usize >= self.images.len() => {
@@ -195,6 +218,12 @@ impl Problem {
     }
 
     pub(super) fn evidence<'a>(&'a self, images: &'a [Option<u32>]) -> Evidence<'a> {
-        Evidence { graph: &self.graph, images, good_end: self.good_end.image, counts: &self.images }
+        Evidence {
+            graph: &self.graph,
+            images,
+            base: self.base.image,
+            find: self.find,
+            counts: &self.images,
+        }
     }
 }

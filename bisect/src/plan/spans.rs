@@ -7,7 +7,7 @@ use super::settings::Settings;
 ///
 /// Along history, "testable" is taken as a two-state Markov chain with the share and the mean
 /// length of spans from the settings; each commit is judged by the nearest known revision before
-/// and after it. Known ones give 1 or 0.
+/// and after it. Known ones give 1 or 0; [`State::Unclear`] gives 0, and says nothing of others.
 pub(super) fn testable(problem: &Problem, settings: &Settings) -> Vec<f64> {
     let graph = &problem.graph;
     let n = graph.len();
@@ -16,7 +16,7 @@ pub(super) fn testable(problem: &Problem, settings: &Settings) -> Vec<f64> {
     let known = |commit: usize| match problem.revisions[commit].state {
         State::Built => Some(true),
         State::Broken | State::Untestable => Some(false),
-        State::Unknown => None,
+        State::Unknown | State::Unclear => None,
     };
     // (works, distance) of the nearest known revision on each side.
     let mut before: Vec<Option<(bool, u32)>> = vec![None; n];
@@ -40,6 +40,9 @@ pub(super) fn testable(problem: &Problem, settings: &Settings) -> Vec<f64> {
         .collect();
     (0..n)
         .map(|commit| {
+            if problem.revisions[commit].state == State::Unclear {
+                return 0.0;
+            }
             if let Some(ok) = known(commit) {
                 return if ok { 1.0 } else { 0.0 };
             }

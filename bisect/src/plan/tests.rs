@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::belief::Counts;
+use crate::belief::{Counts, Find};
 use crate::graph::Graph;
 
 /// A bisection played against a kernel whose behaviour is given.
@@ -39,7 +39,7 @@ impl Play {
 
     fn status(&mut self, place: Place) -> &mut Status {
         match place {
-            Place::GoodEnd => &mut self.problem.good_end,
+            Place::Base => &mut self.problem.base,
             Place::Commit(c) => &mut self.problem.revisions[c as usize],
         }
     }
@@ -90,6 +90,18 @@ impl Play {
         panic!("no end: {:?}", &self.tested[self.tested.len() - 10..]);
     }
 
+    /// As [`Self::finish`], where all censored runs are crashes of this title.
+    fn finish_naming(&mut self, title: &str) -> Verdict {
+        loop {
+            let censored = self.problem.images.iter().map(|counts| counts.censored);
+            self.problem.others = censored.map(|n| [(title.to_owned(), n)].into()).collect();
+            match decide(&self.problem, &self.settings).unwrap() {
+                Decision::Test(test) => self.step(&test),
+                Decision::Stop(verdict) => return verdict,
+            }
+        }
+    }
+
     fn counts(&self, place: Place) -> Counts {
         self.problem.counts(place)
     }
@@ -112,7 +124,7 @@ fn finds_a_certain_crash_with_few_builds() {
     assert_eq!(commit, 371);
     assert!(probability >= 0.95 && crashes >= 2);
     assert_eq!(parents.len(), 1);
-    assert!(parents[0].clean_runs >= parents[0].needed);
+    assert!(parents[0].seen >= parents[0].needed);
     assert!(play.problem.spent.builds <= 14, "{}", play.problem.spent.builds);
 }
 
@@ -146,7 +158,7 @@ fn finds_the_culprit_on_a_side_branch_and_clears_each_parent() {
         };
         assert_eq!(commit, culprit);
         assert_eq!(cleared.len(), parents[culprit as usize].len());
-        assert!(cleared.iter().all(|c| c.clean_runs >= c.needed));
+        assert!(cleared.iter().all(|c| c.seen >= c.needed));
     }
 }
 
@@ -278,14 +290,7 @@ fn with_another_title(before: u32, bad_end: Option<u32>) -> Verdict {
         Place::Commit(c) if c < 60 && nth % before == 1 => other(),
         _ => clean(),
     });
-    loop {
-        let censored = play.problem.images.iter().map(|counts| counts.censored);
-        play.problem.others = censored.map(|n| [("B".to_owned(), n)].into()).collect();
-        match decide(&play.problem, &play.settings).unwrap() {
-            Decision::Test(test) => play.step(&test),
-            Decision::Stop(verdict) => return verdict,
-        }
-    }
+    play.finish_naming("B")
 }
 
 #[test]
@@ -302,11 +307,11 @@ fn a_parent_that_crashes_as_often_under_another_title_clears_nobody() {
 #[test]
 fn a_parent_that_cannot_be_tested_is_not_called_good() {
     let mut play = Play::new(Graph::linear(1).unwrap(), from(0, 1));
-    play.works = Box::new(|place| place != Place::GoodEnd);
+    play.works = Box::new(|place| place != Place::Base);
     play.settings.threshold = 0.8;
     let verdict = play.finish();
     let Verdict::Culprit { commit: 0, parents, .. } = verdict else { panic!("{verdict:?}") };
-    assert!(parents[0].parent == Place::GoodEnd && !parents[0].is_good(), "{parents:?}");
+    assert!(parents[0].parent == Place::Base && !parents[0].is_settled(), "{parents:?}");
 }
 
 #[test]
@@ -353,15 +358,15 @@ fn the_good_end_can_come_first() {
     play.settings.good_end_first = true;
     assert!(matches!(play.finish(), Verdict::Culprit { commit: 40, .. }));
     let first = play.tested.iter().find(|(place, ..)| *place != Place::Commit(99)).unwrap();
-    assert_eq!(first.0, Place::GoodEnd);
+    assert_eq!(first.0, Place::Base);
 }
 
 #[test]
 fn a_single_commit_needs_its_parent_the_good_end() {
     let mut play = Play::new(Graph::linear(1).unwrap(), from(0, 2));
     let Verdict::Culprit { commit: 0, parents, .. } = play.finish() else { panic!("not found") };
-    assert_eq!(parents[0].parent, Place::GoodEnd);
-    assert!(parents[0].clean_runs >= parents[0].needed);
+    assert_eq!(parents[0].parent, Place::Base);
+    assert!(parents[0].seen >= parents[0].needed);
 }
 
 #[test]
@@ -379,4 +384,80 @@ fn wrong_problems_are_refused_by_name() {
     problem.revisions[2] = Status::default();
     problem.costs.run_seconds = 0.0;
     assert!(matches!(decide(&problem, &settings), Err(ProblemError::Cost(_))));
+}
+
+/// Crashes in one of `every` runs unless the revision contains the fix.
+fn until(graph: &Graph, fix: u32, every: u32) -> impl Fn(Place, u32) -> Counts + use<> {
+    let fixed = graph.descendants(fix);
+    move |place, nth| match place {
+        Place::Commit(c) if fixed[c as usize] => clean(),
+        _ if nth % every == every / 2 => crash(),
+        _ => clean(),
+    }
+}
+
+#[test]
+fn finds_the_fix() {
+    let graph = Graph::linear(1000).unwrap();
+    let shows = until(&graph, 371, 4);
+    let mut play = Play::new(graph, shows);
+    play.problem.find = Find::Fix;
+    let Verdict::Culprit { commit, parents, .. } = play.finish() else { panic!("no fix") };
+    assert_eq!(commit, 371);
+    assert_eq!(parents.len(), 1);
+    assert!(parents[0].is_settled() && parents[0].parent == Place::Commit(370), "{parents:?}");
+    assert!(play.counts(Place::Commit(370)).crashes >= 2);
+    assert!(play.counts(Place::Commit(371)).clean >= 8, "the fix itself is confirmed");
+    assert_eq!(play.tested[0].0, Place::Base, "the bad end is the older one");
+    assert!(play.problem.spent.builds <= 18, "{}", play.problem.spent.builds);
+}
+
+#[test]
+fn finds_the_fix_on_a_side_branch_and_at_a_merge() {
+    let mut parents: Vec<Vec<u32>> =
+        (0..40).map(|i: u32| if i == 0 { vec![] } else { vec![i - 1] }).collect();
+    parents.push(vec![5]);
+    (41..50).for_each(|i| parents.push(vec![i - 1]));
+    parents.push(vec![39, 49]);
+    (51..56).for_each(|i| parents.push(vec![i - 1]));
+    for fix in [0, 3, 43, 50, 55] {
+        let graph = Graph::new(parents.clone()).unwrap();
+        let shows = until(&graph, fix, 3);
+        let mut play = Play::new(graph, shows);
+        play.problem.find = Find::Fix;
+        let verdict = play.finish();
+        let Verdict::Culprit { commit, parents: settled, .. } = verdict else {
+            panic!("no fix: {verdict:?}")
+        };
+        assert_eq!(commit, fix);
+        assert_eq!(settled.len(), parents[fix as usize].len().max(1));
+        assert!(settled.iter().all(Cleared::is_settled), "{settled:?}");
+    }
+}
+
+#[test]
+fn what_is_not_fixed_is_said_to_be() {
+    let mut play = Play::new(Graph::linear(300).unwrap(), |_, nth| match nth % 4 {
+        1 => crash(),
+        _ => clean(),
+    });
+    play.problem.find = Find::Fix;
+    let Verdict::OlderThanGood { crashes, .. } = play.finish() else { panic!("a fix") };
+    assert!(crashes >= 2);
+    assert!(play.counts(Place::Commit(299)).crashes >= 2, "the good end showed it itself");
+}
+
+#[test]
+fn a_fix_that_only_renames_the_crash_is_not_named() {
+    let mut play = Play::new(Graph::linear(200).unwrap(), |place, nth| match place {
+        Place::Commit(c) if c >= 120 && nth % 3 == 1 => other(),
+        Place::Commit(c) if c >= 120 => clean(),
+        _ if nth % 3 == 1 => crash(),
+        _ => clean(),
+    });
+    play.problem.find = Find::Fix;
+    let Verdict::Inconclusive { why, .. } = play.finish_naming("BUG: renamed") else {
+        panic!("named")
+    };
+    assert!(why.contains("BUG: renamed"), "{why}");
 }

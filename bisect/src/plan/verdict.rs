@@ -6,21 +6,23 @@ use crate::belief::{Credible, Rate};
 
 use super::problem::Place;
 
-/// A parent of the culprit, and what speaks for its being good, if anything can.
+/// A parent of the commit that is named, and what speaks for its being unlike it, if anything can.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cleared {
-    /// The parent: a commit, or the good end for a commit without parents in the range.
+    /// The parent: a commit, or the older end for a commit without parents in the range.
     pub parent: Place,
-    /// Clean runs of it, or of revisions that contain it and not the culprit.
-    pub clean_runs: u32,
-    /// Clean runs that were asked for.
+    /// Clean runs (target crashes, when the fix is sought) of it, or of revisions that contain it
+    /// and not the commit.
+    pub seen: u32,
+    /// How many were asked for.
     pub needed: u32,
 }
 
 impl Cleared {
-    /// Whether it was found good; else it can't be tested, or not often enough.
-    pub fn is_good(&self) -> bool {
-        self.clean_runs >= self.needed
+    /// Whether it was found unlike the commit: good, or bad when the fix is sought. Else it can't be
+    /// tested, or not often enough.
+    pub fn is_settled(&self) -> bool {
+        self.seen >= self.needed
     }
 }
 
@@ -43,7 +45,7 @@ pub struct More {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 pub enum Verdict {
-    /// One commit brought the crash, and no run speaks loudly against it.
+    /// One commit brought the crash (or ended it), and no run speaks loudly against it.
     Culprit {
         /// The commit.
         commit: u32,
@@ -56,7 +58,7 @@ pub enum Verdict {
         /// How often a bad kernel crashes.
         rate: Rate,
     },
-    /// The good end is bad already.
+    /// The good end is bad: the bug is older, or not fixed.
     OlderThanGood {
         /// Posterior probability.
         probability: f64,

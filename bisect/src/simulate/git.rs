@@ -12,7 +12,7 @@ pub(super) fn play(lab: &mut Lab<'_>, runs: u32) -> Option<u32> {
     let graph = std::sync::Arc::clone(&lab.history.graph);
     let mut left = vec![true; graph.len()];
     let mut skipped = vec![false; graph.len()];
-    let mut bad = graph.bad_end();
+    let mut bad = graph.tip();
     while let Some(commit) = midpoint(&graph, &left, &skipped, bad) {
         let place = Place::Commit(commit);
         let seen = if lab.build(place) {

@@ -66,7 +66,7 @@ impl History {
 
     pub(super) fn image_of(&self, place: Place) -> u32 {
         match place {
-            Place::GoodEnd => 0,
+            Place::Base => 0,
             Place::Commit(commit) => self.image[commit as usize],
         }
     }

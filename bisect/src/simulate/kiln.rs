@@ -25,7 +25,7 @@ pub(super) fn play(lab: &mut Lab<'_>, settings: &Settings) -> Option<Verdict> {
         for (status, image) in problem.revisions.iter_mut().zip(&history.image) {
             status.image = Some(*image);
         }
-        problem.good_end.image = Some(0);
+        problem.base.image = Some(0);
     }
     for _ in 0..MOST_STEPS {
         let test = match decide(&problem, settings).expect("the problem is well formed") {
@@ -57,7 +57,7 @@ pub(super) fn play(lab: &mut Lab<'_>, settings: &Settings) -> Option<Verdict> {
 
 fn set(problem: &mut Problem, place: Place, status: Status) {
     match place {
-        Place::GoodEnd => problem.good_end = status,
+        Place::Base => problem.base = status,
         Place::Commit(commit) => problem.revisions[commit as usize] = status,
     }
 }

@@ -35,7 +35,7 @@ impl<'a> Lab<'a> {
         self.builds += 1;
         self.minutes += self.world.build_minutes;
         match place {
-            Place::GoodEnd => true,
+            Place::Base => true,
             Place::Commit(commit) => !self.history.broken[commit as usize],
         }
     }
@@ -67,7 +67,7 @@ impl<'a> Lab<'a> {
     fn once(&mut self, place: Place) -> Seen {
         let (world, random) = (self.world, &mut self.random);
         let (bad, second) = match place {
-            Place::GoodEnd => (self.history.culprit.is_none(), false),
+            Place::Base => (self.history.culprit.is_none(), false),
             Place::Commit(c) => (self.history.bad[c as usize], self.history.second[c as usize]),
         };
         if random.chance(world.infra) {

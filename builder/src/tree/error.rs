@@ -35,21 +35,21 @@ pub enum TreeError {
         /// What to try.
         hint: String,
     },
-    /// The good end does not lead to the bad one.
+    /// The older end does not lead to the newer one.
     #[error(
-        "the good revision {good} is not an ancestor of the bad revision {bad}: {base}. \
-         A bisection needs a good revision that the bad one was developed from"
+        "{base} is not an ancestor of {tip}: {why}. A bisection goes from an older revision to one \
+         that was developed from it"
     )]
     NotAnAncestor {
-        /// Good commit.
-        good: String,
-        /// Bad commit.
-        bad: String,
-        /// The merge base and what to do with it, or that there is none.
+        /// The commit given as the older end.
         base: String,
+        /// The commit given as the newer end.
+        tip: String,
+        /// The merge base and what to do with it, or that there is none.
+        why: String,
     },
     /// Both ends are one commit.
-    #[error("good and bad are the same commit {0}: nothing lies between them")]
+    #[error("both ends are the same commit {0}: nothing lies between them")]
     EmptyRange(String),
     /// The revision holds no kernel.
     #[error(

@@ -1,4 +1,4 @@
-//! The commits between a good and a bad revision, as a graph.
+//! The commits between an older and a newer revision, as a graph.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ pub struct Commit {
     /// Parents inside the range, as positions in [`History::commits`]; each is smaller than this
     /// commit's own. First parent first, as far as it is inside.
     pub parents: Vec<usize>,
-    /// Parents outside the range: the good revision or ancestors of it.
+    /// Parents outside the range: the older revision or ancestors of it.
     pub outside: Vec<String>,
     /// First line of the message.
     pub subject: String,
@@ -28,16 +28,16 @@ pub struct Commit {
     pub time: i64,
 }
 
-/// Every commit that is reachable from `bad` and not from `good`: the suspects.
+/// Every commit that is reachable from `tip` and not from `base`: the suspects.
 ///
-/// Side branches that forked off before the good end and were merged after it are inside, whatever
+/// Side branches that forked off before the older end and were merged after it are inside, whatever
 /// their dates say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
-    /// The good end; not one of the commits.
-    pub good: Revision,
-    /// The bad end; the last of the commits.
-    pub bad: Revision,
+    /// The older end; not one of the commits.
+    pub base: Revision,
+    /// The newer end; the last of the commits.
+    pub tip: Revision,
     /// Parents before children.
     pub commits: Vec<Commit>,
 }
@@ -50,30 +50,30 @@ impl Commit {
 }
 
 impl Repository {
-    /// Lists the commits between two revisions, given in any way git understands. Fails when `good`
-    /// is not an ancestor of `bad`, or is `bad` itself.
-    pub fn history(&self, good: &str, bad: &str) -> Result<History, TreeError> {
-        let (good, bad) = (self.resolve(good)?, self.resolve(bad)?);
+    /// Lists the commits between two revisions, given in any way git understands. Fails when `base`
+    /// is not an ancestor of `tip`, or is `tip` itself.
+    pub fn history(&self, base: &str, tip: &str) -> Result<History, TreeError> {
+        let (base, tip) = (self.resolve(base)?, self.resolve(tip)?);
         let git = self.git()?;
-        let (good_id, bad_id) = (self.oid(&good.commit)?, self.oid(&bad.commit)?);
-        if good_id == bad_id {
-            return Err(TreeError::EmptyRange(good.commit));
+        let (base_id, tip_id) = (self.oid(&base.commit)?, self.oid(&tip.commit)?);
+        if base_id == tip_id {
+            return Err(TreeError::EmptyRange(base.commit));
         }
         let descends =
-            git.graph_descendant_of(bad_id, good_id).map_err(|source| self.error(source))?;
+            git.graph_descendant_of(tip_id, base_id).map_err(|source| self.error(source))?;
         if !descends {
-            return Err(not_an_ancestor(&git, good_id, bad_id));
+            return Err(not_an_ancestor(&git, base_id, tip_id));
         }
-        let commits = walk(&git, good_id, bad_id).map_err(|source| self.error(source))?;
-        Ok(History { good, bad, commits })
+        let commits = walk(&git, base_id, tip_id).map_err(|source| self.error(source))?;
+        Ok(History { base, tip, commits })
     }
 }
 
-fn walk(git: &git2::Repository, good: Oid, bad: Oid) -> Result<Vec<Commit>, git2::Error> {
+fn walk(git: &git2::Repository, base: Oid, tip: Oid) -> Result<Vec<Commit>, git2::Error> {
     let mut walk = git.revwalk()?;
     walk.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE)?;
-    walk.push(bad)?;
-    walk.hide(good)?;
+    walk.push(tip)?;
+    walk.hide(base)?;
     let mut positions: HashMap<Oid, usize> = HashMap::new();
     let mut commits = Vec::new();
     for id in walk {
@@ -103,22 +103,22 @@ fn walk(git: &git2::Repository, good: Oid, bad: Oid) -> Result<Vec<Commit>, git2
     Ok(commits)
 }
 
-fn not_an_ancestor(git: &git2::Repository, good: Oid, bad: Oid) -> TreeError {
-    let base = match git.merge_base(good, bad) {
-        Ok(base) if base == bad => {
-            "it is a descendant of it. If the bug was fixed rather than introduced between the \
-             two, swap them"
+fn not_an_ancestor(git: &git2::Repository, base: Oid, tip: Oid) -> TreeError {
+    let why = match git.merge_base(base, tip) {
+        Ok(fork) if fork == tip => {
+            "it is a descendant of it. The good end is the older one when the commit is sought that \
+             brought the crash, and the newer one when its fix is (--find fix)"
                 .to_owned()
         }
-        Ok(base) => format!(
-            "they fork off at their merge base {base}. Test that commit: if it is good, give it \
-             as the good end"
+        Ok(fork) => format!(
+            "they fork off at their merge base {fork}. Test that commit: if it behaves like the \
+             older end, give it in its place"
         ),
         Err(_) => {
             "they have no common history (a shallow clone, or unrelated branches?)".to_owned()
         }
     };
-    TreeError::NotAnAncestor { good: good.to_string(), bad: bad.to_string(), base }
+    TreeError::NotAnAncestor { base: base.to_string(), tip: tip.to_string(), why }
 }
 
 #[cfg(test)]
@@ -160,7 +160,7 @@ mod tests {
         }
         assert_eq!(commit("side").author, "A. Tester <tester@example.org>");
         assert_eq!(commit("main").revision(), main);
-        assert_eq!((&history.good, &history.bad), (&good, &bad));
+        assert_eq!((&history.base, &history.tip), (&good, &bad));
     }
 
     #[test]
@@ -174,7 +174,7 @@ mod tests {
             fixture.repository().history(&good.commit, &bad.commit).unwrap_err().to_string()
         };
         assert!(error(&one, &two).contains(&format!("merge base {}", base.commit)));
-        assert!(error(&one, &base).contains("swap them"));
+        assert!(error(&one, &base).contains("--find fix"));
         assert!(error(&alone, &one).contains("no common history"));
         assert!(error(&one, &one).contains("same commit"));
     }

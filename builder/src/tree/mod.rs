@@ -5,6 +5,7 @@ mod error;
 mod history;
 mod kernel;
 mod repository;
+mod revert;
 
 pub(crate) use changes::Entry;
 pub use changes::{Change, ChangeKind};
@@ -12,3 +13,4 @@ pub use error::TreeError;
 pub use history::{Commit, History};
 pub use kernel::KernelVersion;
 pub use repository::{Repository, Revision};
+pub use revert::Reverted;

@@ -21,6 +21,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
                 serde_json::json!({
                     "id": record.id,
                     "created": record.created,
+                    "find": record.header.find,
                     "good": record.header.good,
                     "bad": record.header.bad,
                     "answer": record.finish().map(|(verdict, _)| verdict),

@@ -4,6 +4,7 @@ mod audit;
 pub(crate) mod evidence;
 mod import;
 mod list;
+mod replay_check;
 pub(crate) mod report;
 mod simulate;
 mod start;
@@ -50,6 +51,12 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Make each decision of a bisection again from what the record says it was made from, and
+    /// compare
+    ReplayCheck {
+        /// Its id, or the first digits of it
+        id: String,
+    },
     /// Play bisections of made-up histories: how often right, at what cost
     Simulate(simulate::Args),
     /// Read the log of a bisection that syzkaller made, and keep what it states
@@ -65,7 +72,10 @@ pub(super) struct Start {
     /// The kernel's git repository
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(super) repo: PathBuf,
-    /// A revision without the crash, ancestor of the bad one
+    /// What to find: the commit that brought the crash, or the one that ended it
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) find: Find,
+    /// A revision without the crash: an ancestor of the bad one, or with --find fix a descendant
     // Required but for the subcommands, hence the `Option`.
     #[arg(long, value_name = "REV", required = true)]
     pub(super) good: Option<String>,
@@ -121,6 +131,16 @@ pub(super) struct Start {
     pub(super) max_runs: Option<u32>,
 }
 
+/// [`kiln_bisect::belief::Find`], on the command line.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub(super) enum Find {
+    /// The commit that brought the crash: the good end is the older one
+    #[default]
+    Cause,
+    /// The commit that ended the crash: the bad end is the older one
+    Fix,
+}
+
 fn confidence(text: &str) -> Result<f64, String> {
     let share: f64 = text.parse().map_err(|_| format!("'{text}' is no number"))?;
     match share {
@@ -148,6 +168,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             }
             Ok(Exit::Done)
         }
+        Some(Command::ReplayCheck { id }) => replay_check::run(context, &id).await,
         Some(Command::Simulate(args)) => simulate::run(context, args).await,
         Some(Command::Import(args)) => import::run(context, args).await,
         Some(Command::Audit(args)) => audit::run(context, args).await,

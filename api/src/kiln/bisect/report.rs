@@ -1,5 +1,6 @@
 //! The answer of a bisection, with everything it rests on.
 
+use kiln_bisect::belief::Find;
 use kiln_bisect::record::{Bill, Record};
 use kiln_bisect::verdict::Verdict;
 use kiln_cache::evidence::Outcome;
@@ -35,7 +36,7 @@ pub(super) fn print(context: &Context, record: &Record) -> anyhow::Result<Exit> 
     Ok(match verdict {
         None => Exit::Failed,
         Some(Verdict::Culprit { .. }) => Exit::Done,
-        Some(Verdict::OlderThanGood { .. }) => Exit::OlderThanGood,
+        Some(Verdict::OlderThanGood { .. } | Verdict::NotFixed { .. }) => Exit::OlderThanGood,
         Some(Verdict::NotReproduced { .. }) => Exit::NotReproduced,
         Some(Verdict::EndUnusable { .. }) => Exit::Failed,
         Some(Verdict::Inconclusive { .. }) => Exit::Inconclusive,
@@ -76,11 +77,15 @@ fn print_evidence(record: &Record) {
 fn print_verdict(record: &Record, verdict: &Verdict) {
     match verdict {
         Verdict::Culprit { commit, probability, parents, untested } => {
-            answer(format_args!("culprit      {}", commit.id));
+            answer(format_args!("{:<11}  {}", record.header.sought(), commit.id));
             answer(format_args!("             {}", commit.subject));
             answer(format_args!("probability  {}", percent(*probability)));
             for parent in parents {
-                answer(format_args!("good parent  {} {}", parent.short(), parent.subject));
+                let label = match record.header.find {
+                    Find::Cause => "good parent",
+                    Find::Fix => "bad parent",
+                };
+                answer(format_args!("{label:<11}  {} {}", parent.short(), parent.subject));
             }
             for parent in untested {
                 answer(format_args!("not tested   {} {}", parent.short(), parent.subject));
@@ -95,6 +100,16 @@ fn print_verdict(record: &Record, verdict: &Verdict) {
                 percent(*probability)
             ));
             answer("             give an older --good");
+        }
+        Verdict::NotFixed { probability, target, clean } => {
+            answer("not fixed");
+            answer(format_args!(
+                "             {} shows the target in {target} of {} runs ({} sure)",
+                record.header.good.short(),
+                target + clean,
+                percent(*probability)
+            ));
+            answer("             give a newer --good");
         }
         Verdict::NotReproduced { clean, crashes } => {
             answer(format_args!(
@@ -115,7 +130,10 @@ fn print_verdict(record: &Record, verdict: &Verdict) {
             if !credible.is_empty() {
                 answer(match contradiction {
                     true => "what explains the runs least badly:",
-                    false => "the culprit is, with 95 % probability, one of:",
+                    false => match record.header.find {
+                        Find::Cause => "the culprit is, with 95 % probability, one of:",
+                        Find::Fix => "the fix is, with 95 % probability, one of:",
+                    },
                 });
             }
             for (commit, probability) in credible {
@@ -127,9 +145,18 @@ fn print_verdict(record: &Record, verdict: &Verdict) {
                 ));
             }
             if *older > 0.0005 {
-                answer(format_args!("  {:>6}  older than the good end", percent(*older)));
+                let (share, what) = (percent(*older), all_bad(record.header.find));
+                answer(format_args!("  {share:>6}  {what}"));
             }
         }
+    }
+}
+
+/// The possibility that no commit of the range is the one.
+pub(crate) fn all_bad(find: Find) -> &'static str {
+    match find {
+        Find::Cause => "older than the good end",
+        Find::Fix => "not fixed in the good end",
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use kiln_bisect::belief::Find;
 use kiln_bisect::bisection::{Bisection, Surroundings};
 use kiln_bisect::record::{Commit, Header, Limits, Record, TestSpec};
 use kiln_builder::{Config, Repository};
@@ -90,6 +91,10 @@ fn header(new: Start) -> anyhow::Result<Header> {
         .map(|path| Config::read(path).map(|config| config.digest()))
         .transpose()?;
     Ok(Header {
+        find: match new.find {
+            super::Find::Cause => Find::Cause,
+            super::Find::Fix => Find::Fix,
+        },
         good: commit(new.good.as_deref())?,
         bad: commit(new.bad.as_deref())?,
         config,

@@ -1,0 +1,148 @@
+//! What a bisection cost, and what the cache saved of it.
+
+use kiln_cache::signature::ImageId;
+use serde::{Deserialize, Serialize};
+
+use super::{Event, Obtained, Record, Source, Step};
+
+/// What was spent and what was saved, added up from a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bill {
+    /// Revisions visited.
+    pub revisions: usize,
+    /// Builds compiled.
+    pub builds_compiled: usize,
+    /// Builds not compiled, because the store had the input.
+    pub builds_avoided_input: usize,
+    /// Builds not compiled, because a closure proved them equal to one in the store.
+    pub builds_avoided_closure: usize,
+    /// Commits of the range that were proved equal to one that was built, visited or not.
+    pub commits_proved: usize,
+    /// Runs made.
+    pub runs_made: usize,
+    /// Runs not made, because the store had the evidence of this image.
+    pub runs_avoided_evidence: usize,
+    /// Seconds compiling.
+    pub build_seconds: f64,
+    /// Seconds that the avoided builds took when they were made.
+    pub build_seconds_saved: f64,
+    /// Seconds running (machine time: side by side runs each count).
+    pub run_seconds: f64,
+    /// Seconds that the avoided runs took when they were made.
+    pub run_seconds_saved: f64,
+}
+
+impl Bill {
+    /// Adds up the steps of a record. A revision visited twice is built once.
+    pub fn of(record: &Record) -> Self {
+        let mut bill = Self::default();
+        // Proved again after a resume, it is one proof.
+        let mut proved = std::collections::HashMap::new();
+        for (_, event) in &record.events {
+            if let Event::Proved { commit, others } = event {
+                let most = proved.entry(&commit.id).or_insert(0);
+                *most = (*others).max(*most);
+            }
+        }
+        bill.commits_proved = proved.values().sum();
+        // Compiled and not yet met again as a step.
+        let mut compiled: std::collections::BTreeMap<&str, f64> = record
+            .events
+            .iter()
+            .filter_map(|(_, event)| match event {
+                Event::Compiled { commit, seconds } => Some((commit.id.as_str(), *seconds)),
+                _ => None,
+            })
+            .collect();
+        let mut seen = std::collections::HashSet::new();
+        let mut recalled = std::collections::HashSet::new();
+        for step in record.steps() {
+            if seen.insert(&step.commit.id) {
+                bill.revisions += 1;
+                let before = compiled.remove(step.commit.id.as_str());
+                match step.build.obtained {
+                    Obtained::Compiled => {
+                        bill.builds_compiled += 1;
+                        bill.build_seconds += step.build.seconds;
+                    }
+                    // Compiled here, by a process that was killed before it wrote the step.
+                    _ if before.is_some() => {
+                        bill.builds_compiled += 1;
+                        bill.build_seconds += before.unwrap_or_default();
+                    }
+                    Obtained::Input => {
+                        bill.builds_avoided_input += 1;
+                        bill.build_seconds_saved += step.build.compile_seconds;
+                    }
+                    Obtained::Closure => {
+                        bill.builds_avoided_closure += 1;
+                        bill.build_seconds_saved += step.build.compile_seconds;
+                    }
+                }
+            }
+            // Twins that are recalled together were spared one set of runs, not one each.
+            if step.recalled && !recalled.insert(image_of(step)) {
+                continue;
+            }
+            for run in &step.runs {
+                match run.source {
+                    Source::Booted => {
+                        bill.runs_made += 1;
+                        bill.run_seconds += run.seconds;
+                    }
+                    Source::Evidence => {
+                        bill.runs_avoided_evidence += 1;
+                        bill.run_seconds_saved += run.seconds;
+                    }
+                }
+            }
+        }
+        bill.builds_compiled += compiled.len();
+        bill.build_seconds += compiled.values().sum::<f64>();
+        bill
+    }
+}
+
+/// The identity that a step's evidence is shared on.
+fn image_of(step: &Step) -> Option<ImageId> {
+    step.build.signatures.identity()
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_cache::Digest;
+
+    use super::*;
+
+    #[test]
+    fn a_compile_is_billed_though_its_step_was_never_written() {
+        let event = |text: &str| (0, serde_json::from_str::<Event>(text).unwrap());
+        let compiled = |id: &str| {
+            event(&format!(
+                r#"{{"event":"compiled","commit":{{"id":"{id}","subject":""}},"seconds":60.0}}"#
+            ))
+        };
+        let step = |id: &str, obtained: &str| {
+            event(&format!(
+                r#"{{"event":"step","commit":{{"id":"{id}","subject":""}},"why":"","recalled":false,
+                    "build":{{"obtained":"{obtained}","input_key":"{}","signatures":{{}},
+                    "compiler":"","seconds":61.0,"compile_seconds":60.0,"errors":[],"notes":[]}},
+                    "runs":[],"probability_bad":null,"credible":null}}"#,
+                Digest::of(b"").to_hex()
+            ))
+        };
+        let bill = |events: Vec<(i64, Event)>| {
+            let header = crate::bisection::tests_header();
+            Bill::of(&Record { id: "x".into(), created: 0, header, events })
+        };
+        // Killed after the compile, then resumed; or not resumed; or never killed.
+        let resumed =
+            bill(vec![compiled("a"), event(r#"{"event":"resumed"}"#), step("a", "input")]);
+        assert_eq!((resumed.builds_compiled, resumed.builds_avoided_input), (1, 0));
+        assert_eq!(resumed.build_seconds, 60.0);
+        assert_eq!(bill(vec![compiled("a")]).builds_compiled, 1);
+        let whole = bill(vec![compiled("a"), step("a", "compiled"), step("b", "input")]);
+        assert_eq!((whole.builds_compiled, whole.builds_avoided_input), (1, 1));
+        assert_eq!(whole.build_seconds, 61.0);
+    }
+}

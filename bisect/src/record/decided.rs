@@ -1,0 +1,324 @@
+//! Decisions, written down with all that they were made from, so that anybody can make them again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Event, Record};
+use crate::belief::Counts;
+use crate::graph::Graph;
+use crate::plan::{self, Costs, Decision, Place, Problem, ProblemError, Settings, Spent, Status};
+use crate::title::{self, Learning};
+
+/// One decision. What it was made from is told as the change since the decision before it, or since
+/// nothing was known: a long bisection changes little from one to the next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decided {
+    /// Starts from nothing: the first decision of a bisection, or the first after it went on.
+    pub afresh: bool,
+    /// Revisions of which something else is known now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<(Place, Status)>,
+    /// Images of which something else is known now, by their number.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<u32, Known>,
+    /// What builds and runs take.
+    pub costs: Costs,
+    /// Machines side by side.
+    pub machines: u32,
+    /// What was paid so far.
+    pub spent: Spent,
+    /// Thresholds and budgets, where they are others than before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Settings>,
+    /// What was decided. There is no chance in it: equal knowledge gives equal decisions.
+    pub decision: Decision,
+}
+
+/// Runs of an image.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Known {
+    /// Counted for and against the target.
+    pub counts: Counts,
+    /// Crashes under other titles.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<String, u32>,
+}
+
+impl Known {
+    fn of(problem: &Problem, image: u32) -> Self {
+        Self {
+            counts: problem.images.get(image as usize).copied().unwrap_or_default(),
+            others: problem.others.get(image as usize).cloned().unwrap_or_default(),
+        }
+    }
+}
+
+fn places(problem: &Problem) -> impl Iterator<Item = Place> + use<> {
+    std::iter::once(Place::Base).chain((0..problem.revisions.len() as u32).map(Place::Commit))
+}
+
+impl Decided {
+    /// Writes down a decision, beside the one before it.
+    pub(crate) fn since(
+        before: Option<(&Problem, &Settings)>,
+        problem: &Problem,
+        settings: &Settings,
+        decision: Decision,
+    ) -> Self {
+        let nothing = Problem::new(Arc::clone(&problem.graph), problem.costs);
+        let earlier = before.map_or(&nothing, |(problem, _)| problem);
+        Self {
+            afresh: before.is_none(),
+            revisions: places(problem)
+                .map(|place| (place, problem.status(place)))
+                .filter(|(place, status)| earlier.status(*place) != *status)
+                .collect(),
+            images: (0..problem.images.len() as u32)
+                .filter(|image| {
+                    *image as usize >= earlier.images.len()
+                        || Known::of(problem, *image) != Known::of(earlier, *image)
+                })
+                .map(|image| (image, Known::of(problem, image)))
+                .collect(),
+            costs: problem.costs,
+            machines: problem.machines,
+            spent: problem.spent,
+            settings: before.is_none_or(|(_, before)| before != settings).then_some(*settings),
+            decision,
+        }
+    }
+}
+
+/// Why a record can't be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The repository has another history now than the bisection saw.
+    #[error("the record speaks of commit {0}, which the range of {1} commits does not have")]
+    Position(u32, usize),
+    /// The record is cut, or from before decisions were written down.
+    #[error("the record's first decision does not say what it was made from")]
+    NoStart,
+    /// What a decision was made from contradicts itself.
+    #[error(transparent)]
+    Problem(#[from] ProblemError),
+}
+
+/// One decision, made again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replayed {
+    /// As the record has it.
+    pub then: Decision,
+    /// As the planner decides now.
+    pub now: Decision,
+}
+
+impl Replayed {
+    /// Whether they are the same. Numbers may differ in the last digits, which text does not keep.
+    pub fn is_same(&self) -> bool {
+        match (serde_json::to_value(&self.then), serde_json::to_value(&self.now)) {
+            (Ok(then), Ok(now)) => alike(&then, &now),
+            _ => false,
+        }
+    }
+}
+
+fn alike(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(x), Value::Number(y)) => match (x.as_f64(), y.as_f64()) {
+            (Some(x), Some(y)) => (x - y).abs() <= 1e-9 * x.abs().max(y.abs()).max(1.0),
+            _ => x == y,
+        },
+        (Value::Array(x), Value::Array(y)) => {
+            x.len() == y.len() && x.iter().zip(y).all(|(x, y)| alike(x, y))
+        }
+        (Value::Object(x), Value::Object(y)) => {
+            x.len() == y.len() && x.iter().all(|(key, x)| y.get(key).is_some_and(|y| alike(x, y)))
+        }
+        _ => a == b,
+    }
+}
+
+/// Makes a record's decisions again, from what it says they were made from.
+pub struct Replay {
+    problem: Problem,
+    settings: Option<Settings>,
+}
+
+impl Replay {
+    /// For a bisection of this range.
+    pub fn new(graph: Graph, record: &Record) -> Self {
+        let mut problem = Problem::new(Arc::new(graph), Costs::default());
+        problem.find = record.header.find;
+        Self { problem, settings: None }
+    }
+
+    /// What was known when `decided` was decided; afterwards [`Self::problem`] has it.
+    ///
+    /// # Errors
+    /// When the record does not fit the range.
+    pub fn apply(&mut self, decided: &Decided) -> Result<&Problem, ReplayError> {
+        let problem = &mut self.problem;
+        if decided.afresh {
+            let find = problem.find;
+            *problem = Problem::new(Arc::clone(&problem.graph), decided.costs);
+            problem.find = find;
+        }
+        let n = problem.revisions.len();
+        for (place, status) in &decided.revisions {
+            match place {
+                Place::Base => problem.base = *status,
+                Place::Commit(at) => match problem.revisions.get_mut(*at as usize) {
+                    Some(slot) => *slot = *status,
+                    None => return Err(ReplayError::Position(*at, n)),
+                },
+            }
+        }
+        for (image, known) in &decided.images {
+            let (image, len) = (*image as usize, problem.images.len());
+            problem.images.resize(len.max(image + 1), Counts::default());
+            problem.others.resize(problem.images.len(), BTreeMap::new());
+            problem.images[image] = known.counts;
+            problem.others[image] = known.others.clone();
+        }
+        problem.costs = decided.costs;
+        problem.machines = decided.machines;
+        problem.spent = decided.spent;
+        if let Some(settings) = decided.settings {
+            self.settings = Some(settings);
+        }
+        Ok(&self.problem)
+    }
+
+    /// Makes every decision of the record again.
+    ///
+    /// # Errors
+    /// When the record does not fit the range, or does not say what it started from.
+    pub fn all(mut self, record: &Record) -> Result<Vec<Replayed>, ReplayError> {
+        let mut list = Vec::new();
+        for (_, event) in &record.events {
+            let Event::Decided(decided) = event else { continue };
+            self.apply(decided)?;
+            let settings = self.settings.ok_or(ReplayError::NoStart)?;
+            list.push(Replayed {
+                then: decided.decision.clone(),
+                now: plan::decide(&self.problem, &settings)?,
+            });
+        }
+        Ok(list)
+    }
+}
+
+/// The title that the runs before it teach, and the one that the record says was learned. Nothing
+/// when the record does not learn one.
+pub(super) fn learned_again(record: &Record) -> Option<(Learning, String)> {
+    let mut counts = kiln_cache::evidence::Counts::default();
+    for (_, event) in &record.events {
+        match event {
+            Event::Step(step) if step.commit == record.header.bad => {
+                step.runs.iter().for_each(|run| counts.add(&run.outcome, 1));
+            }
+            Event::TitleLearned { title } => return Some((title::learn(&counts), title.clone())),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::State;
+
+    /// Plays a bisection of 40 commits, and writes each decision down as text.
+    fn played() -> Vec<String> {
+        let mut problem = Problem::new(Arc::new(Graph::linear(40).unwrap()), Costs::default());
+        let mut settings = Settings::default();
+        let mut before: Option<(Problem, Settings)> = None;
+        let mut texts = Vec::new();
+        for round in 0..500 {
+            // What was learned of costs on the way is no round number.
+            problem.costs.run_seconds = 7.0 + 1.0 / (3.0 + f64::from(round));
+            if round == 4 {
+                settings.max_builds = Some(30);
+            }
+            let decision = plan::decide(&problem, &settings).unwrap();
+            let decided = Decided::since(
+                before.as_ref().map(|(p, s)| (p, s)),
+                &problem,
+                &settings,
+                decision.clone(),
+            );
+            texts.push(serde_json::to_string(&decided).unwrap());
+            before = Some((problem.clone(), settings));
+            let Decision::Test(test) = decision else { return texts };
+            let bad = matches!(test.revision, Place::Commit(at) if at >= 17);
+            if problem.status(test.revision).image.is_none() {
+                problem.images.push(Counts::default());
+                let image = Some(problem.images.len() as u32 - 1);
+                let status = Status { image, state: State::Built };
+                match test.revision {
+                    Place::Base => problem.base = status,
+                    Place::Commit(at) => problem.revisions[at as usize] = status,
+                }
+                problem.spent.builds += 1;
+            }
+            let image = problem.status(test.revision).image.unwrap() as usize;
+            for _ in 0..test.runs {
+                problem.spent.runs += 1;
+                if bad && problem.images[image].total() % 3 == 1 {
+                    problem.images[image].crashes += 1;
+                    break;
+                }
+                problem.images[image].clean += 1;
+            }
+            if round % 3 == 0 {
+                problem.others = vec![[("B".to_owned(), round)].into()];
+            }
+        }
+        panic!("no end");
+    }
+
+    fn record(texts: &[String]) -> Record {
+        let events = texts
+            .iter()
+            .map(|text| (0, Event::Decided(serde_json::from_str(text).unwrap())))
+            .collect();
+        Record { id: "x".into(), created: 0, header: crate::bisection::tests_header(), events }
+    }
+
+    #[test]
+    fn every_decision_can_be_made_again_from_its_text() {
+        let texts = played();
+        let record = record(&texts);
+        let replay = Replay::new(Graph::linear(40).unwrap(), &record);
+        let again = replay.all(&record).unwrap();
+        assert!(again.len() > 8, "{}", again.len());
+        for replayed in &again {
+            assert!(replayed.is_same(), "{replayed:#?}");
+        }
+        assert!(matches!(again.last().unwrap().then, Decision::Stop(_)));
+        let longest = texts.iter().map(String::len).max().unwrap();
+        assert!(longest < 2500, "a decision takes {longest} bytes of the record");
+    }
+
+    #[test]
+    fn a_forged_count_is_found() {
+        let mut texts = played();
+        // The first step saw a crash: without it, the next decision must be another.
+        let at = texts.iter().position(|text| text.contains(r#""crashes":1"#)).unwrap();
+        texts[at] = texts[at].replace(r#""crashes":1"#, r#""crashes":7"#);
+        let record = record(&texts);
+        let replay = Replay::new(Graph::linear(40).unwrap(), &record);
+        assert!(replay.all(&record).unwrap().iter().any(|replayed| !replayed.is_same()));
+    }
+
+    #[test]
+    fn another_history_is_refused() {
+        let record = record(&played());
+        let replay = Replay::new(Graph::linear(3).unwrap(), &record);
+        assert!(matches!(replay.all(&record), Err(ReplayError::Position(..))));
+    }
+}
