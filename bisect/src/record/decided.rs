@@ -22,8 +22,8 @@ pub struct Decided {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revisions: Vec<(Place, Status)>,
     /// Images of which something else is known now, by their number.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub images: BTreeMap<u32, Known>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<(u32, Known)>,
     /// What builds and runs take.
     pub costs: Costs,
     /// Machines side by side.
@@ -251,7 +251,7 @@ mod tests {
                 &settings,
                 decision.clone(),
             );
-            texts.push(serde_json::to_string(&decided).unwrap());
+            texts.push(serde_json::to_string(&Event::Decided(decided)).unwrap());
             before = Some((problem.clone(), settings));
             let Decision::Test(test) = decision else { return texts };
             let bad = matches!(test.revision, Place::Commit(at) if at >= 17);
@@ -282,10 +282,7 @@ mod tests {
     }
 
     fn record(texts: &[String]) -> Record {
-        let events = texts
-            .iter()
-            .map(|text| (0, Event::Decided(serde_json::from_str(text).unwrap())))
-            .collect();
+        let events = texts.iter().map(|text| (0, serde_json::from_str(text).unwrap())).collect();
         Record { id: "x".into(), created: 0, header: crate::bisection::tests_header(), events }
     }
 
