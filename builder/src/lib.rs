@@ -21,6 +21,7 @@ mod pool;
 mod process;
 mod proving;
 pub mod recipe;
+pub mod recipients;
 mod request;
 mod sandbox;
 #[cfg(test)]
