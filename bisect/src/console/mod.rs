@@ -1,28 +1,39 @@
-//! Reads kernel consoles: finds a crash and names it as syzkaller would.
+//! Reads kernel consoles: finds a crash and names it by the convention that syzbot's titles follow.
 //!
-//! A marker in a line tells of a crash ([`titles`]); the lines that its printer wrote from there
-//! on are the report ([`report`]); a format gives the title ([`describe`]), most often with the
-//! function that a stack trace points to ([`walk`], [`choose`]).
+//! A line with the words of a report's beginning tells of a crash ([`headlines`], [`catalog`]); the
+//! lines that its printer wrote from there on are the report ([`report`]), each of one sort
+//! ([`item`]); the title most often names the function that the report blames ([`blame`]): the
+//! first one that is neither part of reporting nor what everybody calls ([`plumbing`]), or, for a
+//! processor that loops, the one that common code called ([`dispatch`]).
+//!
+//! All tables are made from the kernel's own sources: which function prints what. What a title is
+//! called by that convention was learned from 401 consoles with known titles ([`known`]).
 
-mod choose;
+mod blame;
+mod catalog;
 mod clean;
 mod crash;
 mod damage;
-mod describe;
+mod dispatch;
+mod headlines;
+mod item;
 mod kind;
 #[cfg(test)]
 mod known;
 mod lines;
+mod name;
 mod pattern;
+mod patterns;
+mod plumbing;
 mod read;
 mod report;
 mod search;
-mod skip;
-mod titles;
-mod walk;
+mod stream;
 
 pub use crash::Crash;
 pub use kind::Kind;
 pub(crate) use pattern::compile;
-pub use read::crash_title;
+pub use patterns::{PatternError, Patterns};
+pub use read::{crash_title, crash_title_with};
 pub(crate) use search::find;
+pub use stream::first_crash;
