@@ -4,6 +4,7 @@ mod audit;
 pub(crate) mod bisect;
 pub(crate) mod build;
 pub(crate) mod common;
+mod crash_title;
 mod diff;
 pub(crate) mod logs;
 mod pull;
@@ -11,6 +12,7 @@ mod serve;
 mod show;
 mod sign;
 mod stats;
+pub(crate) mod title_patterns;
 mod verify;
 
 use std::process::ExitCode;
@@ -41,6 +43,8 @@ enum Command {
     Sign(sign::Args),
     /// Find the commit that brought a crash
     Bisect(bisect::Args),
+    /// Name the first crash that a kernel's console tells of
+    CrashTitle(crash_title::Args),
     /// Show a build of the store
     Show(show::Args),
     /// Say which functions and data differ between two kernels
@@ -96,6 +100,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Build(args) => build::run(&context, args).await,
         Command::Sign(args) => sign::run(&context, args).await,
         Command::Bisect(args) => bisect::run(&context, args).await,
+        Command::CrashTitle(args) => crash_title::run(&context, args).await,
         Command::Show(args) => show::run(&context, args).await,
         Command::Diff(args) => diff::run(&context, args).await,
         Command::Pull(args) => pull::run(&context, args).await,

@@ -1,0 +1,93 @@
+//! The user's file of crash titles and lines to ignore.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use kiln_bisect::console::Patterns;
+use serde::Deserialize;
+
+/// Where the file is.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct TitlePatterns {
+    /// A TOML file of own crash titles and of lines to ignore; `kiln crash-title --help` has its
+    /// format [default: titles.toml in kiln's configuration directory, if it is there]
+    #[arg(long, env = "KILN_TITLE_PATTERNS", value_name = "FILE")]
+    title_patterns: Option<PathBuf>,
+}
+
+/// The file's content.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    #[serde(default)]
+    ignore: Vec<String>,
+    #[serde(default)]
+    title: Vec<Title>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Title {
+    line: String,
+    title: String,
+}
+
+impl TitlePatterns {
+    /// Reads the file; without one there are no patterns. A file that was named must be there.
+    pub(crate) fn read(&self) -> anyhow::Result<Patterns> {
+        let (path, named) = match &self.title_patterns {
+            Some(path) => (path.clone(), true),
+            None => match directories::ProjectDirs::from("", "", "kiln") {
+                Some(folders) => (folders.config_dir().join("titles.toml"), false),
+                None => return Ok(Patterns::default()),
+            },
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => patterns(&path, &text),
+            Err(error) if !named && error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Patterns::default())
+            }
+            Err(error) => Err(error).with_context(|| format!("can't read '{}'", path.display())),
+        }
+    }
+}
+
+fn patterns(path: &Path, text: &str) -> anyhow::Result<Patterns> {
+    let name = || format!("in '{}'", path.display());
+    let content: Content = toml::from_str(text).with_context(name)?;
+    let mut patterns = Patterns::default();
+    for title in &content.title {
+        patterns.add_title(&title.line, &title.title).with_context(name)?;
+    }
+    for line in &content.ignore {
+        patterns.ignore(line).with_context(name)?;
+    }
+    Ok(patterns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_the_help_is_read() {
+        let text = "ignore = ['WARNING: .* harmless']\n[[title]]\nline = 'widget: (\\w+)'\n\
+                    title = 'widget {1}'\n";
+        let found = patterns(Path::new("x"), text).unwrap();
+        let console = b"WARNING: quite harmless\nwidget: broken\n";
+        let crash = kiln_bisect::console::crash_title_with(console, &found).unwrap();
+        assert_eq!(crash.title, "widget broken");
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, said) in [
+            ("ignore = ['(']", "'(' is not a regular expression"),
+            ("ignored = []", "ignored"),
+            ("[[title]]\nline = 'x'", "title"),
+        ] {
+            let error = format!("{:#}", patterns(Path::new("my.toml"), text).unwrap_err());
+            assert!(error.contains("my.toml") && error.contains(said), "{error}");
+        }
+    }
+}
