@@ -9,13 +9,14 @@ use kiln_cache::manifest::Manifest;
 use kiln_cache::{BuildSummary, Digest, InputKey, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::audit::is_chosen;
+use crate::audit::{Checked, Claim};
 use crate::error::BuildError;
 use crate::kconfig::ConfigChange;
-use crate::observer::{BuildEvent, Observer, Stage};
+use crate::observer::{self, BuildEvent, Observer};
 use crate::pool::{Bounds, Pool};
 use crate::proving::{Closures, Proof};
 use crate::request::{How, Request};
+use crate::stages::{Provenance, Stage};
 use crate::toolchain::Toolchain;
 
 /// How long the toolchain, and files that a configuration names, are taken for unchanged without a
@@ -38,7 +39,7 @@ pub struct Builder {
     turns: Mutex<HashMap<InputKey, Weak<tokio::sync::Mutex<()>>>>,
     pub(crate) closures: Closures,
     /// Share of the proved builds that are compiled all the same.
-    audit_share: f64,
+    pub(crate) audit_share: f64,
 }
 
 /// How a build was obtained.
@@ -47,10 +48,27 @@ pub struct Builder {
 pub enum Obtained {
     /// The store has this very input.
     Input,
-    /// The closure of a build of another tree proves that this one gives the same.
+    /// The closure of a build of another tree proves that this one gives the same (T0).
     Closure,
-    /// It was compiled.
+    /// Configuration and commands came out as those of a build of another tree (T1).
+    Commands,
+    /// So did the tokens of every object that is made from a changed file (T2).
+    Tokens,
+    /// So did those objects themselves (T3).
+    Objects,
+    /// It was compiled (T4).
     Compiled,
+}
+
+impl From<Stage> for Obtained {
+    fn from(stage: Stage) -> Self {
+        match stage {
+            Stage::Closure => Self::Closure,
+            Stage::Commands => Self::Commands,
+            Stage::Tokens => Self::Tokens,
+            Stage::Objects => Self::Objects,
+        }
+    }
 }
 
 /// A build, with what it took to get it.
@@ -66,6 +84,30 @@ pub struct Built {
     pub config_changes: Vec<ConfigChange>,
     /// What a person should know: changed options, what can't be repeated, missing confinement.
     pub notes: Vec<String>,
+    /// What it rests on, when a stage answered or one was tried.
+    pub provenance: Option<Provenance>,
+    /// What compiling it all the same has shown, when that was done.
+    pub audit: Option<Checked>,
+}
+
+impl Built {
+    fn audited(&mut self, checked: Option<Checked>) {
+        if checked.is_some() {
+            self.notes.push("audited: proved, compiled anyway, and the same".to_owned());
+        }
+        self.audit = checked;
+    }
+}
+
+/// A request with what its keys are made of.
+pub(crate) struct Question<'a> {
+    pub(crate) request: &'a Request,
+    /// Digest of the configuration as given, with the files that it names.
+    pub(crate) given: Digest,
+    pub(crate) toolchain: Option<Arc<Toolchain>>,
+    pub(crate) key: InputKey,
+    /// When it was asked.
+    pub(crate) begun: Instant,
 }
 
 impl Builder {
@@ -145,28 +187,65 @@ impl Builder {
         let key = request.key(given, toolchain.as_deref());
         let turn = self.turn(key);
         let _turn = turn.lock().await;
+        let question = Question { request, given, toolchain, key, begun };
         let mut built = match self.recall(&key).await? {
             Some(manifest) => self.recalled(request, manifest, &key).await?,
-            None => match self.prove(request, given, toolchain.as_deref()).await? {
-                Some(proof) if is_chosen(&key, self.audit_share) => {
-                    self.audit(request, given, toolchain, key, &proof).await?
+            None => match self.prove(request, given, question.toolchain.as_deref()).await? {
+                Some(proof) => self.take_proof(&question, proof).await?,
+                None => {
+                    let built = self.make(&question).await?;
+                    self.audit_stage(&question, built).await?
                 }
-                Some(Proof { manifest, closure }) => {
-                    self.store.add_proved_request(&key, &manifest.input_key, &closure).await?;
-                    self.recalled(request, manifest, &key).await?
-                }
-                None => self.make(request, given, toolchain, key).await?,
             },
         };
         self.observer.event(&BuildEvent {
             commit: request.revision.commit.clone(),
-            stage: Stage::Finished {
+            stage: observer::Stage::Finished {
                 known: built.obtained != Obtained::Compiled,
                 built: built.manifest.is_built(),
             },
         });
         self.store.add_revision(&request.revision.commit, &built.manifest.input_key).await?;
         built.seconds = begun.elapsed().as_secs_f64();
+        Ok(built)
+    }
+
+    /// Answers with a proof, unless an audit refutes it.
+    async fn take_proof(
+        &self,
+        question: &Question<'_>,
+        Proof { manifest, closure }: Proof,
+    ) -> Result<Built, BuildError> {
+        let claim = Claim { stage: Stage::Closure, closure, from: manifest.input_key };
+        let checked = match self.audit(question, &claim, &manifest).await? {
+            Ok(checked) => checked,
+            Err(compiled) => return Ok(*compiled),
+        };
+        let key = &question.key;
+        self.store.add_proved_request(key, &manifest.input_key, &closure).await?;
+        let from = manifest.input_key;
+        let mut built = self.recalled(question.request, manifest, key).await?;
+        built.provenance = Some(Provenance::of_closure(from, closure));
+        built.audited(checked);
+        Ok(built)
+    }
+
+    /// Answers with what a stage gave, unless an audit refutes it.
+    async fn audit_stage(
+        &self,
+        question: &Question<'_>,
+        mut built: Built,
+    ) -> Result<Built, BuildError> {
+        let Some((provenance, stage)) =
+            built.provenance.as_ref().and_then(|it| Some((it, it.stage?)))
+        else {
+            return Ok(built);
+        };
+        let claim = Claim { stage, closure: provenance.closure, from: provenance.from };
+        match self.audit(question, &claim, &built.manifest).await? {
+            Ok(checked) => built.audited(checked),
+            Err(compiled) => built = *compiled,
+        }
         Ok(built)
     }
 

@@ -6,7 +6,7 @@
 //! | variable | |
 //! |---|---|
 //! | `KILN_SOURCE` | the sources, which is also the working folder |
-//! | `KILN_OUT` | an empty folder: every regular file left in it is an artifact, except `build.log` and `closure` |
+//! | `KILN_OUT` | an empty folder: every regular file left in it is an artifact, except `build.log`, `closure`, `units` and `provenance` |
 //! | `KILN_COMMIT` | the commit, 40 digits |
 //! | `KILN_CONFIG` | a file with the configuration as given; empty when there is none |
 //!
@@ -18,7 +18,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use kiln_cache::build_draft::{BUILD_LOG, CLOSURE};
+use kiln_cache::build_draft::{BUILD_LOG, CLOSURE, PROVENANCE, UNITS};
 
 use crate::error::{BuildError, Doing};
 use crate::failure::{Fault, first_errors, machine_fault};
@@ -152,7 +152,7 @@ pub(crate) fn artifacts(pair: &Pair) -> Result<Vec<(String, PathBuf)>, BuildErro
         return Err(BuildError::NoArtifacts);
     }
     // These names are Kiln's own; files of the command that have them give way.
-    found.retain(|(name, _)| name != BUILD_LOG && name != CLOSURE);
+    found.retain(|(name, _)| ![BUILD_LOG, CLOSURE, PROVENANCE, UNITS].contains(&name.as_str()));
     found.push((BUILD_LOG.to_owned(), pair.log()));
     found.sort();
     Ok(found)

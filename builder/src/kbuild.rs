@@ -138,15 +138,7 @@ impl Kbuild<'_> {
         let objects = Bind { host: self.pair.objects(), inside: OBJECTS, read_only: false };
         let mut environment = recipe::environment();
         environment.extend(extra.iter().map(|(name, value)| ((*name).into(), value.clone())));
-        let step = Step {
-            program: self.toolchain.make.clone().into(),
-            arguments: self.arguments(&source, &objects, targets),
-            environment,
-            folder: self.confinement.seen(&objects),
-            binds: vec![source, objects],
-            kept_open: Some(self.pair.lock()),
-            hidden: self.pair.pool(),
-        };
+        let step = self.step(self.arguments(&source, &objects, targets), environment);
         let path = self.pair.log();
         let log = File::options().create(true).append(true).open(&path).doing("opening", &path)?;
         let begins = log.metadata().doing("reading", &path)?.len();
@@ -172,6 +164,39 @@ impl Kbuild<'_> {
             return Ok(Attempt::Well { steps });
         }
         self.judge(code, begins).map(Attempt::Badly)
+    }
+
+    /// Runs make on a makefile of Kiln's own, named from the folder of objects: in that folder,
+    /// with the environment, the tools and the sources that Kbuild has. Goes on past a command that
+    /// fails; what was made says which did not. The output is appended to the pair's log.
+    pub(crate) fn beside(&self, makefile: &str) -> Result<(), BuildError> {
+        let jobs = format!("-j{}", self.jobs.max(1));
+        let arguments = ["-k", "-s", &jobs, "-f", makefile].map(OsString::from);
+        let path = self.pair.log();
+        let log = File::options().create(true).append(true).open(&path).doing("opening", &path)?;
+        let mut log = BufWriter::new(log);
+        let step = self.step(arguments.into(), recipe::environment());
+        let code = process::run(step, self.confinement, self.cancel, |line| {
+            log.write_all(line)?;
+            log.write_all(b"\n")
+        });
+        code.doing("running make; its log is", &path)?;
+        log.flush().doing("writing", &path)
+    }
+
+    /// Make with these arguments, in the folder of objects.
+    fn step(&self, arguments: Vec<OsString>, environment: Vec<(OsString, OsString)>) -> Step {
+        let source = Bind { host: self.pair.shown_source(), inside: SOURCE, read_only: true };
+        let objects = Bind { host: self.pair.objects(), inside: OBJECTS, read_only: false };
+        Step {
+            program: self.toolchain.make.clone().into(),
+            arguments,
+            environment,
+            folder: self.confinement.seen(&objects),
+            binds: vec![source, objects],
+            kept_open: Some(self.pair.lock()),
+            hidden: self.pair.pool(),
+        }
     }
 
     /// What an unsuccessful make means.

@@ -24,11 +24,13 @@ pub mod recipe;
 pub mod recipients;
 mod request;
 mod sandbox;
+pub mod stages;
 #[cfg(test)]
 mod testing;
 mod toolchain;
 mod trace;
 mod tree;
+pub mod units;
 mod unlinked;
 mod work;
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_cache::manifest::{BuildResult, Manifest};
-use kiln_cache::{BuildDraft, BuildInput, Digest, InputKey};
+use kiln_cache::{BuildDraft, BuildInput, InputKey};
 
-use crate::builder::{Builder, Built, Obtained};
+use crate::builder::{Builder, Built, Obtained, Question};
 use crate::error::{BuildError, Doing};
 use crate::kbuild::Made;
 use crate::kconfig::{ConfigChange, changes, notes};
@@ -15,7 +15,7 @@ use crate::pool::Pair;
 use crate::process::Cancel;
 use crate::request::{How, Request};
 use crate::sandbox::{Confinement, confinement};
-use crate::toolchain::Toolchain;
+use crate::stages::{PROVENANCE, Provenance, Survey};
 use crate::trace::availability;
 use crate::tree::Repository;
 use crate::work::{Compiled, Job, Prepared};
@@ -25,31 +25,28 @@ use crate::{outside, recipe};
 const POLL: Duration = Duration::from_millis(200);
 
 /// Either the pair to build in, or the build that somebody else finished meanwhile.
-enum Turn {
+pub(crate) enum Turn {
     Pair(Pair),
     Known(Manifest),
 }
 
 impl Builder {
-    /// Checks out, configures, and compiles unless the configured input turns out to be known.
-    pub(crate) async fn make(
-        &self,
-        request: &Request,
-        given: Digest,
-        toolchain: Option<Arc<Toolchain>>,
-        key: InputKey,
-    ) -> Result<Built, BuildError> {
-        let job = self.job(request, given, toolchain)?;
-        let pair = match self.take_pair(&job, &key).await? {
+    /// Checks out, configures, and compiles unless the configured input turns out to be known, or a
+    /// stage shows that it gives what the pair holds.
+    pub(crate) async fn make(&self, question: &Question<'_>) -> Result<Built, BuildError> {
+        let Question { request, key, .. } = question;
+        let job = self.job(question)?;
+        let pair = match self.take_pair(&job, &job.pool_key(), Some(key)).await? {
             Turn::Pair(pair) => pair,
-            Turn::Known(manifest) => return self.recalled(request, manifest, &key).await,
+            Turn::Known(manifest) => return self.recalled(request, manifest, key).await,
         };
+        let (pair, survey) = self.survey(&job, pair).await?;
         let (pair, text, digest, changes) = match job.on_thread(|job| job.prepare(pair)).await? {
             Prepared::Ready { pair, text, digest, changes } => (pair, text, digest, changes),
             Prepared::Unfit(failed) => {
                 // Without a normalized configuration the one given has to name the build.
-                let input = request.input(given, job.toolchain());
-                let manifest = self.keep(&job, key, input, failed).await?;
+                let input = request.input(question.given, job.toolchain());
+                let (manifest, _) = self.keep(&job, *key, input, failed).await?;
                 return Ok(built(manifest, Obtained::Compiled, Vec::new(), ""));
             }
         };
@@ -68,13 +65,29 @@ impl Builder {
                 job.must_be_unchanged(&mut pair)
             };
             job.on_thread(move |job| settle(job, pair)).await?;
-            self.store.add_request(&key, &manifest.input_key).await?;
+            self.store.add_request(key, &manifest.input_key).await?;
             return Ok(built(manifest, Obtained::Input, changes, &text));
         }
+        // With another configuration every object may be another one.
+        let survey = survey.filter(|survey| survey.base.config_digest == digest);
         let config = text.clone();
-        let compiled = job.on_thread(move |job| job.compile(pair, &config)).await?;
-        let manifest = self.keep(&job, key, input, compiled).await?;
-        Ok(built(manifest, Obtained::Compiled, changes, &text))
+        let compiled = job.on_thread(move |job| job.compile(pair, &config, survey)).await?;
+        let (manifest, provenance) = self.keep(&job, *key, input, compiled).await?;
+        let stage = provenance.as_ref().and_then(|provenance| provenance.stage);
+        let obtained = stage.map_or(Obtained::Compiled, Obtained::from);
+        let mut built = built(manifest, obtained, changes, &text);
+        built.provenance = provenance;
+        Ok(built)
+    }
+
+    /// Looks at a pair that holds a build which may turn out to be the one that is asked for.
+    async fn survey(&self, job: &Job, pair: Pair) -> Result<(Pair, Option<Survey>), BuildError> {
+        let Some(base) = self.base(&pair).await? else { return Ok((pair, None)) };
+        job.on_thread(move |job| {
+            let survey = job.survey(&pair, base)?;
+            Ok((pair, survey))
+        })
+        .await
     }
 
     /// What [`Builder::build`] returns for a request that the store knew. Its configuration is
@@ -103,20 +116,18 @@ impl Builder {
         Ok(built(manifest, obtained, changes, &text))
     }
 
-    fn job(
-        &self,
-        request: &Request,
-        given: Digest,
-        toolchain: Option<Arc<Toolchain>>,
-    ) -> Result<Job, BuildError> {
+    pub(crate) fn job(&self, question: &Question<'_>) -> Result<Job, BuildError> {
+        let request = question.request;
         let repository = Repository::open(&request.repository)?;
-        let kernel = match toolchain {
-            Some(toolchain) => Some((toolchain, repository.kernel_version(&request.revision)?)),
+        let kernel = match &question.toolchain {
+            Some(toolchain) => {
+                Some((Arc::clone(toolchain), repository.kernel_version(&request.revision)?))
+            }
             None => None,
         };
         Ok(Job {
             request: Arc::new(request.clone()),
-            given,
+            given: question.given,
             repository,
             kernel,
             observer: Arc::clone(&self.observer),
@@ -124,13 +135,17 @@ impl Builder {
         })
     }
 
-    /// Takes a working pair, waiting for one if need be. While it waits, another process may build
-    /// just this.
-    async fn take_pair(&self, job: &Job, key: &InputKey) -> Result<Turn, BuildError> {
-        let pool_key = job.request.pool_key(job.given, job.toolchain());
+    /// Takes a working pair of a key of the pool, waiting for one if need be. While it waits, another
+    /// process may build just this; unless it has to be built here.
+    pub(crate) async fn take_pair(
+        &self,
+        job: &Job,
+        pool_key: &str,
+        request: Option<&InputKey>,
+    ) -> Result<Turn, BuildError> {
         let mut waited = false;
         loop {
-            let (pool, name) = (self.pool.clone(), pool_key.clone());
+            let (pool, name) = (self.pool.clone(), pool_key.to_owned());
             let take =
                 move |job: &Job| pool.try_take(&name, &job.repository, &job.request.revision.tree);
             if let Some(pair) = job.on_thread(take).await? {
@@ -141,7 +156,9 @@ impl Builder {
                 waited = true;
             }
             tokio::time::sleep(POLL).await;
-            if let Some(manifest) = self.recall(key).await? {
+            if let Some(request) = request
+                && let Some(manifest) = self.recall(request).await?
+            {
                 return Ok(Turn::Known(manifest));
             }
         }
@@ -149,14 +166,20 @@ impl Builder {
 
     /// Puts a finished build into the store. The pair stays locked until that is done: the files
     /// lie in it.
-    async fn keep(
+    pub(crate) async fn keep(
         &self,
         job: &Job,
         request_key: InputKey,
         input: BuildInput,
-        compiled: Compiled,
-    ) -> Result<Manifest, BuildError> {
+        mut compiled: Compiled,
+    ) -> Result<(Manifest, Option<Provenance>), BuildError> {
         job.tell(Stage::Storing);
+        if let Some(provenance) = &compiled.provenance {
+            let path = compiled.pair.root.join(PROVENANCE);
+            let text = serde_json::to_vec_pretty(provenance).unwrap_or_default();
+            std::fs::write(&path, text).doing("writing", &path)?;
+            compiled.artifacts.push((PROVENANCE.to_owned(), path));
+        }
         let compiler = match (&job.request.how, job.toolchain()) {
             (How::Kbuild, Some(toolchain)) => toolchain.name.clone(),
             _ => "a build command".to_owned(),
@@ -175,12 +198,15 @@ impl Builder {
             seconds: compiled.seconds,
         };
         let manifest = self.store.add_build(draft).await?;
-        drop(compiled.pair);
-        Ok(manifest)
+        let mut pair = compiled.pair;
+        if manifest.is_built() && job.request.how == How::Kbuild {
+            pair.is_build(manifest.input_key)?;
+        }
+        Ok((manifest, compiled.provenance))
     }
 }
 
-fn built(
+pub(crate) fn built(
     manifest: Manifest,
     obtained: Obtained,
     config_changes: Vec<ConfigChange>,
@@ -202,7 +228,8 @@ fn built(
              it read can't be told from others, and are compiled"
         ));
     }
-    Built { manifest, obtained, seconds: 0.0, config_changes, notes }
+    let (provenance, audit) = (None, None);
+    Built { manifest, obtained, seconds: 0.0, config_changes, notes, provenance, audit }
 }
 
 /// Refuses a configuration that the tree changed, when the request is strict about it. What the

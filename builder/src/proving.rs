@@ -11,8 +11,10 @@ use crate::builder::Builder;
 use crate::closure::{Closure, Edges};
 use crate::error::BuildError;
 use crate::kconfig::is_set;
+use crate::pool::Pair;
 use crate::recipe;
 use crate::request::Request;
+use crate::stages::{Base, PROVENANCE, Provenance, Stage};
 use crate::toolchain::Toolchain;
 use crate::tree::Repository;
 
@@ -25,13 +27,13 @@ const CONFIG: &str = ".config";
 /// Closures kept in memory, at some half a megabyte each.
 const KEPT: usize = 64;
 
-/// Closures that were read lately, by the digest of their blob, and those that prove nothing any
-/// more.
+/// Closures that were read lately, by the digest of their blob, and the stages for which each
+/// proves nothing any more.
 #[derive(Default)]
 pub(crate) struct Closures {
     read: Mutex<HashMap<Digest, Arc<Closure>>>,
     /// `None` until the store was asked.
-    revoked: Mutex<Option<HashSet<Digest>>>,
+    revoked: Mutex<Option<HashSet<(Stage, Digest)>>>,
 }
 
 /// A build that is proved to be what a request asks for.
@@ -112,6 +114,35 @@ impl Builder {
         Ok(None)
     }
 
+    /// The build whose objects a pair holds, if stages can go by it: it is whole, it repeats, and its
+    /// closure is believed.
+    pub(crate) async fn base(&self, pair: &Pair) -> Result<Option<Base>, BuildError> {
+        let Some(key) = pair.holds() else { return Ok(None) };
+        let Some(manifest) = self.recall_input(&key).await? else { return Ok(None) };
+        let artifact = |name: &str| manifest.artifact(name).map(|artifact| artifact.digest);
+        let (Some(closure), Some(config)) =
+            (artifact(kiln_cache::build_draft::CLOSURE), artifact(CONFIG))
+        else {
+            return Ok(None);
+        };
+        if !manifest.is_built() || !self.repeats(&manifest).await? {
+            return Ok(None);
+        }
+        let Some(reads) = self.closure_in(&closure).await? else { return Ok(None) };
+        let Some(text) = self.blob(&config).await? else { return Ok(None) };
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let believed = Stage::ALL.into_iter();
+        let believed = believed.filter(|stage| !self.closures.is_revoked(*stage, &closure));
+        Ok(Some(Base::new(&manifest, text, (closure, reads), believed.collect())))
+    }
+
+    /// How a build came about; `None` when it was plainly compiled, or that is lost.
+    pub async fn provenance(&self, build: &Manifest) -> Result<Option<Provenance>, BuildError> {
+        let Some(artifact) = build.artifact(PROVENANCE) else { return Ok(None) };
+        let bytes = self.blob(&artifact.digest).await?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
     /// Whether building a build's input again would give the same image, as far as the recipe can
     /// tell. Where it would not, an equal closure proves nothing.
     async fn repeats(&self, build: &Manifest) -> Result<bool, BuildError> {
@@ -133,7 +164,7 @@ impl Builder {
         blob: &Digest,
     ) -> Result<Option<Arc<Closure>>, BuildError> {
         self.load_revoked().await?;
-        if self.closures.is_revoked(blob) {
+        if self.closures.is_revoked(Stage::Closure, blob) {
             return Ok(None);
         }
         if let Some(closure) = self.closures.get(blob) {
@@ -150,7 +181,7 @@ impl Builder {
     }
 
     /// The content of a blob; `None` when it is lost or damaged.
-    async fn blob(&self, blob: &Digest) -> Result<Option<Vec<u8>>, BuildError> {
+    pub(crate) async fn blob(&self, blob: &Digest) -> Result<Option<Vec<u8>>, BuildError> {
         let bytes = match self.store.reader(blob).await {
             Ok(reader) => reader.read(0..reader.size()).await,
             Err(error) => Err(error),
@@ -167,22 +198,22 @@ impl Builder {
 }
 
 impl Closures {
-    /// Takes a closure out of use.
-    pub(crate) fn revoke(&self, blob: Digest) {
+    /// Takes a closure out of use for a stage.
+    pub(crate) fn revoke(&self, stage: Stage, blob: Digest) {
         let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
-        revoked.get_or_insert_default().insert(blob);
+        revoked.get_or_insert_default().insert((stage, blob));
     }
 
-    fn is_revoked(&self, blob: &Digest) -> bool {
+    fn is_revoked(&self, stage: Stage, blob: &Digest) -> bool {
         let revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
-        revoked.as_ref().is_some_and(|all| all.contains(blob))
+        revoked.as_ref().is_some_and(|all| all.contains(&(stage, *blob)))
     }
 
     pub(crate) fn knows_revoked(&self) -> bool {
         self.revoked.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    pub(crate) fn set_revoked(&self, blobs: impl Iterator<Item = Digest>) {
+    pub(crate) fn set_revoked(&self, blobs: impl Iterator<Item = (Stage, Digest)>) {
         let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
         revoked.get_or_insert_default().extend(blobs);
     }

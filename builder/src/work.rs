@@ -1,12 +1,12 @@
 //! The parts of a build that block: each runs on a thread of its own, with the working pair.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use kiln_cache::Digest;
-use kiln_cache::build_draft::{BUILD_LOG, CLOSURE};
+use kiln_cache::build_draft::{BUILD_LOG, CLOSURE, UNITS};
 use tokio::sync::oneshot;
 
 use crate::command::{self, BuildCommand};
@@ -20,8 +20,10 @@ use crate::pool::Pair;
 use crate::process::Cancel;
 use crate::request::{How, Request, host_arch, image_of};
 use crate::sandbox::{Confinement, confinement};
+use crate::stages::{self, Base, Outcome, Provenance, Survey};
 use crate::toolchain::Toolchain;
 use crate::tree::{KernelVersion, Repository};
+use crate::units::{Units, scan};
 
 /// One build, as its threads see it. Cheap to clone.
 #[derive(Clone)]
@@ -50,19 +52,26 @@ pub(crate) enum Prepared {
     Unfit(Compiled),
 }
 
-/// A compile that ended by itself, whether well or not.
+/// A compile that ended by itself, whether well or not, or the proof that there was nothing to do.
 pub(crate) struct Compiled {
     pub(crate) pair: Pair,
     pub(crate) made: Made,
     pub(crate) artifacts: Vec<(String, PathBuf)>,
     /// Wall time in seconds.
     pub(crate) seconds: f64,
+    /// How it came about, when there is something to say of that.
+    pub(crate) provenance: Option<Provenance>,
 }
 
 impl Job {
     /// The toolchain, for keys.
     pub(crate) fn toolchain(&self) -> Option<&Toolchain> {
         self.kernel.as_ref().map(|(toolchain, _)| toolchain.as_ref())
+    }
+
+    /// Name of the folder of pairs that suit it.
+    pub(crate) fn pool_key(&self) -> String {
+        self.request.pool_key(self.given, self.toolchain())
     }
 
     /// Tells the observer.
@@ -104,11 +113,27 @@ impl Job {
         result.unwrap_or_else(|_| Err(BuildError::Stopped("a build thread panicked")))
     }
 
+    /// Looks at a pair that holds a build, before its sources change.
+    pub(crate) fn survey(&self, pair: &Pair, base: Base) -> Result<Option<Survey>, BuildError> {
+        let Some((toolchain, version)) = &self.kernel else { return Ok(None) };
+        let log = pair.log();
+        File::create(&log).doing("writing", &log)?;
+        stages::survey(&self.kbuild(toolchain, *version, pair), self, base).map(Some)
+    }
+
     /// Checks the tree out and configures it.
     pub(crate) fn prepare(&self, mut pair: Pair) -> Result<Prepared, BuildError> {
         let begun = Instant::now();
         let log = pair.log();
         File::create(&log).doing("writing", &log)?;
+        if let Some(closure) = pair.reads() {
+            let wanted = &self.request.revision.tree;
+            if let Some(path) = stages::unrecorded(&self.repository, &pair, wanted, &closure)? {
+                let path = String::from_utf8_lossy(&path);
+                tracing::debug!(%path, "nobody recorded who reads this: objects are emptied");
+                pair.empty_objects()?;
+            }
+        }
         let progress = |done, total| self.tell(Stage::CheckingOut { done, total });
         pair.begin(&self.repository, &self.request.revision.tree, &self.cancel, &progress)?;
         let Some((toolchain, version)) = &self.kernel else {
@@ -131,7 +156,8 @@ impl Job {
                 let made = Made::Badly { errors };
                 let mut artifacts = vec![(BUILD_LOG.to_owned(), pair.log())];
                 artifacts.extend(closure_of(&pair));
-                Ok(Prepared::Unfit(Compiled { pair, made, artifacts, seconds }))
+                let provenance = None;
+                Ok(Prepared::Unfit(Compiled { pair, made, artifacts, seconds, provenance }))
             }
         }
     }
@@ -153,10 +179,17 @@ impl Job {
         Err(BuildError::Infra { reason: format!("{what} changed during the build; run it again") })
     }
 
-    /// Compiles what [`Job::prepare`] prepared, and marks the pair as consistent again.
-    pub(crate) fn compile(&self, mut pair: Pair, config: &str) -> Result<Compiled, BuildError> {
+    /// Compiles what [`Job::prepare`] prepared, or shows that there is nothing to compile, and marks
+    /// the pair as consistent again.
+    pub(crate) fn compile(
+        &self,
+        mut pair: Pair,
+        config: &str,
+        survey: Option<Survey>,
+    ) -> Result<Compiled, BuildError> {
         let begun = Instant::now();
         let modules = is_set(config, "CONFIG_MODULES");
+        let mut provenance = None;
         let made = match &self.request.how {
             How::Command(command) => {
                 let line = |done| self.tell(Stage::Compiling { done, expected: None });
@@ -165,7 +198,14 @@ impl Job {
                     .run(&line)?
             }
             How::Kbuild => {
-                let made = self.run_kbuild(&pair, modules)?;
+                let made = match &survey {
+                    None => self.run_kbuild(&pair, modules)?,
+                    Some(survey) => {
+                        let (made, found) = self.confirm(&pair, modules, survey)?;
+                        provenance = Some(found);
+                        made
+                    }
+                };
                 self.remember_steps(&mut pair, &made);
                 made
             }
@@ -184,7 +224,55 @@ impl Job {
             }
         };
         artifacts.extend(closure_of(&pair));
-        Ok(Compiled { pair, made, artifacts, seconds })
+        if self.request.how == How::Kbuild && matches!(made, Made::Well { .. }) {
+            artifacts.push(self.keep_units(&pair)?);
+        }
+        Ok(Compiled { pair, made, artifacts, seconds, provenance })
+    }
+
+    /// Runs make where a stage says that there is nothing to make, or that there is.
+    fn confirm(
+        &self,
+        pair: &Pair,
+        modules: bool,
+        survey: &Survey,
+    ) -> Result<(Made, Provenance), BuildError> {
+        let Some((toolchain, version)) = &self.kernel else {
+            return Err(BuildError::Stopped("a Kbuild job without a toolchain"));
+        };
+        let kbuild = self.kbuild(toolchain, *version, pair);
+        let outcome = stages::settle(&kbuild, survey)?;
+        let (stage, since) = match &outcome {
+            Outcome::Differs { because, same_code } => {
+                tracing::debug!(because, "no stage answers");
+                let provenance = survey.provenance(None, *same_code, Some(because.clone()));
+                return Ok((self.run_kbuild(pair, modules)?, provenance));
+            }
+            Outcome::Same(stages::Stage::Commands) => (stages::Stage::Commands, pair.settled()),
+            Outcome::Same(stage) => (*stage, pair.mark_current()?),
+        };
+        let made = self.run_kbuild(pair, modules)?;
+        let changed = pair.made_since(since)?;
+        let provenance = match (&made, changed.first()) {
+            (Made::Well { .. }, None) => survey.provenance(Some(stage), true, None),
+            (_, Some(path)) => {
+                let because = format!("make has made {}", path.display());
+                tracing::debug!(because, "a stage is not confirmed");
+                survey.provenance(None, false, Some(because))
+            }
+            (Made::Badly { .. }, None) => {
+                survey.provenance(None, false, Some("it does not build".to_owned()))
+            }
+        };
+        Ok((made, provenance))
+    }
+
+    /// Writes down which files each object was made from.
+    fn keep_units(&self, pair: &Pair) -> Result<(String, PathBuf), BuildError> {
+        let units = Units::of(&scan(&pair.objects())?, &pair.source());
+        let path = pair.units_file();
+        fs::write(&path, units.encode()).doing("writing", &path)?;
+        Ok((UNITS.to_owned(), path))
     }
 
     fn run_kbuild(&self, pair: &Pair, modules: bool) -> Result<Made, BuildError> {

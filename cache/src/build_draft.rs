@@ -25,6 +25,14 @@ pub const BUILD_LOG: &str = "build.log";
 /// has a larger closure than the same build from nothing.
 pub const CLOSURE: &str = "closure";
 
+/// Name of the artifact that says which files of the sources each object was made from. As with the
+/// closure, what is in it is the builder's business, and it is never part of an identity.
+pub const UNITS: &str = "units";
+
+/// Name of the artifact that says how the build came about, when it was not plainly compiled. Never
+/// part of an identity.
+pub const PROVENANCE: &str = "provenance";
+
 /// Artifacts of a kernel that no machine runs: what the linker was given and noted, and Kconfig's file.
 const NOTES_OF_A_KERNEL: [&str; 3] = ["System.map", ".config", VMLINUX_O];
 
@@ -106,7 +114,7 @@ impl BuildDraft {
 
 /// Whether an artifact is what the build was for, not what Kiln noted of it.
 fn is_content(name: &str) -> bool {
-    name != BUILD_LOG && name != CLOSURE
+    ![BUILD_LOG, CLOSURE, UNITS, PROVENANCE].contains(&name)
 }
 
 /// Whether a name stays inside the folder of a build when it is used as a path there.
@@ -124,7 +132,7 @@ fn is_artifact_name(name: &str) -> bool {
 /// - byte 0 and the digest of the content;
 /// - of the `vmlinux` of a kernel byte 1 and its `image` signature, which leaves out names and dates.
 ///
-/// Left out are the log and the closure, and in a kernel's build `vmlinux.o`, `System.map`
+/// Left out are the log, the closure, the units and the provenance, and in a kernel's build `vmlinux.o`, `System.map`
 /// and `.config`.
 /// `bzImage` and modules count byte by byte: two kernels that differ in the set-up code, in the
 /// decompressor or in a module are never one, and a difference that does not matter (another
@@ -192,7 +200,8 @@ mod tests {
     #[test]
     fn a_success_leaves_something() {
         assert_eq!(draft(&[]).check(), Err(InvalidDraft::Nothing));
-        assert_eq!(draft(&[BUILD_LOG, CLOSURE]).check(), Err(InvalidDraft::Nothing));
+        let notes = [BUILD_LOG, CLOSURE, UNITS, PROVENANCE];
+        assert_eq!(draft(&notes).check(), Err(InvalidDraft::Nothing));
         let failed = BuildResult::Failed { errors: vec!["x.c:1: error".into()] };
         let draft = BuildDraft { result: failed, ..draft(&[BUILD_LOG]) };
         assert_eq!(draft.check(), Ok(()));
@@ -202,7 +211,7 @@ mod tests {
     fn content_depends_on_names_and_bytes_but_not_on_order_log_or_closure() {
         let sign = |artifacts: &[Artifact]| content_signature(artifacts, None);
         let base = sign(&[artifact("a", "1"), artifact("b", "2")]);
-        let notes = [artifact(BUILD_LOG, "now"), artifact(CLOSURE, "x")];
+        let notes = [BUILD_LOG, CLOSURE, UNITS, PROVENANCE].map(|name| artifact(name, "now"));
         let same = [vec![artifact("b", "2"), artifact("a", "1")], notes.to_vec()].concat();
         assert_eq!(base, sign(&same));
         for other in [

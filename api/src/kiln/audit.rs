@@ -1,6 +1,6 @@
 //! `kiln audit`: are proofs right?
 
-use kiln_builder::audit::audit_report;
+use kiln_builder::audit::{Stratum, audit_report};
 
 use super::common::{Context, answer, answer_json};
 use crate::terminal::exit::Exit;
@@ -29,19 +29,28 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
             "rate         below {} of proofs are wrong, with 95 % confidence",
             percent(report.upper_bound)
         ));
-        let rows: Vec<Vec<String>> = report
-            .kinds
-            .iter()
-            .map(|(kind, it)| vec![kind.clone(), it.audited.to_string(), it.mismatches.to_string()])
-            .collect();
-        let heading = ["changed files", "audited", "mismatches"];
-        answer(format_args!("\n{}", table::render(&heading, &rows, &[1, 2]).trim_end()));
+        let rows = |name: &str, it: &Stratum| {
+            let (audited, mismatches) = (it.audited.to_string(), it.mismatches.to_string());
+            vec![name.to_owned(), audited, mismatches, percent(it.upper_bound)]
+        };
+        let stages = report.stages.iter().map(|(stage, it)| rows(stage.name(), it)).collect();
+        let kinds = report.kinds.iter().map(|(kind, it)| rows(kind, it)).collect();
+        print("stage", stages);
+        print("changed files", kinds);
     }
     for incident in &report.incidents {
         answer(format_args!(
-            "\nMISMATCH: commit {}\n  was proved to be build {}\n  compiled, it is build {}",
-            incident.commit, incident.proved_by, incident.compiled
+            "\nMISMATCH: commit {}\n  was proved to be build {} (stage {})\n  compiled, it is build {}",
+            incident.commit,
+            incident.proved_by,
+            incident.stage,
+            incident.compiled.map_or("another".to_owned(), |key| key.to_string())
         ));
     }
     Ok(exit)
+}
+
+fn print(what: &str, rows: Vec<Vec<String>>) {
+    let heading = [what, "audited", "mismatches", "rate below"];
+    answer(format_args!("\n{}", table::render(&heading, &rows, &[1, 2, 3]).trim_end()));
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use kiln_builder::{Builder, Built, Config, How, Repository, Request};
+use kiln_builder::audit::Checked;
+use kiln_builder::stages::Provenance;
+use kiln_builder::{Builder, Built, Config, How, Obtained, Repository, Request};
 use kiln_cache::manifest::{Artifact, BuildResult};
 
 use super::common::{Context, answer, answer_json};
@@ -73,7 +75,9 @@ pub(crate) fn cores() -> usize {
 struct Answer<'a> {
     commit: &'a str,
     input_key: String,
-    obtained: kiln_builder::Obtained,
+    obtained: Obtained,
+    provenance: Option<&'a Provenance>,
+    audit: Option<&'a Checked>,
     result: &'a BuildResult,
     signatures: BTreeMap<&'static str, String>,
     build_id: Option<&'a str>,
@@ -117,6 +121,8 @@ fn json<'a>(commit: &'a str, built: &'a Built) -> Answer<'a> {
         commit,
         input_key: manifest.input_key.to_string(),
         obtained: built.obtained,
+        provenance: built.provenance.as_ref(),
+        audit: built.audit.as_ref(),
         result: &manifest.result,
         signatures: manifest
             .signatures
@@ -139,17 +145,7 @@ fn print(commit: &str, built: &Built) {
     }
     answer(format_args!("commit     {commit}"));
     answer(format_args!("input key  {}", manifest.input_key));
-    answer(format_args!(
-        "obtained   {} in {}",
-        match built.obtained {
-            kiln_builder::Obtained::Input => "input (the store has this input)",
-            kiln_builder::Obtained::Closure => {
-                "closure (nothing that the build reads differs from one in the store)"
-            }
-            kiln_builder::Obtained::Compiled => "compiled",
-        },
-        duration(built.seconds)
-    ));
+    answer(format_args!("obtained   {} in {}", said(built.obtained), duration(built.seconds)));
     if let BuildResult::Failed { errors } = &manifest.result {
         answer("result     does not build; first errors:");
         for error in errors {
@@ -159,6 +155,18 @@ fn print(commit: &str, built: &Built) {
         return;
     }
     print_identity(manifest);
+}
+
+/// How a build was obtained, for people.
+fn said(obtained: Obtained) -> &'static str {
+    match obtained {
+        Obtained::Input => "input (the store has this input)",
+        Obtained::Closure => "closure (nothing that the build reads differs from one in the store)",
+        Obtained::Commands => "commands (configuration and commands come out as before)",
+        Obtained::Tokens => "tokens (compilers are given what they were given before)",
+        Obtained::Objects => "objects (all come out as before; nothing was linked)",
+        Obtained::Compiled => "compiled",
+    }
 }
 
 /// Signatures and artifacts of a build, as `build` and `show` print them.

@@ -162,7 +162,7 @@ fn step_row(step: &Step) -> Markup {
                 @match (step.build.errors.first(), step.build.obtained) {
                     (Some(error), _) => span title=(error) { "failed" },
                     (None, Obtained::Input) => "known",
-                    (None, Obtained::Closure) => "proved equal",
+                    (None, Obtained::Closure | Obtained::Commands | Obtained::Tokens | Obtained::Objects) => "proved equal",
                     (None, Obtained::Compiled) => { "compiled, " (duration(step.build.seconds)) }
                 }
             }

@@ -272,11 +272,7 @@ impl Bisection {
         let begun = Instant::now();
         let built = self.builder.build(&self.request(place)).await?;
         let manifest = built.manifest;
-        let obtained = match built.obtained {
-            kiln_builder::Obtained::Input => Obtained::Input,
-            kiln_builder::Obtained::Closure => Obtained::Closure,
-            kiln_builder::Obtained::Compiled => Obtained::Compiled,
-        };
+        let obtained = Obtained::from(built.obtained);
         if obtained == Obtained::Compiled {
             self.knowledge.spent.builds += 1;
         }

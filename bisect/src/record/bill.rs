@@ -74,7 +74,10 @@ impl Bill {
                         bill.builds_avoided_input += 1;
                         bill.build_seconds_saved += step.build.compile_seconds;
                     }
-                    Obtained::Closure => {
+                    Obtained::Closure
+                    | Obtained::Commands
+                    | Obtained::Tokens
+                    | Obtained::Objects => {
                         bill.builds_avoided_closure += 1;
                         bill.build_seconds_saved += step.build.compile_seconds;
                     }

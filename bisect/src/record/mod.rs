@@ -151,8 +151,27 @@ pub enum Obtained {
     Input,
     /// A closure proved that it is a build which the store had.
     Closure,
+    /// Its configuration and commands showed that (the builder's stage T1).
+    Commands,
+    /// The tokens of what changed showed that (T2).
+    Tokens,
+    /// The objects made from what changed showed that (T3).
+    Objects,
     /// It was compiled.
     Compiled,
+}
+
+impl From<kiln_builder::Obtained> for Obtained {
+    fn from(obtained: kiln_builder::Obtained) -> Self {
+        match obtained {
+            kiln_builder::Obtained::Input => Self::Input,
+            kiln_builder::Obtained::Closure => Self::Closure,
+            kiln_builder::Obtained::Commands => Self::Commands,
+            kiln_builder::Obtained::Tokens => Self::Tokens,
+            kiln_builder::Obtained::Objects => Self::Objects,
+            kiln_builder::Obtained::Compiled => Self::Compiled,
+        }
+    }
 }
 
 /// Where a run came from.

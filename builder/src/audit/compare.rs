@@ -1,21 +1,51 @@
 //! One audit: the build is compiled, compared and written down.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Instant;
 
+use kiln_cache::build_draft::{BUILD_LOG, CLOSURE, PROVENANCE, UNITS, VMLINUX, VMLINUX_O};
 use kiln_cache::manifest::Manifest;
+use kiln_cache::signature::{SignatureKind, sign_kind};
 use kiln_cache::{Digest, InputKey, StoreError};
+use serde::Serialize;
 
 use super::finding::{Finding, JOURNAL, kind_of};
 use super::report::findings;
-use crate::builder::{Builder, Built};
-use crate::error::BuildError;
-use crate::proving::Proof;
-use crate::request::Request;
-use crate::toolchain::Toolchain;
+use crate::builder::{Builder, Built, Obtained, Question};
+use crate::error::{BuildError, Doing};
+use crate::kbuild::Made;
+use crate::making::{Turn, built};
+use crate::stages::Stage;
 use crate::tree::Repository;
+use crate::work::{Compiled, Prepared};
 
 /// Kinds of files that a finding names at most: a merge window touches hundreds.
 const NAMED: usize = 12;
+
+/// What is in a build beside what a test can run.
+const NOTES: [&str; 7] =
+    [BUILD_LOG, CLOSURE, UNITS, PROVENANCE, VMLINUX_O, "System.map", ".config"];
+
+/// What was proved of a request.
+pub(crate) struct Claim {
+    pub(crate) stage: Stage,
+    /// The closure, a blob, by which it was proved.
+    pub(crate) closure: Digest,
+    /// The build that it is said to equal.
+    pub(crate) from: InputKey,
+}
+
+/// An audit that confirmed a proof.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Checked {
+    /// The stage that was audited.
+    pub stage: Stage,
+    /// Seconds that the proof took.
+    pub proof_seconds: f64,
+    /// Seconds that compiling took, upon the build before in a pair of its own.
+    pub compile_seconds: f64,
+}
 
 /// Whether a share of all requests, chosen by their keys, holds this one. The same request is
 /// chosen every time.
@@ -27,64 +57,162 @@ pub(crate) fn is_chosen(key: &InputKey, share: f64) -> bool {
 }
 
 impl Builder {
-    /// Compiles what was proved, and compares. The build that came out is the answer.
+    /// Compiles what was proved to be `proved`, if it is chosen, and compares.
+    ///
+    /// It is compiled in a pair that only audits use, upon the build that was audited before:
+    /// nothing that a stage did to its pair can make both agree. What is the same is not kept.
+    /// `Err` is what came out instead of what was proved; the proof is revoked then, and everything
+    /// that rests on it withdrawn.
     pub(crate) async fn audit(
         &self,
-        request: &Request,
-        given: Digest,
-        toolchain: Option<Arc<Toolchain>>,
-        key: InputKey,
-        proof: &Proof,
-    ) -> Result<Built, BuildError> {
-        let mut built = self.make(request, given, toolchain, key).await?;
-        let kinds = self.changed_kinds(request, &proof.manifest).await?;
-        let same = is_same(&built.manifest, &proof.manifest);
-        let finding = Finding {
-            commit: request.revision.commit.clone(),
-            proved_by: proof.manifest.input_key,
-            closure: proof.closure,
-            compiled: built.manifest.input_key,
+        question: &Question<'_>,
+        claim: &Claim,
+        proved: &Manifest,
+    ) -> Result<Result<Option<Checked>, Box<Built>>, BuildError> {
+        if self.audit_share <= 0.0 {
+            return Ok(Ok(None));
+        }
+        let kinds = self.changed_kinds(question, claim).await?;
+        if !is_chosen(&question.key, self.audit_share) && !self.is_first(claim, &kinds).await? {
+            return Ok(Ok(None));
+        }
+        let proof_seconds = question.begun.elapsed().as_secs_f64();
+        let begun = Instant::now();
+        let job = self.job(question)?;
+        let pool_key = format!("{}-audit", job.pool_key());
+        let Turn::Pair(pair) = self.take_pair(&job, &pool_key, None).await? else {
+            return Err(BuildError::Stopped("an audit was answered from the store"));
+        };
+        let (compiled, config) = match job.on_thread(|job| job.prepare(pair)).await? {
+            Prepared::Unfit(failed) => (failed, None),
+            Prepared::Ready { pair, text, digest, .. } => {
+                let config = text.clone();
+                let compile = move |job: &_| crate::work::Job::compile(job, pair, &config, None);
+                (job.on_thread(compile).await?, Some((digest, text)))
+            }
+        };
+        let compile_seconds = begun.elapsed().as_secs_f64();
+        let expected = proved.clone();
+        let (compiled, same) = job
+            .on_thread(move |_| {
+                let same = is_same(&compiled, &expected)?;
+                Ok((compiled, same))
+            })
+            .await?;
+        let mut finding = Finding {
+            commit: question.request.revision.commit.clone(),
+            stage: claim.stage,
+            proved_by: claim.from,
+            closure: claim.closure,
+            compiled: None,
             kinds,
             same,
+            proof_seconds,
+            compile_seconds,
         };
+        if same {
+            self.write_down(&finding).await?;
+            let stage = claim.stage;
+            return Ok(Ok(Some(Checked { stage, proof_seconds, compile_seconds })));
+        }
+        self.closures.revoke(claim.stage, claim.closure);
+        self.withdraw(claim, proved, &question.request.family(question.given, job.toolchain()))
+            .await?;
+        let digest = config.as_ref().map_or(question.given, |(digest, _)| *digest);
+        let input = question.request.input(digest, job.toolchain());
+        let (manifest, _) = self.keep(&job, question.key, input, compiled).await?;
+        finding.compiled = Some(manifest.input_key);
+        self.write_down(&finding).await?;
+        let (commit, from, stage) = (&finding.commit, claim.from, claim.stage);
+        tracing::error!(%commit, %from, %stage, "an audited build is not what was proved");
+        let text = config.map(|(_, text)| text).unwrap_or_default();
+        let changes = crate::kconfig::changes(question.request.text(), &text);
+        let mut built = built(manifest, Obtained::Compiled, changes, &text);
+        built.notes.push(format!(
+            "AUDIT: stage {stage} proved it to be build {from}, and it is not; that stage is \
+             revoked for what that build read: see `kiln audit report`, and please report it"
+        ));
+        Ok(Err(Box::new(built)))
+    }
+
+    /// Takes builds out of the store that rest on a refuted stage: the one at hand, and all that
+    /// were held against it in turn.
+    async fn withdraw(
+        &self,
+        claim: &Claim,
+        proved: &Manifest,
+        family: &InputKey,
+    ) -> Result<(), BuildError> {
+        if claim.stage == Stage::Closure {
+            // Such builds have no entry of their own: what was proved is void with the closure.
+            return Ok(());
+        }
+        let mut fallen = BTreeSet::from([proved.input_key]);
+        let family = self.store.builds_of_family(family, u32::MAX).await?;
+        loop {
+            let before = fallen.len();
+            for build in &family {
+                let Some(manifest) = self.store.build_by_input(&build.input_key).await? else {
+                    continue;
+                };
+                let Some(provenance) = self.provenance(&manifest).await? else { continue };
+                let rests = provenance.stage == Some(claim.stage)
+                    && provenance.closure == claim.closure
+                    || provenance.stage.is_some() && fallen.contains(&provenance.from);
+                if rests {
+                    fallen.insert(build.input_key);
+                }
+            }
+            if fallen.len() == before {
+                break;
+            }
+        }
+        for key in fallen {
+            self.store.withdraw(&key).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_down(&self, finding: &Finding) -> Result<(), BuildError> {
         match self.store.journal_create(JOURNAL, JOURNAL, serde_json::Value::Null).await {
             Ok(()) | Err(StoreError::JournalExists(_)) => {}
             Err(error) => return Err(error.into()),
         }
-        let event = serde_json::to_value(&finding).unwrap_or_default();
+        let event = serde_json::to_value(finding).unwrap_or_default();
         self.store.journal_append(JOURNAL, event).await?;
-        if same {
-            built.notes.push("audited: proved, compiled anyway, and the same".to_owned());
-        } else {
-            self.closures.revoke(proof.closure);
-            let (commit, proved_by) = (&finding.commit, finding.proved_by);
-            tracing::error!(%commit, %proved_by, "an audited build is not what was proved");
-            built.notes.push(format!(
-                "AUDIT: it was proved to be build {proved_by}, and is not; that proof is revoked: \
-                 see `kiln audit report`, and please report it"
-            ));
-        }
-        Ok(built)
+        Ok(())
     }
 
-    /// Closures whose proofs an audit has refuted: read once, before the first proof.
+    /// Stages and closures that an audit has refuted: read once, before the first proof.
     pub(crate) async fn load_revoked(&self) -> Result<(), BuildError> {
         if self.closures.knows_revoked() {
             return Ok(());
         }
         let all = findings(&self.store).await?;
-        let wrong = all.into_iter().filter(|finding| !finding.same).map(|finding| finding.closure);
-        self.closures.set_revoked(wrong);
+        let wrong = all.into_iter().filter(|finding| !finding.same);
+        self.closures.set_revoked(wrong.map(|finding| (finding.stage, finding.closure)));
         Ok(())
+    }
+
+    /// Whether no audit has yet seen this stage with one of these kinds of files.
+    async fn is_first(&self, claim: &Claim, kinds: &[String]) -> Result<bool, BuildError> {
+        let all = findings(&self.store).await?;
+        let seen: BTreeSet<&String> = all
+            .iter()
+            .filter(|finding| finding.stage == claim.stage)
+            .flat_map(|finding| &finding.kinds)
+            .collect();
+        Ok(kinds.iter().any(|kind| !seen.contains(kind)))
     }
 
     async fn changed_kinds(
         &self,
-        request: &Request,
-        proved: &Manifest,
+        question: &Question<'_>,
+        claim: &Claim,
     ) -> Result<Vec<String>, BuildError> {
-        let repository = Repository::open(&request.repository)?;
-        let (a, b) = (proved.input.tree.clone(), request.revision.tree.clone());
+        let Some(from) = self.store.build_by_input(&claim.from).await? else { return Ok(vec![]) };
+        let repository = Repository::open(&question.request.repository)?;
+        let (a, b) = (from.input.tree, question.request.revision.tree.clone());
         let changes = tokio::task::spawn_blocking(move || repository.visible_changes(&a, &b)).await;
         let changes = changes.map_err(|_| BuildError::Stopped("comparing trees panicked"))??;
         let mut kinds: Vec<String> = changes.iter().map(|change| kind_of(&change.path)).collect();
@@ -95,8 +223,42 @@ impl Builder {
     }
 }
 
-fn is_same(a: &Manifest, b: &Manifest) -> bool {
-    a.is_built() == b.is_built() && a.image() == b.image()
+/// Whether what was compiled is what is stored: the same image, and byte for byte everything else
+/// that a test can run; or both do not build.
+fn is_same(compiled: &Compiled, proved: &Manifest) -> Result<bool, BuildError> {
+    match &compiled.made {
+        Made::Badly { .. } => return Ok(!proved.is_built()),
+        Made::Well { .. } if !proved.is_built() => return Ok(false),
+        Made::Well { .. } => {}
+    }
+    let runs = |name: &str| !NOTES.contains(&name);
+    let made = compiled.artifacts.iter().filter(|(name, _)| runs(name));
+    let stored = proved.artifacts.iter().filter(|artifact| runs(&artifact.name)).count();
+    let mut count = 0;
+    for (name, path) in made {
+        count += 1;
+        let Some(artifact) = proved.artifact(name) else { return Ok(false) };
+        let same = match name == VMLINUX {
+            true => Some(&image(path)?) == proved.signatures.get(SignatureKind::Image),
+            false => digest(path)? == artifact.digest,
+        };
+        if !same {
+            tracing::error!(name, "an audited build differs here");
+            return Ok(false);
+        }
+    }
+    Ok(count == stored)
+}
+
+fn image(path: &Path) -> Result<kiln_cache::signature::Signature, BuildError> {
+    sign_kind(path, SignatureKind::Image)
+        .map_err(|error| BuildError::Infra { reason: error.to_string() })
+}
+
+fn digest(path: &Path) -> Result<Digest, BuildError> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_mmap(path).doing("reading", path)?;
+    Ok(hasher.finalize().into())
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use kiln_cache::{Digest, InputKey};
 use serde::{Deserialize, Serialize};
 
+use crate::stages::Stage;
+
 /// Id and kind of the journal that findings are appended to.
 pub(super) const JOURNAL: &str = "audit";
 
@@ -11,17 +13,32 @@ pub(super) const JOURNAL: &str = "audit";
 pub struct Finding {
     /// The commit that was asked for.
     pub commit: String,
+    /// The stage that said what it is.
+    #[serde(default = "first_stage")]
+    pub stage: Stage,
     /// The build that was said to be the same.
     pub proved_by: InputKey,
     /// The closure that said so.
     pub closure: Digest,
-    /// The build that came out.
-    pub compiled: InputKey,
+    /// The build that came out; `None` when it is the same, and therefore not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compiled: Option<InputKey>,
     /// Kinds of files in which the two trees differ, sorted: `c`, `h`, `S`, `Kconfig`, `Makefile`,
     /// other extensions, or `other`.
     pub kinds: Vec<String>,
     /// Whether both are the same, or both do not build.
     pub same: bool,
+    /// Seconds that the proof took.
+    #[serde(default)]
+    pub proof_seconds: f64,
+    /// Seconds that compiling took, upon the build before in a pair of its own.
+    #[serde(default)]
+    pub compile_seconds: f64,
+}
+
+/// The only one that there was when findings did not name it.
+fn first_stage() -> Stage {
+    Stage::Closure
 }
 
 /// The kind of a file by its name.

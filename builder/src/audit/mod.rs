@@ -1,8 +1,10 @@
 //! Compiling some of the builds that a proof avoids, and holding the one against the other.
 //!
 //! A proof rests on rules, and on a tracer that must miss nothing. Neither is taken on trust: a
-//! share of what was proved is compiled anyway. One mismatch revokes the closure that the proof
-//! came from, in this store and for ever.
+//! share of what was proved is compiled anyway, and always the first of each kind: each stage with
+//! each kind of changed file. One mismatch revokes the stage for the closure that the proof came
+//! from, in this store and for ever, and what rests on it is withdrawn. A wrong closure (T0) proves
+//! nothing in any stage.
 
 mod bound;
 mod compare;
@@ -10,6 +12,7 @@ mod finding;
 mod report;
 
 pub use bound::upper_bound;
-pub(crate) use compare::is_chosen;
+pub use compare::Checked;
+pub(crate) use compare::Claim;
 pub use finding::Finding;
 pub use report::{AuditReport, Stratum, audit_report};

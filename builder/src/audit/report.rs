@@ -7,14 +7,26 @@ use serde::Serialize;
 
 use super::bound::upper_bound;
 use super::finding::{Finding, JOURNAL};
+use crate::stages::Stage;
 
-/// Findings of one kind of file. A finding whose trees differ in several kinds counts in each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+/// Findings of one kind of file, or of one stage. A finding whose trees differ in several kinds
+/// counts in each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Stratum {
     /// Builds compiled although proved.
     pub audited: u64,
     /// Of them, those that came out otherwise.
     pub mismatches: u64,
+    /// The rate of mismatches is below this, with 95 % confidence.
+    pub upper_bound: f64,
+}
+
+impl Stratum {
+    fn add(&mut self, finding: &Finding) {
+        self.audited += 1;
+        self.mismatches += u64::from(!finding.same);
+        self.upper_bound = upper_bound(self.mismatches, self.audited);
+    }
 }
 
 /// What all audits of a store have shown.
@@ -26,6 +38,8 @@ pub struct AuditReport {
     pub mismatches: u64,
     /// The rate of mismatches is below this, with 95 % confidence.
     pub upper_bound: f64,
+    /// The same numbers by stage.
+    pub stages: BTreeMap<Stage, Stratum>,
     /// The same numbers by kind of file.
     pub kinds: BTreeMap<String, Stratum>,
     /// Every mismatch.
@@ -45,11 +59,11 @@ pub(super) async fn findings(store: &Store) -> Result<Vec<Finding>, StoreError> 
 
 fn add_up(findings: Vec<Finding>) -> AuditReport {
     let mut kinds: BTreeMap<String, Stratum> = BTreeMap::new();
+    let mut stages: BTreeMap<Stage, Stratum> = BTreeMap::new();
     for finding in &findings {
+        stages.entry(finding.stage).or_default().add(finding);
         for kind in &finding.kinds {
-            let stratum = kinds.entry(kind.clone()).or_default();
-            stratum.audited += 1;
-            stratum.mismatches += u64::from(!finding.same);
+            kinds.entry(kind.clone()).or_default().add(finding);
         }
     }
     let audited = findings.len() as u64;
@@ -59,6 +73,7 @@ fn add_up(findings: Vec<Finding>) -> AuditReport {
         audited,
         mismatches,
         upper_bound: upper_bound(mismatches, audited),
+        stages,
         kinds,
         incidents,
     }

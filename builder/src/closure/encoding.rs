@@ -28,38 +28,41 @@ impl Closure {
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = HEAD.to_vec();
         for set in [&self.read, &self.found, &self.missing, &self.listed] {
-            put_number(&mut bytes, set.len());
-            let mut before: &[u8] = b"";
-            for path in set.iter() {
-                let shared = before.iter().zip(path).take_while(|(one, other)| one == other);
-                let shared = shared.count();
-                put_number(&mut bytes, shared);
-                put_number(&mut bytes, path.len() - shared);
-                bytes.extend_from_slice(&path[shared..]);
-                before = path;
-            }
+            put_set(&mut bytes, set);
         }
         bytes
     }
 
     /// Reads what [`Closure::encode`] wrote; anything else is an error.
     pub fn decode(bytes: &[u8]) -> Result<Self, ClosureError> {
-        let rest = bytes.strip_prefix(HEAD).ok_or(ClosureError::Format)?;
-        let mut reader = Reader { bytes, at: bytes.len() - rest.len() };
+        let mut reader = Reader::behind(HEAD, bytes)?;
         let closure = Self {
             read: reader.set()?,
             found: reader.set()?,
             missing: reader.set()?,
             listed: reader.set()?,
         };
-        match reader.at == bytes.len() {
-            true => Ok(closure),
-            false => Err(reader.damaged("more bytes than it should have")),
-        }
+        reader.end()?;
+        Ok(closure)
     }
 }
 
-fn put_number(bytes: &mut Vec<u8>, mut number: usize) {
+/// Appends a set of paths.
+pub(crate) fn put_set(bytes: &mut Vec<u8>, set: &Paths) {
+    put_number(bytes, set.len());
+    let mut before: &[u8] = b"";
+    for path in set.iter() {
+        let shared = before.iter().zip(path).take_while(|(one, other)| one == other);
+        let shared = shared.count();
+        put_number(bytes, shared);
+        put_number(bytes, path.len() - shared);
+        bytes.extend_from_slice(&path[shared..]);
+        before = path;
+    }
+}
+
+/// Appends a number.
+pub(crate) fn put_number(bytes: &mut Vec<u8>, mut number: usize) {
     while number >= 0x80 {
         bytes.push(number as u8 | 0x80);
         number >>= 7;
@@ -67,13 +70,29 @@ fn put_number(bytes: &mut Vec<u8>, mut number: usize) {
     bytes.push(number as u8);
 }
 
-struct Reader<'a> {
+/// Reads what [`put_set`] and [`put_number`] wrote.
+pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn damaged(&self, what: &'static str) -> ClosureError {
+    /// At what follows the head.
+    pub(crate) fn behind(head: &[u8], bytes: &'a [u8]) -> Result<Self, ClosureError> {
+        let rest = bytes.strip_prefix(head).ok_or(ClosureError::Format)?;
+        Ok(Self { bytes, at: bytes.len() - rest.len() })
+    }
+
+    /// Fails unless everything was read.
+    pub(crate) fn end(&self) -> Result<(), ClosureError> {
+        match self.at == self.bytes.len() {
+            true => Ok(()),
+            false => Err(self.damaged("more bytes than it should have")),
+        }
+    }
+
+    /// The error that something here is wrong.
+    pub(crate) fn damaged(&self, what: &'static str) -> ClosureError {
         ClosureError::Damaged { at: self.at, what }
     }
 
@@ -85,7 +104,8 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    fn number(&mut self) -> Result<usize, ClosureError> {
+    /// The next number.
+    pub(crate) fn number(&mut self) -> Result<usize, ClosureError> {
         let mut number = 0;
         // Four groups of seven bits: more than any path or count.
         for shift in [0, 7, 14, 21] {
@@ -101,7 +121,8 @@ impl<'a> Reader<'a> {
         Err(self.damaged("a number that is too large"))
     }
 
-    fn set(&mut self) -> Result<Paths, ClosureError> {
+    /// The next set.
+    pub(crate) fn set(&mut self) -> Result<Paths, ClosureError> {
         let count = self.number()?;
         // Each path takes two bytes at least, so a false count can't ask for much memory.
         let mut paths = Vec::with_capacity(count.min(self.bytes.len() / 2));

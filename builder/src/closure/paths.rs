@@ -25,7 +25,12 @@ impl Paths {
 
     /// Whether a path is in it.
     pub fn contains(&self, path: &[u8]) -> bool {
-        self.0.binary_search_by(|one| (**one).cmp(path)).is_ok()
+        self.position(path).is_some()
+    }
+
+    /// Where a path stands among them, from 0.
+    pub(crate) fn position(&self, path: &[u8]) -> Option<usize> {
+        self.0.binary_search_by(|one| (**one).cmp(path)).ok()
     }
 
     /// The paths in order of their bytes.
@@ -71,7 +76,7 @@ pub(super) fn parent(path: &[u8]) -> Option<&[u8]> {
 }
 
 /// A path for messages; bytes that are not UTF-8 are replaced.
-pub(super) fn display(path: &[u8]) -> String {
+pub(crate) fn display(path: &[u8]) -> String {
     if path.is_empty() {
         return "the top folder".into();
     }

@@ -3,6 +3,6 @@
 mod normalize;
 mod text;
 
-pub(crate) use normalize::{Normalized, normalize};
+pub(crate) use normalize::{Normalized, SCRATCH, normalize};
 pub use text::ConfigChange;
 pub(crate) use text::{changes, is_set, notes, parse};

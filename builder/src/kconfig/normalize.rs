@@ -9,9 +9,9 @@ use crate::kbuild::{Kbuild, Made};
 use crate::recipe::OBJECTS;
 use crate::sandbox::Bind;
 
-/// Folder, below the objects, in which configurations are brought to a tree. Apart from the
-/// objects' own `.config`, whose time Kbuild watches.
-const SCRATCH: &str = ".kiln";
+/// Folder, below the objects, for what Kiln does there itself. Configurations are brought to a tree
+/// in it, apart from the objects' own `.config`, whose time Kbuild watches.
+pub(crate) const SCRATCH: &str = ".kiln";
 
 /// What became of a configuration.
 pub(crate) enum Normalized {

@@ -6,6 +6,7 @@
 //! pool/<key>/<n>/objects    what make made of it
 //! pool/<key>/<n>/view       the checkout as it is shown to a build that is watched
 //! pool/<key>/<n>/closure    what the builds here read of it since `objects` was empty
+//! pool/<key>/<n>/units      which files of it each of the objects was made from
 //! pool/<key>/<n>/pair.json  what is known of all that
 //! pool/<key>/<n>.lock       held by whoever uses the pair, and by every process of its build
 //! ```
@@ -13,6 +14,7 @@
 //! The key stands for architecture, toolchain, configuration and way of building: what must be
 //! equal for objects to be of use.
 
+mod current;
 mod eviction;
 mod leftovers;
 mod pair;
@@ -47,7 +49,8 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// Takes the free pair of a key that is nearest to a tree, or a new one; `None` when all are
-    /// in use. Nearest is the one with the fewest changed paths.
+    /// in use. Nearest is the one with the fewest objects to make again, then the one with the
+    /// fewest changed paths.
     pub(crate) fn try_take(
         &self,
         key: &str,
@@ -84,14 +87,18 @@ impl Pool {
     }
 }
 
-/// Changed paths between what a pair holds and a tree. A pair whose tree this repository does not
-/// know, or that holds nothing, is farthest.
-fn distance(pair: &Pair, repository: &Repository, wanted: &str) -> usize {
-    let Some(tree) = pair.state.source.tree.as_deref() else { return usize::MAX };
+/// Objects made from files that differ between what a pair holds and a tree, and the number of those
+/// files. A pair whose objects are not known counts them by files alone. One whose tree this
+/// repository does not know, or that holds nothing, is farthest.
+fn distance(pair: &Pair, repository: &Repository, wanted: &str) -> (usize, usize) {
+    let Some(tree) = pair.state.source.tree.as_deref() else { return (usize::MAX, 0) };
     if tree == wanted {
-        return 0;
+        return (0, 0);
     }
-    repository.changed_paths(tree, wanted).map_or(usize::MAX - 1, |changes| changes.len())
+    let Ok(changes) = repository.changed_paths(tree, wanted) else { return (usize::MAX - 1, 0) };
+    let paths = changes.iter().map(|change| change.path.as_os_str().as_encoded_bytes());
+    let units = pair.units().map(|units| units.affected(paths));
+    (units.unwrap_or(changes.len()), changes.len())
 }
 
 /// Locks a file, made when absent, if nobody holds it. The kernel gives the lock back when the last

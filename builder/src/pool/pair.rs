@@ -5,18 +5,18 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::current::{self, CLOCK_TICK};
 use super::reads::{self, Reads};
 use super::state::{Objects, Source, State, boot_id, now};
 use super::{eviction, leftovers, shadow};
 use crate::checkout::{self, Checkout};
+use crate::closure::Closure;
 use crate::error::{BuildError, Doing};
 use crate::process::Cancel;
 use crate::trace::{self, TracedSource, availability};
 use crate::tree::{ChangeKind, Repository};
-
-/// Files of one file system get times from a clock that ticks this seldom at most (jiffies at
-/// 100 Hz, doubled).
-const CLOCK_TICK: i64 = 20_000_000;
+use crate::units::Units;
+use kiln_cache::InputKey;
 
 /// Folder of a pair in which its sources are shown to a build that is watched.
 pub(super) const VIEW: &str = "view";
@@ -67,6 +67,50 @@ impl Pair {
     /// What the builds here read since the objects were empty, if all of them were watched.
     pub(crate) fn closure(&self) -> Option<PathBuf> {
         (self.state.objects.reads == Reads::Known).then(|| self.root.join("closure"))
+    }
+
+    /// What the builds here read, as [`Pair::closure`], decoded.
+    pub(crate) fn reads(&self) -> Option<Closure> {
+        self.closure().and_then(|path| reads::load(&path))
+    }
+
+    /// Which files of the sources each of the objects was made from, when the last build ended well.
+    pub(crate) fn units(&self) -> Option<Units> {
+        Units::decode(&fs::read(self.units_file()).ok()?).ok()
+    }
+
+    pub(crate) fn units_file(&self) -> PathBuf {
+        self.root.join("units")
+    }
+
+    /// The build whose objects are here, as they were when it ended, with its sources.
+    pub(crate) fn holds(&self) -> Option<InputKey> {
+        let (source, objects) = (&self.state.source, &self.state.objects);
+        let is_sound = source.clean && source.tree == objects.tree && objects.busy_since.is_none();
+        let is_on_disk = self.state.durable || self.state.boot == boot_id();
+        objects.build.filter(|_| is_sound && is_on_disk)
+    }
+
+    /// The build that was made here is in the store.
+    pub(crate) fn is_build(&mut self, key: InputKey) -> Result<(), BuildError> {
+        self.state.objects.build = Some(key);
+        self.save()
+    }
+
+    /// Makes every object current, for sources of which it was shown that they give the same.
+    /// Returns the time for [`Pair::made_since`].
+    pub(crate) fn mark_current(&self) -> Result<i64, BuildError> {
+        current::mark(&self.objects())
+    }
+
+    /// The time for [`Pair::made_since`], with nothing marked.
+    pub(crate) fn settled(&self) -> i64 {
+        current::settled()
+    }
+
+    /// What make has made since a time.
+    pub(crate) fn made_since(&self, time: i64) -> Result<Vec<PathBuf>, BuildError> {
+        current::changed_since(&self.objects(), time)
     }
 
     pub(crate) fn objects(&self) -> PathBuf {
@@ -164,6 +208,7 @@ impl Pair {
     fn mark_busy(&mut self, clean: bool) -> Result<(), BuildError> {
         let state = &mut self.state;
         state.objects.busy_since = Some(now());
+        state.objects.build = None;
         state.source.clean = clean;
         (state.durable, state.boot, state.last_used) = (false, boot_id(), now());
         self.save()
@@ -218,7 +263,7 @@ impl Pair {
     /// Removes objects that make would take for current, and that are not on the wanted tree.
     fn forget_shadowed(&mut self, repository: &Repository, wanted: &str) -> Result<(), BuildError> {
         let Some(built) = self.state.objects.tree.clone() else { return Ok(()) };
-        let reads = self.closure().and_then(|path| reads::load(&path));
+        let reads = self.reads();
         let added: Vec<PathBuf> = match repository.changed_paths(&built, wanted) {
             Ok(changes) => {
                 if let Some(path) = repository.overlooked(&built, wanted, reads.as_ref())? {

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use kiln_cache::InputKey;
 use serde::{Deserialize, Serialize};
 
 use super::reads::Reads;
@@ -48,6 +49,9 @@ pub(crate) struct Objects {
     pub(super) ended: Option<i64>,
     /// What is known of what was read for them.
     pub(super) reads: Reads,
+    /// The build in the store that they are the objects of, all of them, untouched since.
+    #[serde(default)]
+    pub(crate) build: Option<InputKey>,
 }
 
 /// Steps that Kbuild printed, to guess how long the next build will be.

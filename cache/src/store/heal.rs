@@ -68,6 +68,18 @@ impl Store {
         })
     }
 
+    /// Takes a build out of use that turned out to be wrong: its manifest is quarantined, and from
+    /// then on the build is unknown, and can be made again. Its files stay: other builds may have
+    /// the same.
+    pub async fn withdraw(&self, key: &InputKey) -> Result<(), StoreError> {
+        match self.retire(key, None).await? {
+            Quarantine::Failed(why) => {
+                Err(StoreError::Damaged { what: manifests::object_of(key).to_string(), why })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Takes a manifest out of use, first in the index, then as an object. `tag` is the entity tag
     /// of the object that is meant, if it matters.
     pub(super) async fn retire(

@@ -1,0 +1,75 @@
+//! What a build could notice of a difference, with what the texts themselves tell.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use git2::{Repository as Git, Tree};
+
+use super::plan::{Touched, is_make_text};
+use super::same::{comments_only, mentions, recipes_differ};
+use crate::closure::{Closure, Why, touches};
+use crate::tree::{Repository, TreeError};
+
+/// Every path of which a build of tree `a` with this closure could notice that tree `b` differs, in
+/// order of paths.
+pub(crate) fn difference(
+    repository: &Repository,
+    a: &str,
+    b: &str,
+    closure: &Closure,
+) -> Result<Vec<Touched>, TreeError> {
+    let git = repository.git()?;
+    let mut found = Vec::new();
+    for change in repository.visible_changes(a, b)? {
+        let what = change.what;
+        if let Some(touch) = touches(closure, std::slice::from_ref(&change)) {
+            found.push(Touched { touch, what, comments_only: false, recipe: false, named: false });
+        }
+    }
+    found.sort_by(|one, other| one.touch.path.cmp(&other.touch.path));
+    let read: Vec<&mut Touched> = found.iter_mut().filter(|it| it.touch.why == Why::Read).collect();
+    if read.is_empty() {
+        return Ok(found);
+    }
+    let error = |source| repository.error(source);
+    let tree = |hex: &str| git.find_tree(repository.oid(hex)?).map_err(error);
+    let (a, b) = (tree(a)?, tree(b)?);
+    let mut makefiles: Option<Vec<u8>> = None;
+    for one in read {
+        let path = &one.touch.path;
+        let texts = [text(&git, &a, path), text(&git, &b, path)];
+        let [Some(before), Some(after)] = texts else { continue };
+        if is_make_text(path) {
+            one.recipe = !is_kconfig(path) && recipes_differ(&before, &after);
+            continue;
+        }
+        one.comments_only = comments_only(&before, &after);
+        let all = makefiles.get_or_insert_with(|| make_texts(&git, [&a, &b], closure));
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+        one.named = mentions(all, name);
+    }
+    Ok(found)
+}
+
+/// The text of everything that make and Kconfig read, of both trees.
+fn make_texts(git: &Git, trees: [&Tree<'_>; 2], closure: &Closure) -> Vec<u8> {
+    let mut all = Vec::new();
+    for path in closure.read.iter().filter(|path| is_make_text(path)) {
+        for tree in trees {
+            all.extend(text(git, tree, path).unwrap_or_default());
+            all.push(b'\n');
+        }
+    }
+    all
+}
+
+fn is_kconfig(path: &[u8]) -> bool {
+    path.rsplit(|byte| *byte == b'/').next().is_some_and(|name| name.starts_with(b"Kconfig"))
+}
+
+/// The content of a file; `None` when there is none at this path.
+pub(super) fn text(git: &Git, tree: &Tree<'_>, path: &[u8]) -> Option<Vec<u8>> {
+    let entry = tree.get_path(Path::new(OsStr::from_bytes(path))).ok()?;
+    Some(git.find_blob(entry.id()).ok()?.content().to_vec())
+}

@@ -1,0 +1,77 @@
+//! Answering for a tree without compiling it, where comparing closures is not enough: stages T1 to
+//! T3.
+//!
+//! A working pair holds a tree A and everything that make made of it. Asked for a tree B that
+//! differs in what A's build read, Kiln first tries to show that every object made from a changed
+//! file would come out as it is. If so it marks the objects as current, lets make run on B, and
+//! looks at what make did. Only when make made *nothing* is the image of B the image of A, and the
+//! stage is
+//!
+//! | stage | a changed file is | shown of each object made from it |
+//! |---|---|---|
+//! | [`Stage::Commands`] (T1) | text of Kconfig or make | there is none |
+//! | [`Stage::Tokens`] (T2) | C | the compiler is given the same tokens at the same lines |
+//! | [`Stage::Objects`] (T3) | C | compiled, it is the same byte for byte; only the link is spared |
+//!
+//! In all other cases make's work is a plain build upon another (T4), as if no stage had been tried.
+//!
+//! # Why that is a proof
+//!
+//! Make has brought the folder of objects to A and ended well: every file in it is what A's sources
+//! give (what every build upon another relies on). It is what B's sources give, too, if no command
+//! that made one of them would do otherwise on B. A command's work depends on its text, on the
+//! files that it reads, and on the configuration.
+//!
+//! - **The configuration** of B is made by B's own `olddefconfig`, and has to be A's to the byte.
+//! - **The text of commands** is evaluated by B's own makefiles in the run of make: Kbuild keeps each
+//!   command in a `.cmd` file, compares it, and runs what differs (`if_changed`). Plain recipes are
+//!   not compared, so a makefile counts as text of make only if no line differs that begins with a
+//!   tab, as recipes do; the top `Makefile` and all of `scripts/` never count.
+//! - **What commands read** of B differs from A in the changed files that A's closure has, no others.
+//!   Of each of these the compiler's records (see [`crate::units`]) have to list a reader, all
+//!   readers have to be plain C objects of the kernel (see [`crate::units::Invocation`]), and no
+//!   makefile may mention its name: then those objects are all that depend on it. What was read by
+//!   anything else, or came, went, or changed its kind or mode, is no case for these stages.
+//!
+//! The run of make could still have been blind to something that only *times* tell it; marking sets
+//! the time of every object to now, so what is marked is exactly what was shown to be right, and
+//! everything made from it. Two traps remain, both about later runs. Kbuild's records are of A: an
+//! object that includes another set of files on B, or whose changed files name a `CONFIG_` option
+//! that they did not name, is none for T2 and T3.
+//!
+//! # What T2 compares, and what follows from it
+//!
+//! The preprocessor's output, run with the object's own command on A and on B: every token with the
+//! file and line it stands at, white space at the beginning of lines included (see
+//! [`tokens`](self::tokens)). With `__LINE__` expanded, so what the compiler sees is the same, down
+//! to the lines; columns inside a line are not compared. So it is *not* tried where columns or
+//! comments reach the image or stop the build: debug information, sanitizers and coverage record
+//! columns, and with `CONFIG_WERROR` a warning about them fails the build. There T3 decides.
+//!
+//! The same comparison without lines, with `__LINE__` left a word, says that the *code* is the same
+//! (design, section 4): a commit that only moves lines changes nothing that runs. That clears the
+//! commit; it does not name the image, because lines are in `__bug_table` and elsewhere. It is noted
+//! with the build ([`Provenance::same_code`]), which is compiled all the same.
+//!
+//! # What goes straight to make
+//!
+//! Assembler files, linker scripts, generators, host programs, objtool, modules (modpost hashes
+//! their sources), the top `Makefile`, `scripts/`; and whatever is read by more objects than are
+//! worth comparing ([`plan::MOST_UNITS`]).
+
+mod aside;
+mod difference;
+mod plan;
+mod provenance;
+mod same;
+mod settle;
+mod survey;
+mod tokens;
+mod unrecorded;
+
+pub use plan::{Plan, Reason};
+pub(crate) use provenance::PROVENANCE;
+pub use provenance::{Provenance, Stage};
+pub(crate) use settle::{Outcome, settle};
+pub(crate) use survey::{Base, Survey, survey};
+pub(crate) use unrecorded::unrecorded;

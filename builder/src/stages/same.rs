@@ -1,0 +1,111 @@
+//! What can be told from two texts of one file, before any tool looks at them. None of it is
+//! relied on for "the same": it chooses what to try, or rules something out.
+
+use std::collections::BTreeSet;
+
+/// Whether two C texts differ in comments and white space only, so far as this can be told without
+/// a preprocessor. Line ends with a backslash before them count as white space.
+pub(super) fn comments_only(one: &[u8], other: &[u8]) -> bool {
+    stripped(one) == stripped(other)
+}
+
+/// The text without comments and white space; literals are kept as they are.
+fn stripped(text: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        let rest = &text[at..];
+        if rest.starts_with(b"//") {
+            at += rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+        } else if rest.starts_with(b"/*") {
+            let end = rest.windows(2).skip(2).position(|pair| pair == b"*/");
+            at += end.map_or(rest.len(), |end| end + 4);
+        } else if byte == b'"' || byte == b'\'' {
+            let end = literal(rest);
+            kept.extend_from_slice(&rest[..end]);
+            at += end;
+        } else {
+            if !byte.is_ascii_whitespace() && !rest.starts_with(b"\\\n") {
+                kept.push(byte);
+            }
+            at += 1;
+        }
+    }
+    kept
+}
+
+/// Length of the literal that a text begins with. One that its line does not end is one byte long:
+/// an apostrophe in text for the assembler, or in `#error`.
+fn literal(text: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(&byte) = text.get(at) {
+        match byte {
+            b'\\' => at += 2,
+            b'\n' => return 1,
+            _ if byte == text[0] => return at + 1,
+            _ => at += 1,
+        }
+    }
+    1
+}
+
+/// Whether the second text mentions a `CONFIG_` option that the first one does not.
+pub(super) fn mentions_new_option(before: &[u8], after: &[u8]) -> bool {
+    !options(after).is_subset(&options(before))
+}
+
+fn options(text: &[u8]) -> BTreeSet<&[u8]> {
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let words = text.split(|byte| !is_word(byte));
+    words.filter(|word| word.starts_with(b"CONFIG_")).collect()
+}
+
+/// Whether a line differs that begins with a tab: it may be a recipe of make.
+pub(super) fn recipes_differ(one: &[u8], other: &[u8]) -> bool {
+    fn recipes(text: &[u8]) -> Vec<&[u8]> {
+        text.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"\t")).collect()
+    }
+    recipes(one) != recipes(other)
+}
+
+/// Whether a text mentions a file's name, as a word of its own.
+pub(super) fn mentions(text: &[u8], name: &[u8]) -> bool {
+    let is_part = |byte: Option<&u8>| {
+        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    };
+    let mut found = text.windows(name.len().max(1)).enumerate().filter(|(_, it)| *it == name);
+    found.any(|(at, _)| {
+        let before = at.checked_sub(1).and_then(|at| text.get(at));
+        !is_part(before) && !is_part(text.get(at + name.len()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_and_blanks() {
+        let base = "int a; /* x */\n\nchar *b = \"/* no */ '\"; // y\n#define C \\\n 1\n";
+        for other in [
+            "int a;\nchar *b = \"/* no */ '\";\n#define C 1\n",
+            "/* y\n */ int a; char *b =\"/* no */ '\";#define C \\\n\\\n1",
+        ] {
+            assert!(comments_only(base.as_bytes(), other.as_bytes()), "{other}");
+        }
+        for other in [base.replace("no", "on"), base.replace("int a", "int b")] {
+            assert!(!comments_only(base.as_bytes(), other.as_bytes()), "{other}");
+        }
+        assert!(comments_only(b"#error don't\nint a;", b"#error don't\n/* it's */ int a;"));
+        assert!(comments_only(b"", b"/* open") && !comments_only(b"a/b", b"a/ /b"));
+    }
+
+    #[test]
+    fn options_recipes_and_names() {
+        assert!(mentions_new_option(b"CONFIG_A", b"/* CONFIG_B */ CONFIG_A"));
+        assert!(!mentions_new_option(b"CONFIG_A CONFIG_B", b"CONFIG_B"));
+        assert!(recipes_differ(b"a:\n\tcc\n", b"a:\n\tgcc\n"));
+        assert!(!recipes_differ(b"a := 1\nb:\n\tcc\n", b"a := 2\nb:\n\tcc\n"));
+        assert!(mentions(b"x: $(src)/a.h FORCE", b"a.h") && !mentions(b"x: aa.h a.hh", b"a.h"));
+    }
+}

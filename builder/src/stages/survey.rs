@@ -1,0 +1,197 @@
+//! Looking at a working pair before its sources change.
+
+use std::sync::Arc;
+
+use kiln_cache::manifest::Manifest;
+use kiln_cache::{Digest, InputKey};
+
+use super::aside;
+use super::difference::{difference, text};
+use super::plan::{Plan, Reason, Touched, is_make_text, plan};
+use super::provenance::{NAMED, Provenance, Stage};
+use super::same::mentions_new_option;
+use super::tokens::Tokens;
+use crate::closure::{Closure, Why};
+use crate::error::BuildError;
+use crate::kbuild::Kbuild;
+use crate::kconfig::parse;
+use crate::units::{Invocation, Units, scan};
+use crate::work::Job;
+
+/// The build whose objects a pair holds.
+pub(crate) struct Base {
+    pub(crate) key: InputKey,
+    pub(crate) tree: String,
+    /// Digest of its normalized configuration, with the files that it names.
+    pub(crate) config_digest: Digest,
+    /// Text of its normalized configuration.
+    pub(crate) config: String,
+    pub(crate) closure: Arc<Closure>,
+    pub(crate) closure_digest: Digest,
+    /// Stages that no audit has found wrong for this closure.
+    pub(crate) stages: Vec<Stage>,
+}
+
+impl Base {
+    /// Of a manifest, with its closure and the text of its configuration.
+    pub(crate) fn new(
+        manifest: &Manifest,
+        config: String,
+        closure: (Digest, Arc<Closure>),
+        stages: Vec<Stage>,
+    ) -> Self {
+        Self {
+            key: manifest.input_key,
+            tree: manifest.input.tree.clone(),
+            config_digest: manifest.input.config,
+            config,
+            closure_digest: closure.0,
+            closure: closure.1,
+            stages,
+        }
+    }
+
+    pub(super) fn allows(&self, stage: Stage) -> bool {
+        self.stages.contains(&stage)
+    }
+}
+
+/// An object to be compared, with what its command gave before.
+pub(super) struct Unit {
+    pub(super) object: String,
+    pub(super) invocation: Invocation,
+    /// With `__LINE__` expanded.
+    pub(super) expanded: Option<Tokens>,
+    /// With `__LINE__` left a word; only where comments are all that changed.
+    pub(super) plain: Option<Tokens>,
+}
+
+/// What a pair and a difference look like, and what the compilers gave before the sources changed.
+pub(crate) struct Survey {
+    pub(crate) base: Base,
+    pub(crate) plan: Plan,
+    touched: Vec<Touched>,
+    pub(super) units: Vec<Unit>,
+}
+
+/// Looks at the pair, which holds the base's tree and objects, and at the way to the wanted tree.
+pub(crate) fn survey(kbuild: &Kbuild<'_>, job: &Job, base: Base) -> Result<Survey, BuildError> {
+    let wanted = &job.request.revision.tree;
+    let touched = difference(&job.repository, &base.tree, wanted, &base.closure)?;
+    let records = scan(&kbuild.pair.objects())?;
+    let table = Units::of(&records, &kbuild.pair.source());
+    let mut survey = Survey { plan: plan(&touched, &table), touched, units: Vec::new(), base };
+    let Plan::Compare { objects, comments_only } = &survey.plan else { return Ok(survey) };
+    let comments_only = *comments_only;
+    if let Some(reason) = new_option(job, &survey)? {
+        survey.plan = Plan::Compile(reason);
+        return Ok(survey);
+    }
+    for object in objects {
+        let record = records.iter().find(|record| record.target == *object);
+        let Some(invocation) = record.and_then(|record| Invocation::parse(&record.command)) else {
+            let first = survey.touched.iter().find(|one| !is_make_text(&one.touch.path));
+            let path = first.map(|one| one.touch.path.clone()).unwrap_or_default();
+            let what = format!("differs and is read by {object}, which is not a plain C object");
+            survey.plan = Plan::Compile(Reason { path, what, unrecorded: false });
+            survey.units.clear();
+            return Ok(survey);
+        };
+        let object = object.clone();
+        survey.units.push(Unit { object, invocation, expanded: None, plain: None });
+    }
+    survey.preprocess(kbuild, comments_only)?;
+    Ok(survey)
+}
+
+/// A changed file that mentions an option which it did not mention: the records of the objects that
+/// are made from it would lack that option.
+fn new_option(job: &Job, survey: &Survey) -> Result<Option<Reason>, BuildError> {
+    let repository = &job.repository;
+    let git = repository.git()?;
+    let tree =
+        |hex: &str| git.find_tree(repository.oid(hex)?).map_err(|source| repository.error(source));
+    let (a, b) = (tree(&survey.base.tree)?, tree(&job.request.revision.tree)?);
+    for one in &survey.touched {
+        let path = &one.touch.path;
+        if one.touch.why != Why::Read || is_make_text(path) {
+            continue;
+        }
+        let [before, after] = [&a, &b].map(|tree| text(&git, tree, path).unwrap_or_default());
+        if mentions_new_option(&before, &after) {
+            let what = "differs and mentions another option".to_owned();
+            return Ok(Some(Reason { path: path.clone(), what, unrecorded: false }));
+        }
+    }
+    Ok(None)
+}
+
+impl Survey {
+    fn preprocess(&mut self, kbuild: &Kbuild<'_>, comments_only: bool) -> Result<(), BuildError> {
+        for (lines, wanted) in [(true, true), (false, comments_only)] {
+            if !wanted {
+                continue;
+            }
+            let invocations: Vec<&Invocation> =
+                self.units.iter().map(|unit| &unit.invocation).collect();
+            let all = aside::preprocess(kbuild, &invocations, lines)?;
+            for (unit, tokens) in self.units.iter_mut().zip(all) {
+                *(if lines { &mut unit.expanded } else { &mut unit.plain }) = tokens;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether tokens alone decide an object under the base's configuration; see the module's text.
+    pub(super) fn tokens_decide(&self) -> bool {
+        tokens_decide(&self.base.config)
+    }
+
+    /// What is kept with the build that comes out.
+    pub(crate) fn provenance(
+        &self,
+        stage: Option<Stage>,
+        same_code: bool,
+        because: Option<String>,
+    ) -> Provenance {
+        let paths = self.touched.iter().map(|one| String::from_utf8_lossy(&one.touch.path).into());
+        Provenance {
+            stage,
+            from: self.base.key,
+            closure: self.base.closure_digest,
+            changed: paths.take(NAMED).collect(),
+            units: self.units.iter().map(|unit| unit.object.clone()).take(NAMED).collect(),
+            same_code,
+            because,
+        }
+    }
+}
+
+/// Options under which columns of source lines or the compiler's warnings decide what comes out.
+const BEYOND_TOKENS: &[&str] = &[
+    "CONFIG_WERROR",
+    "CONFIG_DEBUG_INFO",
+    "CONFIG_GCOV_KERNEL",
+    "CONFIG_KASAN",
+    "CONFIG_KCSAN",
+    "CONFIG_KMSAN",
+    "CONFIG_UBSAN",
+];
+
+fn tokens_decide(config: &str) -> bool {
+    let values = parse(config);
+    BEYOND_TOKENS.iter().all(|option| !matches!(values.get(option), Some(&("y" | "m"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_and_warnings_are_beyond_tokens() {
+        assert!(tokens_decide("# CONFIG_WERROR is not set\nCONFIG_DEBUG_INFO_NONE=y\n"));
+        for option in BEYOND_TOKENS {
+            assert!(!tokens_decide(&format!("CONFIG_A=y\n{option}=y\n")), "{option}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The preprocessor's output, as what the compiler is given.
+
+use blake3::Hasher;
+use kiln_cache::Digest;
+
+/// What two outputs are compared by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tokens {
+    /// Every line that is not blank, with the file and line that it came from.
+    pub(super) placed: Digest,
+    /// Every line that is not blank, without its indentation.
+    pub(super) text: Digest,
+    /// The files that were included, in order of their first line.
+    pub(super) files: Digest,
+}
+
+impl Tokens {
+    /// Of a preprocessor's output (`cc -E`; GCC manual, "Preprocessor Output"): `# LINE "FILE"
+    /// FLAGS` says where the next line comes from, and every other line, directives that are left
+    /// (`#pragma`) among them, is what the compiler proper sees. Comments are gone, and blanks
+    /// between tokens are one blank; the indentation shows the column of a line's first token.
+    pub(super) fn of(output: &[u8]) -> Self {
+        let (mut placed, mut text, mut files) = (Hasher::new(), Hasher::new(), Hasher::new());
+        let mut seen = std::collections::HashSet::new();
+        let (mut file, mut number): (&[u8], u64) = (b"", 0);
+        for line in output.split(|byte| *byte == b'\n') {
+            if let Some((next, name)) = marker(line) {
+                (number, file) = (next, name);
+                if seen.insert(name) {
+                    field(&mut files, name);
+                }
+                continue;
+            }
+            let content = line.trim_ascii_end();
+            if !content.is_empty() {
+                field(&mut placed, file);
+                placed.update(&number.to_le_bytes());
+                field(&mut placed, content);
+                field(&mut text, content.trim_ascii_start());
+            }
+            number += 1;
+        }
+        let [placed, text, files] = [placed, text, files].map(|it| it.finalize().into());
+        Self { placed, text, files }
+    }
+}
+
+fn field(hasher: &mut Hasher, bytes: &[u8]) {
+    hasher.update(&(bytes.len() as u64).to_le_bytes());
+    hasher.update(bytes);
+}
+
+/// Line and file of a marker.
+fn marker(line: &[u8]) -> Option<(u64, &[u8])> {
+    let rest = line.strip_prefix(b"# ")?;
+    let space = rest.iter().position(|byte| *byte == b' ')?;
+    let number = std::str::from_utf8(&rest[..space]).ok()?.parse().ok()?;
+    let name = rest[space + 1..].strip_prefix(b"\"")?;
+    let end = name.iter().rposition(|byte| *byte == b'"')?;
+    Some((number, &name[..end]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str =
+        "# 0 \"a.c\"\n# 1 \"a.h\" 1\nint x;\n\n# 2 \"a.c\" 2\n  int y;\n#pragma pack\n";
+
+    fn of(text: &str) -> Tokens {
+        Tokens::of(text.as_bytes())
+    }
+
+    #[test]
+    fn markers_and_blank_lines_only_say_where() {
+        let same = "# 0 \"a.c\"\n# 1 \"a.h\" 1\nint x; \n# 1 \"a.c\"\n\n  int y;\n#pragma pack\n";
+        assert_eq!(of(ONE), of(same));
+    }
+
+    #[test]
+    fn a_moved_line_is_the_same_text_at_another_place() {
+        let moved = of(&ONE.replace("# 2 \"a.c\"", "# 3 \"a.c\""));
+        assert_ne!(of(ONE).placed, moved.placed);
+        assert_eq!((of(ONE).text, of(ONE).files), (moved.text, moved.files));
+    }
+
+    #[test]
+    fn tokens_indentation_and_included_files_count() {
+        for (from, to) in [("int x", "int z"), ("  int y", " int y"), ("#pragma pack", "")] {
+            assert_ne!(of(ONE).placed, of(&ONE.replace(from, to)).placed, "{from}");
+        }
+        // A file without a token of its own.
+        let more = of(&ONE.replace("# 2 \"a.c\" 2", "# 1 \"b.h\" 1\n# 2 \"a.c\" 2"));
+        assert_eq!(of(ONE).placed, more.placed);
+        assert_ne!(of(ONE).files, more.files);
+    }
+}

@@ -1,0 +1,184 @@
+//! Who reads what, as a table that is kept with the build.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::record::Record;
+use crate::closure::{ClosureError, Paths, Reader, put_number, put_set};
+use crate::recipe::{OBJECTS, SOURCE};
+
+const HEAD: &[u8] = b"kiln-units 1\n";
+
+/// For each object of a build that a compiler made: which files of the sources it was made from.
+/// Kept with the build, as the artifact `units`: the head, the set of all files, the set of all
+/// objects (both as in a closure), and for each object the number of its files and the files as
+/// positions in the first set, each as the distance from the one before (unsigned LEB128).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Units {
+    files: Paths,
+    objects: Paths,
+    /// Of each object, positions in `files`, in order.
+    reads: Vec<Vec<usize>>,
+}
+
+impl Units {
+    /// From Kbuild's records. `source` is the folder of the host that holds the sources; a build
+    /// in namespaces of its own has seen them at the recipe's place.
+    pub(crate) fn of(records: &[Record], source: &Path) -> Self {
+        let mut table: BTreeMap<&str, Vec<Box<[u8]>>> = BTreeMap::new();
+        for record in records {
+            let reads = record.reads.iter().filter_map(|path| in_tree(path, source));
+            let target = record.target.strip_prefix(OBJECTS).unwrap_or(&record.target);
+            table.insert(target.trim_start_matches('/'), reads.collect());
+        }
+        let files = Paths::new(table.values().flatten());
+        let objects = Paths::new(table.keys());
+        let place = |path: &[u8]| files.position(path);
+        let reads = table.values().map(|reads| {
+            let mut reads: Vec<usize> = reads.iter().filter_map(|path| place(path)).collect();
+            reads.sort_unstable();
+            reads.dedup();
+            reads
+        });
+        Self { reads: reads.collect(), files, objects }
+    }
+
+    /// The objects that were made from a file.
+    pub fn readers(&self, path: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let place = self.files.position(path);
+        let objects = self.objects.iter().zip(&self.reads);
+        objects.filter_map(move |(object, reads)| {
+            reads.binary_search(&place?).is_ok().then_some(object)
+        })
+    }
+
+    /// How many objects were made from any of these files.
+    pub fn affected<'a>(&self, paths: impl IntoIterator<Item = &'a [u8]>) -> usize {
+        let places = paths.into_iter().filter_map(|path| self.files.position(path));
+        let places: Vec<usize> = places.collect();
+        let any = |reads: &&Vec<usize>| places.iter().any(|it| reads.binary_search(it).is_ok());
+        self.reads.iter().filter(any).count()
+    }
+
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Whether no compiler made anything.
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    /// The table as bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = HEAD.to_vec();
+        put_set(&mut bytes, &self.files);
+        put_set(&mut bytes, &self.objects);
+        for reads in &self.reads {
+            put_number(&mut bytes, reads.len());
+            let mut before = 0;
+            for place in reads {
+                put_number(&mut bytes, place - before);
+                before = *place;
+            }
+        }
+        bytes
+    }
+
+    /// Reads what [`Units::encode`] wrote.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ClosureError> {
+        let mut reader = Reader::behind(HEAD, bytes)?;
+        let (files, objects) = (reader.set()?, reader.set()?);
+        let mut all = Vec::with_capacity(objects.len());
+        for _ in 0..objects.len() {
+            let mut reads = Vec::new();
+            let mut place = 0;
+            for index in 0..reader.number()? {
+                let step = reader.number()?;
+                place += step;
+                if place >= files.len() || (index > 0 && step == 0) {
+                    return Err(reader.damaged("a file that is not in the table"));
+                }
+                reads.push(place);
+            }
+            all.push(reads);
+        }
+        reader.end()?;
+        Ok(Self { files, objects, reads: all })
+    }
+}
+
+/// The path in the tree of a file that a compiler named; `None` for one that is not of the sources
+/// (made by the build, or the host's).
+pub(super) fn in_tree(path: &str, source: &Path) -> Option<Box<[u8]>> {
+    let path = Path::new(path);
+    let inner = path.strip_prefix(SOURCE).or_else(|_| path.strip_prefix(source)).ok()?;
+    let mut parts: Vec<&str> = Vec::new();
+    for part in inner.to_str()?.split('/') {
+        match part {
+            "" | "." => {}
+            // Folders on the way are no links in what a compiler is given by Kbuild; one that is
+            // leads to a path that no change has, so that the change counts as nobody's.
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/").into_bytes().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn record(target: &str, reads: &[&str]) -> Record {
+        let reads = reads.iter().map(|path| (*path).to_owned()).collect();
+        Record { target: target.to_owned(), command: String::new(), reads }
+    }
+
+    fn table() -> Units {
+        let records = [
+            record("mm/a.o", &["/mnt/kiln/source/mm/a.c", "/mnt/kiln/source/mm/../include/x.h"]),
+            record(
+                "/mnt/kiln/objects/tools/b.o",
+                &["/pool/source/include/x.h", "/usr/include/y.h"],
+            ),
+            record("mm/none.o", &["include/generated/z.h"]),
+        ];
+        Units::of(&records, Path::new("/pool/source"))
+    }
+
+    #[test]
+    fn who_reads_what() {
+        let units = table();
+        let readers = |path: &str| units.readers(path.as_bytes()).map(<[u8]>::to_vec).count();
+        assert_eq!((units.len(), readers("include/x.h"), readers("mm/a.c")), (3, 2, 1));
+        assert_eq!((readers("usr/include/y.h"), readers("mm")), (0, 0));
+        assert_eq!(units.affected([&b"mm/a.c"[..], b"include/x.h", b"no"]), 2);
+        assert!(units.readers(b"include/x.h").any(|object| object == b"tools/b.o"));
+    }
+
+    #[test]
+    fn what_was_written_is_read_again_and_nothing_else() {
+        let bytes = table().encode();
+        assert_eq!(Units::decode(&bytes), Ok(table()));
+        for end in 0..bytes.len() {
+            assert!(Units::decode(&bytes[..end]).is_err(), "{end}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn other_bytes_are_read_without_a_panic(at: usize, byte: u8) {
+            let mut bytes = table().encode();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            if let Ok(units) = Units::decode(&bytes) {
+                let _ = units.readers(b"include/x.h").count();
+            }
+        }
+    }
+}
