@@ -116,6 +116,10 @@ impl Job {
     /// Looks at a pair that holds a build, before its sources change.
     pub(crate) fn survey(&self, pair: &Pair, base: Base) -> Result<Option<Survey>, BuildError> {
         let Some((toolchain, version)) = &self.kernel else { return Ok(None) };
+        if !self.repository.which_trees(&[&base.tree])?.contains(&true) {
+            // Built from another repository: there is nothing to compare with here.
+            return Ok(None);
+        }
         let log = pair.log();
         File::create(&log).doing("writing", &log)?;
         stages::survey(&self.kbuild(toolchain, *version, pair), self, base).map(Some)

@@ -9,7 +9,9 @@ use super::{Edit, Fixture};
 use crate::audit::audit_report;
 use crate::closure::{Closure, Edges};
 use crate::trace::availability;
-use crate::{Builder, Built, How, Obtained, Revision, Stage};
+use crate::observer::Stage as Step;
+use crate::stages::Stage;
+use crate::{Builder, Built, How, Obtained, Revision};
 
 /// `None`, and a line that says so, where builds can't be watched.
 async fn watched() -> Option<(Toy, Revision)> {
@@ -55,9 +57,9 @@ async fn a_change_that_nobody_reads_is_not_compiled() {
     let proved = builder.build(&request).await.unwrap();
     assert_eq!(proved.obtained, Obtained::Closure);
     assert_eq!(proved.manifest, built.manifest);
-    let stages: Vec<Stage> =
+    let stages: Vec<Step> =
         toy.events.0.lock().unwrap().iter().map(|event| event.stage.clone()).collect();
-    assert_eq!(stages, [Stage::Finished { known: true, built: true }], "nothing was checked out");
+    assert_eq!(stages, [Step::Finished { known: true, built: true }], "nothing was checked out");
     // It is remembered as what it is.
     let key = builder.request_key(&request).unwrap();
     let artifact = built.manifest.artifact("closure").unwrap();
@@ -324,11 +326,18 @@ async fn an_audited_proof_is_compiled_and_compared() {
     builder_of(&toy).build(&toy.request(&first, "")).await.unwrap();
     let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
     let audited = builder_of(&toy).with_audit(1.0).build(&toy.request(&docs, "")).await.unwrap();
-    assert_eq!(audited.obtained, Obtained::Compiled);
+    assert_eq!(audited.obtained, Obtained::Closure);
     assert!(audited.notes.iter().any(|note| note.contains("the same")), "{:?}", audited.notes);
+    assert_eq!(audited.audit.unwrap().stage, Stage::Closure);
     let report = audit_report(&toy.store).await.unwrap();
     assert_eq!((report.audited, report.mismatches), (1, 0));
-    assert_eq!(report.kinds["rst"].audited, 1);
+    assert_eq!((report.kinds["rst"].audited, report.stages[&Stage::Closure].audited), (1, 1));
+    // The first of a kind is always audited, the second by share.
+    let docs = toy.edit("more", &[Edit::File("Documentation/a.rst", "more\n")]);
+    let rarely = builder_of(&toy).with_audit(1e-9);
+    assert!(rarely.build(&toy.request(&docs, "")).await.unwrap().audit.is_none());
+    let other = toy.edit("other", &[Edit::File("Documentation/a.txt", "more\n")]);
+    assert!(rarely.build(&toy.request(&other, "")).await.unwrap().audit.is_some());
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ async fn each_build_starts_from_exactly_the_tree() {
     let next = toy.edit("next", &[Edit::File("kernel/other.c", "int other;\n")]);
     let built = build(&toy, &next, command).await.unwrap();
     assert!(built.manifest.is_built());
-    assert_eq!(toy.content(&built, "list").await, "helper.c\nmain.c\nother.c\n");
+    assert_eq!(toy.content(&built, "list").await, "Makefile\nhelper.c\nmain.c\nother.c\n");
     assert_eq!(toy.content(&built, "helper").await, "int helper(int x) { return x + 1; }\n");
 }
 

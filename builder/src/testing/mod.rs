@@ -4,6 +4,7 @@ mod builds;
 mod closures;
 mod commands;
 mod repository;
+mod stages;
 mod toy;
 
 pub(crate) use repository::{Edit, Fixture};

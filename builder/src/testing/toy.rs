@@ -17,7 +17,8 @@ SUBLEVEL = 5
 KCONFIG_CONFIG ?= $(O)/.config
 objects := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard kernel/*.c)))
 modules := $(patsubst %.c,$(O)/%.ko,$(sort $(wildcard drivers/*.c)))
-flags := -g -Os -ffreestanding -fno-pic -Iinclude -include $(O)/include/config.h $(KCFLAGS)
+flags := -g -fdebug-prefix-map=$(O)=. -fdebug-prefix-map=$(CURDIR)=. -Os -ffreestanding -fno-pic -D__KERNEL__ -I$(CURDIR)/include -include $(O)/include/config.h $(KCFLAGS)
+include $(wildcard kernel/Makefile)
 .DELETE_ON_ERROR:
 .PHONY: olddefconfig @TARGET@ modules
 olddefconfig:
@@ -33,6 +34,7 @@ $(O)/%.o: %.c $(O)/include/config.h
 	@mkdir -p $(@D)
 	@echo "  CC      $*.o"
 	@gcc $(flags) -MMD -MP -MF $(@D)/.$(*F).d -c -o $@ $(CURDIR)/$<
+	@sh scripts/record '$*.o' '$(CURDIR)/$<' $(@D)/.$(*F).d '$(flags)' > $(@D)/.$(*F).o.cmd
 $(O)/%.ko: $(O)/%.o
 	@echo "  LD [M]  $*.ko"
 	@cp $< $@
@@ -53,6 +55,16 @@ while read -r word name forced value; do
 	if grep -q "^CONFIG_$name=y" "$2" || test "$value" = y
 	then echo "CONFIG_$name=y"; else echo "# CONFIG_$name is not set"; fi
 done < "$1" > "$2.new" && mv "$2.new" "$2"
+"##;
+
+/// Writes what Kbuild writes beside an object: the command, and what it read.
+const RECORD: &str = r##"echo "cmd_$1 := gcc $4 -c -o $1 $2"
+echo
+echo "source_$1 := $2"
+echo
+printf 'deps_%s := \\\n' "$1"
+sed -e 's/^[^ ]*://' -e 's/\\$//' "$3" | tr ' ' '\n' | grep . | sort -u | grep -v -x "$2" | sed 's/.*/  & \\/'
+echo
 "##;
 
 const MAIN: &str = r#"#include <banner.h>
@@ -97,7 +109,9 @@ impl Toy {
                 ("Kbuild", "# nothing\n"),
                 ("Kconfig", "option FAST\noption MODULES\noption BASE forced y\n"),
                 ("scripts/conf", CONF),
+                ("scripts/record", RECORD),
                 ("include/banner.h", "static const char banner[] = RELEASE;\n"),
+                ("kernel/Makefile", "# nothing of its own\n"),
                 ("kernel/main.c", MAIN),
                 ("kernel/helper.c", "int helper(int x) { return x + 1; }\n"),
                 ("drivers/dummy.c", "int dummy(void) { return 7; }\n"),

@@ -1,0 +1,210 @@
+//! Stages T1 to T3, on the toy kernel: each answer is held against a build from nothing.
+
+use super::Edit;
+use super::toy::Toy;
+use crate::audit::audit_report;
+use crate::stages::{Provenance, Stage};
+use crate::trace::availability;
+use crate::{Builder, Built, Obtained, Revision};
+
+const HELPER: &str = "kernel/helper.c";
+const TEXT: &str = "int helper(int x) { return x + 1; }\n";
+
+/// `None`, and a line that says so, where builds can't be watched.
+async fn watched() -> Option<(Toy, Revision)> {
+    if let Err(reason) = availability() {
+        println!("skipped: {reason}");
+        return None;
+    }
+    Some(Toy::new().await)
+}
+
+/// One pair of a kind: while a process of another test still has the lock of one open, a second
+/// would be taken, and be cold.
+fn builder_of(toy: &Toy) -> Builder {
+    toy.builder().with_pairs(1, 4)
+}
+
+async fn build(builder: &Builder, toy: &Toy, revision: &Revision) -> Built {
+    builder.build(&toy.request(revision, "")).await.unwrap()
+}
+
+/// The same revision, compiled by somebody else from nothing.
+async fn from_nothing(toy: &Toy, revision: &Revision, config: &str) -> Built {
+    let (other, _) = Toy::new().await;
+    let mut request = toy.request(revision, config);
+    request.jobs = 1;
+    let built = other.builder_in("elsewhere").build(&request).await.unwrap();
+    assert_eq!(built.obtained, Obtained::Compiled);
+    built
+}
+
+fn because(built: &Built) -> &str {
+    let provenance = built.provenance.as_ref().expect("a stage was tried");
+    provenance.because.as_deref().expect("none answered")
+}
+
+#[tokio::test]
+async fn each_stage_answers_what_it_can_and_no_more() {
+    let Some((toy, first)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    let mut before = build(&builder, &toy, &first).await;
+    let comment = TEXT.replace('}', "} /* why */");
+    let moved = format!("/*\n * Why.\n */\n{comment}");
+    let header = "#define UNUSED 1 /* two */\nstatic const char banner[] = RELEASE;\n";
+    let lower = "static const char banner[] = RELEASE; /* one */\n#define UNUSED 1\n";
+    let cases: &[(&str, Edit<'_>, Obtained)] = &[
+        ("make's text", Edit::File("kernel/Makefile", "more := 1\n"), Obtained::Commands),
+        ("a remark on a line", Edit::File(HELPER, &comment), Obtained::Tokens),
+        ("a macro that nobody uses", Edit::File("include/banner.h", lower), Obtained::Tokens),
+        ("lines that move", Edit::File(HELPER, &moved), Obtained::Compiled),
+        ("a moved line of a header", Edit::File("include/banner.h", header), Obtained::Compiled),
+        ("code", Edit::File(HELPER, "int helper(int x) { return x + 7; }\n"), Obtained::Compiled),
+        ("a recipe", Edit::File("kernel/Makefile", "x:\n\ttrue\n"), Obtained::Compiled),
+        ("a file that appears", Edit::File("kernel/new.c", "int new;\n"), Obtained::Compiled),
+    ];
+    for (name, edit, expected) in cases {
+        let edit = match edit {
+            Edit::File(path, text) => Edit::File(path, text),
+            _ => unreachable!("all are files"),
+        };
+        let revision = toy.edit(name, &[edit]);
+        let built = build(&builder, &toy, &revision).await;
+        assert_eq!(built.obtained, *expected, "{name}: {:?}", built.provenance);
+        let truth = from_nothing(&toy, &revision, "").await;
+        assert_eq!(built.manifest.image(), truth.manifest.image(), "{name}");
+        if *expected != Obtained::Compiled {
+            assert_eq!(built.manifest.image(), before.manifest.image(), "{name}");
+            assert!(toy.steps(&built).await.is_empty(), "{name}: nothing was made");
+            let kept: Provenance =
+                serde_json::from_str(&toy.content(&built, "provenance").await).unwrap();
+            assert_eq!(Obtained::from(kept.stage.unwrap()), *expected);
+            assert_eq!(kept.from, before.manifest.input_key);
+        }
+        if name.contains("lines that move") {
+            let same_code = built.provenance.as_ref().is_some_and(|it| it.same_code);
+            assert!(same_code, "only lines moved: {:?}", built.provenance);
+        }
+        before = built;
+    }
+}
+
+#[tokio::test]
+async fn a_build_that_a_stage_gave_is_one_to_go_on_from() {
+    let Some((toy, first)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    build(&builder, &toy, &first).await;
+    let remark = toy.edit("remark", &[Edit::File(HELPER, &TEXT.replace('}', "} // why"))]);
+    let tokens = build(&builder, &toy, &remark).await;
+    assert_eq!(tokens.obtained, Obtained::Tokens);
+    let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
+    let proved = build(&builder, &toy, &docs).await;
+    assert_eq!(proved.obtained, Obtained::Closure);
+    assert_eq!(proved.manifest.input_key, tokens.manifest.input_key);
+    // What is next changed is made, and what was marked as current is not.
+    let main = toy.fixture.read(&first, "kernel/main.c").replace("helper(where", "helper(1 + where");
+    let code = toy.edit("code", &[Edit::File("kernel/main.c", &main)]);
+    let built = build(&builder, &toy, &code).await;
+    assert_eq!(toy.steps(&built).await, ["CC kernel/main.o", "LD vmlinux"]);
+    let truth = from_nothing(&toy, &code, "").await;
+    assert_eq!(built.manifest.image(), truth.manifest.image());
+}
+
+#[tokio::test]
+async fn objects_decide_where_tokens_do_not() {
+    let Some((toy, first)) = watched().await else { return };
+    let kconfig = toy.fixture.read(&first, "Kconfig") + "option WERROR\n";
+    let base = toy.edit("option", &[Edit::File("Kconfig", &kconfig)]);
+    let config = "CONFIG_WERROR=y\n";
+    let builder = builder_of(&toy);
+    let before = builder.build(&toy.request(&base, config)).await.unwrap();
+    let remark = toy.edit("remark", &[Edit::File(HELPER, &TEXT.replace('}', "} /* why */"))]);
+    let built = builder.build(&toy.request(&remark, config)).await.unwrap();
+    assert_eq!(built.obtained, Obtained::Objects, "{:?}", built.provenance);
+    assert_eq!(built.manifest.image(), before.manifest.image());
+    let truth = from_nothing(&toy, &remark, config).await;
+    assert_eq!(built.manifest.image(), truth.manifest.image());
+}
+
+#[tokio::test]
+async fn records_that_would_lack_something_are_made_anew() {
+    let Some((toy, first)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    build(&builder, &toy, &first).await;
+    let option = toy.edit("option", &[Edit::File(HELPER, &TEXT.replace('}', "} // CONFIG_NEW"))]);
+    let built = build(&builder, &toy, &option).await;
+    assert_eq!(built.obtained, Obtained::Compiled);
+    assert!(because(&built).contains("another option"), "{}", because(&built));
+    let void = toy.edit("void", &[Edit::File("include/void.h", "")]);
+    build(&builder, &toy, &void).await;
+    let includes = format!("#include <void.h>\n#line 1\n{TEXT}");
+    let includes = toy.edit("includes", &[Edit::File(HELPER, &includes)]);
+    let built = build(&builder, &toy, &includes).await;
+    assert_eq!(built.obtained, Obtained::Compiled);
+    assert!(because(&built).contains("other files"), "{}", because(&built));
+}
+
+#[tokio::test]
+async fn what_nobody_recorded_is_built_from_nothing() {
+    let Some((toy, first)) = watched().await else { return };
+    // A script that another script runs: make knows of the first one only.
+    let makefile = toy.fixture.read(&first, "Makefile");
+    let makefile = makefile.replace("@nm $@ >", "@sh scripts/outer $@ >");
+    let base = toy.edit(
+        "scripts",
+        &[
+            Edit::File("Makefile", &makefile),
+            Edit::File("scripts/outer", "sh scripts/inner \"$1\"\n"),
+            Edit::File("scripts/inner", "nm \"$1\"\n"),
+        ],
+    );
+    let builder = builder_of(&toy);
+    let built = build(&builder, &toy, &base).await;
+    assert_eq!(toy.steps(&built).await.len(), 3);
+    let inner = toy.edit("inner", &[Edit::File("scripts/inner", "nm -n \"$1\"\n")]);
+    let built = build(&builder, &toy, &inner).await;
+    assert_eq!((built.obtained, toy.steps(&built).await.len()), (Obtained::Compiled, 3));
+    let truth = from_nothing(&toy, &inner, "").await;
+    let map = |built: &Built| built.manifest.artifact("System.map").unwrap().digest;
+    assert_eq!(map(&built), map(&truth));
+}
+
+#[tokio::test]
+async fn a_stage_is_audited_in_a_pair_of_its_own() {
+    let Some((toy, first)) = watched().await else { return };
+    build(&builder_of(&toy), &toy, &first).await;
+    let remark = toy.edit("remark", &[Edit::File(HELPER, &TEXT.replace('}', "} /* why */"))]);
+    let built = build(&builder_of(&toy).with_audit(1.0), &toy, &remark).await;
+    assert_eq!(built.obtained, Obtained::Tokens);
+    assert_eq!(built.audit.unwrap().stage, Stage::Tokens);
+    let report = audit_report(&toy.store).await.unwrap();
+    assert_eq!((report.audited, report.mismatches), (1, 0));
+    assert_eq!(report.stages[&Stage::Tokens].audited, 1);
+}
+
+#[tokio::test]
+async fn a_refuted_stage_is_revoked_and_what_rests_on_it_withdrawn() {
+    let Some((toy, first)) = watched().await else { return };
+    // An object that depends on remarks, behind the back of the record of its command.
+    let makefile = toy.fixture.read(&first, "Makefile");
+    let makefile =
+        makefile.replace("gcc $(flags) -MMD", "gcc $(flags) -DREMARKS=$$(grep -c remark $<) -MMD");
+    let text = |remarks: &str| format!("int helper(int x) {{ return x + REMARKS; }} // {remarks}\n");
+    let base =
+        toy.edit("base", &[Edit::File("Makefile", &makefile), Edit::File(HELPER, &text("none"))]);
+    build(&builder_of(&toy), &toy, &base).await;
+    let wrong = toy.edit("wrong", &[Edit::File(HELPER, &text("a remark"))]);
+    let believed = build(&builder_of(&toy), &toy, &wrong).await;
+    assert_eq!(believed.obtained, Obtained::Tokens);
+    let audited = toy.edit("again", &[Edit::File(HELPER, &text("one remark"))]);
+    let found = build(&builder_of(&toy).with_audit(1.0), &toy, &audited).await;
+    assert_eq!(found.obtained, Obtained::Compiled);
+    assert!(found.notes.iter().any(|note| note.contains("AUDIT")), "{:?}", found.notes);
+    assert_ne!(found.manifest.image(), believed.manifest.image());
+    let report = audit_report(&toy.store).await.unwrap();
+    assert_eq!((report.mismatches, report.stages[&Stage::Tokens].mismatches), (1, 1));
+    assert_eq!(report.incidents[0].compiled, Some(found.manifest.input_key));
+    // What was refuted is gone, and the answer is what was compiled.
+    let again = build(&builder_of(&toy), &toy, &audited).await;
+    assert_eq!(again.manifest, found.manifest);
+}
