@@ -181,13 +181,10 @@ impl Builder {
     /// revision that does not compile is a build too. Dropping the future kills the build; the
     /// working pair is put right by the next one.
     pub async fn build(&self, request: &Request) -> Result<Built, BuildError> {
-        let begun = Instant::now();
-        let toolchain = self.toolchain_for(request, Duration::ZERO)?;
-        let given = request.given(Duration::ZERO)?;
-        let key = request.key(given, toolchain.as_deref());
+        let question = self.question(request)?;
+        let Question { begun, given, key, .. } = question;
         let turn = self.turn(key);
         let _turn = turn.lock().await;
-        let question = Question { request, given, toolchain, key, begun };
         let mut built = match self.recall(&key).await? {
             Some(manifest) => self.recalled(request, manifest, &key).await?,
             None => match self.prove(request, given, question.toolchain.as_deref()).await? {
@@ -208,6 +205,15 @@ impl Builder {
         self.store.add_revision(&request.revision.commit, &built.manifest.input_key).await?;
         built.seconds = begun.elapsed().as_secs_f64();
         Ok(built)
+    }
+
+    /// A request with its keys, from a look at the toolchain and at the files that it names.
+    pub(crate) fn question<'a>(&self, request: &'a Request) -> Result<Question<'a>, BuildError> {
+        let begun = Instant::now();
+        let toolchain = self.toolchain_for(request, Duration::ZERO)?;
+        let given = request.given(Duration::ZERO)?;
+        let key = request.key(given, toolchain.as_deref());
+        Ok(Question { request, given, toolchain, key, begun })
     }
 
     /// Answers with a proof, unless an audit refutes it.

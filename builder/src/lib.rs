@@ -7,10 +7,12 @@
 pub mod audit;
 mod builder;
 mod checkout;
+mod classes;
 pub mod closure;
 pub mod command;
 mod error;
 pub mod failure;
+mod foresight;
 mod kbuild;
 mod kconfig;
 mod live;
@@ -35,7 +37,9 @@ mod unlinked;
 mod work;
 
 pub use builder::{Builder, Built, Obtained};
+pub use classes::{Class, Classes};
 pub use error::BuildError;
+pub use foresight::{Foreseen, Foresight};
 pub use kconfig::ConfigChange;
 pub use live::wait_for_builds;
 pub use observer::{BuildEvent, Observer, Quiet, Stage};

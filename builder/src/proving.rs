@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kiln_cache::manifest::Manifest;
-use kiln_cache::{Digest, StoreError};
+use kiln_cache::{Digest, FamilyBuild, InputKey, StoreError};
 
 use crate::builder::Builder;
 use crate::closure::{Closure, Edges};
@@ -84,19 +84,8 @@ impl Builder {
             return Ok(None);
         }
         let family = request.family(given, toolchain);
-        let builds = self.store.builds_of_family(&family, CONSIDERED).await?;
-        if builds.is_empty() {
-            return Ok(None);
-        }
         let repository = Repository::open(&request.repository)?;
-        let here = repository.clone();
-        let candidates = blocking(move || {
-            let trees: Vec<&str> = builds.iter().map(|build| build.tree.as_str()).collect();
-            let known = here.which_trees(&trees)?;
-            let builds = builds.into_iter().zip(known).filter(|(_, known)| *known);
-            Ok(builds.map(|(build, _)| build).take(CANDIDATES).collect::<Vec<_>>())
-        });
-        for build in candidates.await? {
+        for build in self.candidates(&repository, &family, CANDIDATES).await? {
             let Some(closure) = self.closure_in(&build.closure).await? else { continue };
             let (repository, wanted) = (repository.clone(), request.revision.tree.clone());
             let touch =
@@ -112,6 +101,24 @@ impl Builder {
             }
         }
         Ok(None)
+    }
+
+    /// The newest builds of a family whose trees are in a repository, at most so many.
+    pub(crate) async fn candidates(
+        &self,
+        repository: &Repository,
+        family: &InputKey,
+        most: usize,
+    ) -> Result<Vec<FamilyBuild>, BuildError> {
+        let builds = self.store.builds_of_family(family, CONSIDERED).await?;
+        let here = repository.clone();
+        blocking(move || {
+            let trees: Vec<&str> = builds.iter().map(|build| build.tree.as_str()).collect();
+            let known = here.which_trees(&trees)?;
+            let builds = builds.into_iter().zip(known).filter(|(_, known)| *known);
+            Ok(builds.map(|(build, _)| build).take(most).collect())
+        })
+        .await
     }
 
     /// The build whose objects a pair holds, if stages can go by it: it is whole, it repeats, and its
@@ -145,7 +152,7 @@ impl Builder {
 
     /// Whether building a build's input again would give the same image, as far as the recipe can
     /// tell. Where it would not, an equal closure proves nothing.
-    async fn repeats(&self, build: &Manifest) -> Result<bool, BuildError> {
+    pub(crate) async fn repeats(&self, build: &Manifest) -> Result<bool, BuildError> {
         // A tree that can't be configured has no configuration, and no image that could differ.
         let Some(config) = build.artifact(CONFIG) else { return Ok(true) };
         let Some(bytes) = self.blob(&config.digest).await? else { return Ok(false) };
@@ -234,7 +241,7 @@ impl Closures {
 }
 
 /// Runs work that reads a repository where it may block.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, BuildError> + Send + 'static,
 ) -> Result<T, BuildError> {
     let result = tokio::task::spawn_blocking(work).await;

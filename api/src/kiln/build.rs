@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use kiln_builder::audit::Checked;
 use kiln_builder::stages::Provenance;
-use kiln_builder::{Builder, Built, Config, How, Obtained, Repository, Request};
+use kiln_builder::{
+    Builder, Built, Config, Foreseen, Foresight, How, Obtained, Repository, Request,
+};
 use kiln_cache::manifest::{Artifact, BuildResult};
 
 use super::common::{Context, answer, answer_json};
 use crate::terminal::exit::Exit;
 use crate::terminal::observe::BuildProgress;
-use crate::terminal::text::{duration, size};
+use crate::terminal::text::{duration, labelled, size};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -24,6 +26,9 @@ pub(crate) struct Args {
     /// The kernel configuration; completed with `make olddefconfig`
     #[arg(long, value_name = "FILE", required_unless_present = "build_command")]
     config: Option<PathBuf>,
+    /// Only say which stage would answer, and which path decides
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     how: HowArgs,
 }
@@ -95,16 +100,18 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let builder =
         Builder::new(store, context.work()?, Arc::new(BuildProgress::new(progress.clone())))
             .with_audit(args.how.audit);
-    let built = builder
-        .build(&Request {
-            repository: args.repo.clone(),
-            revision: revision.clone(),
-            config: args.config.as_deref().map(Config::read).transpose()?,
-            how: args.how.how(),
-            jobs: args.how.jobs(),
-            strict_config: args.how.strict_config,
-        })
-        .await;
+    let request = Request {
+        repository: args.repo.clone(),
+        revision: revision.clone(),
+        config: args.config.as_deref().map(Config::read).transpose()?,
+        how: args.how.how(),
+        jobs: args.how.jobs(),
+        strict_config: args.how.strict_config,
+    };
+    if args.dry_run {
+        return foresee(context, &builder, &request).await;
+    }
+    let built = builder.build(&request).await;
     progress.clear();
     let built = built?;
     if context.json {
@@ -113,6 +120,33 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         print(&revision.commit, &built);
     }
     Ok(if built.manifest.is_built() { Exit::Done } else { Exit::DoesNotBuild })
+}
+
+/// Says what would be done.
+async fn foresee(context: &Context, builder: &Builder, request: &Request) -> anyhow::Result<Exit> {
+    let foresight = builder.foresee(request).await?;
+    if context.json {
+        answer_json(&foresight)?;
+        return Ok(Exit::Done);
+    }
+    let Foresight { stage, why, touched, units, warm, from } = &foresight;
+    let head = match stage {
+        Foreseen::Input | Foreseen::Closure => "known",
+        Foreseen::Commands => "evaluates configuration and commands, compiles if they differ",
+        Foreseen::Tokens => "compares objects, compiles if they differ",
+        Foreseen::Compiled => "compiles",
+    };
+    answer(format_args!("{head}: {why}"));
+    if let Some(from) = from {
+        answer(labelled("held against", &from.to_string()));
+    }
+    if *touched > 0 {
+        let units = units.map_or(String::new(), |units| format!(", {units} objects made from them"));
+        answer(labelled("differ", &format!("{touched} paths that it reads{units}")));
+        let pair = if *warm { "holds that build" } else { "does not hold that build" };
+        answer(labelled("warm", &format!("a working pair {pair}")));
+    }
+    Ok(Exit::Done)
 }
 
 fn json<'a>(commit: &'a str, built: &'a Built) -> Answer<'a> {

@@ -3,6 +3,7 @@
 mod audit;
 pub(crate) mod bisect;
 pub(crate) mod build;
+mod classes;
 pub(crate) mod common;
 mod crash_title;
 mod diff;
@@ -39,6 +40,8 @@ struct Cli {
 enum Command {
     /// Build a revision, or find that it is built already
     Build(build::Args),
+    /// Collapse a range of commits into classes that give one image each, by what builds at hand read
+    Classes(classes::Args),
     /// Print the signatures of a vmlinux or of a build folder
     Sign(sign::Args),
     /// Find the commit that brought a crash
@@ -98,6 +101,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let context = cli.context;
     match cli.command {
         Command::Build(args) => build::run(&context, args).await,
+        Command::Classes(args) => classes::run(&context, args).await,
         Command::Sign(args) => sign::run(&context, args).await,
         Command::Bisect(args) => bisect::run(&context, args).await,
         Command::CrashTitle(args) => crash_title::run(&context, args).await,

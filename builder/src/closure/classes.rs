@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::changes::VisibleChange;
 use super::reads::Closure;
-use super::touches::touches;
+use super::touches::{Touch, touches};
 use crate::tree::{History, Repository, TreeError};
 
 /// A difference of more paths than this is not kept, but walked again when it is asked about. Such
@@ -70,7 +70,7 @@ impl Edges {
                 continue;
             }
             for &next in &self.neighbours[commit] {
-                if !class[next] && self.is_untouched(&git, commit, next, closure)? {
+                if !class[next] && self.touch_in(&git, commit, next, closure)?.is_none() {
                     open.extend(&self.same_tree[&self.trees[next]]);
                 }
             }
@@ -78,37 +78,75 @@ impl Edges {
         Ok((0..class.len()).filter(|&commit| class[commit]).collect())
     }
 
-    fn is_untouched(
+    /// The first change between two neighbours that a build with this closure could notice.
+    pub fn touch(
+        &self,
+        one: usize,
+        other: usize,
+        closure: &Closure,
+    ) -> Result<Option<Touch>, TreeError> {
+        self.touch_in(&self.repository.git()?, one, other, closure)
+    }
+
+    /// Compares all edges at once, on every processor.
+    pub fn compare_all(&self) -> Result<(), TreeError> {
+        let edges: Vec<(usize, usize)> = self
+            .neighbours
+            .iter()
+            .enumerate()
+            .flat_map(|(one, others)| others.iter().map(move |other| (one, *other)))
+            .filter(|(one, other)| one < other)
+            .collect();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let share = edges.len().div_ceil(threads).max(1);
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = edges
+                .chunks(share)
+                .map(|edges| {
+                    scope.spawn(move || -> Result<(), TreeError> {
+                        let git = self.repository.git()?;
+                        edges.iter().try_for_each(|(one, other)| {
+                            self.difference(&git, *one, *other).map(drop)
+                        })
+                    })
+                })
+                .collect();
+            // A comparison that panics does so again when somebody asks about its edge.
+            workers.into_iter().try_for_each(|worker| worker.join().unwrap_or(Ok(())))
+        })
+    }
+
+    fn touch_in(
         &self,
         git: &git2::Repository,
         a: usize,
         b: usize,
         closure: &Closure,
-    ) -> Result<bool, TreeError> {
+    ) -> Result<Option<Touch>, TreeError> {
         let (a, b) = (a.min(b), a.max(b));
-        let known = || self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        let difference = known().get(&(a, b)).cloned();
-        let difference = match difference {
-            Some(difference) => difference,
-            None => {
-                let difference = match self.few_changes(git, a, b)? {
-                    Some(changes) => Difference::Kept(changes.into()),
-                    None => Difference::TooLarge,
-                };
-                known().insert((a, b), difference.clone());
-                difference
-            }
-        };
-        match difference {
-            Difference::Kept(changes) => Ok(touches(closure, &changes).is_none()),
+        match self.difference(git, a, b)? {
+            Difference::Kept(changes) => Ok(touches(closure, &changes)),
             Difference::TooLarge => {
                 let (a, b) = (&self.trees[a], &self.trees[b]);
-                let touch = self.repository.each_visible_change_in(git, a, b, |change| {
+                self.repository.each_visible_change_in(git, a, b, |change| {
                     touches(closure, std::slice::from_ref(&change))
-                })?;
-                Ok(touch.is_none())
+                })
             }
         }
+    }
+
+    /// What differs along an edge, compared now or before.
+    fn difference(&self, git: &git2::Repository, a: usize, b: usize) -> Result<Difference, TreeError> {
+        let known = || self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(difference) = known().get(&(a, b)) {
+            return Ok(difference.clone());
+        }
+        let difference = match self.few_changes(git, a, b)? {
+            Some(changes) => Difference::Kept(changes.into()),
+            None => Difference::TooLarge,
+        };
+        known().insert((a, b), difference.clone());
+        Ok(difference)
     }
 
     fn few_changes(

@@ -27,9 +27,12 @@ mod state;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
+use kiln_cache::InputKey;
+
 use crate::error::{BuildError, Doing};
 use crate::tree::Repository;
 pub(crate) use pair::Pair;
+use state::State;
 
 /// How many pairs there may be.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +51,14 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
+    /// The builds whose objects lie in pairs of a key, in use or not.
+    pub(crate) fn held(&self, key: &str) -> Vec<InputKey> {
+        let folder = self.folder.join(key);
+        let pairs = (0..self.bounds.of_a_key).map(|number| folder.join(number.to_string()));
+        let states = pairs.filter_map(|root| State::load(&root.join("pair.json")));
+        states.filter_map(|state| state.objects.build).collect()
+    }
+
     /// Takes the free pair of a key that is nearest to a tree, or a new one; `None` when all are
     /// in use. Nearest is the one with the fewest objects to make again, then the one with the
     /// fewest changed paths.

@@ -69,7 +69,9 @@ mod survey;
 mod tokens;
 mod unrecorded;
 
+pub(crate) use difference::difference;
 pub use plan::{Plan, Reason};
+pub(crate) use plan::{Touched, plan};
 pub(crate) use provenance::PROVENANCE;
 pub use provenance::{Provenance, Stage};
 pub(crate) use settle::{Outcome, settle};

@@ -8,9 +8,9 @@ use super::toy::Toy;
 use super::{Edit, Fixture};
 use crate::audit::audit_report;
 use crate::closure::{Closure, Edges};
-use crate::trace::availability;
 use crate::observer::Stage as Step;
 use crate::stages::Stage;
+use crate::trace::availability;
 use crate::{Builder, Built, How, Obtained, Revision};
 
 /// `None`, and a line that says so, where builds can't be watched.

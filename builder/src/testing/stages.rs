@@ -13,7 +13,10 @@ const TEXT: &str = "int helper(int x) { return x + 1; }\n";
 /// `None`, and a line that says so, where builds can't be watched.
 async fn watched() -> Option<(Toy, Revision)> {
     if let Err(reason) = availability() {
-        println!("skipped: {reason}");
+        #[expect(clippy::print_stderr, reason = "a skipped test says so")]
+        {
+            eprintln!("skipped, no views here: {reason}");
+        }
         return None;
     }
     Some(Toy::new().await)
@@ -102,7 +105,8 @@ async fn a_build_that_a_stage_gave_is_one_to_go_on_from() {
     assert_eq!(proved.obtained, Obtained::Closure);
     assert_eq!(proved.manifest.input_key, tokens.manifest.input_key);
     // What is next changed is made, and what was marked as current is not.
-    let main = toy.fixture.read(&first, "kernel/main.c").replace("helper(where", "helper(1 + where");
+    let main =
+        toy.fixture.read(&first, "kernel/main.c").replace("helper(where", "helper(1 + where");
     let code = toy.edit("code", &[Edit::File("kernel/main.c", &main)]);
     let built = build(&builder, &toy, &code).await;
     assert_eq!(toy.steps(&built).await, ["CC kernel/main.o", "LD vmlinux"]);
@@ -189,7 +193,8 @@ async fn a_refuted_stage_is_revoked_and_what_rests_on_it_withdrawn() {
     let makefile = toy.fixture.read(&first, "Makefile");
     let makefile =
         makefile.replace("gcc $(flags) -MMD", "gcc $(flags) -DREMARKS=$$(grep -c remark $<) -MMD");
-    let text = |remarks: &str| format!("int helper(int x) {{ return x + REMARKS; }} // {remarks}\n");
+    let text =
+        |remarks: &str| format!("int helper(int x) {{ return x + REMARKS; }} // {remarks}\n");
     let base =
         toy.edit("base", &[Edit::File("Makefile", &makefile), Edit::File(HELPER, &text("none"))]);
     build(&builder_of(&toy), &toy, &base).await;

@@ -1,0 +1,131 @@
+//! `kiln classes`: which commits of a range give one image.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use kiln_builder::{Builder, Class, Config, History, How, Quiet, Repository, Request};
+use serde::Serialize;
+
+use super::common::{Context, answer, answer_json};
+use crate::terminal::exit::{Exit, Fault};
+use crate::terminal::table;
+use crate::terminal::text::duration;
+
+/// Classes that are printed for people.
+const SHOWN: usize = 30;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The range: GOOD..BAD, anything that git understands
+    #[arg(value_name = "GOOD..BAD")]
+    range: String,
+    /// The kernel's git repository
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    repo: PathBuf,
+    /// The kernel configuration, as it was given to `kiln build`
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    commits: usize,
+    classes: Vec<Row<'a>>,
+    builds: usize,
+    proved: usize,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    commits: Vec<&'a str>,
+    /// The build that all of them are proved to give; without one it is expected.
+    build: Option<String>,
+    /// What the class begins with.
+    begins: Option<String>,
+}
+
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let begun = Instant::now();
+    let (good, bad) = args
+        .range
+        .split_once("..")
+        .filter(|(good, bad)| !good.is_empty() && !bad.is_empty())
+        .with_context(|| format!("'{}' is no range: write GOOD..BAD", args.range))?;
+    let repository = Repository::open(&args.repo)?;
+    let history = Arc::new(repository.history(good, bad)?);
+    let builder = Builder::new(context.open().await?, context.work()?, Arc::new(Quiet));
+    let request = Request {
+        repository: args.repo.clone(),
+        revision: history.bad.clone(),
+        config: Some(Config::read(&args.config)?),
+        how: How::Kbuild,
+        jobs: 1,
+        strict_config: false,
+    };
+    let found = builder.classes(&history, &request).await?;
+    if found.builds == 0 {
+        let why = format!(
+            "no build of this configuration is at hand: run `kiln build {bad} --repo … --config …` \
+             first; what it reads tells which commits matter"
+        );
+        return Err(Fault::new(Exit::NotFound, why).into());
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    let in_proved = |class: &&Class| class.build.is_some();
+    let proved = found.classes.iter().filter(in_proved).map(|class| class.commits.len()).sum();
+    let rows = found.classes.iter().map(|class| row(&history, class));
+    let answer = Answer {
+        commits: history.commits.len(),
+        builds: found.builds,
+        classes: rows.collect(),
+        proved,
+        seconds,
+    };
+    if context.json {
+        answer_json(&answer)?;
+    } else {
+        print(&answer);
+    }
+    Ok(Exit::Done)
+}
+
+fn row<'a>(history: &'a History, class: &Class) -> Row<'a> {
+    Row {
+        commits: class.commits.iter().map(|commit| history.commits[*commit].id.as_str()).collect(),
+        build: class.build.map(|build| build.to_string()),
+        begins: class.begins.as_ref().map(|touch| touch.to_string()),
+    }
+}
+
+fn print(found: &Answer<'_>) {
+    answer(format_args!("commits   {}", found.commits));
+    answer(format_args!(
+        "classes   {}, by what {} builds at hand read; found in {}",
+        found.classes.len(),
+        found.builds,
+        duration(found.seconds)
+    ));
+    answer(format_args!("proved    {} commits give a build that is at hand", found.proved));
+    let heading = ["commits", "first", "build", "begins with"];
+    let short = |id: &str| id.get(..12).unwrap_or(id).to_owned();
+    let rows: Vec<Vec<String>> = found
+        .classes
+        .iter()
+        .take(SHOWN)
+        .map(|row| {
+            vec![
+                row.commits.len().to_string(),
+                row.commits.first().map(|id| short(id)).unwrap_or_default(),
+                row.build.as_deref().map_or("expected".to_owned(), short),
+                row.begins.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    answer(format_args!("\n{}", table::render(&heading, &rows, &[0]).trim_end()));
+    if found.classes.len() > SHOWN {
+        answer(format_args!("… {} more: see --json", found.classes.len() - SHOWN));
+    }
+}
