@@ -129,9 +129,10 @@ fn starts(
     let mut found = Vec::new();
     for (place, commit) in history.commits.iter().enumerate() {
         let is_own = commit.tree == build.input.tree;
-        let is_next = !commit.outside.is_empty() && history.good.tree == build.input.tree;
+        let is_next = !commit.outside.is_empty() && history.base.tree == build.input.tree;
         if is_own
-            || is_next && repository.first_touch(&build.input.tree, &commit.tree, closure)?.is_none()
+            || is_next
+                && repository.first_touch(&build.input.tree, &commit.tree, closure)?.is_none()
         {
             found.push(place);
         }

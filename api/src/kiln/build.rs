@@ -141,7 +141,8 @@ async fn foresee(context: &Context, builder: &Builder, request: &Request) -> any
         answer(labelled("held against", &from.to_string()));
     }
     if *touched > 0 {
-        let units = units.map_or(String::new(), |units| format!(", {units} objects made from them"));
+        let units =
+            units.map_or(String::new(), |units| format!(", {units} objects made from them"));
         answer(labelled("differ", &format!("{touched} paths that it reads{units}")));
         let pair = if *warm { "holds that build" } else { "does not hold that build" };
         answer(labelled("warm", &format!("a working pair {pair}")));

@@ -59,7 +59,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let builder = Builder::new(context.open().await?, context.work()?, Arc::new(Quiet));
     let request = Request {
         repository: args.repo.clone(),
-        revision: history.bad.clone(),
+        revision: history.tip.clone(),
         config: Some(Config::read(&args.config)?),
         how: How::Kbuild,
         jobs: 1,

@@ -136,7 +136,12 @@ impl Edges {
     }
 
     /// What differs along an edge, compared now or before.
-    fn difference(&self, git: &git2::Repository, a: usize, b: usize) -> Result<Difference, TreeError> {
+    fn difference(
+        &self,
+        git: &git2::Repository,
+        a: usize,
+        b: usize,
+    ) -> Result<Difference, TreeError> {
         let known = || self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(difference) = known().get(&(a, b)) {
             return Ok(difference.clone());

@@ -5,7 +5,7 @@ mod classes;
 mod encoding;
 mod error;
 #[cfg(test)]
-mod model;
+pub(crate) mod model;
 mod paths;
 mod reads;
 mod stale;

@@ -17,10 +17,10 @@ use super::{Closure, Paths, touches};
 use crate::tree::Repository;
 
 /// Files and links of a tree, by path. Folders are what paths go through.
-type Files = BTreeMap<String, Node>;
+pub(crate) type Files = BTreeMap<String, Node>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Node {
+pub(crate) enum Node {
     File { text: String, executable: bool },
     Link(String),
 }
@@ -32,7 +32,7 @@ enum Seen {
 }
 
 /// Puts a node at a path, over whatever is in the way.
-fn put(files: &mut Files, path: &str, node: Node) {
+pub(crate) fn put(files: &mut Files, path: &str, node: Node) {
     files.retain(|other, _| {
         !other.starts_with(&format!("{path}/")) && !path.starts_with(&format!("{other}/"))
     });
@@ -193,14 +193,14 @@ fn node() -> impl Strategy<Value = Node> {
 }
 
 #[derive(Clone, Debug)]
-enum Edit {
+pub(crate) enum Edit {
     Put(String, Node),
     Remove(String),
     Rename(String, String),
     Mode(String),
 }
 
-fn edit() -> impl Strategy<Value = Edit> {
+pub(crate) fn edit() -> impl Strategy<Value = Edit> {
     prop_oneof![
         (path(), node()).prop_map(|(path, node)| Edit::Put(path, node)),
         path().prop_map(Edit::Remove),
@@ -209,7 +209,7 @@ fn edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
-fn carry_out(files: &mut Files, edit: &Edit) {
+pub(crate) fn carry_out(files: &mut Files, edit: &Edit) {
     match edit {
         Edit::Put(path, node) => put(files, path, node.clone()),
         Edit::Remove(path) => {
@@ -229,7 +229,7 @@ fn carry_out(files: &mut Files, edit: &Edit) {
     }
 }
 
-fn tree() -> impl Strategy<Value = Files> {
+pub(crate) fn tree() -> impl Strategy<Value = Files> {
     let main = node().prop_filter("a program", |node| matches!(node, Node::File { .. }));
     (proptest::collection::vec((path(), node()), 0..12), main).prop_map(|(nodes, main)| {
         let mut files = Files::new();
@@ -242,7 +242,7 @@ fn tree() -> impl Strategy<Value = Files> {
 }
 
 /// Writes a tree into a repository; returns its id.
-fn write(git: &git2::Repository, files: &Files) -> String {
+pub(crate) fn write(git: &git2::Repository, files: &Files) -> String {
     let mut index = git2::Index::new().unwrap();
     for (path, node) in files {
         let (bytes, mode) = match node {

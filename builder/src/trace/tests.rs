@@ -2,4 +2,5 @@
 
 mod mounts;
 mod programs;
+mod random;
 mod scene;
