@@ -1,8 +1,13 @@
 //! Objects that are right for other sources than they were made from.
 
-use std::fs::{self, FileTimes, OpenOptions};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
+
+use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
 
 use super::leftovers;
 use super::state::now;
@@ -22,16 +27,15 @@ const ALWAYS_WRITTEN: &[&str] =
 /// was made from. Left out is what Kconfig's own rules compare with the Kconfig files. Returns the
 /// time from which [`changed_since`] tells what make did afterwards.
 pub(super) fn mark(objects: &Path) -> Result<i64, BuildError> {
-    let at = now();
-    let at_time = UNIX_EPOCH + Duration::from_nanos(at.unsigned_abs());
-    let times = FileTimes::new().set_modified(at_time);
+    let at = TimeSpec::from_duration(Duration::from_nanos(now().unsigned_abs()));
     for path in files(objects)? {
         if is_kconfigs(&path) {
             continue;
         }
         let path = objects.join(path);
-        let file = OpenOptions::new().append(true).open(&path).doing("opening", &path)?;
-        file.set_times(times).doing("setting the time of", &path)?;
+        utimensat(AT_FDCWD, &path, &at, &at, UtimensatFlags::NoFollowSymlink)
+            .map_err(io::Error::from)
+            .doing("setting the time of", &path)?;
     }
     Ok(settled())
 }
@@ -81,6 +85,9 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, BuildError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::FileTimes;
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     #[test]

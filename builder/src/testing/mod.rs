@@ -3,6 +3,7 @@
 mod builds;
 mod closures;
 mod commands;
+mod foresight;
 mod repository;
 mod stages;
 mod toy;

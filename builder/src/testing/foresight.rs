@@ -1,0 +1,121 @@
+//! What is said before anything is built, and which commits are said to be one; on the toy kernel.
+
+use std::sync::Arc;
+
+use super::Edit;
+use super::toy::Toy;
+use crate::trace::availability;
+use crate::{Builder, Foreseen, Foresight, How, Obtained, Revision};
+
+const HELPER: &str = "kernel/helper.c";
+const TEXT: &str = "int helper(int x) { return x + 1; }\n";
+
+async fn watched() -> Option<(Toy, Revision)> {
+    if let Err(reason) = availability() {
+        #[expect(clippy::print_stderr, reason = "a skipped test says so")]
+        {
+            eprintln!("skipped, no views here: {reason}");
+        }
+        return None;
+    }
+    Some(Toy::new().await)
+}
+
+fn builder_of(toy: &Toy) -> Builder {
+    toy.builder().with_pairs(1, 2)
+}
+
+async fn foresee(toy: &Toy, revision: &Revision) -> Foresight {
+    builder_of(toy).foresee(&toy.request(revision, "")).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_is_foreseen_comes_true() {
+    let Some((toy, first)) = watched().await else { return };
+    let nothing = foresee(&toy, &first).await;
+    assert_eq!((nothing.stage, nothing.from), (Foreseen::Compiled, None));
+    assert!(nothing.why.contains("no build"), "{}", nothing.why);
+    let base = builder_of(&toy).build(&toy.request(&first, "")).await.unwrap();
+    assert_eq!(foresee(&toy, &first).await.stage, Foreseen::Input);
+
+    let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
+    let seen = foresee(&toy, &docs).await;
+    assert_eq!((seen.stage, seen.from), (Foreseen::Closure, Some(base.manifest.input_key)));
+    let makefile = toy.fixture.read(&first, "Makefile") + "#\n";
+    let script = toy.fixture.read(&first, "scripts/record") + "#\n";
+    let cases: [(&str, &str, Foreseen, &str, Obtained); 4] = [
+        (
+            "kernel/Makefile",
+            "more := 1\n",
+            Foreseen::Commands,
+            "kernel/Makefile was read",
+            Obtained::Commands,
+        ),
+        (
+            HELPER,
+            "int helper(int x) { return x + 1; } // why\n",
+            Foreseen::Tokens,
+            "kernel/helper.c was read and has other content; 1 object is compared",
+            Obtained::Tokens,
+        ),
+        (
+            "Makefile",
+            &makefile,
+            Foreseen::Compiled,
+            "Makefile differs, and is for every command",
+            Obtained::Compiled,
+        ),
+        (
+            "scripts/record",
+            &script,
+            Foreseen::Compiled,
+            "scripts/record differs, and a makefile names it",
+            Obtained::Compiled,
+        ),
+    ];
+    for (path, text, stage, why, obtained) in cases {
+        let revision = toy.edit(why, &[Edit::File(path, text)]);
+        let seen = foresee(&toy, &revision).await;
+        assert_eq!(seen.stage, stage, "{seen:?}");
+        assert!(seen.why.contains(why) && seen.warm && seen.touched == 1, "{seen:?}");
+        let built = builder_of(&toy).build(&toy.request(&revision, "")).await.unwrap();
+        assert_eq!(built.obtained, obtained, "{:?}", built.provenance);
+    }
+    let mut command = toy.request(&first, "");
+    command.how = How::Command("true".into());
+    assert_eq!(builder_of(&toy).foresee(&command).await.unwrap().stage, Foreseen::Compiled);
+}
+
+#[tokio::test]
+async fn a_range_collapses_by_the_builds_at_hand() {
+    let Some((toy, first)) = watched().await else { return };
+    let docs = |text| [Edit::File("Documentation/a.rst", text)];
+    toy.edit("0", &docs("0"));
+    toy.edit("1", &docs("1"));
+    toy.edit("2", &[Edit::File(HELPER, &TEXT.replace('1', "2"))]);
+    toy.edit("3", &docs("3"));
+    toy.edit("4", &[Edit::File(HELPER, TEXT)]);
+    let last = toy.edit("5", &docs("5"));
+    let history = Arc::new(toy.fixture.repository().history(&first.commit, "HEAD").unwrap());
+    let builder = builder_of(&toy);
+    let request = toy.request(&last, "");
+    let none = builder.classes(&history, &request).await.unwrap();
+    assert!(none.builds == 0 && none.classes.is_empty());
+
+    let good = builder.build(&toy.request(&first, "")).await.unwrap().manifest.input_key;
+    let found = builder.classes(&history, &request).await.unwrap();
+    let summary: Vec<_> =
+        found.classes.iter().map(|class| (class.commits.clone(), class.build)).collect();
+    // The build lies before the range, and proves its first commits; the others are expected.
+    let first_class = (vec![0, 1], Some(good));
+    assert_eq!(summary, [first_class.clone(), (vec![2, 3], None), (vec![4, 5], None)]);
+    let begins: Vec<_> = found.classes.iter().map(|class| class.begins.is_some()).collect();
+    assert_eq!(begins, [false, true, true]);
+
+    let bad = builder.build(&request).await.unwrap().manifest.input_key;
+    let found = builder.classes(&history, &request).await.unwrap();
+    let summary: Vec<_> =
+        found.classes.iter().map(|class| (class.commits.clone(), class.build)).collect();
+    assert_eq!((found.builds, summary.len()), (2, 3));
+    assert_eq!((&summary[0], &summary[2]), (&first_class, &(vec![4, 5], Some(bad))));
+}
