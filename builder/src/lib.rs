@@ -44,7 +44,7 @@ pub use kconfig::ConfigChange;
 pub use live::wait_for_builds;
 pub use observer::{BuildEvent, Observer, Quiet, Stage};
 pub use request::{Config, How, Request, host_arch, image_of};
-pub use toolchain::{Toolchain, ToolchainError};
+pub use toolchain::{AUTO, Toolchain, ToolchainError, choose_compiler};
 pub use tree::{
     Change, ChangeKind, Commit, History, KernelVersion, Repository, Reverted, Revision, TreeError,
 };

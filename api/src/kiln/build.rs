@@ -8,6 +8,7 @@ use kiln_builder::audit::Checked;
 use kiln_builder::stages::Provenance;
 use kiln_builder::{
     Builder, Built, Config, Foreseen, Foresight, How, Obtained, Repository, Request,
+    choose_compiler,
 };
 use kiln_cache::manifest::{Artifact, BuildResult};
 
@@ -43,6 +44,10 @@ pub(crate) struct HowArgs {
     /// Make jobs [default: one a core]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
+    /// The compiler: a name in the usual folders, a path, or "auto" for the first gcc here that
+    /// builds kernels like this revision
+    #[arg(long, value_name = "NAME", env = "KILN_TOOLCHAIN", default_value = "gcc")]
+    pub(crate) toolchain: String,
     /// Fail when `make olddefconfig` changes an option that the configuration sets
     #[arg(long)]
     pub(crate) strict_config: bool,
@@ -99,7 +104,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let revision = repository.resolve(&args.revision)?;
     let builder =
         Builder::new(store, context.work()?, Arc::new(BuildProgress::new(progress.clone())))
-            .with_audit(args.how.audit);
+            .with_audit(args.how.audit)
+            .with_compiler(&choose_compiler(&args.how.toolchain, &repository, &revision)?);
     let request = Request {
         repository: args.repo.clone(),
         revision: revision.clone(),

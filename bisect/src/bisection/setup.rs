@@ -152,7 +152,8 @@ impl Bisection {
         let target = header.target().transpose()?;
         Ok(Self {
             builder: Builder::new(around.store.clone(), around.work.clone(), around.builds)
-                .with_audit(header.audit),
+                .with_audit(header.audit)
+                .with_compiler(header.toolchain.as_deref().unwrap_or("gcc")),
             config,
             knowledge: Knowledge::new(graph, header.find, &holders(&history)),
             target,

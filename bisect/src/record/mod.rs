@@ -59,6 +59,9 @@ pub struct Header {
     pub config_digest: Option<Digest>,
     /// How revisions are built, instead of Kbuild.
     pub build_command: Option<String>,
+    /// The compiler: a name or a path. Records from before it was kept have none: `gcc`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toolchain: Option<String>,
     /// Whether an option that the configuration sets must survive `make olddefconfig`.
     pub strict_config: bool,
     /// Share of the proved builds that are compiled all the same.

@@ -26,7 +26,8 @@
 //! - **The text of commands** is evaluated by B's own makefiles in the run of make: Kbuild keeps each
 //!   command in a `.cmd` file, compares it, and runs what differs (`if_changed`). Plain recipes are
 //!   not compared, so a makefile counts as text of make only if no line differs that begins with a
-//!   tab, as recipes do; the top `Makefile` and all of `scripts/` never count.
+//!   tab, as recipes do; the top `Makefile`, those of architectures and all of `scripts/` never
+//!   count, as they may hand something to scripts that is in no command's text.
 //! - **What commands read** of B differs from A in the changed files that A's closure has, no others.
 //!   Of each of these the compiler's records (see [`crate::units`]) have to list a reader, all
 //!   readers have to be plain C objects of the kernel (see [`crate::units::Invocation`]), and no
@@ -56,7 +57,7 @@
 //! # What goes straight to make
 //!
 //! Assembler files, linker scripts, generators, host programs, objtool, modules (modpost hashes
-//! their sources), the top `Makefile`, `scripts/`; and whatever is read by more objects than are
+//! their sources), the makefiles above, `scripts/`; and whatever is read by more objects than are
 //! worth comparing ([`plan::MOST_UNITS`]).
 
 mod aside;

@@ -110,7 +110,7 @@ fn kind(one: &Touched, units: &Units) -> Result<Kind, Reason> {
         return Err(reason(one, said));
     }
     if is_make_text(path) {
-        if path.as_ref() == b"Makefile" || path.starts_with(b"scripts/") {
+        if is_for_all(path) {
             return Err(reason(one, "differs, and is for every command"));
         }
         return match one.recipe {
@@ -136,6 +136,17 @@ fn kind(one: &Touched, units: &Units) -> Result<Kind, Reason> {
         return Err(reason(one, format!("{said}, and a makefile names it")));
     }
     Ok(Kind::Source)
+}
+
+/// Whether text of make is for the whole tree: it may set variables that scripts find in their
+/// environment, which no comparison of commands sees.
+fn is_for_all(path: &[u8]) -> bool {
+    let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
+    match parts[..] {
+        [b"Makefile"] | [b"scripts", ..] => true,
+        [b"arch", _, name] => name.starts_with(b"Makefile"),
+        _ => false,
+    }
 }
 
 /// Whether a file is one of Kconfig or make, by its name.
@@ -183,7 +194,7 @@ mod tests {
         let texts = [touched("drivers/net/Kconfig"), touched("mm/Makefile")];
         assert_eq!(plan(&texts, &units()), Plan::Evaluate);
         assert_eq!(plan(&[], &units()), Plan::Evaluate);
-        for path in ["Makefile", "scripts/Makefile.build", "scripts/Kconfig.include"] {
+        for path in ["Makefile", "scripts/Makefile.build", "arch/x86/Makefile"] {
             assert!(compiles(&[touched(path)]).to_string().contains("every command"), "{path}");
         }
         let recipe = Touched { recipe: true, ..touched("mm/Makefile") };

@@ -142,6 +142,12 @@ impl Survey {
         Ok(())
     }
 
+    /// Whether every changed file is a header, or text of make.
+    pub(super) fn is_of_headers(&self) -> bool {
+        let paths = || self.touched.iter().map(|one| &one.touch.path);
+        paths().all(|path| path.ends_with(b".h") || is_make_text(path))
+    }
+
     /// Whether tokens alone decide an object under the base's configuration; see the module's text.
     pub(super) fn tokens_decide(&self) -> bool {
         tokens_decide(&self.base.config)

@@ -94,7 +94,7 @@ async fn a_range_collapses_by_the_builds_at_hand() {
     toy.edit("1", &docs("1"));
     toy.edit("2", &[Edit::File(HELPER, &TEXT.replace('1', "2"))]);
     toy.edit("3", &docs("3"));
-    toy.edit("4", &[Edit::File(HELPER, TEXT)]);
+    toy.edit("4", &[Edit::File(HELPER, &TEXT.replace('1', "3"))]);
     let last = toy.edit("5", &docs("5"));
     let history = Arc::new(toy.fixture.repository().history(&first.commit, "HEAD").unwrap());
     let builder = builder_of(&toy);

@@ -19,6 +19,18 @@ pub enum ToolchainError {
         /// The folders.
         path: &'static str,
     },
+    /// No compiler on this machine is one for this kernel.
+    #[error(
+        "no gcc here builds Linux {}.{} ({range} does): run 'apt-get install' for one of these, or \
+         name a compiler with --toolchain",
+        .kernel.0, .kernel.1
+    )]
+    NoneSuits {
+        /// Version and patchlevel.
+        kernel: (u32, u32),
+        /// The releases that do.
+        range: String,
+    },
     /// A tool that does not answer.
     #[error("asking {tool} what it is: {source}")]
     Ask {

@@ -1,7 +1,9 @@
 //! The toolchain: what compiles, links and generates, identified by its content.
 
+mod choice;
 mod error;
 mod files;
+mod host;
 mod tools;
 
 use std::collections::BTreeMap;
@@ -10,6 +12,10 @@ use std::process::Command;
 
 use kiln_cache::Digest;
 
+use crate::error::BuildError;
+use crate::tree::{KernelVersion, Repository, Revision};
+
+pub use choice::AUTO;
 pub use error::ToolchainError;
 use files::Stamp;
 pub(crate) use files::digest as file_digest;
@@ -39,9 +45,10 @@ impl Toolchain {
     /// The id is BLAKE3 over (role, content) of: the compiler driver, the compiler proper, its own
     /// headers and support library; assembler, linker and the other binutils; the tools whose
     /// output goes into the image (`make`, shell, `bc`, `perl`, `awk`, `sed`, `bison`, `flex`,
-    /// compressors, `pahole`, the coreutils of Kbuild's scripts, …); the host's own compiler; and the shared libraries that any of them loads, with libelf,
-    /// which objtool loads. Paths and names of packages play no part. Headers and libraries that
-    /// only host programs of the build are compiled against are not covered.
+    /// compressors, `pahole`, the coreutils of Kbuild's scripts, …); the host's own compiler; the
+    /// headers, start files and libraries that host programs of the build are made with; and the
+    /// shared libraries that any of them loads, with libelf, which objtool loads. Names of packages
+    /// play no part, nor do paths but those of headers.
     ///
     /// Fails with the name of Debian's package when something is missing that no build can do
     /// without; tools that only some configurations need count as "absent" in the id.
@@ -53,12 +60,18 @@ impl Toolchain {
             parts.insert(part.into(), ask_driver(&driver, &format!("-print-prog-name={part}"))?);
         }
         // Host programs are compiled by `gcc` even when the kernel is not.
-        if let Some(host) = tools::look_up("gcc") {
-            for part in ["cc1", "cc1plus"] {
-                let path = ask_driver(&host, &format!("-print-prog-name={part}"))?;
-                parts.insert(format!("host {part}"), path);
-            }
+        let host_driver = tools::look_up("gcc").unwrap_or_else(|| driver.clone());
+        for part in ["cc1", "cc1plus"] {
+            let path = ask_driver(&host_driver, &format!("-print-prog-name={part}"))?;
+            parts.insert(format!("host {part}"), path);
         }
+        for name in host::linked() {
+            let path = ask_driver(&host_driver, &format!("-print-file-name={name}"))?;
+            parts.insert(format!("host {name}"), path);
+        }
+        parts.extend(
+            host::headers().into_iter().map(|(name, path)| (format!("host {name}"), Some(path))),
+        );
         let support = ask_driver(&driver, "-print-libgcc-file-name")?;
         parts.insert("libgcc".into(), support);
         let headers = ask_driver(&driver, "-print-file-name=include")?;
@@ -76,7 +89,9 @@ impl Toolchain {
             }
             parts.insert(tool.name.into(), found);
         }
-        let is_program = |role: &str| role != "libgcc" && !role.starts_with("include/");
+        let is_program = |role: &str| {
+            role != "libgcc" && !role.starts_with("include/") && !is_of_host_programs(role)
+        };
         let programs = parts.iter().filter(|(role, _)| is_program(role));
         let programs: Vec<PathBuf> = programs.filter_map(|(_, path)| path.clone()).collect();
         for library in files::libraries(&programs)? {
@@ -98,12 +113,42 @@ impl Toolchain {
     }
 }
 
+/// Whether a role is one of what host programs are made with, which is not run.
+fn is_of_host_programs(role: &str) -> bool {
+    role.strip_prefix("host ").is_some_and(|part| !matches!(part, "cc1" | "cc1plus"))
+}
+
+/// The compiler that a name stands for: the name itself, or, for [`AUTO`], the first on this machine
+/// that builds kernels like this revision.
+pub fn choose_compiler(
+    name: &str,
+    repository: &Repository,
+    revision: &Revision,
+) -> Result<String, BuildError> {
+    if name != AUTO {
+        return Ok(name.to_owned());
+    }
+    let version = repository.kernel_version(revision)?;
+    let script = repository.text_of(revision, "scripts/min-tool-version.sh")?;
+    let range = choice::Range::of(version, script.as_deref());
+    for candidate in choice::candidates() {
+        let Some(path) = tools::look_up(&candidate) else { continue };
+        let release = files::output(Command::new(&path).arg("-dumpfullversion"), &path)?;
+        if choice::release(&release).is_some_and(|release| range.holds(release)) {
+            return Ok(candidate);
+        }
+    }
+    let KernelVersion { version, patchlevel } = version;
+    Err(ToolchainError::NoneSuits { kernel: (version, patchlevel), range: range.to_string() }
+        .into())
+}
+
 /// The id of these parts, and the state of their files.
 fn identify(
     parts: &BTreeMap<String, Option<PathBuf>>,
 ) -> Result<(Digest, Vec<Stamp>), ToolchainError> {
     let mut files = Vec::new();
-    let mut hasher = blake3::Hasher::new_derive_key("kiln toolchain v2");
+    let mut hasher = blake3::Hasher::new_derive_key("kiln toolchain v3");
     for (role, path) in parts {
         hasher.update(&(role.len() as u64).to_le_bytes());
         hasher.update(role.as_bytes());
@@ -146,6 +191,10 @@ mod tests {
         assert!(first.is_current());
         let covered = |tool: &str| first.files.iter().any(|file| file.is_of(tool));
         assert!(["sort", "cut", "tr", "od", "stat"].into_iter().all(covered), "coreutils");
+        assert!(
+            ["stdio.h", "crt1.o", "libc_nonshared.a"].into_iter().all(covered),
+            "host programs"
+        );
         let (compiler, linker) = first.name.split_once(", ").unwrap();
         assert!(compiler.contains("gcc") || compiler.contains("GCC"), "{compiler}");
         assert!(linker.contains("ld"), "{linker}");
@@ -164,6 +213,25 @@ mod tests {
         assert_eq!(base, id(part("two", "compiler")));
         assert_ne!(base, id(part("three", "compiler2")));
         assert_ne!(base, id(BTreeMap::from([("cc".to_owned(), None)])));
+    }
+
+    #[test]
+    fn the_revision_decides_where_nobody_did() {
+        let fixture = crate::testing::Fixture::new();
+        let kernel = |version: &str| {
+            let makefile = format!("VERSION = {version}\nPATCHLEVEL = 1\n");
+            let files = [("Makefile", makefile.as_str()), ("Kbuild", ""), ("Kconfig", "")];
+            fixture.commit(version, &files)
+        };
+        let repository = fixture.repository();
+        let choose = |name: &str, version| choose_compiler(name, &repository, &kernel(version));
+        assert_eq!(choose("gcc", "6").unwrap(), "gcc");
+        // Any gcc of a machine that runs these tests builds a 6.1.
+        assert_eq!(choose(AUTO, "6").unwrap(), "gcc");
+        match choose(AUTO, "4") {
+            Ok(old) => assert!(old.starts_with("gcc")),
+            Err(error) => assert!(error.to_string().contains("3.2 to 9"), "{error}"),
+        }
     }
 
     #[test]

@@ -8,9 +8,9 @@
 //! The folder itself is hidden from the build (`sandbox`). Where namespaces are not permitted it is
 //! not: a build that went looking for the pool of its own accord would read it unseen.
 //!
-//! Not seen, because it does not lie in the sources: the toolchain, headers and programs of the
-//! host, the environment, the objects folder. The toolchain's digest and the recipe's version
-//! stand for those in a build's key. Files that the configuration names by absolute paths are in the
+//! Not seen, because it does not lie in the sources: the toolchain, headers, libraries and programs
+//! of the host, the environment, the objects folder. The toolchain's digest and the recipe's
+//! version stand for those in a build's key. Files that the configuration names by absolute paths are in the
 //! key by their content (`outside`).
 
 mod attributes;

@@ -31,6 +31,19 @@ impl KernelVersion {
 }
 
 impl Repository {
+    /// The text of a file of a revision; `None` when it has no such file.
+    pub(crate) fn text_of(
+        &self,
+        revision: &Revision,
+        path: &str,
+    ) -> Result<Option<String>, TreeError> {
+        let git = self.git()?;
+        let tree = git.find_tree(self.oid(&revision.tree)?).map_err(|error| self.error(error))?;
+        let Ok(entry) = tree.get_path(Path::new(path)) else { return Ok(None) };
+        let blob = git.find_blob(entry.id()).map_err(|error| self.error(error))?;
+        Ok(Some(String::from_utf8_lossy(blob.content()).into_owned()))
+    }
+
     /// Checks that a revision is a kernel tree (it has `Kbuild`, `Kconfig` and a `Makefile` with a
     /// version) and returns the version.
     pub fn kernel_version(&self, revision: &Revision) -> Result<KernelVersion, TreeError> {

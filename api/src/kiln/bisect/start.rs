@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use kiln_bisect::belief::Find;
 use kiln_bisect::bisection::{Bisection, Surroundings};
 use kiln_bisect::record::{Commit, Header, Limits, Record, TestSpec};
-use kiln_builder::{Config, Repository};
+use kiln_builder::{Config, Repository, choose_compiler};
 use kiln_cache::{Digest, Store};
 
 use super::{Start, find, report};
@@ -85,6 +85,13 @@ fn header(new: Start) -> anyhow::Result<Header> {
         (None, Some(command)) => TestSpec::Command { command, folder: std::env::current_dir()? },
         (None, None) => anyhow::bail!("give --reproducer FILE or --command COMMAND"),
     };
+    // One compiler for the whole range: the one for its newer end would be wrong for no commit that
+    // the older end's is right for, unless the range crosses a row of the table.
+    let newest = repository.resolve(new.bad.as_deref().unwrap_or("HEAD"))?;
+    let compiler = match new.how.build_command {
+        Some(_) => new.how.toolchain.clone(),
+        None => choose_compiler(&new.how.toolchain, &repository, &newest)?,
+    };
     let config = new.config.as_deref().map(absolute).transpose()?;
     let config_digest = config
         .as_deref()
@@ -100,6 +107,7 @@ fn header(new: Start) -> anyhow::Result<Header> {
         config,
         config_digest,
         build_command: new.how.build_command.clone(),
+        toolchain: Some(compiler),
         strict_config: new.how.strict_config,
         audit: new.how.audit,
         title: new.title,
