@@ -7,14 +7,14 @@ use kiln_cache::build_draft::VMLINUX_O;
 use kiln_cache::signature::symbols::{SymbolChange, SymbolKind, diff, symbols_of};
 
 use super::common::{Context, answer, answer_json};
-use super::pull::{find, selector};
+use super::kernels::locate;
 use crate::terminal::exit::{Exit, Fault};
 use crate::terminal::table::render;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The kernel before: a revision, input key, signature or build id of a build in the store, or
-    /// a vmlinux.o
+    /// The kernel before: a revision, input key, signature or build id of a build in the store, a
+    /// vmlinux.o, or a folder that make was run in
     before: String,
     /// The kernel after
     after: String,
@@ -29,7 +29,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let mut files = Vec::with_capacity(2);
     for (side, name) in [("before", &args.before), ("after", &args.after)] {
         progress.status(format!("getting {name}"));
-        let file = locate(context, name, &args.repo, &folder.path().join(side)).await;
+        let file = object(context, name, &args.repo, &folder.path().join(side)).await;
         files.push(file.inspect_err(|_| progress.clear())?);
     }
     progress.status("comparing");
@@ -52,29 +52,20 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The file that a name means: itself, or a build's `vmlinux.o`, which is put at `place`.
-async fn locate(
+/// The `vmlinux.o` that a name means: a file, one in a folder, or that of a build, which is put at
+/// `place`.
+async fn object(
     context: &Context,
     name: &str,
     repo: &Path,
     place: &Path,
 ) -> anyhow::Result<PathBuf> {
-    if Path::new(name).is_file() {
-        return Ok(PathBuf::from(name));
-    }
-    let selector = selector(name, repo)?;
-    let store = context.open().await?;
-    let manifest = find(&store, &selector).await?;
-    let artifact = manifest.artifact(VMLINUX_O).ok_or_else(|| {
-        let why = if manifest.is_built() {
-            "its kernel makes none, or it was stored by an older Kiln"
-        } else {
-            "it does not build"
-        };
-        Fault::new(Exit::NotFound, format!("the build of '{name}' has no {VMLINUX_O}: {why}"))
-    })?;
-    store.read_to_file(&artifact.digest, place).await?;
-    Ok(place.to_owned())
+    let mut files =
+        locate(context, name, repo, place, VMLINUX_O, |artifact| artifact == VMLINUX_O).await?;
+    files.remove(VMLINUX_O).ok_or_else(|| {
+        let why = "its kernel makes none, or it was stored by an older Kiln";
+        Fault::new(Exit::NotFound, format!("'{name}' has no {VMLINUX_O}: {why}")).into()
+    })
 }
 
 /// One table a source file; then what has no file, and how many there are of each kind.

@@ -6,6 +6,8 @@ pub(crate) mod build;
 pub(crate) mod common;
 mod crash_title;
 mod diff;
+mod explain;
+mod kernels;
 pub(crate) mod logs;
 mod pull;
 mod serve;
@@ -49,6 +51,8 @@ enum Command {
     Show(show::Args),
     /// Say which functions and data differ between two kernels
     Diff(diff::Args),
+    /// Say why two builds differ
+    Explain(explain::Args),
     /// Get a file of a build, from this store or a remote Kiln
     Pull(pull::Args),
     /// Serve this store over HTTP
@@ -103,6 +107,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::CrashTitle(args) => crash_title::run(&context, args).await,
         Command::Show(args) => show::run(&context, args).await,
         Command::Diff(args) => diff::run(&context, args).await,
+        Command::Explain(args) => explain::run(&context, args).await,
         Command::Pull(args) => pull::run(&context, args).await,
         Command::Serve(args) => serve::run(&context, args).await,
         Command::Stats => stats::run(&context).await,
