@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use kiln_cache::build_draft::VMLINUX_O;
-use kiln_cache::signature::symbols::{SymbolChange, SymbolKind, diff, symbols_of};
+use kiln_cache::build_draft::{VMLINUX, VMLINUX_O};
+use kiln_cache::signature::symbols::{
+    SymbolChange, SymbolKind, diff, is_linked, linked_symbols_of, symbols_of,
+};
 
 use super::common::{Context, answer, answer_json};
 use super::kernels::locate;
@@ -14,7 +16,7 @@ use crate::terminal::table::render;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The kernel before: a revision, input key, signature or build id of a build in the store, a
-    /// vmlinux.o, or a folder that make was run in
+    /// vmlinux.o or vmlinux, or a folder that make was run in
     before: String,
     /// The kernel after
     after: String,
@@ -34,16 +36,24 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
     progress.status("comparing");
     let compared = tokio::task::spawn_blocking(move || {
-        std::thread::scope(|scope| {
-            let before = scope.spawn(|| symbols_of(&files[0]));
-            let after = symbols_of(&files[1])?;
-            let before = before.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            Ok::<_, anyhow::Error>(diff(&before, &after))
-        })
+        let linked = is_linked(&files[0])? || is_linked(&files[1])?;
+        let read = if linked { linked_symbols_of } else { symbols_of };
+        let (before, after) = std::thread::scope(|scope| {
+            let before = scope.spawn(|| read(&files[0]));
+            let after = read(&files[1]);
+            (before.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), after)
+        });
+        Ok::<_, anyhow::Error>((diff(&before?, &after?), linked))
     })
     .await;
     progress.clear();
-    let changes = compared.context("comparing stopped")??;
+    let (changes, linked) = compared.context("comparing stopped")??;
+    if linked {
+        // Without relocations a call of something that moved can't be told from another call.
+        progress.line(
+            "a linked vmlinux: only names and sizes are compared; its vmlinux.o shows all changes",
+        );
+    }
     if context.json {
         answer_json(&changes)?;
     } else {
@@ -60,6 +70,11 @@ async fn object(
     repo: &Path,
     place: &Path,
 ) -> anyhow::Result<PathBuf> {
+    // Beside a vmlinux there usually is the object that it was linked from.
+    let beside = Path::new(name).with_file_name(VMLINUX_O);
+    if Path::new(name).file_name().is_some_and(|it| it == VMLINUX) && beside.is_file() {
+        return Ok(beside);
+    }
     let mut files =
         locate(context, name, repo, place, VMLINUX_O, |artifact| artifact == VMLINUX_O).await?;
     files.remove(VMLINUX_O).ok_or_else(|| {

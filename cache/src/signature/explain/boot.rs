@@ -6,7 +6,7 @@ use crate::signature::SignatureError;
 use crate::signature::image::{companion, payload_of};
 use crate::signature::mapping::{ByteSource, Mapping};
 
-use super::kernel::{Elves, Pair};
+use super::kernel::Elves;
 use super::modules::differing;
 use super::{Cause, CauseKind, Difference};
 
@@ -14,13 +14,12 @@ use super::{Cause, CauseKind, Difference};
 pub(super) fn difference(
     name: &str,
     [a, b]: [&Path; 2],
-    kernels: &Pair,
+    elves: &Elves<'_>,
 ) -> Result<Option<Difference>, SignatureError> {
     let (a, b) = (Mapping::open(a)?, Mapping::open(b)?);
     if a.bytes() == b.bytes() {
         return Ok(None);
     }
-    let elves: Elves<'_> = kernels.read()?;
     let before = companion(name, &a, &elves.before.elf, elves.before.source);
     let after = companion(name, &b, &elves.after.elf, elves.after.source);
     let (place, cause) = if before == after {

@@ -131,9 +131,9 @@ pub fn explain(before: &Files, after: &Files) -> Result<Explanation, SignatureEr
     differences.extend(known.objects.as_ref().and_then(|it| it.difference(&known)));
     for (name, [a, b]) in common(sides).filter(|(name, _)| *name != VMLINUX && covers(name)) {
         let found = if name.starts_with("modules/") {
-            modules::difference(name, [a, b], &kernels)?
+            modules::difference(name, [a, b], &elves)?
         } else {
-            boot::difference(name, [a, b], &kernels)?
+            boot::difference(name, [a, b], &elves)?
         };
         differences.extend(found);
     }

@@ -6,20 +6,19 @@ use crate::signature::SignatureError;
 use crate::signature::image::{companion, without_signature};
 use crate::signature::mapping::{ByteSource, Mapping};
 
-use super::kernel::{Elves, Pair};
+use super::kernel::Elves;
 use super::{Cause, CauseKind, Difference};
 
 /// The difference of two modules; `None` if their bytes are equal.
 pub(super) fn difference(
     name: &str,
     [a, b]: [&Path; 2],
-    kernels: &Pair,
+    elves: &Elves<'_>,
 ) -> Result<Option<Difference>, SignatureError> {
     let (a, b) = (Mapping::open(a)?, Mapping::open(b)?);
     if a.bytes() == b.bytes() {
         return Ok(None);
     }
-    let elves: Elves<'_> = kernels.read()?;
     let part = |file| companion(name, file, &elves.before.elf, elves.before.source);
     let (old, new) = (without_signature(a.bytes()), without_signature(b.bytes()));
     let (masked, place, cause) = if old == new {

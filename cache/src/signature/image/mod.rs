@@ -21,8 +21,11 @@
 //! byte by byte: then twins may be named differently without need, but never different kernels
 //! equally. So it is with what a mask can't hide because its *length* differs: a longer banner, an
 //! embedded configuration, certificates, an initramfs with times. The compressed part of an x86
-//! boot image is hidden with the zeros after it, as far as the next part of the decompressor: where
-//! another build id needs so many bytes more that this part moves, the name is another one.
+//! boot image is hidden with the zeros after it, as far as the next part of the decompressor, which
+//! is aligned to 16 bytes: where another build id or time needs so many bytes more or less that this
+//! part moves, the name is another one. (With gzip and a tiny 6.1 kernel 13 of 14 random build ids,
+//! and 11 of 14 with random times as well, took the room of a kernel with a time of zeros.) Of the
+//! compressions that Linux offers bzip2, lzo and lz4 are not unpacked here.
 //!
 //! Version 1 was of `vmlinux` alone. `image` of a lone `vmlinux` is a manifest with one part.
 
