@@ -150,7 +150,7 @@ impl Bisection {
             match title::learn(&counts) {
                 Learning::Title(title) => {
                     self.watch.happening(Happening::TitleLearned { title: &title });
-                    self.target = Some(Target::exactly(&title)?);
+                    self.target = Some(Target::learned(&title));
                     self.write(Event::TitleLearned { title }).await?;
                     return Ok(None);
                 }

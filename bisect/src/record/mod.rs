@@ -339,6 +339,6 @@ impl Record {
         if let Some(target) = self.header.target() {
             return target.ok();
         }
-        self.learned_title().and_then(|title| Target::exactly(title).ok())
+        self.learned_title().map(Target::learned)
     }
 }
