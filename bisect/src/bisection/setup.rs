@@ -16,6 +16,7 @@ use super::running::{Running, sweep};
 use super::steps::Made;
 use crate::belief::Find;
 use crate::boot::{self, Arch, HostCommand, Machine, PayloadKind, PreparedPayload};
+use crate::console::Patterns;
 use crate::graph::{Graph, GraphError};
 use crate::plan::{Place, Problem, Settings};
 use crate::record::{Bill, Commit, Event, Header, JOURNAL_KIND, Record, TestSpec};
@@ -33,6 +34,8 @@ pub struct Surroundings {
     pub builds: Arc<dyn Observer>,
     /// Told about everything else.
     pub watch: Arc<dyn Watch>,
+    /// What the user says of crashes, for what runs in virtual machines.
+    pub patterns: Arc<Patterns>,
 }
 
 /// A bisection, ready to run.
@@ -42,6 +45,7 @@ pub struct Bisection {
     pub(super) store: Store,
     pub(super) work: PathBuf,
     pub(super) watch: Arc<dyn Watch>,
+    patterns: Arc<Patterns>,
     pub(super) builder: Builder,
     pub(super) config: Option<Config>,
     pub(super) history: History,
@@ -159,6 +163,7 @@ impl Bisection {
             store: around.store,
             work: around.work,
             watch: around.watch,
+            patterns: around.patterns,
             made: HashMap::new(),
             shown: HashSet::new(),
             notes: Vec::new(),
@@ -236,6 +241,7 @@ impl Bisection {
                         run_timeout,
                     },
                     payload: payload.clone(),
+                    patterns: Arc::clone(&self.patterns),
                 })
             }
         }

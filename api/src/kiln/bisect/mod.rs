@@ -18,6 +18,7 @@ use kiln_cache::Store;
 use super::build::HowArgs;
 use super::common::{Context, answer, answer_json};
 use super::logs::{self, Format};
+use super::title_patterns::TitlePatterns;
 use crate::terminal::exit::{Exit, Fault};
 
 #[derive(Debug, clap::Args)]
@@ -35,6 +36,8 @@ enum Command {
     Resume {
         /// Its id, or the first digits of it
         id: String,
+        #[command(flatten)]
+        patterns: TitlePatterns,
     },
     /// The bisections of this store
     List,
@@ -103,6 +106,8 @@ pub(super) struct Start {
     #[arg(long, value_name = "PATTERN")]
     pub(super) title: Option<String>,
     #[command(flatten)]
+    pub(super) patterns: TitlePatterns,
+    #[command(flatten)]
     pub(super) how: HowArgs,
     /// Virtual machines, or commands, side by side [default: one machine a core; one command,
     /// since commands may share files]
@@ -151,7 +156,7 @@ fn confidence(text: &str) -> Result<f64, String> {
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     match args.command {
-        Some(Command::Resume { id }) => start::resume(context, &id).await,
+        Some(Command::Resume { id, patterns }) => start::resume(context, &id, &patterns).await,
         Some(Command::List) => list::run(context).await,
         Some(Command::Show { id }) => {
             let store = context.open().await?;

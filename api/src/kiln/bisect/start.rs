@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use kiln_bisect::belief::Find;
 use kiln_bisect::bisection::{Bisection, Surroundings};
+use kiln_bisect::console::Patterns;
 use kiln_bisect::record::{Commit, Header, Limits, Record, TestSpec};
 use kiln_builder::{Config, Repository};
 use kiln_cache::{Digest, Store};
@@ -13,19 +14,27 @@ use kiln_cache::{Digest, Store};
 use super::{Start, find, report};
 use crate::kiln::build::cores;
 use crate::kiln::common::Context;
+use crate::kiln::title_patterns::TitlePatterns;
 use crate::terminal::exit::Exit;
 use crate::terminal::observe::{BisectProgress, BuildProgress};
 use crate::terminal::progress::Progress;
 
 pub(super) async fn start(context: &Context, new: Start) -> anyhow::Result<Exit> {
+    let patterns = new.patterns.read()?;
     let header = header(new)?;
     let progress = context.progress();
     let store = context.open().await?;
-    let bisection = Bisection::start(surroundings(context, &store, &progress)?, header).await;
+    let around = surroundings(context, &store, &progress, patterns)?;
+    let bisection = Bisection::start(around, header).await;
     finish(context, &progress, bisection?).await
 }
 
-pub(super) async fn resume(context: &Context, id: &str) -> anyhow::Result<Exit> {
+pub(super) async fn resume(
+    context: &Context,
+    id: &str,
+    patterns: &TitlePatterns,
+) -> anyhow::Result<Exit> {
+    let patterns = patterns.read()?;
     let progress = context.progress();
     let store = context.open().await?;
     let record = find(&store, id).await?;
@@ -33,7 +42,8 @@ pub(super) async fn resume(context: &Context, id: &str) -> anyhow::Result<Exit> 
         progress.line(format!("bisection {} is finished; this is its answer", record.id));
         return report::print(context, &record);
     }
-    let bisection = Bisection::resume(surroundings(context, &store, &progress)?, record).await;
+    let around = surroundings(context, &store, &progress, patterns)?;
+    let bisection = Bisection::resume(around, record).await;
     finish(context, &progress, bisection?).await
 }
 
@@ -41,12 +51,14 @@ fn surroundings(
     context: &Context,
     store: &Store,
     progress: &Progress,
+    patterns: Patterns,
 ) -> anyhow::Result<Surroundings> {
     Ok(Surroundings {
         store: store.clone(),
         work: context.work()?,
         builds: Arc::new(BuildProgress::new(progress.clone())),
         watch: Arc::new(BisectProgress::new(progress.clone())),
+        patterns: Arc::new(patterns),
     })
 }
 
