@@ -44,7 +44,7 @@ enum Command {
     /// Print the signatures of a vmlinux or of a build folder
     Sign(sign::Args),
     /// Find the commit that brought a crash
-    Bisect(bisect::Args),
+    Bisect(Box<bisect::Args>),
     /// Name the first crash that a kernel's console tells of
     CrashTitle(crash_title::Args),
     /// Show a build of the store
@@ -103,7 +103,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Build(args) => build::run(&context, args).await,
         Command::Sign(args) => sign::run(&context, args).await,
-        Command::Bisect(args) => bisect::run(&context, args).await,
+        Command::Bisect(args) => bisect::run(&context, *args).await,
         Command::CrashTitle(args) => crash_title::run(&context, args).await,
         Command::Show(args) => show::run(&context, args).await,
         Command::Diff(args) => diff::run(&context, args).await,

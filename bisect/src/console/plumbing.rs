@@ -541,11 +541,8 @@ const LIBRARY: &[Part] = &[
         &[
             "rb_*",
             "__rb_*",
-            "idr_*",
-            "ida_*",
+            "ida_free",
             "xas_*",
-            "radix_tree_*",
-            "__radix_tree_*",
             "klist_*",
             "rhashtable_*",
             "__rhashtable_*",

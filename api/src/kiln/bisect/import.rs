@@ -22,7 +22,8 @@ const LARGEST: u64 = 256 << 20;
 /// Bisection logs of another tool.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The logs, as syzbot publishes them; `-` for standard input
+    /// The logs, as syzbot publishes them; `-` for standard input; for an audit also the id of one
+    /// that was imported
     #[arg(value_name = "LOG", required = true)]
     pub(super) logs: Vec<PathBuf>,
 }

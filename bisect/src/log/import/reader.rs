@@ -88,8 +88,8 @@ impl Reader {
         if self.ended {
             return true;
         }
-        let over = self.free == Free::Console || self.log.answer != Answer::Unfinished;
-        self.ended = over && matches!(head::line(text), Some(Line::Asked { .. }));
+        self.ended =
+            !self.log.start.is_empty() && matches!(head::line(text), Some(Line::Asked { .. }));
         if self.ended {
             let text = format!("another log begins here: {text}");
             self.log.unrecognised.push(Unrecognised { line: number, text });

@@ -247,13 +247,13 @@ fn damaged(log: &[u8], how: u32, mut seed: u64) -> Vec<u8> {
         (seed >> 33) as usize % below.max(1)
     };
     let mut lines: Vec<&[u8]> = log.split(|byte| *byte == b'\n').collect();
-    let at = random(lines.len());
+    let (at, other) = (random(lines.len()), random(lines.len()));
     match how {
         0 => return lines.join(&b"\r\n"[..]),
         1 => return log[..random(log.len())].to_vec(),
         2 => drop(lines.remove(at)),
-        3 => lines.insert(at, lines[random(lines.len())]),
-        4 => lines.swap(at, random(lines.len())),
+        3 => lines.insert(at, lines[other]),
+        4 => lines.swap(at, other),
         5 => lines.insert(at, b"a line from elsewhere"),
         _ => {
             let mut bytes = log.to_vec();
