@@ -34,7 +34,7 @@ mod work;
 
 pub use builder::{Builder, Built, Obtained};
 pub use error::BuildError;
-pub use kconfig::ConfigChange;
+pub use kconfig::{ConfigChange, parse as config_values};
 pub use live::wait_for_builds;
 pub use observer::{BuildEvent, Observer, Quiet, Stage};
 pub use request::{Config, How, Request, host_arch, image_of};

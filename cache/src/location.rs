@@ -108,6 +108,12 @@ impl Location {
         matches!(self.place, Place::Bucket(_))
     }
 
+    /// Whether it is a folder that is not there: opening it would make one. A bucket always counts as
+    /// there.
+    pub fn is_absent(&self) -> bool {
+        matches!(&self.place, Place::Folder(folder) if !folder.exists())
+    }
+
     /// The database that was chosen, if any.
     pub fn database(&self) -> Option<&Database> {
         self.database.as_ref()

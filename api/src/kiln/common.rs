@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use kiln_cache::{Database, Digest, Location, Store};
 
+use crate::terminal::exit::{Exit, Fault};
 use crate::terminal::progress::Progress;
 
 /// Options of every subcommand.
@@ -86,6 +87,16 @@ impl Context {
     /// Opens the store.
     pub(crate) async fn open(&self) -> anyhow::Result<Store> {
         Ok(Store::open(&self.location()?).await?)
+    }
+
+    /// Opens a store that is there: who only looks makes none.
+    pub(crate) async fn open_existing(&self) -> anyhow::Result<Store> {
+        let location = self.location()?;
+        if location.is_absent() {
+            let message = format!("there is no store at {location}; --store says where one is");
+            return Err(Fault::new(Exit::NotFound, message).into());
+        }
+        Ok(Store::open(&location).await?)
     }
 
     /// The folder of the warm pairs.

@@ -110,7 +110,7 @@ fn repro_chance(record: &Record, ends: &[&Tested<'_>]) -> Option<f64> {
 
 fn write_tail(out: &mut String, record: &Record, all: &[Tested<'_>], first: &str) {
     let Some((verdict, _)) = record.finish() else { return };
-    if let Verdict::Culprit { commit, probability, parents, untested } = verdict {
+    if let Verdict::Culprit { commit, probability, parents, untested, .. } = verdict {
         let _ = writeln!(out, "accumulated error probability: {:.2}", 1.0 - probability);
         let find = |id: &str| all.iter().find(|test| test.commit.id == id).and_then(signature_of);
         if let Some(signature) = find(&commit.id) {

@@ -20,9 +20,13 @@ struct Row {
 }
 
 pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
-    let store = context.open().await?;
-    let mut rows = own(&store).await?;
-    rows.extend(imported(&store).await?);
+    // No store is no bisection yet, and looking makes none.
+    let mut rows = Vec::new();
+    if !context.location()?.is_absent() {
+        let store = context.open().await?;
+        rows = own(&store).await?;
+        rows.extend(imported(&store).await?);
+    }
     rows.sort_by_key(|row| row.created);
     if context.json {
         answer_json(&rows.into_iter().map(|row| row.json).collect::<Vec<_>>())?;

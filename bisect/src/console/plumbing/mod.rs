@@ -26,8 +26,8 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         library::PARTS,
         doors::PARTS,
     ]
-        .into_iter()
-        .flatten()
-        .flat_map(|part| part.iter())
-        .copied()
+    .into_iter()
+    .flatten()
+    .flat_map(|part| part.iter())
+    .copied()
 }
