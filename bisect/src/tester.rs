@@ -2,12 +2,14 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use kiln_cache::evidence::{Outcome, TestKey};
 use kiln_cache::signature::ImageId;
 use kiln_cache::{Artifact, Digest, Manifest, Store, StoreError};
 
 use crate::boot::{self, Arch, BuildPaths, HostCommand, Machine, PreparedPayload};
+use crate::console::Patterns;
 use crate::file_digest::file_digest;
 
 /// What one run gave.
@@ -30,6 +32,8 @@ pub enum Tester {
         payload: PreparedPayload,
         /// The guest.
         machine: Machine,
+        /// What the user says of crashes.
+        patterns: Arc<Patterns>,
     },
     /// Run a command on the host.
     Host(HostCommand),
@@ -61,7 +65,9 @@ impl Tester {
     /// The key that evidence of this test is kept under.
     pub fn key(&self) -> TestKey {
         match self {
-            Self::Vm { payload, machine } => boot::test_key(&payload.digest, machine),
+            Self::Vm { payload, machine, patterns } => {
+                boot::test_key(&payload.digest, machine, patterns)
+            }
             Self::Host(command) => command.test_key(),
         }
     }
@@ -92,8 +98,9 @@ impl Tester {
     /// Runs once. `place` is the folder that [`Tester::place`] gave.
     pub async fn run(&self, place: &Path, commit: &str) -> Result<TestRun, TestError> {
         let report = match self {
-            Self::Vm { payload, machine } => {
-                boot::run(&place.join(payload.arch.kernel_image()), payload, machine).await?
+            Self::Vm { payload, machine, patterns } => {
+                let kernel = place.join(payload.arch.kernel_image());
+                boot::run(&kernel, payload, machine, patterns).await?
             }
             Self::Host(command) => {
                 let existing = |name: &str| Some(place.join(name)).filter(|path| path.exists());

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use kiln_cache::evidence::Counts;
 use regex::Regex;
 
+use crate::console::same_crash;
+
 /// Runs on the bad end before giving up on seeing any title twice.
 pub const LEARNING_RUNS: u32 = 40;
 
@@ -13,8 +15,14 @@ const TIMES_SEEN: u32 = 3;
 
 /// Matches the titles of the hunted bug.
 #[derive(Clone, Debug)]
-pub struct Target {
-    pattern: Regex,
+pub struct Target(Titles);
+
+#[derive(Clone, Debug)]
+enum Titles {
+    /// Those in which the user's expression is found.
+    Pattern(Regex),
+    /// This one, and the others that the same crash may have.
+    Like(String),
 }
 
 /// A pattern that is no regular expression.
@@ -29,7 +37,7 @@ impl Target {
     /// A pattern given by the user: a regular expression found anywhere in the title.
     pub fn pattern(pattern: &str) -> Result<Self, TitleError> {
         Regex::new(pattern)
-            .map(|pattern| Self { pattern })
+            .map(|pattern| Self(Titles::Pattern(pattern)))
             .map_err(|source| TitleError { pattern: pattern.to_owned(), source })
     }
 
@@ -38,9 +46,19 @@ impl Target {
         Self::pattern(&format!("^{}$", regex::escape(title)))
     }
 
+    /// A title that was learned, with its other faces: a bad access of memory, for example, is a
+    /// KASAN report once, and a page fault or a general protection fault in the same function the
+    /// next time.
+    pub fn learned(title: &str) -> Self {
+        Self(Titles::Like(title.to_owned()))
+    }
+
     /// Whether a crash of this title is the hunted bug.
     pub fn is(&self, title: &str) -> bool {
-        self.pattern.is_match(title)
+        match &self.0 {
+            Titles::Pattern(pattern) => pattern.is_match(title),
+            Titles::Like(known) => same_crash(known, title),
+        }
     }
 
     /// The runs that speak for and against the bug. Everything else (other titles, boot failures,
@@ -75,26 +93,40 @@ pub enum Learning {
 
 /// Chooses the target from what the bad end shows.
 ///
-/// The most frequent title wins once it was seen three times and leads the next one clearly (an
+/// Titles that may be faces of one crash count together, under the most frequent of them. The most
+/// frequent title wins once it was seen three times and leads the next one clearly (an
 /// unrelated crash that comes first is not the bug). After [`LEARNING_RUNS`] runs the lead alone
 /// decides, if there is one, and a title seen less than twice is not taken for a reproducible bug.
 pub fn learn(counts: &Counts) -> Learning {
-    let mut titles: Vec<(&String, &u32)> = counts.crashes.iter().collect();
-    titles.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
-    let seen = |rank: usize| titles.get(rank).map_or(0, |(_, n)| **n);
+    let titles = families(&counts.crashes);
+    let seen = |rank: usize| titles.get(rank).map_or(0, |(_, n)| *n);
     let clear_lead = seen(0) >= TIMES_SEEN && seen(0) > 2 * seen(1);
     let enough = counts.total() - counts.infra >= LEARNING_RUNS;
     match titles.first() {
-        Some((_, most)) if enough && **most >= 2 && seen(1) == **most => {
+        Some((_, most)) if enough && *most >= 2 && seen(1) == *most => {
             let tied = titles.iter().take_while(|(_, n)| n == most);
-            Learning::Tie(tied.map(|(title, _)| (*title).clone()).collect())
+            Learning::Tie(tied.map(|(title, _)| title.clone()).collect())
         }
         Some((title, _)) if clear_lead || (enough && seen(0) >= 2) => {
-            Learning::Title((*title).clone())
+            Learning::Title(title.clone())
         }
         _ if enough => Learning::NothingRepeats,
         _ => Learning::RunMore,
     }
+}
+
+/// The most frequent title of each crash, with how often the crash was seen under all of its
+/// titles; the most frequent crash first.
+fn families(crashes: &BTreeMap<String, u32>) -> Vec<(String, u32)> {
+    let mut families: Vec<(String, u32)> = Vec::new();
+    for (title, n) in ranked(crashes) {
+        match families.iter_mut().find(|(known, _)| same_crash(known, &title)) {
+            Some((_, all)) => *all += n,
+            None => families.push((title, n)),
+        }
+    }
+    families.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    families
 }
 
 /// Titles with their counts, most frequent first, for messages.
@@ -120,6 +152,17 @@ mod tests {
     #[test]
     fn the_most_frequent_title_wins() {
         assert_eq!(learn(&counts(9, &[("A", 3), ("B", 1)])), Learning::Title("A".into()));
+    }
+
+    #[test]
+    fn faces_of_one_crash_count_together() {
+        let (kasan, fault) =
+            ("KASAN: use-after-free Read in foo", "general protection fault in foo");
+        let seen = counts(4, &[(kasan, 2), (fault, 1), ("WARNING in bar", 1)]);
+        assert_eq!(learn(&seen), Learning::Title(kasan.into()));
+        let target = Target::learned(kasan);
+        assert!(target.is(kasan) && target.is(fault) && !target.is("WARNING in bar"));
+        assert_eq!(target.informative(&seen), Informative { target: 3, clean: 4 });
     }
 
     #[test]

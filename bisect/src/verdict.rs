@@ -1,5 +1,6 @@
 //! The answer of a bisection.
 
+use kiln_cache::InputKey;
 use serde::{Deserialize, Serialize};
 
 use crate::record::Commit;
@@ -20,6 +21,9 @@ pub enum Verdict {
         /// Its parents that can't be tested, or not often enough.
         #[serde(default)]
         untested: Vec<Commit>,
+        /// What else there is to say of it.
+        #[serde(default)]
+        findings: Vec<Finding>,
     },
     /// The good end shows the crash too: look for the culprit before it.
     OlderThanGood {
@@ -60,12 +64,63 @@ pub enum Verdict {
         credible: Vec<(Commit, f64)>,
         /// Probability that the good end shows the crash too: the bug is older, or not fixed.
         older: f64,
-        /// Why no more could be done, and what would help.
+        /// Why no more could be done.
         why: String,
+        /// What would help most.
+        #[serde(default)]
+        more: Option<MoreRuns>,
         /// The runs speak against every commit, the credible ones included. Records from before
         /// this was written down say nothing of it.
         #[serde(default)]
         contradiction: bool,
+    },
+}
+
+/// What another test would cost, and bring.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MoreRuns {
+    /// The revision to test.
+    pub commit: Commit,
+    /// Runs of it, at most.
+    pub runs: u32,
+    /// Whether it must be built first.
+    pub build: bool,
+    /// Information expected about the commit that is sought; one bit halves the doubt.
+    pub bits: f64,
+    /// Seconds expected, the build included.
+    pub seconds: f64,
+}
+
+/// What was found out about a named commit beyond the runs of the range.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "finding", rename_all = "kebab-case")]
+pub enum Finding {
+    /// The newer end was built and run without the commit.
+    Reverted {
+        /// The commit that undoes it, kept beside the user's repository.
+        revision: Commit,
+        /// Its build.
+        build: InputKey,
+        /// Target crashes.
+        target: u32,
+        /// Clean runs.
+        clean: u32,
+        /// Runs that say nothing.
+        other: u32,
+        /// Whether it behaves as it must when the commit alone is the one; unknown when too few runs
+        /// say something.
+        holds: Option<bool>,
+    },
+    /// The commit can't be undone on top of the newer end.
+    NotReverted {
+        /// Why.
+        why: String,
+    },
+    /// The crashing one of the commit and its parent can show what the other can't: the commit may
+    /// have made the bug visible (or hidden it).
+    Visibility {
+        /// What only one side has, for people.
+        reasons: Vec<String>,
     },
 }
 

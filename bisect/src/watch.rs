@@ -2,6 +2,7 @@
 
 use kiln_cache::evidence::Outcome;
 
+use crate::picture::{Forecast, Picture};
 use crate::record::{BuildRecord, Commit, Step};
 
 /// Something that has just happened, or begins.
@@ -24,6 +25,15 @@ pub enum Happening<'a> {
         why: &'a str,
         /// Runs that are wanted of it.
         runs: u32,
+    },
+    /// How it stands, before the next step.
+    Stands {
+        /// What is known.
+        picture: &'a Picture,
+        /// What was paid.
+        spent: Paid,
+        /// What is probably left to do, when the next step is a measure of that.
+        left: Option<Forecast>,
     },
     /// Its build is here (or it does not build).
     Built {
@@ -60,6 +70,17 @@ pub enum Happening<'a> {
     },
     /// There is an answer, and it is written down.
     Finished,
+}
+
+/// What a bisection has cost so far, before and after a stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Paid {
+    /// Builds compiled.
+    pub builds: u32,
+    /// Runs made.
+    pub runs: u32,
+    /// Seconds.
+    pub seconds: f64,
 }
 
 /// Told of everything, in order. Called from the bisection's own task: don't block.

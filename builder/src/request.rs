@@ -9,7 +9,7 @@ use kiln_cache::{BuildInput, Digest, InputKey};
 use crate::error::{BuildError, Doing};
 use crate::toolchain::Toolchain;
 use crate::tree::Revision;
-use crate::{outside, recipe};
+use crate::{kconfig, outside, recipe};
 
 /// A revision to build, and how.
 #[derive(Clone, Debug)]
@@ -53,6 +53,23 @@ impl Config {
     /// Digest of the text.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// The architecture it is for, as `ARCH=` names it, where an option says so. For another one
+    /// `olddefconfig` would quietly make something else of it.
+    pub fn architecture(&self) -> Option<&'static str> {
+        const MARKS: [(&str, &str); 8] = [
+            ("CONFIG_X86", "x86_64"),
+            ("CONFIG_ARM64", "arm64"),
+            ("CONFIG_ARM", "arm"),
+            ("CONFIG_RISCV", "riscv"),
+            ("CONFIG_PPC", "powerpc"),
+            ("CONFIG_S390", "s390"),
+            ("CONFIG_LOONGARCH", "loongarch"),
+            ("CONFIG_MIPS", "mips"),
+        ];
+        let found = MARKS.iter().find(|(option, _)| kconfig::is_set(&self.text, option));
+        found.map(|(_, architecture)| *architecture)
     }
 
     /// The text.
@@ -155,5 +172,18 @@ impl Request {
         input.tree.clear();
         input.targets.clear();
         input.key().0.to_hex()[..24].to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_tells_its_architecture() {
+        let of = |text: &str| Config::new(text).architecture();
+        assert_eq!(of("CONFIG_X86_64=y\nCONFIG_X86=y\n"), Some("x86_64"));
+        assert_eq!(of("CONFIG_ARM64=y\n# CONFIG_X86 is not set\n"), Some("arm64"));
+        assert_eq!(of("CONFIG_NET=y\n"), None);
     }
 }

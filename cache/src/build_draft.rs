@@ -5,11 +5,11 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::input::{BuildInput, InputKey};
 use crate::manifest::{Artifact, BuildResult};
-use crate::signature::Signature;
 #[cfg(doc)]
 use crate::signature::SignatureKind;
+use crate::signature::{Signature, is_named_by_image};
 
-/// Name of the artifact that `image` and `syzkaller` are computed from.
+/// Name of the artifact that `syzkaller` is computed from, and `image` with what belongs to it.
 pub const VMLINUX: &str = "vmlinux";
 
 /// Name of the artifact that `code` is computed from: the kernel before linking, without debug
@@ -37,7 +37,7 @@ pub const PROVENANCE: &str = "provenance";
 const NOTES_OF_A_KERNEL: [&str; 3] = ["System.map", ".config", VMLINUX_O];
 
 /// Version of the definition of [`SignatureKind::Content`] below.
-const CONTENT_VERSION: u32 = 2;
+pub(crate) const CONTENT_VERSION: u32 = 3;
 
 /// What a builder knows of a build. Digests, sizes and signatures are missing on purpose: the
 /// store computes them from the bytes that it keeps.
@@ -126,32 +126,37 @@ fn is_artifact_name(name: &str) -> bool {
 }
 
 /// The [`SignatureKind::Content`] of a build, on which evidence is shared: everything in it that a
-/// test can run. BLAKE3 in derive-key mode (context "kiln content signature v2") over each artifact
-/// sorted by name, as length of name (u64, little-endian), name, one byte, 32 bytes:
+/// test can run.
 ///
-/// - byte 0 and the digest of the content;
-/// - of the `vmlinux` of a kernel byte 1 and its `image` signature, which leaves out names and dates.
+/// Of a kernel it is the `image` signature, if that names all of these artifacts. Otherwise it is
+/// BLAKE3 in derive-key mode (context "kiln content signature v3") over the `image` signature, if
+/// there is one, and over each artifact that it does not name, sorted by name: length of name
+/// (u64, little-endian), name, digest of the content.
 ///
 /// Left out are the log, the closure, the units and the provenance, and in a kernel's build `vmlinux.o`, `System.map`
 /// and `.config`.
-/// `bzImage` and modules count byte by byte: two kernels that differ in the set-up code, in the
-/// decompressor or in a module are never one, and a difference that does not matter (another
-/// build id in the compressed part) only costs boots.
+///
+/// Version 2 was made of `image` version 1, which knew `vmlinux` alone, and of the bytes of
+/// everything else. Builds that were stored with it keep it, and what was seen of them: it is
+/// never compared with version 3. The same build made again gets version 3.
 pub(crate) fn content_signature(artifacts: &[Artifact], image: Option<&Signature>) -> Signature {
-    let mut sorted: Vec<&Artifact> = artifacts
-        .iter()
-        .filter(|artifact| is_content(&artifact.name))
-        .filter(|it| image.is_none() || !NOTES_OF_A_KERNEL.contains(&it.name.as_str()))
-        .collect();
-    sorted.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut hasher = blake3::Hasher::new_derive_key("kiln content signature v2");
-    for artifact in sorted {
+    let is_rest = |name: &str| {
+        is_content(name)
+            && (image.is_none() || !NOTES_OF_A_KERNEL.contains(&name) && !is_named_by_image(name))
+    };
+    let mut rest: Vec<&Artifact> = artifacts.iter().filter(|it| is_rest(&it.name)).collect();
+    if let (Some(image), []) = (image, &rest[..]) {
+        return Signature { version: CONTENT_VERSION, hash: image.hash };
+    }
+    rest.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut hasher = blake3::Hasher::new_derive_key("kiln content signature v3");
+    if let Some(image) = image {
+        hasher.update(image.hash.as_bytes());
+    }
+    for artifact in rest {
         hasher.update(&(artifact.name.len() as u64).to_le_bytes());
         hasher.update(artifact.name.as_bytes());
-        match image.filter(|_| artifact.name == VMLINUX) {
-            Some(image) => hasher.update(&[1]).update(image.hash.as_bytes()),
-            None => hasher.update(&[0]).update(artifact.digest.as_bytes()),
-        };
+        hasher.update(artifact.digest.as_bytes());
     }
     Signature { version: CONTENT_VERSION, hash: hasher.finalize().into() }
 }
@@ -227,20 +232,27 @@ mod tests {
 
     #[test]
     fn a_kernel_is_its_image_and_everything_else_that_runs() {
-        let image = |text: &str| Signature { version: 1, hash: Digest::of(text.as_bytes()) };
-        let build = |vmlinux: &str, boot: &str, module: &str, map: &str| {
-            ["vmlinux", "bzImage", "modules/a.ko", "System.map"]
-                .into_iter()
-                .zip([vmlinux, boot, module, map])
-                .map(|(name, content)| artifact(name, content))
-                .collect::<Vec<_>>()
+        let image = |text: &str| Signature { version: 2, hash: Digest::of(text.as_bytes()) };
+        let build = |kernel: &str, more: &[(&str, &str)]| {
+            let parts = ["vmlinux", "bzImage", "modules/a.ko"].map(|name| artifact(name, kernel));
+            let more = more.iter().map(|(name, content)| artifact(name, content));
+            parts.into_iter().chain(more).collect::<Vec<_>>()
         };
-        let base = content_signature(&build("v", "b", "m", "s"), Some(&image("i")));
-        // Dates in a vmlinux and notes beside it don't matter; the image, the set-up code, the
-        // decompressor and modules do.
-        assert_eq!(base, content_signature(&build("V", "b", "m", "S"), Some(&image("i"))));
-        assert_ne!(base, content_signature(&build("v", "b", "m", "s"), Some(&image("I"))));
-        assert_ne!(base, content_signature(&build("v", "B", "m", "s"), Some(&image("i"))));
-        assert_ne!(base, content_signature(&build("v", "b", "M", "s"), Some(&image("i"))));
+        let base = content_signature(&build("one", &[]), Some(&image("i")));
+        assert_eq!(base.hash, image("i").hash, "it covers everything");
+        // What differs in the bytes of parts and in notes does not matter; the image does.
+        let notes = [("System.map", "s"), (".config", "c"), ("vmlinux.o", "o")];
+        assert_eq!(base, content_signature(&build("two", &notes), Some(&image("i"))));
+        assert_ne!(base, content_signature(&build("one", &[]), Some(&image("I"))));
+        // Anything else that a test could run counts with the image.
+        let with = |image: &Signature, name: &str, content: &str| {
+            content_signature(&build("one", &[(name, content)]), Some(image))
+        };
+        for name in ["initrd", "modules/a.ko.xz", "vmlinux2"] {
+            let other = with(&image("i"), name, "1");
+            assert_ne!(base, other, "{name}");
+            assert_ne!(other, with(&image("i"), name, "2"), "{name}");
+            assert_ne!(other, with(&image("I"), name, "1"), "{name}");
+        }
     }
 }

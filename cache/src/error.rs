@@ -50,15 +50,18 @@ pub enum StoreError {
     Changed(PathBuf),
     /// No space left.
     #[error(
-        "no space left on the disk of the store {} (while {doing}); the store is intact: \
-         free some space there, or choose another folder with --store, and try again", .folder.display()
+        "no space left on the disk of the store {place} (while {doing}); the store is intact: \
+         free some space there, or choose another place with --store, and try again"
     )]
     Full {
-        /// The folder of the store.
-        folder: PathBuf,
+        /// The folder, bucket or database that is full.
+        place: String,
         /// What was being done.
         doing: String,
     },
+    /// A bucket needs a folder of this machine beside it.
+    #[error("{0} needs a folder of this machine for what is kept beside it")]
+    NoLocalFolder(String),
     /// A folder with other things in it.
     #[error(
         "{} is not empty and is not a Kiln store (it has no format.json): \
@@ -86,17 +89,38 @@ pub enum StoreError {
         /// Why not.
         why: String,
     },
-    /// The database file is broken.
+    /// The database is broken.
     #[error(
-        "the index {} is damaged ({why}): move it and its -wal and -shm files away; \
-         Kiln rebuilds what it knows of builds from their manifests \
-         (evidence and bisection records come back only from a copy of the file)", .path.display()
+        "the index {database} is damaged ({why}): move it (a file with its -wal and -shm files) \
+         away, or name an empty database with --database; Kiln rebuilds what it knows of builds \
+         from their manifests (evidence and bisection records come back only from a copy)"
     )]
     IndexDamaged {
-        /// The database file.
-        path: PathBuf,
+        /// The database.
+        database: String,
         /// What the database said.
         why: String,
+    },
+    /// The database can't be opened, or its server does not answer.
+    #[error(
+        "the database {database} can't be reached; --database or KILN_DATABASE says which it is"
+    )]
+    Database {
+        /// Which.
+        database: String,
+        /// Why not.
+        source: sqlx::Error,
+    },
+    /// The database belongs to another store.
+    #[error(
+        "the database {database} is that of another store than {store}: \
+         each store needs a database of its own, choose one with --database"
+    )]
+    OtherDatabase {
+        /// The database.
+        database: String,
+        /// The store that was opened.
+        store: String,
     },
     /// The database refused.
     #[error("the index failed while {doing}")]

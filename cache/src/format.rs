@@ -4,9 +4,13 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use bytes::Bytes;
+use futures::StreamExt;
+use object_store::path::Path as ObjectPath;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{StoreError, is_full};
+use crate::objects::Objects;
 
 /// The format of the whole store that this version reads and writes.
 const FORMAT: u64 = 1;
@@ -29,7 +33,7 @@ pub(crate) fn claim(folder: &Path) -> Result<File, StoreError> {
     let fail = |doing, path: &Path, source: io::Error| {
         if is_full(&source) {
             let doing = format!("creating {}", path.display());
-            StoreError::Full { folder: folder.to_owned(), doing }
+            StoreError::Full { place: folder.display().to_string(), doing }
         } else {
             StoreError::file(doing, path, source)
         }
@@ -50,13 +54,41 @@ pub(crate) fn claim(folder: &Path) -> Result<File, StoreError> {
     let lock = lock.map_err(|source| fail("create", &path, source))?;
     lock.lock().map_err(|source| fail("lock", &path, source))?;
     match std::fs::read(&mark) {
-        Ok(bytes) => check(&mark, &bytes)?,
+        Ok(bytes) => check(&folder.display(), &bytes)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             write(folder, &mark).map_err(|source| fail("create", &mark, source))?;
         }
         Err(source) => return Err(fail("read", &mark, source)),
     }
     Ok(lock)
+}
+
+/// The same for a bucket, or its part below the store's prefix. There is no lock: whatever several
+/// machines do to a new store at once, each does whole.
+pub(crate) async fn claim_bucket(objects: &Objects) -> Result<(), StoreError> {
+    let mark = ObjectPath::from(MARK);
+    if let Some(found) = read(objects, &mark).await? {
+        return check(objects.name(), &found);
+    }
+    let somebody = objects.list("").next().await;
+    if somebody.is_some() {
+        // Somebody may have created the store between the two looks.
+        return match read(objects, &mark).await? {
+            Some(found) => check(objects.name(), &found),
+            None => Err(StoreError::NotAStore(objects.name().into())),
+        };
+    }
+    let bytes = serde_json::to_vec(&Mark { format: FORMAT });
+    let bytes = bytes.map_err(|error| StoreError::Stopped(error.to_string()))?;
+    objects.create(&mark, bytes.into()).await?;
+    Ok(())
+}
+
+async fn read(objects: &Objects, mark: &ObjectPath) -> Result<Option<Bytes>, StoreError> {
+    match objects.get(mark, None, None).await {
+        Ok(found) => Ok(found.map(|found| found.bytes)),
+        Err(source) => Err(objects.fail(format!("opening {}", objects.name()), source)),
+    }
 }
 
 /// Whether a folder holds nothing but what an interrupted first opening leaves.
@@ -70,13 +102,13 @@ fn is_empty(folder: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-fn check(mark: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let what = format!("the store {}", mark.parent().unwrap_or(mark).display());
+fn check(store: &(impl std::fmt::Display + ?Sized), bytes: &[u8]) -> Result<(), StoreError> {
+    let what = format!("the store {store}");
     match serde_json::from_slice::<Mark>(bytes) {
         Ok(Mark { format }) if (1..=FORMAT).contains(&format) => Ok(()),
         Ok(Mark { format }) => Err(StoreError::NewerFormat { what, found: format, known: FORMAT }),
         Err(error) => {
-            Err(StoreError::Damaged { what: mark.display().to_string(), why: error.to_string() })
+            Err(StoreError::Damaged { what: format!("{store}/{MARK}"), why: error.to_string() })
         }
     }
 }

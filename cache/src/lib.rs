@@ -6,6 +6,7 @@
 
 mod blob;
 pub mod build_draft;
+mod database;
 pub mod digest;
 pub mod error;
 pub mod evidence;
@@ -27,12 +28,14 @@ pub mod verify;
 
 pub use blob::reader::BlobReader;
 pub use build_draft::BuildDraft;
+pub use database::{Database, ParseDatabaseError};
 pub use digest::{Digest, ParseDigestError};
 pub use error::StoreError;
 pub use evidence::Run;
 pub use input::{BuildInput, InputKey};
 pub use location::{Location, ParseLocationError};
 pub use manifest::{Artifact, Manifest};
+pub use objects::{Backend, BucketError, Patience};
 pub use query::{BuildSummary, FamilyBuild, Query};
 pub use remote::{Remote, RemoteError};
 pub use stats::Stats;

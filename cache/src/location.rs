@@ -4,40 +4,75 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// The place of a store. Today: a folder of this machine.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+use percent_encoding::percent_decode_str;
+
+use crate::database::Database;
+use crate::objects::{Backend, BucketError};
+
+/// The place of a store: where its objects are, and which database has its index.
+#[derive(Clone, Debug)]
 pub struct Location {
-    folder: PathBuf,
+    place: Place,
+    database: Option<Database>,
+    local: Option<PathBuf>,
+    cached: u64,
 }
 
+/// Where the objects are.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// In a folder of this machine.
+    Folder(PathBuf),
+    /// In a bucket.
+    Bucket(Backend),
+}
+
+/// Bytes of a bucket's blobs that are kept on this machine, unless said otherwise.
+const CACHED: u64 = 4 << 30;
+
 /// A place that this version can't keep a store in.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum ParseLocationError {
     /// Nothing was given.
-    #[error("the store's location is empty: give a folder, or file:///FOLDER")]
+    #[error("the store's location is empty: give a folder, file:///FOLDER, or the URL of a bucket")]
     Empty,
-    /// A URL of another kind.
-    #[error(
-        "'{0}' is not a place for a store: give a folder, or file:///FOLDER \
-         (another Kiln's address belongs to --remote)"
-    )]
-    Scheme(String),
     /// A `file:` URL with a host, or a relative path.
     #[error("'{0}' does not name an absolute folder of this machine: write file:///FOLDER")]
     NotLocal(String),
     /// Percent-encoding that can't be read.
     #[error("'{0}' has a broken percent-encoding")]
     Encoding(String),
+    /// A URL of another kind, or a bucket that can't be opened.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
 }
 
 impl Location {
     /// A folder, absolute or relative to the current one.
     pub fn folder(path: impl Into<PathBuf>) -> Self {
-        Self { folder: path.into() }
+        Self::new(Place::Folder(path.into()))
     }
 
-    /// Reads `DIR` or `file:///DIR` (percent-encoded, as URLs are).
+    /// A bucket that was opened by hand.
+    pub fn bucket(backend: Backend) -> Self {
+        Self::new(Place::Bucket(backend))
+    }
+
+    fn new(place: Place) -> Self {
+        Self { place, database: None, local: None, cached: CACHED }
+    }
+
+    /// Reads `DIR` or `file:///DIR` (percent-encoded, as URLs are), or the URL of a bucket that
+    /// needs no options.
     pub fn parse(text: &str) -> Result<Self, ParseLocationError> {
+        Self::parse_with(text, &[])
+    }
+
+    /// The same with options of buckets, as [`Backend::open`] takes them.
+    pub fn parse_with(
+        text: &str,
+        options: &[(String, String)],
+    ) -> Result<Self, ParseLocationError> {
         if text.is_empty() {
             return Err(ParseLocationError::Empty);
         }
@@ -45,7 +80,7 @@ impl Location {
             return Ok(Self::folder(text));
         };
         if !scheme.eq_ignore_ascii_case("file") {
-            return Err(ParseLocationError::Scheme(text.to_owned()));
+            return Ok(Self::bucket(Backend::open(text, options)?));
         }
         let path = rest.strip_prefix("localhost").unwrap_or(rest);
         if !path.starts_with('/') {
@@ -56,9 +91,44 @@ impl Location {
             .ok_or_else(|| ParseLocationError::Encoding(text.to_owned()))
     }
 
-    /// The folder.
-    pub fn path(&self) -> &Path {
-        &self.folder
+    /// The same place with its index in a database of its own, instead of a file beside it.
+    pub fn with_database(self, database: Database) -> Self {
+        Self { database: Some(database), ..self }
+    }
+
+    /// The same place with a folder of this machine for what is kept beside a bucket: the index,
+    /// when it has no other database, and copies of what was read, at most `cached` bytes of them.
+    /// A bucket needs one; a folder has no use for it.
+    pub fn with_local(self, folder: impl Into<PathBuf>, cached: u64) -> Self {
+        Self { local: Some(folder.into()), cached, ..self }
+    }
+
+    /// Whether the objects are in a bucket.
+    pub fn is_bucket(&self) -> bool {
+        matches!(self.place, Place::Bucket(_))
+    }
+
+    /// Whether it is a folder that is not there: opening it would make one. A bucket always counts as
+    /// there.
+    pub fn is_absent(&self) -> bool {
+        matches!(&self.place, Place::Folder(folder) if !folder.exists())
+    }
+
+    /// The database that was chosen, if any.
+    pub fn database(&self) -> Option<&Database> {
+        self.database.as_ref()
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    pub(crate) fn local(&self) -> Option<&Path> {
+        self.local.as_deref()
+    }
+
+    pub(crate) fn cached(&self) -> u64 {
+        self.cached
     }
 }
 
@@ -72,26 +142,21 @@ impl FromStr for Location {
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.folder.display().fmt(f)
+        match &self.place {
+            Place::Folder(folder) => folder.display().fmt(f),
+            Place::Bucket(backend) => f.write_str(&backend.name),
+        }
     }
 }
 
 /// `%41` to `A`; `None` when an escape is cut short, is no hexadecimal number, or the result is
 /// not UTF-8.
 fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let (high, low) = (rest.next()?, rest.next()?);
-                let digit = |byte: u8| char::from(byte).to_digit(16);
-                u8::try_from(digit(high)? * 16 + digit(low)?).ok()?
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(bytes).ok()
+    let mut parts = text.split('%');
+    parts.next();
+    let whole = parts
+        .all(|part| part.len() >= 2 && part.bytes().take(2).all(|digit| digit.is_ascii_hexdigit()));
+    whole.then(|| percent_decode_str(text).decode_utf8().ok().map(String::from)).flatten()
 }
 
 #[cfg(test)]
@@ -107,16 +172,25 @@ mod tests {
             ("file://localhost/srv", "/srv"),
             ("file:///with%20space/%C3%A9", "/with space/é"),
         ] {
-            assert_eq!(Location::parse(text).unwrap().path(), Path::new(folder), "{text}");
+            let location = Location::parse(text).unwrap();
+            assert!(matches!(location.place(), Place::Folder(path) if path == Path::new(folder)));
+            assert_eq!(location.to_string(), folder);
         }
+    }
+
+    #[test]
+    fn buckets() {
+        let options = [("AWS_REGION".to_owned(), "us-east-1".to_owned())];
+        let location = Location::parse_with("s3://bucket/x/", &options).unwrap();
+        assert!(location.is_bucket());
+        assert_eq!(location.to_string(), "s3://bucket/x");
     }
 
     #[test]
     fn anything_else_is_refused() {
         use ParseLocationError as E;
-        assert_eq!(Location::parse(""), Err(E::Empty));
-        assert!(matches!(Location::parse("s3://bucket/x"), Err(E::Scheme(_))));
-        assert!(matches!(Location::parse("http://host"), Err(E::Scheme(_))));
+        assert!(matches!(Location::parse(""), Err(E::Empty)));
+        assert!(matches!(Location::parse("http://host"), Err(E::Bucket(BucketError::Url(_)))));
         assert!(matches!(Location::parse("file://relative"), Err(E::NotLocal(_))));
         assert!(matches!(Location::parse("file:///a%zz"), Err(E::Encoding(_))));
         assert!(matches!(Location::parse("file:///a%4"), Err(E::Encoding(_))));

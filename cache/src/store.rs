@@ -2,17 +2,21 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use object_store::path::Path as ObjectPath;
+use uuid::Uuid;
 
 use crate::blob::reader::BlobReader;
-use crate::blob::store::Blobs;
+use crate::blob::store::{Blobs, object_of};
+use crate::database::Database;
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::format;
 use crate::index::Index;
-use crate::location::Location;
-use crate::objects::Objects;
+use crate::location::{Location, Place};
+use crate::objects::{Backend, Cache, Objects};
 
 mod builds;
 mod evidence;
@@ -27,18 +31,25 @@ mod numbers;
 /// The database file in the folder of a store.
 const INDEX: &str = "index.sqlite";
 
-/// Stands beside the index while it is rebuilt from the manifests.
-const PARTIAL: &str = "index.partial";
+/// What a bucket's local folder holds beside an index: copies of what was read, and the lock that
+/// opening takes.
+const CACHE: &str = "cache";
+const LOCK: &str = ".lock";
 
-/// An open store. Clones share it; several processes may have the same folder open.
+/// The object that says which store this is; a database that is no file in it must name the same.
+const ID: &str = "store-id";
+
+/// An open store. Clones share it; several processes may have the same one open.
 ///
-/// In the folder:
+/// In the folder, or below the prefix of the bucket:
 ///
 /// ```text
 /// format.json                  {"format":1}: this is a store
 /// blobs/aa/<digest>            file contents, packed
 /// builds/aa/<input key>.json   manifests: the truth about builds
-/// index.sqlite                 look-ups (can be rebuilt), evidence and journals (can not)
+/// index.sqlite                 look-ups (can be rebuilt), evidence and journals (can not);
+///                              in a folder only, when no other database was chosen
+/// store-id                     whose a database is that may be shared
 /// quarantine/                  objects that were found corrupt
 /// ```
 #[derive(Clone, Debug)]
@@ -54,35 +65,83 @@ pub(crate) struct Inner {
 }
 
 impl Store {
-    /// Opens the store at a location, creating it in a new or empty folder. When the index was
-    /// lost, it is rebuilt from the manifests here.
+    /// Opens the store at a location, creating it in a new or empty folder or bucket. When the
+    /// index was lost, it is rebuilt from the manifests here.
     pub async fn open(location: &Location) -> Result<Self, StoreError> {
-        let folder = location.path().to_owned();
-        let claim = tokio::task::spawn_blocking(move || {
+        match location.place() {
+            Place::Folder(folder) => Self::open_folder(folder, location).await,
+            Place::Bucket(backend) => Self::open_bucket(backend, location).await,
+        }
+    }
+
+    async fn open_folder(folder: &Path, location: &Location) -> Result<Self, StoreError> {
+        let folder = folder.to_owned();
+        let claim = move || {
             let folder = std::path::absolute(&folder)
                 .map_err(|source| StoreError::file("find", &folder, source))?;
             let lock = format::claim(&folder)?;
-            Ok::<_, StoreError>((folder, lock))
-        });
-        let (folder, lock) = claim.await.map_err(|error| StoreError::stopped(&error))??;
+            Ok((folder, lock))
+        };
+        let (folder, _lock) = blocking(claim).await?;
         let objects = Objects::in_folder(&folder)?;
-        let path = folder.join(INDEX);
-        // Stands beside an index that may lack builds: a rebuild that was killed begins again.
-        let partial = folder.join(PARTIAL);
-        let is_partial = !path.exists() || partial.exists();
-        if is_partial {
-            std::fs::File::create(&partial)
-                .map_err(|source| StoreError::file("create", &partial, source))?;
+        let own = Database::Sqlite(folder.join(INDEX));
+        Self::open_index(objects, location.database(), &own).await
+    }
+
+    /// A bucket without a database of its own gets an index on this machine, brought up to date
+    /// whenever the store is opened: what others stored since then is found by its key at once,
+    /// and by its other names at the next opening. Evidence is not shared that way.
+    async fn open_bucket(backend: &Backend, location: &Location) -> Result<Self, StoreError> {
+        let Some(local) = location.local().map(Path::to_owned) else {
+            return Err(StoreError::NoLocalFolder(backend.name.clone()));
+        };
+        let cached = location.cached();
+        let prepare = move || {
+            let local = std::path::absolute(&local)
+                .map_err(|source| StoreError::file("find", &local, source))?;
+            let fail = |source| StoreError::file("create", &local, source);
+            std::fs::create_dir_all(&local).map_err(fail)?;
+            let cache = match cached {
+                0 => None,
+                bytes => Some(Cache::open(&local.join(CACHE), bytes).map_err(fail)?),
+            };
+            let lock = std::fs::File::create(local.join(LOCK)).map_err(fail)?;
+            lock.lock().map_err(fail)?;
+            Ok((local, cache, lock))
+        };
+        let (local, cache, _lock) = blocking(prepare).await?;
+        let objects = Objects::in_bucket(backend.clone(), &local, cache);
+        format::claim_bucket(&objects).await?;
+        let own = Database::Sqlite(local.join(INDEX));
+        let store = Self::open_index(objects, location.database(), &own).await?;
+        if location.database().is_none() {
+            store.learn().await?;
         }
-        let index = Index::open(&path).await?;
+        Ok(store)
+    }
+
+    /// `chosen` is a database that may be another store's, `own` is a file that can't.
+    async fn open_index(
+        objects: Objects,
+        chosen: Option<&Database>,
+        own: &Database,
+    ) -> Result<Self, StoreError> {
+        let index = Index::open(chosen.unwrap_or(own)).await?;
+        if chosen.is_some() || !objects.are_local() {
+            let id = identity(&objects).await?;
+            if index.belong_to(&id).await? != id {
+                let database = chosen.unwrap_or(own).to_string();
+                let store = objects.name().to_owned();
+                return Err(StoreError::OtherDatabase { database, store });
+            }
+        }
         let blobs = Blobs::new(objects.clone());
         let store = Self { inner: Arc::new(Inner { objects, blobs, index }) };
-        if is_partial {
+        // A new index, or a rebuild that was killed.
+        if !store.inner.index.is_complete().await? {
             store.reindex().await?;
-            std::fs::remove_file(&partial)
-                .map_err(|source| StoreError::file("remove", &partial, source))?;
+            store.inner.index.set_complete().await?;
         }
-        drop(lock);
         Ok(store)
     }
 
@@ -92,7 +151,7 @@ impl Store {
         self.inner.index.close().await;
     }
 
-    /// The folder of the store.
+    /// The folder of the store; of a bucket, the folder of this machine beside it.
     pub fn folder(&self) -> PathBuf {
         self.inner.objects.folder().to_path_buf()
     }
@@ -115,6 +174,16 @@ impl Store {
         self.inner.blobs.reader(digest).await
     }
 
+    /// An address by which anybody can read a blob for some time without asking this store: the
+    /// blob as it is stored, packed. `None` where objects have no address: in a folder.
+    pub async fn signed_url(
+        &self,
+        digest: &Digest,
+        valid: Duration,
+    ) -> Result<Option<String>, StoreError> {
+        self.inner.objects.signed_url(&object_of(digest), valid).await
+    }
+
     /// Whether there is a blob of that name. Its bytes are not looked at; reading checks them.
     pub async fn contains(&self, digest: &Digest) -> Result<bool, StoreError> {
         self.inner.blobs.exists(digest).await
@@ -124,4 +193,26 @@ impl Store {
     pub(crate) fn inner(&self) -> &Inner {
         &self.inner
     }
+}
+
+/// The store's own id, made at the first question.
+async fn identity(objects: &Objects) -> Result<String, StoreError> {
+    let object = ObjectPath::from(ID);
+    let fail = |source| objects.fail(format!("reading {ID}"), source);
+    if objects.get(&object, None, None).await.map_err(fail)?.is_none() {
+        objects.create(&object, Uuid::new_v4().to_string().into()).await?;
+    }
+    let stored = objects.get(&object, None, None).await.map_err(fail)?;
+    let bytes = stored.map(|fetched| fetched.bytes).unwrap_or_default();
+    match std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse::<Uuid>().ok()) {
+        Some(id) => Ok(id.to_string()),
+        None => Err(StoreError::Damaged { what: ID.into(), why: "it is no UUID".into() }),
+    }
+}
+
+/// Works where blocking is allowed.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| StoreError::stopped(&error))?
 }

@@ -131,7 +131,7 @@ async fn an_object_that_is_no_object_is_an_error_and_a_fake_one_is_none() {
 
 #[tokio::test]
 async fn manifests_of_the_first_format_are_read() {
-    let fixture = Fixture::new().await;
+    let mut fixture = Fixture::new().await;
     let image = fixture.file("image", b"an image");
     let manifest = fixture.store.add_build(draft(1, &[("image", &image)])).await.unwrap();
     let path = fixture.manifest(&manifest.input_key);
@@ -139,14 +139,8 @@ async fn manifests_of_the_first_format_are_read() {
     assert!(text.starts_with(r#"{"format":2,"#), "{text}");
     std::fs::write(&path, text.replacen(r#"{"format":2,"#, r#"{"format":1,"#, 1)).unwrap();
     // As a store that an older Kiln wrote: its index is made from its manifests.
-    fixture.store.close().await;
-    for entry in std::fs::read_dir(fixture.root()).unwrap() {
-        let path = entry.unwrap().path();
-        if path.file_name().unwrap().to_string_lossy().starts_with("index.sqlite") {
-            std::fs::remove_file(path).unwrap();
-        }
-    }
-    let read = fixture.reopen().await.build_by_input(&manifest.input_key).await.unwrap().unwrap();
+    let store = fixture.reopen_without_index().await;
+    let read = store.build_by_input(&manifest.input_key).await.unwrap().unwrap();
     assert_eq!((read.format, &read.artifacts), (1, &manifest.artifacts));
 }
 
@@ -331,17 +325,13 @@ fn copy_objects(from: &Fixture, to: &Fixture) {
 
 #[tokio::test]
 async fn a_lost_index_is_rebuilt_when_the_store_is_opened() {
-    let fixture = Fixture::new().await;
+    let mut fixture = Fixture::new().await;
     let file = fixture.file("a", b"x");
     let mut manifests = Vec::new();
     for seed in 0..5 {
         manifests.push(fixture.store.add_build(draft(seed, &[("image", &file)])).await.unwrap());
     }
-    fixture.store.close().await;
-    for name in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
-        let _ = std::fs::remove_file(fixture.root().join(name));
-    }
-    let store = fixture.reopen().await;
+    let store = fixture.reopen_without_index().await;
     for (seed, manifest) in (0..).zip(&manifests) {
         let found = store.build_by_request(&request(seed)).await.unwrap();
         assert_eq!(found.as_ref(), Some(manifest));
@@ -350,44 +340,33 @@ async fn a_lost_index_is_rebuilt_when_the_store_is_opened() {
 
 #[tokio::test]
 async fn a_rebuild_that_was_killed_begins_again() {
-    let fixture = Fixture::new().await;
+    let mut fixture = Fixture::new().await;
     let file = fixture.file("a", b"x");
     let manifest = fixture.store.add_build(draft(1, &[("image", &file)])).await.unwrap();
-    fixture.store.close().await;
-    for name in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
-        let _ = std::fs::remove_file(fixture.root().join(name));
-    }
-    // As after a kill: an index that knows nothing, and the mark of the unfinished rebuild.
+    // As after a kill: an index that knows nothing, and does not say that it is complete.
     let aside = fixture.root().join("builds");
     std::fs::rename(&aside, fixture.folder.path().join("aside")).unwrap();
-    fixture.reopen().await.close().await;
+    fixture.reopen_without_index().await.close().await;
     std::fs::rename(fixture.folder.path().join("aside"), &aside).unwrap();
-    let mark = fixture.root().join("index.partial");
-    assert!(!mark.exists(), "a finished rebuild takes its mark away");
-    std::fs::write(&mark, "").unwrap();
+    fixture.execute("DELETE FROM settings WHERE name = 'complete'").await;
     let store = fixture.reopen().await;
     let found = store.find_builds(&Query::parse(&manifest.commit).unwrap()).await.unwrap();
     assert_eq!(found, [manifest]);
-    assert!(!mark.exists());
 }
 
 #[tokio::test]
 async fn a_deep_verification_signs_kernels_anew() {
-    let fixture = Fixture::new().await;
+    let mut fixture = Fixture::new().await;
     let elf = std::env::current_exe().unwrap();
     let manifest = fixture.store.add_build(draft(1, &[("vmlinux", &elf)])).await.unwrap();
     let right = fixture.store.verify(true, &|_| ()).await.unwrap();
     assert!(right.is_clean(), "{right:?}");
-    fixture.store.close().await;
     // Somebody's word for a signature, brought in where the index can't contradict it.
     let path = fixture.manifest(&manifest.input_key);
     let text = std::fs::read_to_string(&path).unwrap();
     let hash = manifest.signatures.get(SignatureKind::Syzkaller).unwrap().hash.to_hex();
     std::fs::write(&path, text.replace(&hash, &Digest::of(b"claimed").to_hex())).unwrap();
-    for name in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
-        let _ = std::fs::remove_file(fixture.root().join(name));
-    }
-    let store = fixture.reopen().await;
+    let store = fixture.reopen_without_index().await;
     let report = store.verify(true, &|_| ()).await.unwrap();
     let [problem] = &report.problems[..] else { panic!("{report:?}") };
     assert!(problem.why.contains("syzkaller"), "{problem}");

@@ -180,7 +180,7 @@ fn without_qemu_the_package_is_named() {
 #[test]
 fn a_store_of_a_newer_version_is_left_alone() {
     let kiln = Kiln::new();
-    kiln.run(&["stats"]).exits(0);
+    kiln.run(&["verify"]).exits(0);
     let format = kiln.store().join("format.json");
     let mut text: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(&format).unwrap()).unwrap();
@@ -205,6 +205,12 @@ fn a_folder_that_is_no_store_is_left_alone() {
 #[test]
 fn what_is_not_there_is_said_with_exit_code_3() {
     let kiln = Kiln::new();
+    for args in [&["stats"][..], &["show", "0123"], &["bisect", "show", "0123"]] {
+        kiln.run(args).exits(3).complains(&["no store at"]);
+    }
+    kiln.run(&["bisect", "list"]).exits(0);
+    assert!(!kiln.store().exists(), "who only looks makes no store");
+    kiln.run(&["verify"]).exits(0);
     kiln.run(&["pull", "0123456789abcdef", "bzImage"]).exits(3).complains(&["0123456789abcdef"]);
     kiln.run(&["show", "0123456789abcdef"]).exits(3);
     kiln.run(&["bisect", "show", "0123456789abcdef"]).exits(3);

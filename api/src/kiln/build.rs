@@ -76,6 +76,18 @@ impl HowArgs {
     }
 }
 
+/// Refuses a configuration of another architecture than kernels are built for here.
+pub(crate) fn for_this_machine(config: Config) -> anyhow::Result<Config> {
+    match config.architecture() {
+        Some(other) if other != kiln_builder::host_arch() => anyhow::bail!(
+            "the configuration is for {other}, and kernels are built for {} here: `make \
+             olddefconfig` would quietly make another one of it",
+            kiln_builder::host_arch()
+        ),
+        _ => Ok(config),
+    }
+}
+
 /// Processors that this process may use.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -102,6 +114,10 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let store = context.open().await?;
     let repository = Repository::open(&args.repo)?;
     let revision = repository.resolve(&args.revision)?;
+    let mut config = args.config.as_deref().map(Config::read).transpose()?;
+    if args.how.build_command.is_none() {
+        config = config.map(for_this_machine).transpose()?;
+    }
     let builder =
         Builder::new(store, context.work()?, Arc::new(BuildProgress::new(progress.clone())))
             .with_audit(args.how.audit)
@@ -109,7 +125,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let request = Request {
         repository: args.repo.clone(),
         revision: revision.clone(),
-        config: args.config.as_deref().map(Config::read).transpose()?,
+        config,
         how: args.how.how(),
         jobs: args.how.jobs(),
         strict_config: args.how.strict_config,

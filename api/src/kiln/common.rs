@@ -5,17 +5,36 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use kiln_cache::{Location, Store};
+use kiln_cache::{Database, Digest, Location, Store};
 
+use crate::terminal::exit::{Exit, Fault};
 use crate::terminal::progress::Progress;
 
 /// Options of every subcommand.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Context {
-    /// Where builds and evidence are kept: a folder, or a file:// URL
-    /// [default: kiln/store in the user's data directory]
+    /// Where builds are kept: a folder, or the URL of a bucket: s3://BUCKET/PREFIX, gs://… or
+    /// az://CONTAINER/… [default: kiln/store in the user's data directory]
     #[arg(long, global = true, env = "KILN_STORE", value_name = "URL")]
     store: Option<String>,
+    /// Where the index, evidence and records are kept: postgres://USER@HOST/NAME, which several
+    /// machines can share, or sqlite:///FILE [default: a file in the store's folder, or beside
+    /// the copies of a bucket]
+    #[arg(long, global = true, env = "KILN_DATABASE", value_name = "URL", hide_env_values = true)]
+    database: Option<String>,
+    /// A bucket's copies on this machine
+    /// [default: below kiln/buckets in the user's data directory]
+    #[arg(long, global = true, env = "KILN_LOCAL", value_name = "DIR")]
+    local: Option<PathBuf>,
+    /// How much of a bucket is copied to this machine at most, in MiB; 0 for nothing
+    #[arg(
+        long,
+        global = true,
+        env = "KILN_LOCAL_SIZE",
+        value_name = "MIB",
+        default_value_t = 4096
+    )]
+    local_size: u64,
     /// Where sources and objects are kept warm [default: kiln/work in the user's cache directory]
     #[arg(long, global = true, env = "KILN_WORK", value_name = "DIR")]
     work: Option<PathBuf>,
@@ -30,19 +49,54 @@ pub(crate) struct Context {
 impl Context {
     /// Where the store is, as it would be given to `--store`.
     pub(crate) fn location(&self) -> anyhow::Result<Location> {
-        match &self.store {
-            Some(url) => Ok(Location::parse(url)?),
+        let location = match &self.store {
+            Some(url) => {
+                let location = Location::parse_with(url, &bucket_options())?;
+                match location.is_bucket() {
+                    true => {
+                        let local = self.local_folder(&location)?;
+                        location.with_local(local, self.local_size << 20)
+                    }
+                    false => location,
+                }
+            }
             None => {
                 let folder = directories()?.data_dir().join("store");
                 let text = folder.to_str().context("the user's data directory is not UTF-8")?;
-                Ok(Location::parse(text)?)
+                Location::parse(text)?
             }
+        };
+        Ok(match &self.database {
+            Some(url) => location.with_database(Database::parse(url)?),
+            None => location,
+        })
+    }
+
+    /// The folder of this machine beside a bucket: one for each, named so that people know it.
+    fn local_folder(&self, bucket: &Location) -> anyhow::Result<PathBuf> {
+        if let Some(folder) = &self.local {
+            return Ok(folder.clone());
         }
+        let url = bucket.to_string();
+        let name = url.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        let name: String = name.chars().take(60).collect();
+        let digest = Digest::of(url.as_bytes());
+        Ok(directories()?.data_dir().join("buckets").join(format!("{name}-{}", digest.short())))
     }
 
     /// Opens the store.
     pub(crate) async fn open(&self) -> anyhow::Result<Store> {
         Ok(Store::open(&self.location()?).await?)
+    }
+
+    /// Opens a store that is there: who only looks makes none.
+    pub(crate) async fn open_existing(&self) -> anyhow::Result<Store> {
+        let location = self.location()?;
+        if location.is_absent() {
+            let message = format!("there is no store at {location}; --store says where one is");
+            return Err(Fault::new(Exit::NotFound, message).into());
+        }
+        Ok(Store::open(&location).await?)
     }
 
     /// The folder of the warm pairs.
@@ -57,6 +111,12 @@ impl Context {
     pub(crate) fn progress(&self) -> Progress {
         Progress::new(self.quiet)
     }
+}
+
+/// What the tools of each kind of bucket read from the environment: address, credentials, region.
+fn bucket_options() -> Vec<(String, String)> {
+    let kinds = ["AWS_", "AZURE_", "GOOGLE_"];
+    std::env::vars().filter(|(name, _)| kinds.iter().any(|kind| name.starts_with(kind))).collect()
 }
 
 fn directories() -> anyhow::Result<directories::ProjectDirs> {

@@ -3,18 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use kiln_cache::build_draft::VMLINUX_O;
-use kiln_cache::signature::symbols::{SymbolChange, SymbolKind, diff, symbols_of};
+use kiln_cache::build_draft::{VMLINUX, VMLINUX_O};
+use kiln_cache::signature::symbols::{
+    SymbolChange, SymbolKind, diff, is_linked, linked_symbols_of, symbols_of,
+};
 
 use super::common::{Context, answer, answer_json};
-use super::pull::{find, selector};
+use super::kernels::locate;
 use crate::terminal::exit::{Exit, Fault};
 use crate::terminal::table::render;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The kernel before: a revision, input key, signature or build id of a build in the store, or
-    /// a vmlinux.o
+    /// The kernel before: a revision, input key, signature or build id of a build in the store, a
+    /// vmlinux.o or vmlinux, or a folder that make was run in
     before: String,
     /// The kernel after
     after: String,
@@ -29,21 +31,29 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let mut files = Vec::with_capacity(2);
     for (side, name) in [("before", &args.before), ("after", &args.after)] {
         progress.status(format!("getting {name}"));
-        let file = locate(context, name, &args.repo, &folder.path().join(side)).await;
+        let file = object(context, name, &args.repo, &folder.path().join(side)).await;
         files.push(file.inspect_err(|_| progress.clear())?);
     }
     progress.status("comparing");
     let compared = tokio::task::spawn_blocking(move || {
-        std::thread::scope(|scope| {
-            let before = scope.spawn(|| symbols_of(&files[0]));
-            let after = symbols_of(&files[1])?;
-            let before = before.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            Ok::<_, anyhow::Error>(diff(&before, &after))
-        })
+        let linked = is_linked(&files[0])? || is_linked(&files[1])?;
+        let read = if linked { linked_symbols_of } else { symbols_of };
+        let (before, after) = std::thread::scope(|scope| {
+            let before = scope.spawn(|| read(&files[0]));
+            let after = read(&files[1]);
+            (before.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), after)
+        });
+        Ok::<_, anyhow::Error>((diff(&before?, &after?), linked))
     })
     .await;
     progress.clear();
-    let changes = compared.context("comparing stopped")??;
+    let (changes, linked) = compared.context("comparing stopped")??;
+    if linked {
+        // Without relocations a call of something that moved can't be told from another call.
+        progress.line(
+            "a linked vmlinux: only names and sizes are compared; its vmlinux.o shows all changes",
+        );
+    }
     if context.json {
         answer_json(&changes)?;
     } else {
@@ -52,29 +62,25 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The file that a name means: itself, or a build's `vmlinux.o`, which is put at `place`.
-async fn locate(
+/// The `vmlinux.o` that a name means: a file, one in a folder, or that of a build, which is put at
+/// `place`.
+async fn object(
     context: &Context,
     name: &str,
     repo: &Path,
     place: &Path,
 ) -> anyhow::Result<PathBuf> {
-    if Path::new(name).is_file() {
-        return Ok(PathBuf::from(name));
+    // Beside a vmlinux there usually is the object that it was linked from.
+    let beside = Path::new(name).with_file_name(VMLINUX_O);
+    if Path::new(name).file_name().is_some_and(|it| it == VMLINUX) && beside.is_file() {
+        return Ok(beside);
     }
-    let selector = selector(name, repo)?;
-    let store = context.open().await?;
-    let manifest = find(&store, &selector).await?;
-    let artifact = manifest.artifact(VMLINUX_O).ok_or_else(|| {
-        let why = if manifest.is_built() {
-            "its kernel makes none, or it was stored by an older Kiln"
-        } else {
-            "it does not build"
-        };
-        Fault::new(Exit::NotFound, format!("the build of '{name}' has no {VMLINUX_O}: {why}"))
-    })?;
-    store.read_to_file(&artifact.digest, place).await?;
-    Ok(place.to_owned())
+    let mut files =
+        locate(context, name, repo, place, VMLINUX_O, |artifact| artifact == VMLINUX_O).await?;
+    files.remove(VMLINUX_O).ok_or_else(|| {
+        let why = "its kernel makes none, or it was stored by an older Kiln";
+        Fault::new(Exit::NotFound, format!("'{name}' has no {VMLINUX_O}: {why}")).into()
+    })
 }
 
 /// One table a source file; then what has no file, and how many there are of each kind.

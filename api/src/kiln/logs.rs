@@ -58,7 +58,10 @@ pub(crate) fn json(record: &Record) -> Value {
 }
 
 /// Title and oops of the first run that showed the target, when its console was kept.
-async fn crash_text(store: &Store, record: &Record) -> anyhow::Result<Option<(String, String)>> {
+pub(crate) async fn crash_text(
+    store: &Store,
+    record: &Record,
+) -> anyhow::Result<Option<(String, String)>> {
     let Some(target) = record.matcher() else { return Ok(None) };
     let run = record.steps().flat_map(|step| &step.runs).find_map(|run| match &run.outcome {
         Outcome::Crash { title } if target.is(title) => run.console.map(|c| (title, c)),

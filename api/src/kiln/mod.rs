@@ -7,6 +7,8 @@ mod classes;
 pub(crate) mod common;
 mod crash_title;
 mod diff;
+mod explain;
+mod kernels;
 pub(crate) mod logs;
 mod pull;
 mod serve;
@@ -45,13 +47,15 @@ enum Command {
     /// Print the signatures of a vmlinux or of a build folder
     Sign(sign::Args),
     /// Find the commit that brought a crash
-    Bisect(bisect::Args),
+    Bisect(Box<bisect::Args>),
     /// Name the first crash that a kernel's console tells of
     CrashTitle(crash_title::Args),
     /// Show a build of the store
     Show(show::Args),
     /// Say which functions and data differ between two kernels
     Diff(diff::Args),
+    /// Say why two builds differ
+    Explain(explain::Args),
     /// Get a file of a build, from this store or a remote Kiln
     Pull(pull::Args),
     /// Serve this store over HTTP
@@ -103,10 +107,11 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Build(args) => build::run(&context, args).await,
         Command::Classes(args) => classes::run(&context, args).await,
         Command::Sign(args) => sign::run(&context, args).await,
-        Command::Bisect(args) => bisect::run(&context, args).await,
+        Command::Bisect(args) => bisect::run(&context, *args).await,
         Command::CrashTitle(args) => crash_title::run(&context, args).await,
         Command::Show(args) => show::run(&context, args).await,
         Command::Diff(args) => diff::run(&context, args).await,
+        Command::Explain(args) => explain::run(&context, args).await,
         Command::Pull(args) => pull::run(&context, args).await,
         Command::Serve(args) => serve::run(&context, args).await,
         Command::Stats => stats::run(&context).await,

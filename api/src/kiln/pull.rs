@@ -95,7 +95,7 @@ impl Wanted {
     }
 
     async fn pull_local(&self, context: &Context, progress: &Progress) -> anyhow::Result<Artifact> {
-        let store = context.open().await?;
+        let store = context.open_existing().await?;
         let manifest = find(&store, &self.selector).await?;
         let artifact = choose(&manifest, &self.name)?.clone();
         progress.status(format!("pulling {}", artifact.name));

@@ -21,7 +21,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let store = context.open().await?;
+    let store = context.open_existing().await?;
     let manifest = find(&store, &selector(&args.build, &args.repo)?).await?;
     if context.json {
         answer_json(&manifest)?;

@@ -3,18 +3,26 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use kiln_cache::build_draft::{VMLINUX, VMLINUX_O};
+use kiln_cache::signature::explain::Files;
 use kiln_cache::signature::{self, SignatureKind};
 
 use super::common::{Context, answer, answer_json};
+use super::kernels::of_folder;
 use crate::terminal::exit::Exit;
+use crate::terminal::table::render;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A vmlinux (for `code` a vmlinux.o), or a build folder that holds one
+    /// A vmlinux (for `code` a vmlinux.o), or the folder that make was run in: then `image` names
+    /// its boot image and modules, too, as it does in the store
     path: PathBuf,
     /// Print this signature alone, on one line
     #[arg(long, value_enum)]
     kind: Option<Kind>,
+    /// List the bytes that `image` does not see instead
+    #[arg(long, conflicts_with = "kind")]
+    masks: bool,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -37,18 +45,31 @@ impl From<Kind> for SignatureKind {
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let kind = args.kind.map(SignatureKind::from);
-    let name = if kind == Some(SignatureKind::Code) { "vmlinux.o" } else { "vmlinux" };
-    let vmlinux = if args.path.is_dir() { args.path.join(name) } else { args.path };
-    anyhow::ensure!(
-        vmlinux.is_file(),
-        "{} is no file; give a {name}, or the folder that make was run in",
-        vmlinux.display()
-    );
-    let path = vmlinux.clone();
+    let name = if kind == Some(SignatureKind::Code) { VMLINUX_O } else { VMLINUX };
+    let files: Files = match args.path.is_dir() {
+        true => of_folder(&args.path)?,
+        false => [(name.to_owned(), args.path.clone())].into(),
+    };
+    let file = files.get(name).filter(|it| it.is_file()).cloned().with_context(|| {
+        format!(
+            "there is no {name} at {}; give a {name}, or the folder that make was run in",
+            args.path.display()
+        )
+    })?;
+    if args.masks {
+        return list_masks(context, files).await;
+    }
+    let (path, parts) = (file.clone(), files.clone());
     let signatures = tokio::task::spawn_blocking(move || match kind {
-        Some(kind) => signature::sign_kind(&path, kind)
-            .map(|signature| signature::Signatures([(kind, signature)].into())),
-        None => signature::sign_file(&path),
+        Some(kind @ (SignatureKind::Code | SignatureKind::Syzkaller)) => {
+            signature::sign_kind(&path, kind)
+                .map(|signature| signature::Signatures([(kind, signature)].into()))
+        }
+        Some(SignatureKind::Image) if parts.len() == 1 => {
+            signature::sign_kind(&path, SignatureKind::Image)
+                .map(|signature| signature::Signatures([(SignatureKind::Image, signature)].into()))
+        }
+        _ => signature::sign_build(&parts.into_iter().collect::<Vec<_>>()),
     })
     .await
     .context("signing stopped")??;
@@ -63,11 +84,40 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             .iter()
             .map(|(kind, signature)| (kind.name().to_owned(), signature.hash.to_hex().into()))
             .collect();
-        answer_json(&serde_json::json!({ "file": vmlinux, "signatures": by_kind }))?;
+        let named: Vec<&String> =
+            files.keys().filter(|name| signature::is_named_by_image(name)).collect();
+        answer_json(&serde_json::json!({
+            "file": file,
+            "image_names": named,
+            "signatures": by_kind,
+        }))?;
     } else {
         for (kind, signature) in &signatures.0 {
             answer(format_args!("{:<10} {}", kind.name(), signature.hash));
         }
+    }
+    Ok(Exit::Done)
+}
+
+/// What `image` hides, file by file.
+async fn list_masks(context: &Context, files: Files) -> anyhow::Result<Exit> {
+    let files: Vec<_> = files.into_iter().collect();
+    let masked = tokio::task::spawn_blocking(move || signature::masked(&files)).await;
+    let masked = masked.context("reading stopped")??;
+    if context.json {
+        answer_json(&masked)?;
+        return Ok(Exit::Done);
+    }
+    let rows: Vec<Vec<String>> = masked
+        .iter()
+        .flat_map(|(file, masks)| {
+            masks.iter().map(|it| {
+                vec![file.clone(), it.start.to_string(), it.length.to_string(), it.kind.to_owned()]
+            })
+        })
+        .collect();
+    for line in render(&["file", "first byte", "bytes", "what"], &rows, &[1, 2]).lines() {
+        answer(line);
     }
     Ok(Exit::Done)
 }

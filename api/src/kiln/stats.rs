@@ -5,7 +5,7 @@ use crate::terminal::exit::Exit;
 use crate::terminal::text::size;
 
 pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
-    let stats = context.open().await?.stats().await?;
+    let stats = context.open_existing().await?.stats().await?;
     if context.json {
         answer_json(&stats)?;
         return Ok(Exit::Done);

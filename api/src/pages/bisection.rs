@@ -2,19 +2,25 @@
 
 use axum::extract::{Path, State};
 use kiln_bisect::belief::Find;
-use kiln_bisect::record::{Bill, Commit, Obtained, Record, Step};
+use kiln_bisect::record::{Bill, Commit, Obtained, Record};
 use kiln_bisect::verdict::Verdict;
 use kiln_cache::Store;
 use kiln_cache::signature::SignatureKind;
+use kiln_cache::signature::symbols::SymbolChange;
 use maud::{Markup, html};
 
-use super::frame::page;
-use crate::kiln::bisect::evidence::{Row, rows};
-use crate::kiln::bisect::report::all_bad;
+use super::frame::{page, whole};
+use super::picture;
+use crate::kiln::bisect::dossier::{Dossier, Reproducer};
+use crate::kiln::bisect::evidence::{Row, Visit, rows, visits};
+use crate::kiln::bisect::report::{all_bad, finding_text, more_text};
 use crate::kiln::common::when;
 use crate::service::bisections::read;
 use crate::service::error::ApiError;
 use crate::terminal::text::{duration, percent};
+
+/// Changed functions that are listed, at most.
+const CHANGES: usize = 100;
 
 /// `GET /bisections/{id}`
 pub(crate) async fn bisection(
@@ -22,51 +28,163 @@ pub(crate) async fn bisection(
     Path(id): Path<String>,
 ) -> Result<Markup, ApiError> {
     let record = read(&store, &id).await?;
-    let bill = Bill::of(&record);
-    let header = &record.header;
-    Ok(page(
-        &format!("Bisection {}", &record.id),
+    let logs = html! {
+        @for format in ["syzkaller", "git", "json"] {
+            a href={ "/v1/bisections/" (record.id) "/log?format=" (format) } { (format) } " "
+        }
+    };
+    Ok(page(&title(&record), &html! { (content(&record, &logs)) }))
+}
+
+/// A page in a file of its own: nothing of it lies elsewhere.
+pub(crate) fn alone(record: &Record, dossier: &Dossier) -> Markup {
+    let logs = html! { "kiln bisect log " (record.id) };
+    whole(
+        &title(record),
         &html! {
-            h1 { "Bisection of " code { (header.ends().0.short()) ".." (header.ends().1.short()) } }
-            (answer(&record))
-            h2 { "Evidence" }
-            table {
-                thead { tr {
-                    th { "commit" } th class="n" { "crash" } th class="n" { "ok" }
-                    th class="n" { "other" } th { "bad?" } th { "subject" }
-                } }
-                tbody { @for row in rows(&record) { (evidence(&row)) } }
+            (content(record, &logs))
+            @if let Some(changes) = &dossier.changed {
+                h2 { "What the commit changed in this kernel" }
+                (changed(changes))
             }
-            h2 { "Steps" }
-            table {
-                thead { tr { th { "commit" } th { "build" } th class="n" { "runs" } th { "why" } th { "image" } } }
-                tbody { @for step in record.steps() { (step_row(step)) } }
+            @if let Some(crash) = &dossier.crash { h2 { "The crash" } pre { (crash) } }
+            h2 { "The reproducer" }
+            @match &dossier.reproducer {
+                Reproducer::Command { command } => pre { (command) },
+                Reproducer::File { name, digest, text } => {
+                    p { code { (name) } ", blake3 " code { (digest.short()) } }
+                    @if let Some(text) = text { pre { (text) } }
+                }
             }
-            h2 { "Bill" }
-            dl {
-                dt { "builds" }
-                dd {
-                    (bill.builds_compiled) " compiled in " (duration(bill.build_seconds)) "; "
-                    (bill.builds_avoided_input) " avoided, as the store had the input, and "
-                    (bill.builds_avoided_closure) ", as nothing that a known build reads had changed ("
-                    (duration(bill.build_seconds_saved)) " saved)"
-                }
-                dt { "boots" }
-                dd {
-                    (bill.runs_made) " in " (duration(bill.run_seconds)) " of machine time; "
-                    (bill.runs_avoided_evidence) " avoided, as the store had the evidence ("
-                    (duration(bill.run_seconds_saved)) ")"
-                }
-                dt { "started" } dd { (when(record.created)) " UTC" }
-                dt { "logs" }
-                dd {
-                    @for format in ["syzkaller", "git", "json"] {
-                        a href={ "/v1/bisections/" (record.id) "/log?format=" (format) } { (format) } " "
+            @if !dossier.kernels.is_empty() {
+                h2 { "The exact kernels" }
+                table {
+                    thead { tr { th { "kernel" } th { "commit" } th { "to get it" } } }
+                    tbody {
+                        @for kernel in &dossier.kernels {
+                            tr {
+                                td { (kernel.role) }
+                                td { code { (kernel.commit.short()) } }
+                                td {
+                                    code {
+                                        "kiln pull " (&kernel.input_key[..16]) " "
+                                        @if let Some((name, _)) = &kernel.image { (name) }
+                                    }
+                                }
+                            }
+                        }
                     }
                 }
             }
         },
-    ))
+    )
+}
+
+fn title(record: &Record) -> String {
+    format!("Bisection {}", record.id)
+}
+
+fn content(record: &Record, logs: &Markup) -> Markup {
+    let (older, newer) = record.header.ends();
+    let what = match record.header.find {
+        Find::Cause => "What brought it",
+        Find::Fix => "What ended it",
+    };
+    html! {
+        h1 { (what) ", in " code { (older.short()) ".." (newer.short()) } }
+        (answer(record))
+        @if let Some(picture) = record.picture() {
+            h2 { "Where it may be" }
+            (picture::posterior(picture))
+            p class="soft" {
+                "Bars: the probability of each commit. Circles: revisions that were run, larger the \
+                 more often; "
+                span class="bad" { "●" } " bad, " span class="good" { "●" } " good, "
+                span class="unknown" { "●" } " not known."
+                " A bad revision shows the crash in " (percent(picture.rate.mean)) " of its runs ("
+                (percent(picture.rate.low)) " to " (percent(picture.rate.high)) ")."
+            }
+        }
+        h2 { "Evidence" }
+        table {
+            thead { tr {
+                th { "commit" } th class="n" { "crash" } th class="n" { "ok" }
+                th class="n" { "other" } th { "bad?" } th { "subject" }
+            } }
+            tbody { @for row in ordered(record) { (evidence(&row)) } }
+        }
+        @if let Some(drawing) = picture::narrowing(record) {
+            h2 { "Commits left after each step" }
+            (drawing)
+        }
+        h2 { "Visits" }
+        table {
+            thead { tr {
+                th { "commit" } th { "build" } th class="n" { "runs" } th { "why" }
+                th class="n" { "left" } th { "image" }
+            } }
+            tbody { @for visit in visits(record) { (visit_row(&visit)) } }
+        }
+        h2 { "Bill" }
+        (bill(record, logs))
+    }
+}
+
+/// Rows of evidence in the order of the range, as far as that is known.
+fn ordered(record: &Record) -> Vec<Row<'_>> {
+    let mut rows = rows(record);
+    if let Some(picture) = record.picture() {
+        let place = |id: &str| picture.seen.iter().position(|seen| seen.commit.id == id);
+        rows.sort_by_key(|row| place(&row.commit.id).unwrap_or(usize::MAX));
+    }
+    rows
+}
+
+fn bill(record: &Record, logs: &Markup) -> Markup {
+    let bill = Bill::of(record);
+    html! {
+        dl {
+            dt { "builds" }
+            dd {
+                (bill.builds_compiled) " compiled in " (duration(bill.build_seconds)) "; "
+                (bill.builds_avoided_input) " avoided, as the store had the input, and "
+                (bill.builds_avoided_closure) ", as nothing that a known build reads had changed ("
+                (duration(bill.build_seconds_saved)) " saved)"
+            }
+            dt { "boots" }
+            dd {
+                (bill.runs_made) " in " (duration(bill.run_seconds)) " of machine time; "
+                (bill.runs_avoided_evidence) " avoided, as the store had the evidence ("
+                (duration(bill.run_seconds_saved)) ")"
+            }
+            dt { "started" } dd { (when(record.created)) " UTC" }
+            dt { "logs" } dd { (logs) }
+        }
+    }
+}
+
+/// Functions and data, as `kiln diff` names them.
+fn changed(changes: &[SymbolChange]) -> Markup {
+    let size = |size: Option<u64>| size.map_or_else(|| "-".to_owned(), |size| size.to_string());
+    html! {
+        @if changes.is_empty() { p { "No function and no data." } }
+        @else {
+            table {
+                thead { tr { th { "file" } th { "name" } th class="n" { "before" } th class="n" { "after" } } }
+                tbody {
+                    @for change in changes.iter().take(CHANGES) {
+                        tr {
+                            td { (change.file.as_deref().unwrap_or("")) }
+                            td { code { (change.name) } }
+                            td class="n" { (size(change.before)) }
+                            td class="n" { (size(change.after)) }
+                        }
+                    }
+                }
+            }
+            @if changes.len() > CHANGES { p class="soft" { "and " (changes.len() - CHANGES) " more" } }
+        }
+    }
 }
 
 fn answer(record: &Record) -> Markup {
@@ -76,7 +194,7 @@ fn answer(record: &Record) -> Markup {
         div class="answer" {
             @match record.finish().map(|(verdict, _)| verdict) {
                 None => p { "Unfinished." },
-                Some(Verdict::Culprit { commit, probability, parents, untested }) => {
+                Some(Verdict::Culprit { commit, probability, parents, untested, findings }) => {
                     p { strong { (commit.subject) } }
                     p {
                         code { (commit.id) }
@@ -98,6 +216,10 @@ fn answer(record: &Record) -> Markup {
                             @for parent in untested { code { (parent.short()) } " " }
                         }
                     }
+                    @for finding in findings {
+                        @let (label, text) = finding_text(finding);
+                        p class="soft" { (label) ": " (text) }
+                    }
                 }
                 Some(Verdict::OlderThanGood { probability, target, clean }) => p {
                     "The good end shows it too (" (target) " of " (target + clean) " runs, "
@@ -113,7 +235,7 @@ fn answer(record: &Record) -> Markup {
                 Some(Verdict::EndUnusable { commit, why }) => p {
                     code { (commit.short()) } " can't be tested: " (why)
                 },
-                Some(Verdict::Inconclusive { credible, older, why, contradiction }) => {
+                Some(Verdict::Inconclusive { credible, older, why, more, contradiction }) => {
                     p { "Inconclusive: " (why) }
                     @if credible.is_empty() {}
                     @else if *contradiction { p { "What explains the runs least badly:" } }
@@ -122,6 +244,7 @@ fn answer(record: &Record) -> Markup {
                         @for (commit, probability) in credible { li { (candidate(commit, *probability)) } }
                         @if *older > 0.0005 { li { (percent(*older)) " " (all_bad(header.find)) } }
                     }
+                    @if let Some(more) = more { p class="soft" { "Would help most: " (more_text(more)) } }
                 }
             }
             @if let Some(target) = target { p class="soft" { "Target: " code { (target) } } }
@@ -142,7 +265,7 @@ fn evidence(row: &Row<'_>) -> Markup {
             } @else {
                 td class="n" { (row.target) } td class="n" { (row.ok) } td class="n" { (row.other) }
             }
-            td {
+            td class="whole" {
                 @if let Some(bad) = row.bad {
                     span class="track" { span class="bar" style={ "width:" (bad * 100.0) "%" } {} }
                     " " (percent(bad))
@@ -153,7 +276,8 @@ fn evidence(row: &Row<'_>) -> Markup {
     }
 }
 
-fn step_row(step: &Step) -> Markup {
+fn visit_row(visit: &Visit<'_>) -> Markup {
+    let step = visit.first;
     let image = step.build.signatures.get(SignatureKind::Image);
     html! {
         tr {
@@ -166,8 +290,12 @@ fn step_row(step: &Step) -> Markup {
                     (None, Obtained::Compiled) => { "compiled, " (duration(step.build.seconds)) }
                 }
             }
-            td class="n" { (step.runs.len()) }
-            td { (step.why) }
+            td class="n" { (visit.counts.total()) }
+            td {
+                (step.why)
+                @if visit.steps > 1 { span class="soft" { " (asked " (visit.steps) " times)" } }
+            }
+            td class="n" { @if let Some(left) = visit.credible { (left) } }
             td { @if let Some(image) = image { code { (image.hash.short()) } } }
         }
     }

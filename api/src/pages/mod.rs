@@ -3,6 +3,7 @@
 mod bisection;
 mod frame;
 mod home;
+mod picture;
 
-pub(crate) use bisection::bisection;
+pub(crate) use bisection::{alone, bisection};
 pub(crate) use home::home;

@@ -3,5 +3,6 @@
 pub(crate) mod exit;
 pub(crate) mod observe;
 pub(crate) mod progress;
+mod screen;
 pub(crate) mod table;
 pub(crate) mod text;

@@ -7,6 +7,7 @@ use kiln_builder::{BuildEvent, Observer, Stage};
 use kiln_cache::evidence::Counts;
 
 use super::progress::Progress;
+use super::screen::{Frame, forecast, screen};
 use super::table::WIDTH;
 use super::text::{duration, fit, percent};
 use crate::kiln::bisect::report::outcome_word;
@@ -51,6 +52,7 @@ impl Observer for BuildProgress {
 pub(crate) struct BisectProgress {
     progress: Progress,
     visit: Mutex<Visit>,
+    target: Mutex<String>,
 }
 
 /// What was seen of one revision since its heading.
@@ -60,6 +62,8 @@ struct Visit {
     counts: Counts,
     /// Probability that the revision is bad, and how many commits are left.
     belief: Option<(f64, usize)>,
+    /// What is expected was said once.
+    forecast: bool,
 }
 
 impl Visit {
@@ -96,15 +100,29 @@ impl Visit {
 impl BisectProgress {
     /// Shows them here.
     pub(crate) fn new(progress: Progress) -> Self {
-        Self { progress, visit: Mutex::default() }
+        Self { progress, visit: Mutex::default(), target: Mutex::default() }
+    }
+
+    /// The target that is shown from the start.
+    pub(crate) fn hunting(self, target: &str) -> Self {
+        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = target.to_owned();
+        self
+    }
+
+    /// A line for who reads lines: nothing where the screen says it.
+    fn line(&self, text: impl AsRef<str>) {
+        if !self.progress.is_live() {
+            self.progress.line(text);
+        }
     }
 
     /// Ends the visit that is shown, if any, and begins another.
     fn visit(&self, visit: &mut Visit, commit: String) {
+        let forecast = visit.forecast;
         if let Some(line) = std::mem::take(visit).line() {
-            self.progress.line(line);
+            self.line(line);
         }
-        visit.commit = commit;
+        (visit.commit, visit.forecast) = (commit, forecast);
     }
 }
 
@@ -117,11 +135,26 @@ impl Watch for BisectProgress {
                 "{commits} commits; the store has builds of {builds_known} revisions, and evidence of {evidence_known}"
             )),
             Happening::Chosen { commit, why, .. } => {
-                if visit.commit != commit.id {
-                    self.visit(&mut visit, commit.id.clone());
+                // Configurations of one revision are told apart by what stands for the subject.
+                let key = format!("{} {}", commit.id, commit.subject);
+                if visit.commit != key {
+                    self.visit(&mut visit, key);
                     let subject = fit(&commit.subject, 64);
-                    progress.line(format!("{} {subject}\n  {why}", commit.short()));
+                    self.line(format!("{} {subject}", commit.short()));
+                    if !why.is_empty() {
+                        self.line(format!("  {why}"));
+                    }
                 }
+                progress.status(format!("{}: {why}", commit.short()));
+            }
+            Happening::Stands { picture, spent, left } => {
+                let target = self.target.lock().unwrap_or_else(PoisonError::into_inner);
+                let frame = Frame { target: &target, paid: spent, left };
+                progress.screen(&screen(picture, &frame));
+                if let (Some(left), false) = (left, visit.forecast) {
+                    self.line(format!("expected: {}", forecast(&left)));
+                }
+                visit.forecast |= left.is_some();
             }
             Happening::Built { commit, build } => {
                 for note in &build.notes {
@@ -130,7 +163,7 @@ impl Watch for BisectProgress {
                 if let Some(error) = build.errors.first() {
                     progress.line(format!("  does not build: {error}"));
                 } else if build.obtained == kiln_bisect::record::Obtained::Compiled {
-                    progress.line(format!("  compiled in {}", duration(build.seconds)));
+                    self.line(format!("  compiled in {}", duration(build.seconds)));
                 } else {
                     progress.status(format!("{}: known", commit.short()));
                 }
@@ -139,7 +172,7 @@ impl Watch for BisectProgress {
             Happening::Proved { .. } if visit.commit.is_empty() => {}
             Happening::Proved { others, .. } => {
                 let commits = if others == 1 { "commit" } else { "commits" };
-                progress.line(format!("  {others} more {commits} proved to give the same"));
+                self.line(format!("  {others} more {commits} proved to give the same"));
             }
             Happening::Ran { outcome, done, wanted } => progress.counted_status(
                 format!("running, last: {}", fit(&outcome_word(outcome), 40)),
@@ -148,6 +181,7 @@ impl Watch for BisectProgress {
             ),
             Happening::TitleLearned { title } => {
                 self.visit(&mut visit, String::new());
+                title.clone_into(&mut self.target.lock().unwrap_or_else(PoisonError::into_inner));
                 progress.line(format!("target: {title}"));
             }
             Happening::StepDone { step } => {

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// Elsewhere than on a terminal, what is going on is said this often.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// One line that says what is going on, and lasting lines above it.
+/// One line that says what is going on, lasting lines above it, and a screen between the two.
 #[derive(Clone)]
 pub(crate) struct Progress {
     bar: ProgressBar,
@@ -35,12 +35,12 @@ impl Progress {
     }
 
     fn spinner() -> ProgressStyle {
-        ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}")
+        ProgressStyle::with_template("{prefix}{spinner} {wide_msg} {elapsed}")
             .unwrap_or_else(|_| ProgressStyle::default_spinner())
     }
 
     fn counted() -> ProgressStyle {
-        ProgressStyle::with_template("{spinner} {msg} [{bar:20}] {pos}/{len} {elapsed}")
+        ProgressStyle::with_template("{prefix}{spinner} {msg} [{bar:20}] {pos}/{len} {elapsed}")
             .unwrap_or_else(|_| ProgressStyle::default_bar())
     }
 
@@ -63,6 +63,20 @@ impl Progress {
             self.bar.set_message(message.into());
         } else {
             self.heartbeat(|| format!("  ... {}, {done} of {total}", message.into()));
+        }
+    }
+
+    /// Whether somebody watches: then a screen says what lines would.
+    pub(crate) fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Lines above the moving one that are drawn anew each time. Only on a terminal.
+    pub(crate) fn screen(&self, lines: &[String]) {
+        if self.live {
+            let mut text = lines.join("\n");
+            text.push('\n');
+            self.bar.set_prefix(text);
         }
     }
 

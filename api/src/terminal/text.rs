@@ -46,6 +46,26 @@ pub(crate) fn fit(text: &str, width: usize) -> String {
     cut
 }
 
+/// Text broken between words into lines of at most `width` characters, where words permit.
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
+    // A number is not parted from its sign.
+    let text = text.replace(" %", "\u{1}%");
+    let (mut out, mut used) = (String::new(), 0);
+    for word in text.split_ascii_whitespace() {
+        let own = word.chars().count();
+        if used > 0 && used + 1 + own > width {
+            out.push('\n');
+            used = 0;
+        } else if used > 0 {
+            out.push(' ');
+            used += 1;
+        }
+        out.push_str(word);
+        used += own;
+    }
+    out.replace('\u{1}', " ")
+}
+
 /// A label and its text, wrapped to 80 columns; lines after the first are indented.
 pub(crate) fn labelled(label: &str, text: &str) -> String {
     const INDENT: usize = 13;
@@ -77,6 +97,13 @@ mod tests {
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert!(text.starts_with("next         word word"));
         assert!(text.lines().nth(1).unwrap().starts_with("             word"));
+    }
+
+    #[test]
+    fn text_is_broken_between_words() {
+        assert_eq!(wrapped("one two three", 7), "one two\nthree");
+        assert_eq!(wrapped("averylongword a", 5), "averylongword\na");
+        assert_eq!(wrapped("one 95 %", 6), "one\n95 %");
     }
 
     #[test]

@@ -102,8 +102,9 @@ fn cuts(log: &Imported) -> Cuts {
         list.push((index, size));
     }
     for (index, test) in steps() {
-        let (Some(mark), Some(left)) = (test.mark, test.left) else { continue };
-        let others = f64::from(left) + 1.0;
+        let Some(mark) = test.mark else { continue };
+        // Kiln's own logs have no counts: a revision is chosen to part what is left in two.
+        let others = test.left.map_or(cuts.left / 2.0, |left| f64::from(left) + 1.0);
         if mark == Mark::Skip {
             continue;
         }
@@ -154,6 +155,15 @@ mod tests {
         assert_eq!(chain.answer, Some(2));
         let out: Vec<_> = (0..4).map(|place| chain.ruled_out_by(place)).collect();
         assert_eq!(out, [Some(1), Some(2), None, Some(4)]);
+    }
+
+    #[test]
+    fn without_counts_each_step_halves() {
+        let mut log = log(false);
+        log.tests.iter_mut().for_each(|test| test.left = None);
+        let chain = Chain::of(&log);
+        assert_eq!(chain.order, [1, 2, 4, 0]);
+        assert_eq!(chain.sizes, [0.0, RELEASE / 2.0, RELEASE / 4.0, RELEASE / 4.0]);
     }
 
     #[test]

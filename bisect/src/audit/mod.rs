@@ -22,4 +22,6 @@ pub use traits::Traits;
 #[cfg(test)]
 mod labels_test;
 #[cfg(test)]
+mod own_log_test;
+#[cfg(test)]
 mod seeds_test;

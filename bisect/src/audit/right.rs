@@ -7,8 +7,9 @@ pub(super) const FEATURES: usize = 8;
 
 /// Weights of the features, as a logistic regression (ridge 1) gives them over the 194 answers of
 /// `labels.jsonl` (FSE 2024's study of 1,070 syzbot bisections); `labels_test.rs` fits them again,
-/// also with each tenth of the answers left out, and says how well the rest foretells it. The traits
-/// were chosen with all labels in sight, so even that figure is a little kind.
+/// also with each tenth of the answers left out, and says how well the rest foretells it; and again
+/// with the ridge and the choice among these traits made without that tenth. That the traits were
+/// thought of with all labels in sight is in none of these figures.
 pub(super) const WEIGHTS: [f64; FEATURES] = [-0.06, 0.51, 0.38, -1.47, -1.46, -1.09, -0.69, 0.99];
 
 /// What counts: how well the runs support the answer, and the answer's traits.

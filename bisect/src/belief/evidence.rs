@@ -68,6 +68,8 @@ pub struct Evidence<'a> {
     pub base: Option<u32>,
     /// What is sought.
     pub find: Find,
+    /// Commits known to change nothing that runs, by other means than equal images.
+    pub unchanged: &'a [u32],
     /// What was seen of each image.
     pub counts: &'a [Counts],
 }
@@ -80,7 +82,8 @@ pub(super) struct Seen {
     pub(super) words: usize,
     /// `words` words for each commit: bit set when the image has the commit in its history.
     pub(super) bits: Vec<u64>,
-    /// Commits in the history of some but not all revisions of one image.
+    /// Commits in the history of some but not all revisions of one image, and those that change
+    /// nothing.
     pub(super) split: Vec<bool>,
 }
 
@@ -114,7 +117,8 @@ impl Seen {
                 bits[commit * words + word] = *own;
             }
         }
-        let split = splits(evidence, &members, &mut sweep);
+        let mut split = splits(evidence, &members, &mut sweep);
+        evidence.unchanged.iter().for_each(|commit| split[*commit as usize] = true);
         Self { tested, words, bits, split }
     }
 

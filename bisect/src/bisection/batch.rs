@@ -18,22 +18,22 @@ use crate::title::Target;
 const HOST_FAILURES: u32 = 5;
 
 /// What is run, and how it is remembered.
-pub(super) struct Batch<'a> {
-    pub(super) store: &'a Store,
-    pub(super) tester: &'a Arc<Tester>,
-    pub(super) image: ImageId,
-    pub(super) commit: &'a str,
+pub(crate) struct Batch<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) tester: &'a Arc<Tester>,
+    pub(crate) image: ImageId,
+    pub(crate) commit: &'a str,
     /// Folder of the files that a run needs.
-    pub(super) place: &'a Path,
+    pub(crate) place: &'a Path,
     /// Ends the batch early once it was seen: the planner then knows more than it asked for.
-    pub(super) target: Option<&'a Target>,
-    pub(super) machines: usize,
+    pub(crate) target: Option<&'a Target>,
+    pub(crate) machines: usize,
 }
 
 impl Batch<'_> {
     /// Makes `wanted` runs that say something of the kernel (failures of the host are made again),
     /// telling `ran` of each.
-    pub(super) async fn run(
+    pub(crate) async fn run(
         &self,
         wanted: u32,
         ran: &mut (dyn FnMut(&Outcome, u32) + Send),

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use kiln_cache::InputKey;
 use kiln_cache::evidence::Counts;
-use kiln_cache::signature::ImageId;
+use kiln_cache::signature::{ImageId, SignatureKind, Signatures};
+use kiln_cache::{Digest, InputKey};
 
 use super::proofs::Proofs;
-use crate::belief::{self, Evidence, Find, Posterior};
+use crate::belief::{self, Credible, Evidence, Find, Posterior};
 use crate::boot::outcome::{BOOT_TIMEOUT, NO_OUTPUT};
 use crate::graph::Graph;
+use crate::picture::{Picture, Seen};
 use crate::plan::{Costs, Place, Problem, Settings, Spent, State, Status};
+use crate::record::Commit;
 use crate::title::Target;
 
 /// Target crashes that show that a revision has the bug.
@@ -60,6 +62,8 @@ pub(super) struct Knowledge {
     revisions: Vec<Option<Known>>,
     base: Option<Known>,
     proofs: Proofs,
+    /// Signatures of the code of builds that were looked at.
+    codes: HashMap<Place, Digest>,
     images: HashMap<ImageId, u32>,
     counts: Vec<Counts>,
     /// Images that this bisection has run itself.
@@ -81,6 +85,7 @@ impl Knowledge {
             holds: holds.to_vec(),
             base: None,
             proofs: Proofs::default(),
+            codes: HashMap::new(),
             images: HashMap::new(),
             counts: Vec::new(),
             tried: HashSet::new(),
@@ -202,6 +207,36 @@ impl Knowledge {
     /// Whether an image counts as bootable only because this bisection has not tried it yet.
     pub(super) fn doubted(&self, image: ImageId) -> bool {
         boots(&self.judging(image)) && !boots(&judging(self.counts(image), true))
+    }
+
+    /// Takes note of what the build at a place is.
+    pub(super) fn learn_code(&mut self, place: Place, signatures: &Signatures) {
+        if let Some(code) = signatures.get(SignatureKind::Code) {
+            self.codes.insert(place, code.hash);
+        }
+    }
+
+    /// Parents of a commit, the older end for one without any in the range.
+    pub(super) fn parents(&self, commit: u32) -> Vec<Place> {
+        match self.graph.parents(commit) {
+            [] => vec![Place::Base],
+            parents => parents.iter().copied().map(Place::Commit).collect(),
+        }
+    }
+
+    /// Commits whose code is that of one of their parents: nothing that runs differs, though line
+    /// numbers and addresses may.
+    pub(super) fn unchanged(&self) -> Vec<u32> {
+        let same = |commit: u32, code: &Digest| {
+            self.parents(commit).iter().any(|parent| self.codes.get(parent) == Some(code))
+        };
+        let mut list: Vec<u32> = self
+            .codes
+            .iter()
+            .filter_map(|(place, code)| place.commit().filter(|commit| same(*commit, code)))
+            .collect();
+        list.sort_unstable();
+        list
     }
 
     /// Takes note of how long a run takes.
@@ -330,6 +365,7 @@ impl Knowledge {
             base: status(&self.base),
             images,
             others,
+            unchanged: self.unchanged(),
             costs: Costs {
                 build_seconds: self.build_seconds.get(),
                 run_seconds: self.run_seconds.get(),
@@ -356,6 +392,7 @@ impl Belief {
             images: &images,
             base: problem.base.image,
             find: problem.find,
+            unchanged: &problem.unchanged,
             counts: &problem.images,
         };
         let settings = Settings::default();
@@ -373,6 +410,21 @@ impl Belief {
             Place::Commit(commit) if self.unclear[commit as usize] => None,
             Place::Commit(commit) => Some(self.posterior.bad[commit as usize]),
         }
+    }
+
+    /// For people.
+    pub(super) fn picture(&self, commit: impl Fn(u32) -> Commit, seen: Vec<Seen>) -> Picture {
+        Picture::new(&self.posterior, self.credible, commit, seen)
+    }
+
+    /// What remains possible.
+    pub(super) fn set(&self) -> Credible {
+        self.posterior.credible(Settings::default().credible)
+    }
+
+    /// The runs speak against every commit.
+    pub(super) fn contradiction(&self) -> bool {
+        self.posterior.contradiction
     }
 
     /// How often a bad revision shows the target.
@@ -394,7 +446,7 @@ fn judging(mut counts: Counts, tried: bool) -> Counts {
 }
 
 /// Whether an image can be tested, by what [`Knowledge::judging`] says of it.
-pub(super) fn boots(counts: &Counts) -> bool {
+pub(crate) fn boots(counts: &Counts) -> bool {
     let failures: u32 = counts.boot_failures.values().sum();
     let reached = counts.ok + counts.crashes.values().sum::<u32>();
     reached > 0 || failures < BOOT_FAILURES
@@ -510,6 +562,27 @@ mod tests {
         let Refuted(why) = knowledge.learn_proved(&class, built("a"), key("2")).unwrap_err();
         assert!(why.contains("does not build"), "{why}");
         assert_eq!(knowledge.build(Place::Commit(0)), None);
+    }
+
+    #[test]
+    fn a_commit_with_the_code_of_a_parent_changes_nothing() {
+        use kiln_cache::signature::Signature;
+        // 0 - 1 - 3, and 0 - 2 - 3: a merge that keeps the code of its second parent.
+        let graph = Graph::new(vec![vec![], vec![0], vec![0], vec![1, 2]]).unwrap();
+        let mut knowledge = Knowledge::new(graph, Find::Cause, &[true; 4]);
+        let code = |text: &str| {
+            let hash = kiln_cache::Digest::of(text.as_bytes());
+            Signatures([(SignatureKind::Code, Signature { version: 1, hash })].into())
+        };
+        knowledge.learn_code(Place::Base, &code("a"));
+        knowledge.learn_code(Place::Commit(0), &code("a"));
+        knowledge.learn_code(Place::Commit(1), &code("b"));
+        knowledge.learn_code(Place::Commit(3), &code("c"));
+        assert_eq!(knowledge.unchanged(), [0]);
+        knowledge.learn_code(Place::Commit(2), &code("c"));
+        assert_eq!(knowledge.unchanged(), [0, 3]);
+        let target = Target::exactly("A").unwrap();
+        assert_eq!(knowledge.problem(&target, 1).unchanged, [0, 3]);
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! A bisection, carried out: ask the planner, build, run, write down, until there is an answer.
 //!
 //! [`knowledge`] is what decisions are made from ([`proofs`] what of it was only proved), [`batch`] makes runs,
-//! [`running`] keeps two processes from one bisection, [`setup`] prepares the
+//! [`after`] looks at a commit that is to be named, [`running`] keeps two processes from one bisection, [`setup`] prepares the
 //! test, [`verdict_of`] puts the planner's answer into words. The loop itself is here.
 
-mod batch;
+mod after;
+pub(crate) mod batch;
 mod error;
-mod knowledge;
+pub(crate) mod knowledge;
+pub(crate) mod prepared;
 mod proofs;
-mod running;
+pub(crate) mod running;
 mod setup;
 mod steps;
 mod verdict_of;
@@ -17,3 +19,4 @@ pub use error::BisectError;
 #[cfg(test)]
 pub(crate) use setup::tests_header;
 pub use setup::{Bisection, Surroundings, graph_of};
+pub(crate) use steps::record_of;

@@ -9,7 +9,7 @@ use super::error::BisectError;
 /// A bisection's place among the running ones of a work folder, held until this is dropped or the
 /// process ends. Tells processes of one host apart, not hosts that share the folder.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(crate) struct Running {
     /// Holds the lock. The file itself stays: who removed it could take it from under another.
     _file: File,
 }
@@ -19,7 +19,7 @@ impl Running {
     ///
     /// # Errors
     /// [`BisectError::Running`] when another process (or this one) holds it.
-    pub(super) fn claim(work: &Path, id: &str) -> Result<Self, BisectError> {
+    pub(crate) fn claim(work: &Path, id: &str) -> Result<Self, BisectError> {
         let path = lock_path(work, id);
         let fail = |source| BisectError::Io { path: path.clone(), source };
         fs::create_dir_all(work.join("bisections")).map_err(fail)?;
@@ -55,13 +55,13 @@ fn lock_path(work: &Path, id: &str) -> PathBuf {
 }
 
 /// Where the kernels under test of one bisection lie.
-pub(super) fn kernels(work: &Path, id: &str) -> PathBuf {
+pub(crate) fn kernels(work: &Path, id: &str) -> PathBuf {
     work.join("kernels").join(id)
 }
 
 /// Removes kernels that no running bisection tests: those of interrupted ones, which pull theirs
 /// again when they go on, and those from before each bisection had its own folder.
-pub(super) fn sweep(work: &Path) -> io::Result<()> {
+pub(crate) fn sweep(work: &Path) -> io::Result<()> {
     let folder = work.join("kernels");
     let entries = match fs::read_dir(&folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -1,24 +1,25 @@
 //! Everything a bisection needs before its first decision.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use kiln_builder::closure::Edges;
 use kiln_builder::{Builder, Config, History, How, Observer, Repository, Request, Revision};
-use kiln_cache::{Digest, Store};
+use kiln_cache::Store;
 use uuid::Uuid;
 
 use super::error::BisectError;
 use super::knowledge::Knowledge;
+use super::prepared::Prepared;
 use super::running::{Running, sweep};
 use super::steps::Made;
 use crate::belief::Find;
-use crate::boot::{self, Arch, HostCommand, Machine, PayloadKind, PreparedPayload};
+use crate::console::Patterns;
 use crate::graph::{Graph, GraphError};
 use crate::plan::{Place, Problem, Settings};
-use crate::record::{Bill, Commit, Event, Header, JOURNAL_KIND, Record, TestSpec};
+use crate::record::{Bill, Commit, Event, Header, JOURNAL_KIND, Record};
 use crate::tester::Tester;
 use crate::title::Target;
 use crate::watch::Watch;
@@ -33,6 +34,8 @@ pub struct Surroundings {
     pub builds: Arc<dyn Observer>,
     /// Told about everything else.
     pub watch: Arc<dyn Watch>,
+    /// What the user says of crashes, for what runs in virtual machines.
+    pub patterns: Arc<Patterns>,
 }
 
 /// A bisection, ready to run.
@@ -42,6 +45,7 @@ pub struct Bisection {
     pub(super) store: Store,
     pub(super) work: PathBuf,
     pub(super) watch: Arc<dyn Watch>,
+    patterns: Arc<Patterns>,
     pub(super) builder: Builder,
     pub(super) config: Option<Config>,
     pub(super) history: History,
@@ -57,36 +61,14 @@ pub struct Bisection {
     pub(super) decided: Option<(Problem, Settings)>,
     /// Runs that the record has already when a bisection goes on, by commit.
     pub(super) recorded: HashMap<String, HashSet<Uuid>>,
+    /// Whether what it is expected to need was said.
+    pub(super) expected: bool,
+    /// Seconds spent before this process went on.
+    pub(super) before: f64,
+    /// When this process began.
+    pub(super) begun: Instant,
     test: Prepared,
     _running: Running,
-}
-
-/// The test as far as it can be made without a kernel.
-enum Prepared {
-    Payload(PreparedPayload),
-    Command { command: String, folder: PathBuf },
-}
-
-impl Prepared {
-    async fn new(test: &TestSpec, work: &Path) -> Result<Self, BisectError> {
-        match test {
-            TestSpec::Command { command, folder } => {
-                Ok(Self::Command { command: command.clone(), folder: folder.clone() })
-            }
-            TestSpec::Reproducer { path, digest } => {
-                let content = tokio::fs::read(path)
-                    .await
-                    .map_err(|source| BisectError::Io { path: path.clone(), source })?;
-                if Digest::of(&content) != *digest {
-                    return Err(BisectError::Changed { path: path.clone() });
-                }
-                let arch: Arch = kiln_builder::host_arch().parse()?;
-                boot::qemu::version(arch).await?;
-                let kind = PayloadKind::of_file(path);
-                Ok(Self::Payload(boot::prepare(path, kind, arch, &work.join("boot")).await?))
-            }
-        }
-    }
 }
 
 impl Bisection {
@@ -107,6 +89,9 @@ impl Bisection {
         let bill = Bill::of(&record);
         bisection.knowledge.spent.builds = bill.builds_compiled as u32;
         bisection.knowledge.spent.runs = bill.runs_made as u32;
+        bisection.expected = record.expected().is_some();
+        bisection.before =
+            bill.build_seconds + bill.run_seconds / record.header.limits.machines.max(1) as f64;
         bisection.target = record.matcher();
         for step in record.steps() {
             let recorded = bisection.recorded.entry(step.commit.id.clone()).or_default();
@@ -160,10 +145,14 @@ impl Bisection {
             store: around.store,
             work: around.work,
             watch: around.watch,
+            patterns: around.patterns,
             made: HashMap::new(),
             shown: HashSet::new(),
             notes: Vec::new(),
             decided: None,
+            expected: false,
+            before: 0.0,
+            begun: Instant::now(),
             recorded: HashMap::new(),
             test,
             _running: running,
@@ -214,32 +203,8 @@ impl Bisection {
         manifest: &kiln_cache::Manifest,
     ) -> Result<Tester, BisectError> {
         let limits = &self.header.limits;
-        let run_timeout = Duration::from_secs(limits.run_timeout);
-        match &self.test {
-            Prepared::Command { command, folder } => {
-                let (command, folder) = (command.clone(), Some(folder.clone()));
-                let command =
-                    blocking(move || Ok(HostCommand::new(command, folder, run_timeout)?)).await?;
-                Ok(Tester::Host(command))
-            }
-            Prepared::Payload(payload) => {
-                let kernel = self.place_kernel(manifest, payload.arch).await?;
-                let work = self.work.join("boot");
-                let known = work.join("accel.json");
-                let probe = boot::probe(&kernel, payload.arch, &work, &known).await?;
-                Ok(Tester::Vm {
-                    machine: Machine {
-                        arch: payload.arch,
-                        accel: probe.accel,
-                        memory_mb: limits.memory_mb,
-                        cpus: limits.cpus,
-                        boot_timeout: Duration::from_secs(limits.boot_timeout),
-                        run_timeout,
-                    },
-                    payload: payload.clone(),
-                })
-            }
-        }
+        let patterns = &self.patterns;
+        self.test.tester(limits, &self.store, &self.work, &self.kernels(), manifest, patterns).await
     }
 
     /// Appends to the record.

@@ -16,13 +16,13 @@ use super::running;
 use super::setup::{Bisection, blocking};
 use super::verdict_of::verdict_of;
 use crate::belief::Find;
-use crate::boot::Arch;
-use crate::plan::{self, Cleared, Decision, Place, Settings};
+use crate::picture::{Forecast, Picture, Seen};
+use crate::plan::{self, Cleared, Decision, Place, Settings, Spent};
 use crate::record::{BuildRecord, Decided, Event, Obtained, Record, RunRecord, Source, Step};
 use crate::tester::Tester;
 use crate::title::{self, Learning, Target};
 use crate::verdict::Verdict;
-use crate::watch::Happening;
+use crate::watch::{Happening, Paid};
 
 /// Runs of the bad end at a time while nobody knows the title.
 const LEARNING_BATCH: u32 = 8;
@@ -30,8 +30,8 @@ const LEARNING_BATCH: u32 = 8;
 /// What a revision's build is, once asked for.
 #[derive(Clone)]
 pub(super) struct Made {
-    manifest: Manifest,
-    record: BuildRecord,
+    pub(super) manifest: Manifest,
+    pub(super) record: BuildRecord,
 }
 
 impl Bisection {
@@ -66,6 +66,9 @@ impl Bisection {
             let decision = self.decide(&target).await?;
             match decision {
                 Decision::Test(test) => {
+                    if let Some(verdict) = self.too_dear(&target, &test).await? {
+                        return self.finish(verdict).await;
+                    }
                     self.visit(&tester, test.revision, test.runs, &test.why).await?
                 }
                 Decision::Stop(answer) => {
@@ -75,10 +78,15 @@ impl Bisection {
                         self.visit(&tester, place, runs, why).await?;
                         continue;
                     }
-                    if let plan::Verdict::Culprit { parents, .. } = &answer {
+                    let mut findings = Vec::new();
+                    if let plan::Verdict::Culprit { commit, parents, rate, .. } = &answer {
+                        if self.found_no_change(*commit).await? {
+                            continue;
+                        }
                         self.show_parents(&tester, parents).await?;
+                        findings = self.findings(&tester, *commit, parents, rate.mean).await?;
                     }
-                    let verdict = verdict_of(&self, &target, answer);
+                    let verdict = verdict_of(&self, &target, answer, findings);
                     return self.finish(verdict).await;
                 }
             }
@@ -104,12 +112,43 @@ impl Bisection {
     }
 
     /// Runs that the user's budget still allows.
-    fn runs_left(&self) -> u32 {
+    pub(super) fn runs_left(&self) -> u32 {
         let most = self.header.limits.max_runs.unwrap_or(u32::MAX);
         most.saturating_sub(self.knowledge.spent.runs)
     }
 
-    fn target(&self) -> Result<&Target, BisectError> {
+    /// Seconds spent so far, before a stop and after it.
+    fn elapsed(&self) -> f64 {
+        self.before + self.begun.elapsed().as_secs_f64()
+    }
+
+    /// The answer when another test would go beyond the time that the user gave.
+    async fn too_dear(
+        &self,
+        target: &Target,
+        test: &plan::Test,
+    ) -> Result<Option<Verdict>, BisectError> {
+        let Some(budget) = self.header.limits.budget_seconds else { return Ok(None) };
+        if self.elapsed() + test.expected_seconds <= budget {
+            return Ok(None);
+        }
+        let Some(belief) = self.belief().await? else { return Ok(None) };
+        let answer = plan::Verdict::Inconclusive {
+            why: "the budget of time is used up".to_owned(),
+            set: belief.set(),
+            more: Some(plan::More {
+                revision: test.revision,
+                runs: test.runs,
+                build: test.build,
+                bits: test.expected_gain,
+                seconds: test.expected_seconds,
+            }),
+            contradiction: belief.contradiction(),
+        };
+        Ok(Some(verdict_of(self, target, answer, Vec::new())))
+    }
+
+    pub(super) fn target(&self) -> Result<&Target, BisectError> {
         self.target.as_ref().ok_or_else(|| BisectError::Task("no target".into()))
     }
 
@@ -130,8 +169,51 @@ impl Bisection {
         let before = self.decided.as_ref().map(|(problem, settings)| (problem, settings));
         let decided = Decided::since(before, &problem, &settings, decision.clone());
         self.write(Event::Decided(decided)).await?;
+        let costs = problem.costs;
         self.decided = Some((problem, settings));
+        if let Decision::Test(test) = &decision
+            && let Some(picture) = self.picture().await?
+        {
+            let machines = self.header.limits.machines as u32;
+            let left = Forecast::of(&picture, test, &costs, machines);
+            let Spent { builds, runs } = self.knowledge.spent;
+            let spent = Paid { builds, runs, seconds: self.elapsed() };
+            self.watch.happening(Happening::Stands { picture: &picture, spent, left });
+            if let (false, Some(left)) = (self.expected, left) {
+                self.expected = true;
+                self.write(Event::Expected { left }).await?;
+            }
+        }
         Ok(decision)
+    }
+
+    /// How the bisection stands; nothing while the target is not known.
+    async fn picture(&self) -> Result<Option<Picture>, BisectError> {
+        let (Some(belief), Some(target)) = (self.belief().await?, &self.target) else {
+            return Ok(None);
+        };
+        let mut seen = Vec::new();
+        for place in self.places() {
+            if !self.made.contains_key(&place) && !self.shown.contains(&place) {
+                continue;
+            }
+            let counts = match self.knowledge.build(place) {
+                Some(Known::Built { image, .. }) => self.knowledge.judging(image),
+                Some(Known::Broken) => Counts::default(),
+                None => continue,
+            };
+            let told = target.informative(&counts);
+            seen.push(Seen {
+                commit: self.commit(place),
+                at: place.commit(),
+                crashes: told.target,
+                clean: told.clean,
+                other: counts.total() - told.target - told.clean,
+                bad: belief.bad(place),
+                broken: self.knowledge.build(place) == Some(Known::Broken),
+            });
+        }
+        Ok(Some(belief.picture(|at| self.commit(Place::Commit(at)), seen)))
     }
 
     /// The title that the bad end shows most; or the answer, when it shows none.
@@ -150,7 +232,7 @@ impl Bisection {
             match title::learn(&counts) {
                 Learning::Title(title) => {
                     self.watch.happening(Happening::TitleLearned { title: &title });
-                    self.target = Some(Target::exactly(&title)?);
+                    self.target = Some(Target::learned(&title));
                     self.write(Event::TitleLearned { title }).await?;
                     return Ok(None);
                 }
@@ -160,9 +242,13 @@ impl Bisection {
                          which to hunt",
                         titles.join(", ")
                     );
-                    let (credible, older, contradiction) = (Vec::new(), 0.0, false);
-                    let verdict = Verdict::Inconclusive { credible, older, why, contradiction };
-                    return Ok(Some(verdict));
+                    return Ok(Some(Verdict::Inconclusive {
+                        credible: Vec::new(),
+                        older: 0.0,
+                        why,
+                        more: None,
+                        contradiction: false,
+                    }));
                 }
                 Learning::NothingRepeats => {
                     let crashes = title::ranked(&counts.crashes);
@@ -170,12 +256,16 @@ impl Bisection {
                 }
                 Learning::RunMore => {
                     let left = self.runs_left();
-                    if left == 0 {
-                        let why = "the budget is used up before a crash was seen twice".into();
+                    let late =
+                        self.header.limits.budget_seconds.is_some_and(|b| self.elapsed() > b);
+                    if left == 0 || late {
+                        let why =
+                            "the budget is used up before a crash was seen often enough".into();
                         return Ok(Some(Verdict::Inconclusive {
                             credible: Vec::new(),
                             older: 0.0,
                             why,
+                            more: None,
                             contradiction: false,
                         }));
                     }
@@ -265,27 +355,18 @@ impl Bisection {
     }
 
     /// The build of a revision, from the store or compiled; asked for once.
-    async fn build(&mut self, place: Place) -> Result<Made, BisectError> {
+    pub(super) async fn build(&mut self, place: Place) -> Result<Made, BisectError> {
         if let Some(made) = self.made.get(&place) {
             return Ok(made.clone());
         }
         let begun = Instant::now();
         let built = self.builder.build(&self.request(place)).await?;
-        let manifest = built.manifest;
-        let obtained = Obtained::from(built.obtained);
+        let record = record_of(&built, begun);
+        let (manifest, obtained) = (built.manifest, record.obtained);
         if obtained == Obtained::Compiled {
             self.knowledge.spent.builds += 1;
         }
-        let record = BuildRecord {
-            obtained,
-            input_key: manifest.input_key,
-            signatures: manifest.signatures.clone(),
-            compiler: manifest.compiler.clone(),
-            seconds: begun.elapsed().as_secs_f64(),
-            compile_seconds: manifest.seconds,
-            errors: errors_of(&manifest),
-            notes: built.notes,
-        };
+        self.knowledge.learn_code(place, &manifest.signatures);
         self.settle(place, known_of(&manifest), manifest.input_key);
         let commit = self.commit(place);
         if obtained == Obtained::Compiled {
@@ -494,7 +575,8 @@ impl Bisection {
                 .filter_map(|place| Some((self.commit(place).id, belief.bad(place)?)))
                 .collect(),
         };
-        self.write(Event::Finished { verdict, tested }).await?;
+        let picture = self.picture().await?.map(Box::new);
+        self.write(Event::Finished { verdict, tested, picture }).await?;
         // What stays behind is swept by the next bisection.
         if let Err(error) = tokio::fs::remove_dir_all(self.kernels()).await
             && error.kind() != std::io::ErrorKind::NotFound
@@ -514,17 +596,23 @@ impl Bisection {
     }
 
     /// Where the kernels under test of this bisection lie, pulled from the store.
-    fn kernels(&self) -> std::path::PathBuf {
+    pub(super) fn kernels(&self) -> std::path::PathBuf {
         running::kernels(&self.work, &self.id)
     }
+}
 
-    /// The kernel image of a build, as a file.
-    pub(super) async fn place_kernel(
-        &self,
-        manifest: &Manifest,
-        arch: Arch,
-    ) -> Result<std::path::PathBuf, BisectError> {
-        Ok(crate::tester::place_kernel(&self.store, manifest, arch, &self.kernels()).await?)
+/// A build that was asked for at `begun`, as records keep it.
+pub(crate) fn record_of(built: &kiln_builder::Built, begun: Instant) -> BuildRecord {
+    let manifest = &built.manifest;
+    BuildRecord {
+        obtained: built.obtained.into(),
+        input_key: manifest.input_key,
+        signatures: manifest.signatures.clone(),
+        compiler: manifest.compiler.clone(),
+        seconds: begun.elapsed().as_secs_f64(),
+        compile_seconds: manifest.seconds,
+        errors: errors_of(manifest),
+        notes: built.notes.clone(),
     }
 }
 

@@ -5,13 +5,14 @@ use super::setup::Bisection;
 use crate::belief::Find;
 use crate::plan::{self, Place};
 use crate::title::{self, Target};
-use crate::verdict::Verdict;
+use crate::verdict::{Finding, MoreRuns, Verdict};
 
 /// Turns the planner's verdict into the record's.
 pub(super) fn verdict_of(
     bisection: &Bisection,
     target: &Target,
     verdict: plan::Verdict,
+    findings: Vec<Finding>,
 ) -> Verdict {
     match verdict {
         plan::Verdict::Culprit { commit, probability, parents, .. } => {
@@ -19,11 +20,21 @@ pub(super) fn verdict_of(
             let commits = |list: Vec<&plan::Cleared>| {
                 list.into_iter().map(|parent| bisection.commit(parent.parent)).collect()
             };
+            if let Some(why) = refuted(bisection, &findings) {
+                return Verdict::Inconclusive {
+                    credible: vec![(bisection.commit(Place::Commit(commit)), probability)],
+                    older: 0.0,
+                    why,
+                    more: None,
+                    contradiction: false,
+                };
+            }
             Verdict::Culprit {
                 commit: bisection.commit(Place::Commit(commit)),
                 probability,
                 parents: commits(good),
                 untested: commits(untested),
+                findings,
             }
         }
         plan::Verdict::OlderThanGood { probability, crashes, clean } => {
@@ -59,16 +70,6 @@ pub(super) fn verdict_of(
                      and are not known to have had the bug"
                 ),
             };
-            let advice = more.map(|more| {
-                let commit = bisection.commit(more.revision);
-                let build = if more.build { "a build and " } else { "" };
-                format!(
-                    "; {build}{} runs of {} would help most (about {:.0} s)",
-                    more.runs,
-                    commit.short(),
-                    more.seconds
-                )
-            });
             Verdict::Inconclusive {
                 credible: set
                     .commits
@@ -76,9 +77,36 @@ pub(super) fn verdict_of(
                     .map(|(commit, p)| (bisection.commit(Place::Commit(*commit)), *p))
                     .collect(),
                 older: set.older.unwrap_or(0.0),
-                why: why + &advice.unwrap_or_default(),
+                why,
+                more: more.map(|more| MoreRuns {
+                    commit: bisection.commit(more.revision),
+                    runs: more.runs,
+                    build: more.build,
+                    bits: more.bits,
+                    seconds: more.seconds,
+                }),
                 contradiction,
             }
         }
     }
+}
+
+/// What is said when undoing the commit did not help (or, of a fix, did not bring the crash back).
+fn refuted(bisection: &Bisection, findings: &[Finding]) -> Option<String> {
+    findings.iter().find_map(|finding| match finding {
+        Finding::Reverted { target, clean, holds: Some(false), .. } => {
+            let runs = target + clean;
+            Some(match bisection.header.find {
+                Find::Cause => format!(
+                    "with the commit undone on top of the bad end, the target still shows in \
+                     {target} of {runs} runs: it is not the cause, or not alone"
+                ),
+                Find::Fix => format!(
+                    "with the commit undone on top of the good end, {runs} runs stay without the \
+                     target ({target} crashes): it is not what keeps the crash away, or not alone"
+                ),
+            })
+        }
+        _ => None,
+    })
 }

@@ -7,11 +7,12 @@ use kiln_cache::evidence::TestKey;
 use serde::{Deserialize, Serialize};
 
 use super::arch::Arch;
+use crate::console::Patterns;
 
 /// Version of how tests are run: the init program, kernel parameters, markers and
 /// classification. It is part of every test key, so raise it whenever a change could make the
 /// same kernel give another outcome.
-pub const RUNNER_VERSION: u32 = 4;
+pub const RUNNER_VERSION: u32 = 5;
 
 /// Who executes the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -79,9 +80,13 @@ impl Machine {
 }
 
 /// The identity of a test: what runs (`payload`, see `PreparedPayload::digest`), on which
-/// machine, by which version of the runner.
-pub fn test_key(payload: &Digest, machine: &Machine) -> TestKey {
-    keyed(payload, &machine.canonical())
+/// machine, by which version of the runner, with which patterns of the user's.
+pub fn test_key(payload: &Digest, machine: &Machine, patterns: &Patterns) -> TestKey {
+    let mut surroundings = machine.canonical();
+    if let Some(patterns) = patterns.canonical() {
+        surroundings = format!("{surroundings}\npatterns={patterns}");
+    }
+    keyed(payload, &surroundings)
 }
 
 /// The key of a test whose surroundings are described by one canonical line.
@@ -98,7 +103,14 @@ mod tests {
     fn key_depends_on_every_part() {
         let payload = Digest::of(b"a");
         let base = Machine::new(Arch::X86_64, Accel::Tcg);
-        let mut keys = vec![test_key(&payload, &base), test_key(&Digest::of(b"b"), &base)];
+        let plain = Patterns::default();
+        let mut own = Patterns::default();
+        own.ignore("x").unwrap();
+        let mut keys = vec![
+            test_key(&payload, &base, &plain),
+            test_key(&Digest::of(b"b"), &base, &plain),
+            test_key(&payload, &base, &own),
+        ];
         let changes: [fn(&mut Machine); 6] = [
             |m| m.arch = Arch::Aarch64,
             |m| m.accel = Accel::Kvm,
@@ -110,12 +122,12 @@ mod tests {
         for change in changes {
             let mut machine = base.clone();
             change(&mut machine);
-            keys.push(test_key(&payload, &machine));
+            keys.push(test_key(&payload, &machine, &plain));
         }
         let mut unique = keys.clone();
         unique.sort();
         unique.dedup();
         assert_eq!(unique.len(), keys.len());
-        assert_eq!(test_key(&payload, &base.clone()), keys[0]);
+        assert_eq!(test_key(&payload, &base.clone(), &plain), keys[0]);
     }
 }

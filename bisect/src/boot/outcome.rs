@@ -3,7 +3,7 @@
 use kiln_cache::evidence::Outcome;
 
 use super::said;
-use crate::console::{self, find};
+use crate::console::{self, Patterns, find};
 
 /// The line that init prints before the payload runs.
 pub const START_MARKER: &str = "KILN: payload starts";
@@ -47,7 +47,7 @@ pub const BOOT_TIMEOUT: &str = "timed out booting";
 /// without the marker, the boot failed. A payload that fails by itself (exit status, signal,
 /// time limit) is no crash: reproducers end like that. Only a script that lacks a command, by its
 /// exit code, was no test: it counts like a boot that never came to the payload.
-pub fn classify(console: &[u8], ended: &Ended) -> Outcome {
+pub fn classify(console: &[u8], ended: &Ended, patterns: &Patterns) -> Outcome {
     let silent = console.iter().all(u8::is_ascii_whitespace);
     let console = &*said::without_payload(console);
     let started = find(console, START_MARKER.as_bytes());
@@ -56,7 +56,7 @@ pub fn classify(console: &[u8], ended: &Ended) -> Outcome {
         // What loads the kernel prints before its banner, in words that look like a restart.
         None => &console[find(console, BANNER).unwrap_or(console.len())..],
     };
-    let crash = console::crash_title(judged).map(|crash| crash.title);
+    let crash = console::crash_title_with(judged, patterns).map(|crash| crash.title);
     if let (None, Ended::Failed(reason)) = (&crash, ended) {
         return Outcome::Infra { reason: reason.clone() };
     }
@@ -103,7 +103,7 @@ mod tests {
         [    3.4] Call Trace:\n[    3.5]  do_thing+0x1/0x2\n";
 
     fn judge(console: &str, ended: Ended) -> Outcome {
-        classify(console.as_bytes(), &ended)
+        classify(console.as_bytes(), &ended, &Patterns::default())
     }
 
     fn boot_failure(title: &str) -> Outcome {
@@ -141,6 +141,19 @@ mod tests {
             assert_eq!(judge(&console, Ended::TimedOut), Outcome::Ok);
             assert_eq!(payload_end(console.as_bytes()).unwrap(), end);
         }
+    }
+
+    #[test]
+    fn the_users_own_patterns_count() {
+        let mut patterns = Patterns::default();
+        patterns.ignore("WARNING: fine").unwrap();
+        patterns.add_title("widget: broken", "widget broken").unwrap();
+        let judge = |text: &str| {
+            let console = format!("{START_MARKER}\n{text}\n{END_MARKER}exit 0\n");
+            classify(console.as_bytes(), &Ended::Stopped, &patterns)
+        };
+        assert_eq!(judge("[    3.1] WARNING: fine"), Outcome::Ok);
+        assert_eq!(judge("[    3.1] widget: broken"), crash("widget broken"));
     }
 
     #[test]

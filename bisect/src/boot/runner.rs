@@ -9,6 +9,7 @@ use super::machine::Machine;
 use super::outcome::classify;
 use super::payload::PreparedPayload;
 use super::qemu::{self, QemuError};
+use crate::console::Patterns;
 
 /// What one run showed.
 #[derive(Clone, Debug)]
@@ -21,7 +22,8 @@ pub struct BootReport {
     pub seconds: f64,
 }
 
-/// Boots `kernel` (a bzImage or Image) on `machine`, runs the payload and judges the console.
+/// Boots `kernel` (a bzImage or Image) on `machine`, runs the payload and judges the console, with
+/// the user's own patterns of crashes.
 ///
 /// Any number may run side by side. Errors mean that nothing was started at all; a machine that
 /// started and then failed through the host is [`Outcome::Infra`]. Dropping the future ends the
@@ -30,11 +32,12 @@ pub async fn run(
     kernel: &Path,
     payload: &PreparedPayload,
     machine: &Machine,
+    patterns: &Patterns,
 ) -> Result<BootReport, QemuError> {
     let begin = Instant::now();
     let finished = qemu::boot(kernel, &payload.initramfs, machine).await?;
     Ok(BootReport {
-        outcome: classify(&finished.console, &finished.ended),
+        outcome: classify(&finished.console, &finished.ended, patterns),
         console: finished.console,
         seconds: begin.elapsed().as_secs_f64(),
     })

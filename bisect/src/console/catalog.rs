@@ -89,6 +89,9 @@ impl Catalog {
     /// The kinds of reports that a line may begin: those whose words stand first in it, in the
     /// order of the table.
     pub(crate) fn begun_by(&self, line: &[u8]) -> Vec<&Entry> {
+        if lines::is_inlined(line) {
+            return Vec::new();
+        }
         let found: Vec<(usize, &Entry)> = self
             .says
             .matches(line)

@@ -102,6 +102,12 @@ fn without_doubt(text: &[u8]) -> (&[u8], bool) {
     }
 }
 
+/// Whether a symbolizer put this line in: the kernel prints functions that exist, with their size,
+/// and not those that the compiler inlined into them.
+pub(crate) fn is_inlined(raw: &[u8]) -> bool {
+    raw.ends_with(b" [inline]")
+}
+
 /// The lines of `console` from byte `from` on, which must be the start of a line.
 pub(crate) fn lines(console: &[u8], from: usize) -> impl Iterator<Item = Line<'_>> {
     spans(console, from).map(move |(start, end)| Line::new(start, &console[start..end]))

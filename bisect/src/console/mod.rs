@@ -15,6 +15,7 @@ mod clean;
 mod crash;
 mod damage;
 mod dispatch;
+mod faces;
 mod headlines;
 mod item;
 mod kind;
@@ -31,6 +32,7 @@ mod search;
 mod stream;
 
 pub use crash::Crash;
+pub(crate) use faces::same_crash;
 pub use kind::Kind;
 pub(crate) use pattern::compile;
 pub use patterns::{PatternError, Patterns};

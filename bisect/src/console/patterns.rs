@@ -38,6 +38,16 @@ impl Patterns {
         Ok(())
     }
 
+    /// All of them in one line; none where there are none. Equal lines, equal patterns.
+    pub fn canonical(&self) -> Option<String> {
+        if self.titles.is_empty() && self.ignored.is_empty() {
+            return None;
+        }
+        let titles = self.titles.iter().map(|title| (title.line.as_str(), title.title.as_str()));
+        let ignored = self.ignored.iter().map(Regex::as_str);
+        Some(format!("{:?} {:?}", titles.collect::<Vec<_>>(), ignored.collect::<Vec<_>>()))
+    }
+
     pub(crate) fn ignores(&self, line: &[u8]) -> bool {
         self.ignored.iter().any(|pattern| pattern.is_match(line))
     }

@@ -261,6 +261,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_symbolizer_put_in_is_passed_over() {
+        let console = "BUG: KASAN: use-after-free in atomic_read include/x.h:26 [inline]\n\
+             BUG: KASAN: use-after-free in kiln_put+0x12/0x30 fs/kiln.c:7\n\
+             Read of size 4 at addr ffff888000000000 by task a/1\n\
+             Call Trace:\n __dump_stack lib/dump_stack.c:77 [inline]\n\
+             \x20dump_stack+0x1/0x2 lib/dump_stack.c:9\n kiln_put+0x1/0x2 fs/kiln.c:7\n x+0x1/0x2\n";
+        assert_eq!(title(console), "KASAN: use-after-free Read in kiln_put");
+        let console = "general protection fault: 0000 [#1] SMP\n\
+             RIP: 0010:inner fs/kiln.c:5 [inline]\nRIP: 0010:kiln_get+0x1/0x2 fs/kiln.c:9\n\
+             Call Trace:\n outer+0x1/0x2 fs/kiln.c:11\n x+0x1/0x2\n";
+        assert_eq!(title(console), "general protection fault in kiln_get");
+    }
+
+    #[test]
     fn users_add_and_ignore() {
         let mut patterns = Patterns::default();
         patterns.add_title(r"widget: fatal error (\w+)", "widget {1} in {f}").unwrap();

@@ -57,7 +57,7 @@ pub(crate) fn gather<'a>(
         }
         second |= !is_first && INTRUDER.is_match(line.raw);
         let same = line.printer == first.printer || (all_processors && line.printer.is_cpu());
-        if !is_first && (line.doubtful || !same) {
+        if !is_first && (line.doubtful || !same || lines::is_inlined(line.raw)) {
             continue;
         }
         all_processors |= find(line.raw, ALL_PROCESSORS).is_some();

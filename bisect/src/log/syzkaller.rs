@@ -47,6 +47,7 @@ pub fn syzkaller_log(record: &Record, crash: Option<CrashText<'_>>) -> String {
         let _ = writeln!(out, "# git bisect start {} {}", newer.id, older.id);
     }
     for test in &middle {
+        let _ = writeln!(out, "[{}] {}", test.commit.id, test.commit.subject);
         write_test(&mut out, test);
         let word = match (test.judged, header.find) {
             (Judged::Skip, _) => "skip",
@@ -72,16 +73,9 @@ fn write_test(out: &mut String, test: &Tested<'_>) {
     if let Some(signature) = signature_of(test) {
         let _ = writeln!(out, "kernel signature: {signature}");
     }
-    let shown: Vec<String> = test.runs.iter().map(|run| shown(run)).collect();
-    match shown.first() {
-        Some(first) if shown.len() > 1 && shown.iter().all(|line| line == first) => {
-            let _ = writeln!(out, "all runs: {first}");
-        }
-        _ => {
-            for (number, line) in shown.iter().enumerate() {
-                let _ = writeln!(out, "run #{number}: {line}");
-            }
-        }
+    // Never "all runs", whose number a reader has to guess.
+    for (number, run) in test.runs.iter().enumerate() {
+        let _ = writeln!(out, "run #{number}: {}", shown(run));
     }
 }
 
@@ -116,7 +110,7 @@ fn repro_chance(record: &Record, ends: &[&Tested<'_>]) -> Option<f64> {
 
 fn write_tail(out: &mut String, record: &Record, all: &[Tested<'_>], first: &str) {
     let Some((verdict, _)) = record.finish() else { return };
-    if let Verdict::Culprit { commit, probability, parents, untested } = verdict {
+    if let Verdict::Culprit { commit, probability, parents, untested, .. } = verdict {
         let _ = writeln!(out, "accumulated error probability: {:.2}", 1.0 - probability);
         let find = |id: &str| all.iter().find(|test| test.commit.id == id).and_then(signature_of);
         if let Some(signature) = find(&commit.id) {

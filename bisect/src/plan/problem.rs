@@ -96,6 +96,8 @@ pub struct Problem {
     /// Crashes of each image under other titles than the target's, by title; images beyond its end
     /// have none. They are no evidence, but can stand against naming a culprit.
     pub others: Vec<BTreeMap<String, u32>>,
+    /// Commits that are known to change nothing that runs: none of them is the one.
+    pub unchanged: Vec<u32>,
     /// What builds and runs take.
     pub costs: Costs,
     /// Machines that run side by side.
@@ -131,6 +133,14 @@ pub enum ProblemError {
         /// Where.
         place: Place,
     },
+    /// A commit that the graph does not have.
+    #[error("commit {commit} is said to change nothing, but the graph has {commits} commits")]
+    Unchanged {
+        /// The commit named.
+        commit: u32,
+        /// Commits of the graph.
+        commits: usize,
+    },
     /// Costs are positive.
     #[error("a cost of {0} seconds: costs must be positive and finite")]
     Cost(f64),
@@ -147,6 +157,7 @@ impl Problem {
             find: Find::Cause,
             images: Vec::new(),
             others: Vec::new(),
+            unchanged: Vec::new(),
             costs,
             machines: 1,
             spent: Spent::default(),
@@ -205,6 +216,9 @@ impl Problem {
                 _ => {}
             }
         }
+        if let Some(commit) = self.unchanged.iter().find(|c| **c as usize >= self.graph.len()) {
+            return Err(ProblemError::Unchanged { commit: *commit, commits: self.graph.len() });
+        }
         for cost in [self.costs.build_seconds, self.costs.run_seconds] {
             if !(cost.is_finite() && cost > 0.0) {
                 return Err(ProblemError::Cost(cost));
@@ -223,6 +237,7 @@ impl Problem {
             images,
             base: self.base.image,
             find: self.find,
+            unchanged: &self.unchanged,
             counts: &self.images,
         }
     }

@@ -56,7 +56,7 @@ impl Bill {
             .collect();
         let mut seen = std::collections::HashSet::new();
         let mut recalled = std::collections::HashSet::new();
-        for step in record.steps() {
+        for step in record.visits() {
             if seen.insert(&step.commit.id) {
                 bill.revisions += 1;
                 let before = compiled.remove(step.commit.id.as_str());

@@ -24,6 +24,9 @@ pub struct Decided {
     /// Images of which something else is known now, by their number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<(u32, Known)>,
+    /// Commits that change nothing that runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unchanged: Vec<u32>,
     /// What builds and runs take.
     pub costs: Costs,
     /// Machines side by side.
@@ -83,6 +86,7 @@ impl Decided {
                 })
                 .map(|image| (image, Known::of(problem, image)))
                 .collect(),
+            unchanged: problem.unchanged.clone(),
             costs: problem.costs,
             machines: problem.machines,
             spent: problem.spent,
@@ -183,6 +187,10 @@ impl Replay {
             problem.images[image] = known.counts;
             problem.others[image] = known.others.clone();
         }
+        if let Some(at) = decided.unchanged.iter().find(|at| **at as usize >= n) {
+            return Err(ReplayError::Position(*at, n));
+        }
+        problem.unchanged.clone_from(&decided.unchanged);
         problem.costs = decided.costs;
         problem.machines = decided.machines;
         problem.spent = decided.spent;

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::belief::Find;
 use crate::boot::COMMAND_FAILED;
+use crate::picture::{Forecast, Picture};
 use crate::title::{Learning, Target, TitleError};
 use crate::verdict::Verdict;
 
@@ -69,6 +70,9 @@ pub struct Header {
     pub audit: f64,
     /// How images are tested.
     pub test: TestSpec,
+    /// Build and run the newer end without the commit before it is named.
+    #[serde(default)]
+    pub confirm_revert: bool,
     /// Pattern of the target title as the user gave it.
     pub title: Option<String>,
     /// Limits and shares of the machine.
@@ -144,6 +148,9 @@ pub struct Limits {
     pub max_builds: Option<u32>,
     /// Give up after this many boots.
     pub max_runs: Option<u32>,
+    /// Give up when going on would take longer than this many seconds in all.
+    #[serde(default)]
+    pub budget_seconds: Option<f64>,
 }
 
 /// Where a build came from.
@@ -261,6 +268,8 @@ pub enum Event {
     Decided(Decided),
     /// A revision was visited: built if need be, and run.
     Step(Step),
+    /// The newer end was built and run without the commit that is to be named.
+    Reverted(Step),
     /// Work went on after an interruption.
     Resumed,
     /// The bisection ended.
@@ -269,6 +278,14 @@ pub enum Event {
         verdict: Verdict,
         /// Probability that each tested revision is bad, by commit id.
         tested: Vec<(String, f64)>,
+        /// How it stood at the end; none while the target is not known, and in older records.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        picture: Option<Box<Picture>>,
+    },
+    /// What the bisection was expected to need, when that could first be said.
+    Expected {
+        /// Until the end, from then on.
+        left: Forecast,
     },
 }
 
@@ -334,10 +351,34 @@ impl Record {
         })
     }
 
+    /// All that was built and run, the newer end without the named commit included.
+    pub fn visits(&self) -> impl Iterator<Item = &Step> {
+        self.events.iter().filter_map(|(_, event)| match event {
+            Event::Step(step) | Event::Reverted(step) => Some(step),
+            _ => None,
+        })
+    }
+
     /// The last answer and, by commit id, the probability that each tested revision is bad.
     pub fn finish(&self) -> Option<(&Verdict, &[(String, f64)])> {
         self.events.iter().rev().find_map(|(_, event)| match event {
-            Event::Finished { verdict, tested } => Some((verdict, tested.as_slice())),
+            Event::Finished { verdict, tested, .. } => Some((verdict, tested.as_slice())),
+            _ => None,
+        })
+    }
+
+    /// How it stood at the end.
+    pub fn picture(&self) -> Option<&Picture> {
+        self.events.iter().rev().find_map(|(_, event)| match event {
+            Event::Finished { picture, .. } => picture.as_deref(),
+            _ => None,
+        })
+    }
+
+    /// What it was expected to need, when that could first be said.
+    pub fn expected(&self) -> Option<Forecast> {
+        self.events.iter().find_map(|(_, event)| match event {
+            Event::Expected { left } => Some(*left),
             _ => None,
         })
     }
@@ -361,6 +402,6 @@ impl Record {
         if let Some(target) = self.header.target() {
             return target.ok();
         }
-        self.learned_title().and_then(|title| Target::exactly(title).ok())
+        self.learned_title().map(Target::learned)
     }
 }

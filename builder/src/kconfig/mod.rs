@@ -4,5 +4,5 @@ mod normalize;
 mod text;
 
 pub(crate) use normalize::{Normalized, SCRATCH, normalize};
-pub use text::ConfigChange;
-pub(crate) use text::{changes, is_set, notes, parse};
+pub use text::{ConfigChange, parse};
+pub(crate) use text::{changes, is_set, notes};

@@ -32,9 +32,9 @@ impl fmt::Display for ConfigChange {
     }
 }
 
-/// Values by option. The last assignment counts, as for Kconfig; an option that is "not set" is
+/// Values by option (with its prefix, "CONFIG_KASAN") of a configuration's text. The last assignment counts, as for Kconfig; an option that is "not set" is
 /// "n".
-pub(crate) fn parse(text: &str) -> BTreeMap<&str, &str> {
+pub fn parse(text: &str) -> BTreeMap<&str, &str> {
     text.lines().filter_map(parse_line).collect()
 }
 

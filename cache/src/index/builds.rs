@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::digest::Digest;
 use crate::error::StoreError;
@@ -12,7 +12,7 @@ use crate::query::BuildSummary;
 use crate::signature::ImageId;
 
 use super::open::Index;
-use super::value::{digest, input_key, to_column};
+use super::value::{digest, input_key, placeholders, to_column};
 
 /// Keys in one statement: well below what any database takes.
 const CHUNK: usize = 500;
@@ -23,9 +23,7 @@ impl Index {
     pub(crate) async fn add_builds(&self, builds: &[(Manifest, Digest)]) -> Result<(), StoreError> {
         let doing = "adding a build";
         let mut transaction = self.write(doing).await?;
-        for (manifest, digest) in builds {
-            insert(&mut transaction, manifest, digest).await.map_err(self.fail(doing))?;
-        }
+        insert(&mut transaction, builds).await.map_err(self.fail(doing))?;
         transaction.commit().await.map_err(self.fail(doing))
     }
 
@@ -101,21 +99,18 @@ impl Index {
     ) -> Result<HashMap<InputKey, BuildSummary>, StoreError> {
         let mut found = HashMap::new();
         for chunk in requests.chunks(CHUNK) {
-            let mut query = QueryBuilder::<Sqlite>::new(
+            let statement = format!(
                 "SELECT r.request_key, b.input_key, b.image, b.result, b.seconds, r.proved_from \
                  FROM requests r JOIN builds b ON b.input_key = r.input_key \
-                 WHERE r.request_key IN (",
+                 WHERE r.request_key IN ({})",
+                placeholders(1, chunk.len())
             );
-            let mut keys = query.separated(", ");
+            let mut query = sqlx::query_as(AssertSqlSafe(statement));
             for key in chunk {
-                keys.push_bind(key.to_string());
+                query = query.bind(key.to_string());
             }
-            query.push(")");
-            let rows: Vec<SummaryRow> = query
-                .build_query_as()
-                .fetch_all(&self.pool)
-                .await
-                .map_err(self.fail("looking up requests"))?;
+            let rows: Vec<SummaryRow> =
+                query.fetch_all(&self.pool).await.map_err(self.fail("looking up requests"))?;
             for (request, key, image, result, seconds, proof) in rows {
                 let image = image.map(|text| digest("builds.image", &text)).transpose()?;
                 let summary = BuildSummary {
@@ -141,15 +136,39 @@ const BY_INPUT: &str = "input";
 const BY_CLOSURE: &str = "closure";
 
 async fn insert(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
+    builds: &[(Manifest, Digest)],
+) -> Result<(), sqlx::Error> {
+    let mut sorted: Vec<&(Manifest, Digest)> = builds.iter().collect();
+    sorted.sort_by_key(|(manifest, _)| manifest.input_key);
+    for (manifest, digest) in &sorted {
+        insert_build(connection, manifest, digest).await?;
+    }
+    sorted.sort_by_key(|(manifest, _)| manifest.request_key);
+    for (manifest, _) in &sorted {
+        insert_request(connection, &manifest.request_key, &manifest.input_key, None).await?;
+    }
+    sorted.sort_by_key(|(manifest, _)| (&manifest.commit, manifest.input_key));
+    for (manifest, _) in &sorted {
+        insert_revision(connection, &manifest.commit, &manifest.input_key).await?;
+    }
+    Ok(())
+}
+
+/// The build's own row first: two writers of one build queue up at it.
+async fn insert_build(
+    connection: &mut AnyConnection,
     manifest: &Manifest,
     digest: &Digest,
 ) -> Result<(), sqlx::Error> {
     let key = manifest.input_key.to_string();
-    delete(connection, &key).await?;
     sqlx::query(
         "INSERT INTO builds (input_key, manifest, result, image, seconds, created, tree, family, \
-         commit_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+         commit_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+         ON CONFLICT (input_key) DO UPDATE SET manifest = excluded.manifest, \
+         result = excluded.result, image = excluded.image, seconds = excluded.seconds, \
+         created = excluded.created, tree = excluded.tree, family = excluded.family, \
+         commit_id = excluded.commit_id",
     )
     .bind(&key)
     .bind(digest.to_hex())
@@ -162,6 +181,7 @@ async fn insert(
     .bind(&manifest.commit)
     .execute(&mut *connection)
     .await?;
+    delete_parts(connection, &key).await?;
     for (kind, signature) in &manifest.signatures.0 {
         sqlx::query(
             "INSERT INTO signatures (input_key, kind, version, hash) VALUES ($1, $2, $3, $4)",
@@ -191,16 +211,25 @@ async fn insert(
         .execute(&mut *connection)
         .await?;
     }
-    insert_request(connection, &manifest.request_key, &manifest.input_key, None).await?;
-    insert_revision(connection, &manifest.commit, &manifest.input_key).await
+    Ok(())
 }
 
-async fn delete(connection: &mut SqliteConnection, key: &str) -> Result<(), sqlx::Error> {
+async fn delete(connection: &mut AnyConnection, key: &str) -> Result<(), sqlx::Error> {
+    // Changes nothing, but makes other writers of this build wait.
+    let lock = "UPDATE builds SET manifest = manifest WHERE input_key = $1";
+    sqlx::query(lock).bind(key).execute(&mut *connection).await?;
+    delete_parts(connection, key).await?;
+    let last = "DELETE FROM builds WHERE input_key = $1";
+    sqlx::query(last).bind(key).execute(&mut *connection).await?;
+    Ok(())
+}
+
+/// Everything that refers to a build's row.
+async fn delete_parts(connection: &mut AnyConnection, key: &str) -> Result<(), sqlx::Error> {
     for statement in [
         "DELETE FROM signatures WHERE input_key = $1",
         "DELETE FROM build_ids WHERE input_key = $1",
         "DELETE FROM artifacts WHERE input_key = $1",
-        "DELETE FROM builds WHERE input_key = $1",
     ] {
         sqlx::query(statement).bind(key).execute(&mut *connection).await?;
     }
@@ -209,7 +238,7 @@ async fn delete(connection: &mut SqliteConnection, key: &str) -> Result<(), sqlx
 
 /// `closure`: what proved it; `None` when the request leads to just this input.
 pub(super) async fn insert_request(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     request: &InputKey,
     input: &InputKey,
     closure: Option<&Digest>,
@@ -229,7 +258,7 @@ pub(super) async fn insert_request(
 }
 
 async fn insert_revision(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     commit: &str,
     input: &InputKey,
 ) -> Result<(), sqlx::Error> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::digest::Digest;
@@ -11,7 +11,7 @@ use crate::evidence::{Counts, Outcome, Run, TestKey};
 use crate::signature::ImageId;
 
 use super::open::Index;
-use super::value::{damaged, digest};
+use super::value::{damaged, digest, placeholders};
 
 /// Images in one statement.
 const CHUNK: usize = 500;
@@ -46,20 +46,17 @@ impl Index {
     ) -> Result<HashMap<ImageId, Counts>, StoreError> {
         let mut all = HashMap::new();
         for chunk in images.chunks(CHUNK) {
-            let mut query = QueryBuilder::<Sqlite>::new(
-                "SELECT image, outcome, detail, COUNT(*) FROM runs WHERE test = ",
+            let statement = format!(
+                "SELECT image, outcome, detail, COUNT(*) FROM runs \
+                 WHERE test = $1 AND image IN ({}) GROUP BY image, outcome, detail",
+                placeholders(2, chunk.len())
             );
-            query.push_bind(test.to_string()).push(" AND image IN (");
-            let mut keys = query.separated(", ");
+            let mut query = sqlx::query_as(AssertSqlSafe(statement)).bind(test.to_string());
             for image in chunk {
-                keys.push_bind(image.to_string());
+                query = query.bind(image.to_string());
             }
-            query.push(") GROUP BY image, outcome, detail");
-            let rows: Vec<(String, String, String, i64)> = query
-                .build_query_as()
-                .fetch_all(&self.pool)
-                .await
-                .map_err(self.fail("counting runs"))?;
+            let rows: Vec<(String, String, String, i64)> =
+                query.fetch_all(&self.pool).await.map_err(self.fail("counting runs"))?;
             for (image, outcome, detail, n) in rows {
                 let counts: &mut Counts =
                     all.entry(ImageId(digest("runs.image", &image)?)).or_default();

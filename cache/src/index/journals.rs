@@ -18,8 +18,8 @@ impl Index {
         now: i64,
     ) -> Result<(), StoreError> {
         let done = sqlx::query(
-            "INSERT INTO journals (id, kind, header, created) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO journals (id, kind, header, created, events, updated) \
+             VALUES ($1, $2, $3, $4, 0, $4) ON CONFLICT (id) DO NOTHING",
         )
         .bind(id)
         .bind(kind)
@@ -41,24 +41,28 @@ impl Index {
         event: &Value,
         now: i64,
     ) -> Result<u64, StoreError> {
-        let row: Option<(i64,)> = sqlx::query_as(
-            "INSERT INTO journal_events (journal, seq, at, event) \
-             SELECT j.id, \
-                    (SELECT COALESCE(MAX(e.seq), 0) + 1 FROM journal_events e \
-                     WHERE e.journal = j.id), \
-                    $2, $3 \
-             FROM journals j WHERE j.id = $1 RETURNING seq",
+        let doing = "appending to a journal";
+        let mut transaction = self.write(doing).await?;
+        // Whoever counts first writes first: the others wait at the journal's row.
+        let counted: Option<(i64,)> = sqlx::query_as(
+            "UPDATE journals SET events = events + 1, updated = $2 WHERE id = $1 RETURNING events",
         )
         .bind(id)
         .bind(now)
-        .bind(event.to_string())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *transaction)
         .await
-        .map_err(self.fail("appending to a journal"))?;
-        match row {
-            Some((seq,)) => Ok(from_column(seq)),
-            None => Err(StoreError::UnknownJournal(id.to_owned())),
-        }
+        .map_err(self.fail(doing))?;
+        let Some((seq,)) = counted else { return Err(StoreError::UnknownJournal(id.to_owned())) };
+        sqlx::query("INSERT INTO journal_events (journal, seq, at, event) VALUES ($1, $2, $3, $4)")
+            .bind(id)
+            .bind(seq)
+            .bind(now)
+            .bind(event.to_string())
+            .execute(&mut *transaction)
+            .await
+            .map_err(self.fail(doing))?;
+        transaction.commit().await.map_err(self.fail(doing))?;
+        Ok(from_column(seq))
     }
 
     /// A whole journal.
@@ -92,10 +96,8 @@ impl Index {
     /// All journals of a kind, newest first.
     pub(crate) async fn journals(&self, kind: &str) -> Result<Vec<JournalSummary>, StoreError> {
         let rows: Vec<(String, String, i64, i64, i64)> = sqlx::query_as(
-            "SELECT j.id, j.header, j.created, COUNT(e.seq), COALESCE(MAX(e.at), j.created) \
-             FROM journals j LEFT JOIN journal_events e ON e.journal = j.id \
-             WHERE j.kind = $1 GROUP BY j.id, j.header, j.created \
-             ORDER BY j.created DESC, j.id DESC",
+            "SELECT id, header, created, events, updated FROM journals \
+             WHERE kind = $1 ORDER BY created DESC, id DESC",
         )
         .bind(kind)
         .fetch_all(&self.pool)

@@ -1,7 +1,8 @@
 //! The index: what makes builds findable, and where evidence and journals live.
 //!
-//! One SQLite file. Its methods are what another database would have to offer; the SQL is kept to
-//! what PostgreSQL understands as well.
+//! One SQLite file, or one PostgreSQL database that several machines share: the same tables and
+//! the same statements, written in what both understand. They differ in how they are opened
+//! ([`open`]) and in how a transaction begins ([`write`]), and nowhere else.
 
 mod builds;
 mod evidence;
@@ -10,6 +11,7 @@ mod find;
 mod journals;
 mod numbers;
 mod open;
+mod settings;
 mod value;
 mod write;
 

@@ -1,14 +1,14 @@
 //! Opening the database, and what its errors mean.
 
-use std::path::Path;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::{AnyPool, ConnectOptions, Connection};
 
+use crate::database::Database;
 use crate::error::{StoreError, is_full};
 
 /// Versions of the database's layout, oldest first.
@@ -17,38 +17,52 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 /// How long a writer waits for the writers of other processes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Connections of one process: one writer at a time, and readers beside it.
-const CONNECTIONS: u32 = 4;
+/// How long to wait for a database server to accept a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Connections of one process to a file: one writer at a time, and readers beside it.
+const TO_A_FILE: u32 = 4;
+
+/// Connections of one process to a server, which all machines share.
+const TO_A_SERVER: u32 = 16;
+
+/// What every connection to an SQLite file begins with. An acknowledged row survives a power cut,
+/// not only a killed process.
+const PRAGMAS: [&str; 2] = ["PRAGMA busy_timeout = 60000", "PRAGMA synchronous = FULL"];
 
 /// The index of one store.
 #[derive(Clone, Debug)]
 pub(crate) struct Index {
-    pub(super) pool: SqlitePool,
-    path: Arc<Path>,
+    pub(super) pool: AnyPool,
+    pub(super) database: Arc<Database>,
 }
 
 impl Index {
-    /// Opens the database file, creating or updating it as needed. The caller keeps other
-    /// processes from doing the same at the same time.
-    pub(crate) async fn open(path: &Path) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // An acknowledged row survives a power cut, not only a killed process.
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(PATIENCE);
-        let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(PATIENCE)
-            .connect_with(options)
-            .await
-            .map_err(|error| explain(path, "opening it", error))?;
-        let index = Self { pool, path: path.into() };
-        match MIGRATIONS.run(&index.pool).await {
-            Ok(()) => Ok(index),
-            Err(error) => Err(index.explain_migration(error)),
+    /// Opens the database, creating or updating its layout as needed. The caller keeps other
+    /// processes from doing the same to a file at the same time; a server does so by itself.
+    pub(crate) async fn open(database: &Database) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let options = AnyConnectOptions::from_str(&database.connect_url())
+            .map_err(|source| unreachable(database, source))?;
+        prepare(database, &options).await?;
+        let is_file = database.is_file();
+        let pool = AnyPoolOptions::new()
+            .max_connections(if is_file { TO_A_FILE } else { TO_A_SERVER })
+            .acquire_timeout(if is_file { PATIENCE } else { CONNECT })
+            // A file has no network in between; a server may have been restarted.
+            .test_before_acquire(!is_file)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    for pragma in PRAGMAS.into_iter().filter(|_| is_file) {
+                        sqlx::query(pragma).execute(&mut *connection).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect_lazy_with(options);
+        match MIGRATIONS.run(&pool).await {
+            Ok(()) => Ok(Self { pool, database: Arc::new(database.clone()) }),
+            Err(error) => Err(explain_migration(database, error)),
         }
     }
 
@@ -59,48 +73,101 @@ impl Index {
 
     /// Turns a database error into the store's.
     pub(super) fn fail(&self, doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
-        move |error| explain(&self.path, doing, error)
-    }
-
-    fn explain_migration(&self, error: MigrateError) -> StoreError {
-        match error {
-            MigrateError::VersionMissing(version) => StoreError::NewerFormat {
-                what: format!("the index {}", self.path.display()),
-                found: u64::try_from(version).unwrap_or(0),
-                known: MIGRATIONS.iter().map(|step| step.version).max().unwrap_or(0).unsigned_abs(),
-            },
-            MigrateError::VersionMismatch(version) => StoreError::IndexDamaged {
-                path: self.path.to_path_buf(),
-                why: format!("its step {version} is not the one that Kiln knows"),
-            },
-            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-                explain(&self.path, "updating its layout", error)
-            }
-            other => explain(&self.path, "updating its layout", sqlx::Error::Migrate(other.into())),
-        }
+        move |error| explain(&self.database, doing, error)
     }
 }
 
-/// What a database error means for whoever owns the folder.
-fn explain(path: &Path, doing: &'static str, error: sqlx::Error) -> StoreError {
-    // The low byte of SQLite's extended result codes is the primary code.
-    let code = match &error {
-        sqlx::Error::Database(database) => {
-            database.code().and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff)
-        }
-        _ => None,
+/// Opens a connection by itself: a pool would try again and again what can't succeed.
+async fn prepare(database: &Database, options: &AnyConnectOptions) -> Result<(), StoreError> {
+    let is_file = database.is_file();
+    let mut connection = match tokio::time::timeout(CONNECT, options.connect()).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) if is_file => return Err(explain(database, "opening it", error)),
+        Ok(Err(error)) => return Err(unreachable(database, error)),
+        Err(_) => return Err(unreachable(database, sqlx::Error::PoolTimedOut)),
     };
-    const SQLITE_CORRUPT: u32 = 11;
-    const SQLITE_FULL: u32 = 13;
-    const SQLITE_NOTADB: u32 = 26;
-    match code {
-        Some(SQLITE_CORRUPT | SQLITE_NOTADB) => {
-            StoreError::IndexDamaged { path: path.to_owned(), why: error.to_string() }
+    if is_file {
+        // Kept by the file: readers go on while one writes.
+        for pragma in PRAGMAS.into_iter().chain(["PRAGMA journal_mode = WAL"]) {
+            let done = sqlx::query(pragma).execute(&mut connection).await;
+            done.map_err(|error| explain(database, "opening it", error))?;
         }
-        _ if code == Some(SQLITE_FULL) || is_full(&error) => StoreError::Full {
-            folder: path.parent().unwrap_or(path).to_owned(),
+    }
+    // What is wrong with it, the next connection will say.
+    let _ = connection.close().await;
+    Ok(())
+}
+
+fn unreachable(database: &Database, source: sqlx::Error) -> StoreError {
+    StoreError::Database { database: database.to_string(), source }
+}
+
+fn explain_migration(database: &Database, error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::VersionMissing(version) => StoreError::NewerFormat {
+            what: format!("the index {database}"),
+            found: u64::try_from(version).unwrap_or(0),
+            known: MIGRATIONS.iter().map(|step| step.version).max().unwrap_or(0).unsigned_abs(),
+        },
+        MigrateError::VersionMismatch(version) => StoreError::IndexDamaged {
+            database: database.to_string(),
+            why: format!("its step {version} is not the one that Kiln knows"),
+        },
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            explain(database, "updating its layout", error)
+        }
+        other => explain(database, "updating its layout", sqlx::Error::Migrate(other.into())),
+    }
+}
+
+/// What a database error means for whoever owns it.
+fn explain(database: &Database, doing: &'static str, error: sqlx::Error) -> StoreError {
+    // Nobody answers, or no connection becomes free.
+    if !database.is_file() && matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut) {
+        return unreachable(database, error);
+    }
+    let kind = match &error {
+        sqlx::Error::Database(reported) => {
+            reported.code().map_or(Kind::Other, |code| kind(database, &code))
+        }
+        _ => Kind::Other,
+    };
+    match kind {
+        Kind::Damaged => {
+            StoreError::IndexDamaged { database: database.to_string(), why: error.to_string() }
+        }
+        _ if kind == Kind::Full || is_full(&error) => StoreError::Full {
+            place: database.place(),
             doing: format!("writing the index, {doing}"),
         },
         _ => StoreError::Index { doing, source: error },
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Kind {
+    Damaged,
+    Full,
+    Other,
+}
+
+/// What a database's own code means.
+fn kind(database: &Database, code: &str) -> Kind {
+    if database.is_file() {
+        // The low byte of SQLite's extended result codes is the primary code.
+        return match code.parse::<u32>().map(|code| code & 0xff) {
+            // SQLITE_CORRUPT, SQLITE_NOTADB
+            Ok(11 | 26) => Kind::Damaged,
+            // SQLITE_FULL
+            Ok(13) => Kind::Full,
+            _ => Kind::Other,
+        };
+    }
+    match code {
+        // data_corrupted, index_corrupted
+        "XX001" | "XX002" => Kind::Damaged,
+        // disk_full
+        "53100" => Kind::Full,
+        _ => Kind::Other,
     }
 }

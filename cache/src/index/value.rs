@@ -19,6 +19,12 @@ pub(super) fn damaged(column: &str, why: impl std::fmt::Display) -> StoreError {
     StoreError::Damaged { what: format!("the index's column {column}"), why: why.to_string() }
 }
 
+/// `$first, $first+1, …`: so many placeholders.
+pub(super) fn placeholders(first: usize, count: usize) -> String {
+    let names: Vec<String> = (first..first + count).map(|n| format!("${n}")).collect();
+    names.join(", ")
+}
+
 /// A count or size for a column: the database knows no unsigned numbers.
 pub(super) fn to_column(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)

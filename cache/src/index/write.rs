@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 
 use sqlx::pool::PoolConnection;
-use sqlx::{Sqlite, SqliteConnection};
+use sqlx::{Any, AnyConnection};
 
 use crate::error::StoreError;
 
@@ -14,17 +14,20 @@ use super::open::Index;
 /// Kept by hand because SQLite ends a transaction by itself when the disk is full: a pool that
 /// counts transactions would hand the connection out again and believe that one is open.
 pub(super) struct Write {
-    connection: PoolConnection<Sqlite>,
+    connection: PoolConnection<Any>,
     done: bool,
 }
 
 impl Index {
-    /// Begins a transaction that will write. Taking the lock at once avoids the one deadlock that
-    /// waiting can't resolve: two readers that both want to become the writer.
+    /// Begins a transaction that will write. In SQLite, taking the lock at once avoids the one
+    /// deadlock that waiting can't resolve: two readers that both want to become the writer. In
+    /// PostgreSQL writers lock rows, always in the order builds, requests, revisions, journals,
+    /// and each of those by its key.
     pub(super) async fn write(&self, doing: &'static str) -> Result<Write, StoreError> {
         let connection = self.pool.acquire().await.map_err(self.fail(doing))?;
         let mut write = Write { connection, done: false };
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut *write).await.map_err(self.fail(doing))?;
+        let begin = if self.database.is_file() { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        sqlx::query(begin).execute(&mut *write).await.map_err(self.fail(doing))?;
         Ok(write)
     }
 }
@@ -47,7 +50,7 @@ impl Drop for Write {
 }
 
 impl Deref for Write {
-    type Target = SqliteConnection;
+    type Target = AnyConnection;
 
     fn deref(&self) -> &Self::Target {
         &self.connection

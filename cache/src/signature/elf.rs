@@ -52,6 +52,27 @@ pub(crate) struct Segment {
     pub(crate) align: u64,
 }
 
+impl Segment {
+    /// All that a loader does by: virtual and physical address, size in the file and in memory,
+    /// flags, alignment.
+    pub(crate) fn tuple(&self) -> [u64; 6] {
+        [
+            self.virtual_address,
+            self.physical_address,
+            self.file_size,
+            self.memory_size,
+            self.flags.into(),
+            self.align,
+        ]
+    }
+
+    /// Where its bytes are in the file. Of a PT_LOAD they lie inside.
+    pub(crate) fn bytes(&self) -> Range<usize> {
+        let end = self.offset.saturating_add(self.file_size);
+        self.offset as usize..end as usize
+    }
+}
+
 /// A section header.
 #[derive(Debug)]
 pub(crate) struct Section<'data> {

@@ -27,6 +27,9 @@ pub enum SignatureError {
         /// What is wrong with its content.
         source: ElfError,
     },
+    /// A build whose kernel can't be named.
+    #[error("no `vmlinux` among the files: `image` names a kernel with what belongs to it")]
+    NoVmlinux,
     /// The kind is not a property of one file.
     #[error(
         "'{path}' alone has no `{kind}` signature: it names all artifacts of a build; \

@@ -1,7 +1,7 @@
 //! Signatures: "is it the same kernel?", answered from the bytes of an image.
 //!
-//! [`sign_file`] reads a `vmlinux` and gives its `image` and its `syzkaller` signature;
-//! [`sign_kind`] also makes the `code` signature of a `vmlinux.o`. What each of them sees and does
+//! [`sign_build`] reads a `vmlinux` and what belongs to it, and gives `image` and `syzkaller`;
+//! [`sign_file`] those of a lone `vmlinux`; [`sign_kind`] also makes the `code` signature of a `vmlinux.o`. What each of them sees and does
 //! not see is said in the module that makes it, `image`, `syzkaller` and `code`. [`symbols`] says
 //! what is in a `vmlinux.o`, function by function.
 //! All functions here block: call them from a thread that may.
@@ -9,6 +9,7 @@
 mod code;
 mod elf;
 mod error;
+pub mod explain;
 mod image;
 mod lookalike;
 mod mapping;
@@ -32,20 +33,26 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 
 pub use error::{ElfError, SignatureError};
-pub use sign::{build_id, has_debug_sections, is_elf, sign_file, sign_kind};
+pub(crate) use image::name_of;
+pub(crate) use sign::Kernel;
+pub use sign::{
+    Masked, build_id, has_debug_sections, is_elf, is_named_by_image, masked, sign_build, sign_file,
+    sign_kind,
+};
 
 /// A way of naming an image. Each is defined in a module of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SignatureKind {
-    /// Kiln's name of what a `vmlinux` loads into memory.
+    /// Kiln's name of a kernel: of `vmlinux`, of its boot image and of its modules.
     Image,
     /// What syzkaller prints as "kernel signature".
     Syzkaller,
     /// What the sources compile to, whatever the line numbers: from `vmlinux.o`.
     Code,
-    /// The name of everything in a build that a test can run: the image, the boot code, modules.
-    /// Evidence is shared on it. Builds of other trees than kernels have this one alone.
+    /// The name of everything in a build that a test can run. Evidence is shared on it. Of a kernel
+    /// it is `image`, unless the build has more that can run. Builds of other trees than kernels have
+    /// this one alone.
     Content,
 }
 

@@ -1,47 +1,108 @@
 //! Signatures of files.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
 
 use super::elf::Elf;
+use super::image::Part;
 use super::mapping::{ByteSource, Mapping};
+use super::masks;
 use super::notes::notes;
+use super::side_by_side::side_by_side;
 use super::{
     ElfError, Signature, SignatureError, SignatureKind, Signatures, code, image, syzkaller,
 };
 
-/// The `image` and `syzkaller` signatures of a linked kernel, a `vmlinux`.
+/// The `image` and `syzkaller` signatures of a lone `vmlinux`.
 ///
 /// The file is mapped once and both are made at the same time; resident memory stays flat whatever
 /// its size. Nobody may write to or truncate the file meanwhile. Blocks for as long as hashing the
 /// allocated part takes.
 pub fn sign_file(path: &Path) -> Result<Signatures, SignatureError> {
-    let mapping = Mapping::open(path)?;
-    sign_bytes(&mapping).map_err(|source| SignatureError::Elf { path: path.to_owned(), source })
+    sign_build(&[(image::VMLINUX.to_owned(), path.to_owned())])
 }
 
-fn sign_bytes(source: &dyn ByteSource) -> Result<Signatures, ElfError> {
-    let elf = Elf::parse(source.bytes())?;
-    let (image, syzkaller) = std::thread::scope(|scope| {
-        let syzkaller = scope.spawn(|| signature(&elf, source, SignatureKind::Syzkaller));
-        let image = signature(&elf, source, SignatureKind::Image);
-        let syzkaller = syzkaller.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        (image, syzkaller)
-    });
-    let made = [(SignatureKind::Image, image?), (SignatureKind::Syzkaller, syzkaller?)];
-    Ok(Signatures(made.into_iter().filter_map(|(kind, it)| Some((kind, it?))).collect()))
+/// The `image` and `syzkaller` signatures of a build, by its artifacts' names and places. Those
+/// that `image` does not name are passed over; one must be `vmlinux`. As [`sign_file`].
+pub fn sign_build(files: &[(String, PathBuf)]) -> Result<Signatures, SignatureError> {
+    let vmlinux = files.iter().find(|(name, _)| name == image::VMLINUX);
+    let (_, vmlinux) = vmlinux.ok_or(SignatureError::NoVmlinux)?;
+    let kernel = Kernel::open(vmlinux)?;
+    let others: Vec<&(String, PathBuf)> =
+        files.iter().filter(|(name, _)| name != image::VMLINUX && image::covers(name)).collect();
+    let size = |index: usize| others[index].1.metadata().map_or(0, |it| it.len());
+    std::thread::scope(|scope| {
+        let syzkaller = scope.spawn(|| kernel.sign(SignatureKind::Syzkaller));
+        let mut parts = kernel.parts()?;
+        let made = side_by_side(others.len(), size, |index| {
+            let (name, path) = others[index];
+            kernel.part(name, path)
+        });
+        for ((name, _), part) in others.iter().zip(made) {
+            parts.insert(name.clone(), part?);
+        }
+        let syzkaller =
+            syzkaller.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let image = image::name_of(&parts);
+        Ok(Signatures(
+            [(SignatureKind::Image, image), (SignatureKind::Syzkaller, syzkaller)].into(),
+        ))
+    })
+}
+
+/// Whether an artifact of a kernel's build is named by `image`: the kernel, a boot image of it, or
+/// a module.
+pub fn is_named_by_image(artifact: &str) -> bool {
+    image::covers(artifact)
+}
+
+/// A `vmlinux`, mapped, and the parts of its build as they are added.
+pub(crate) struct Kernel {
+    path: PathBuf,
+    mapping: Mapping,
+}
+
+impl Kernel {
+    pub(crate) fn open(path: &Path) -> Result<Self, SignatureError> {
+        Ok(Self { path: path.to_owned(), mapping: Mapping::open(path)? })
+    }
+
+    fn elf(&self) -> Result<Elf<'_>, SignatureError> {
+        Elf::parse(self.mapping.bytes()).map_err(|source| self.fail(source))
+    }
+
+    fn fail(&self, source: ElfError) -> SignatureError {
+        SignatureError::Elf { path: self.path.clone(), source }
+    }
+
+    /// The part that is the `vmlinux` itself.
+    pub(crate) fn parts(&self) -> Result<BTreeMap<String, Part>, SignatureError> {
+        let part = image::kernel(&self.elf()?, &self.mapping).map_err(|it| self.fail(it))?;
+        Ok([(image::VMLINUX.to_owned(), part)].into())
+    }
+
+    /// The part that is another file of the build.
+    pub(crate) fn part(&self, name: &str, path: &Path) -> Result<Part, SignatureError> {
+        let file = Mapping::open(path)?;
+        Ok(image::companion(name, &file, &self.elf()?, &self.mapping))
+    }
+
+    /// `syzkaller`, or `image` of the lone `vmlinux`.
+    pub(crate) fn sign(&self, kind: SignatureKind) -> Result<Signature, SignatureError> {
+        signature(&self.elf()?, &self.mapping, kind)
+            .map_err(|it| self.fail(it))?
+            .ok_or_else(|| SignatureError::NotOfAFile { path: self.path.clone(), kind })
+    }
 }
 
 /// One signature of a file. `image` wants a linked kernel, `code` one that is not, `syzkaller` takes
 /// both; `content` is of whole builds, so it is refused here.
 pub fn sign_kind(path: &Path, kind: SignatureKind) -> Result<Signature, SignatureError> {
-    let in_file = |source| SignatureError::Elf { path: path.to_owned(), source };
-    let mapping = Mapping::open(path)?;
-    let elf = Elf::parse(mapping.bytes()).map_err(in_file)?;
-    signature(&elf, &mapping, kind)
-        .map_err(in_file)?
-        .ok_or_else(|| SignatureError::NotOfAFile { path: path.to_owned(), kind })
+    Kernel::open(path)?.sign(kind)
 }
 
 /// One signature of an ELF file, `None` if the kind is not one of files.
@@ -51,9 +112,7 @@ fn signature(
     kind: SignatureKind,
 ) -> Result<Option<Signature>, ElfError> {
     Ok(match kind {
-        SignatureKind::Image => {
-            Some(Signature { version: image::VERSION, hash: image::sign(elf, source)? })
-        }
+        SignatureKind::Image => Some(image::sign(elf, source)?),
         SignatureKind::Syzkaller => {
             Some(Signature { version: syzkaller::VERSION, hash: syzkaller::sign(elf, source)? })
         }
@@ -62,6 +121,42 @@ fn signature(
         }
         SignatureKind::Content => None,
     })
+}
+
+/// A range of a file that `image` does not see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Masked {
+    /// What is there, by the name that goes into the signature.
+    pub kind: &'static str,
+    /// First byte, from the start of the file.
+    pub start: u64,
+    /// How many bytes.
+    pub length: u64,
+}
+
+/// What `image` hides in the files of a build, by artifact: each byte of these and no other. Nothing
+/// of a file that counts byte by byte. One of the files must be `vmlinux`.
+pub fn masked(
+    files: &[(String, PathBuf)],
+) -> Result<BTreeMap<String, Vec<Masked>>, SignatureError> {
+    let vmlinux = files.iter().find(|(name, _)| name == image::VMLINUX);
+    let (_, vmlinux) = vmlinux.ok_or(SignatureError::NoVmlinux)?;
+    let kernel = Kernel::open(vmlinux)?;
+    let elf = kernel.elf()?;
+    let mut all = BTreeMap::new();
+    for (name, path) in files.iter().filter(|(name, _)| image::covers(name)) {
+        let masks = match name.as_str() {
+            image::VMLINUX => masks::locate(&elf, &kernel.mapping).map_err(|it| kernel.fail(it))?,
+            _ => image::companion_masks(name, &Mapping::open(path)?, &elf, &kernel.mapping),
+        };
+        let masked = masks.into_iter().map(|it| Masked {
+            kind: it.kind.tag(),
+            start: it.range.start as u64,
+            length: it.range.len() as u64,
+        });
+        all.insert(name.clone(), masked.collect());
+    }
+    Ok(all)
 }
 
 /// The GNU build id of an ELF file in lower-case hexadecimal digits; `None` if it has none.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use futures::TryStreamExt;
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::blob::quarantine::quarantine;
 use crate::error::{Quarantine, StoreError};
@@ -14,6 +14,9 @@ use super::Store;
 
 /// Manifests indexed in one transaction.
 const CHUNK: usize = 256;
+
+/// Manifests read at once: a bucket answers slowly, but many at a time.
+const AT_ONCE: usize = 16;
 
 impl Store {
     /// The build of an input. When its row in the index is missing (its writer was killed before
@@ -96,27 +99,7 @@ impl Store {
     /// evidence and journals are not touched. Returns the number of builds. Manifests that can't
     /// be read are left for [`Self::verify`] to report.
     pub async fn reindex(&self) -> Result<u64, StoreError> {
-        let mut seen = HashSet::new();
-        let mut chunk = Vec::with_capacity(CHUNK);
-        let mut objects = manifests::list(&self.inner.objects);
-        while let Some(object) = objects.try_next().await? {
-            let Some(key) = manifests::key_of(&object) else { continue };
-            match manifests::read(&self.inner.objects, &key).await? {
-                Some(Ok(read)) => {
-                    seen.insert(key);
-                    chunk.push((read.manifest, read.digest));
-                }
-                Some(Err(unreadable)) => {
-                    tracing::warn!(%object, error = %unreadable.error, "not indexed");
-                }
-                None => {}
-            }
-            if chunk.len() == CHUNK {
-                self.inner.index.add_builds(&chunk).await?;
-                chunk.clear();
-            }
-        }
-        self.inner.index.add_builds(&chunk).await?;
+        let seen = self.read_manifests(|_| true).await?;
         for key in self.inner.index.all_builds().await?.into_keys() {
             // A build that was stored since the listing has a manifest, too.
             if !seen.contains(&key)
@@ -126,5 +109,51 @@ impl Store {
             }
         }
         Ok(seen.len() as u64)
+    }
+
+    /// Adds the builds that the index does not know, without reading the manifests of those that
+    /// it does.
+    pub(super) async fn learn(&self) -> Result<(), StoreError> {
+        let known = self.inner.index.all_builds().await?;
+        self.read_manifests(|key| !known.contains_key(key)).await?;
+        Ok(())
+    }
+
+    /// Indexes the manifests that are `wanted`; gives their keys. Several are read at once.
+    async fn read_manifests(
+        &self,
+        wanted: impl Fn(&InputKey) -> bool,
+    ) -> Result<HashSet<InputKey>, StoreError> {
+        let mut seen = HashSet::new();
+        let mut chunk = Vec::with_capacity(CHUNK);
+        let mut keys = Vec::new();
+        let mut listing = manifests::list(&self.inner.objects);
+        while let Some(object) = listing.try_next().await? {
+            keys.extend(manifests::key_of(&object).filter(|key| wanted(key)));
+        }
+        let objects = self.inner.objects.clone();
+        let read = move |key: InputKey| {
+            let objects = objects.clone();
+            async move { Ok::<_, StoreError>((key, manifests::read(&objects, &key).await?)) }
+        };
+        let mut reading = stream::iter(keys).map(read).buffer_unordered(AT_ONCE).boxed();
+        while let Some((key, read)) = reading.try_next().await? {
+            match read {
+                Some(Ok(read)) => {
+                    seen.insert(key);
+                    chunk.push((read.manifest, read.digest));
+                }
+                Some(Err(unreadable)) => {
+                    tracing::warn!(%key, error = %unreadable.error, "not indexed");
+                }
+                None => {}
+            }
+            if chunk.len() == CHUNK {
+                self.inner.index.add_builds(&chunk).await?;
+                chunk.clear();
+            }
+        }
+        self.inner.index.add_builds(&chunk).await?;
+        Ok(seen)
     }
 }

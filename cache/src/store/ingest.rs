@@ -1,7 +1,7 @@
 //! From a finished build's files to a manifest: every digest, size and signature computed here.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::blob::store::Blobs;
 use crate::build_draft::{BuildDraft, VMLINUX, VMLINUX_O, content_signature};
@@ -52,7 +52,7 @@ async fn sign(
     Ok((signatures, build_id))
 }
 
-/// Signatures and build id of the `vmlinux` of a build; none without one.
+/// Signatures and build id of the kernel of a build; none without a `vmlinux`.
 async fn sign_kernel(
     draft: &BuildDraft,
     artifacts: &[Artifact],
@@ -62,12 +62,17 @@ async fn sign_kernel(
         let artifact = artifacts.iter().find(|it| it.name == name)?;
         Some((path.clone(), artifact.digest))
     };
-    let Some((path, digest)) = stored(VMLINUX) else {
+    if stored(VMLINUX).is_none() {
         return Ok((Signatures::default(), None));
-    };
+    }
+    let parts: Vec<_> = artifacts
+        .iter()
+        .filter(|it| signature::is_named_by_image(&it.name))
+        .filter_map(|it| Some((it.name.clone(), stored(&it.name)?)))
+        .collect();
     let object = stored(VMLINUX_O);
     let signed = tokio::task::spawn_blocking(move || {
-        let Some((mut signatures, build_id)) = sign_vmlinux(&path, &digest)? else {
+        let Some((mut signatures, build_id)) = sign_parts(&parts)? else {
             return Ok::<_, StoreError>(None);
         };
         if let Some((path, digest)) = object
@@ -81,18 +86,25 @@ async fn sign_kernel(
     Ok(signed.unwrap_or_default())
 }
 
-/// Signs the file that was stored as `digest`; `None` when it is no ELF file (a fake's).
-fn sign_vmlinux(
-    path: &Path,
-    digest: &Digest,
+/// Signs the files that were stored under these names with these digests; `None` when the
+/// `vmlinux` is no ELF file (a fake's).
+fn sign_parts(
+    parts: &[(String, (PathBuf, Digest))],
 ) -> Result<Option<(Signatures, Option<String>)>, StoreError> {
-    if !is_elf(path)? {
+    let files: Vec<(String, PathBuf)> =
+        parts.iter().map(|(name, (path, _))| (name.clone(), path.clone())).collect();
+    let Some((_, vmlinux)) = files.iter().find(|(name, _)| name == VMLINUX) else {
+        return Ok(None);
+    };
+    if !is_elf(vmlinux)? {
         return Ok(None);
     }
-    let fail = |source| StoreError::Signature { path: path.to_owned(), source };
-    let signatures = signature::sign_file(path).map_err(fail)?;
-    let build_id = signature::build_id(path).map_err(fail)?;
-    must_be(path, digest)?;
+    let fail = |source| StoreError::Signature { path: vmlinux.clone(), source };
+    let signatures = signature::sign_build(&files).map_err(fail)?;
+    let build_id = signature::build_id(vmlinux).map_err(fail)?;
+    for (_, (path, digest)) in parts {
+        must_be(path, digest)?;
+    }
     Ok(Some((signatures, build_id)))
 }
 

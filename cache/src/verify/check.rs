@@ -161,8 +161,11 @@ impl Check<'_> {
         let image = manifest.signatures.get(SignatureKind::Image);
         let content = content_signature(&manifest.artifacts, image);
         let stored = manifest.signatures.get(SignatureKind::Content);
-        // Kernels of the first format have none.
-        let is_old = manifest.format < 2 && image.is_some() && stored.is_none();
+        // Kernels of the first format have none; another version can't be compared.
+        let is_old = match stored {
+            None => manifest.format < 2 && image.is_some(),
+            Some(stored) => stored.version != content.version,
+        };
         if manifest.is_built() && !is_old && stored != Some(&content) {
             self.problem(format!("build {key}"), "its content signature is not that of its files");
         }

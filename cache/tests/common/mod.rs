@@ -4,28 +4,91 @@
 use std::path::{Path, PathBuf};
 
 use kiln_cache::manifest::BuildResult;
-use kiln_cache::{BuildDraft, BuildInput, Digest, InputKey, Location, Store};
+use kiln_cache::{Backend, BuildDraft, BuildInput, Database, Digest, InputKey, Location, Store};
+use kiln_servers::{Postgres, S3};
+use sqlx::Connection as _;
 
-/// A store in a folder of its own.
+/// A store in a folder of its own. In a test binary that includes the suites to run them against
+/// other servers, a store there.
 pub(crate) struct Fixture {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) store: Store,
+    location: Location,
+    database: String,
+    s3: Option<S3>,
+}
+
+/// What this is compiled as a part of.
+fn servers() -> (bool, bool) {
+    let on = |name| module_path!().starts_with(name);
+    (on("on_postgres") || on("on_s3"), on("on_s3"))
+}
+
+/// A new database of the PostgreSQL that all tests of this process share: its URL.
+pub(crate) fn database() -> String {
+    let server = Postgres::shared().expect("PostgreSQL is not installed: tests/run does it");
+    server.database().unwrap()
+}
+
+/// Where objects are in the bucket of a fixture.
+const PREFIX: &str = "a/prefix";
+
+fn open_bucket(s3: &S3) -> Backend {
+    let options: Vec<_> =
+        s3.environment().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let url = format!("s3://{}/{PREFIX}", kiln_servers::s3::BUCKET);
+    Backend::open(&url, &options).unwrap()
 }
 
 impl Fixture {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Location::folder(folder.path().join("store"))).await.unwrap();
-        Self { folder, store }
+        let s3 = match servers() {
+            (_, true) => Some(S3::start(&folder.path().join("s3")).await.unwrap()),
+            _ => None,
+        };
+        let (location, database) = place(folder.path(), s3.as_ref());
+        let store = Store::open(&location).await.unwrap();
+        Self { folder, store, location, database, s3 }
     }
 
+    /// The bucket of the store.
+    pub(crate) fn backend(&self) -> Backend {
+        open_bucket(self.s3.as_ref().expect("a test over S3"))
+    }
+
+    pub(crate) fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// Where the objects are as files.
     pub(crate) fn root(&self) -> PathBuf {
-        self.folder.path().join("store")
+        match &self.s3 {
+            Some(s3) => s3.bucket().join(PREFIX),
+            None => self.folder.path().join("store"),
+        }
     }
 
-    /// The same folder, opened again.
+    /// The same store, opened again.
     pub(crate) async fn reopen(&self) -> Store {
-        Store::open(&Location::folder(self.root())).await.unwrap()
+        Store::open(&self.location).await.unwrap()
+    }
+
+    /// The same store, opened after its index was lost.
+    pub(crate) async fn reopen_without_index(&mut self) -> Store {
+        self.store.close().await;
+        for end in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(self.root().join(format!("index.sqlite{end}")));
+        }
+        (self.location, self.database) = place(self.folder.path(), self.s3.as_ref());
+        self.reopen().await
+    }
+
+    /// Runs a statement in the database, behind the store's back.
+    pub(crate) async fn execute(&self, statement: &'static str) {
+        sqlx::any::install_default_drivers();
+        let mut connection = sqlx::AnyConnection::connect(&self.database).await.unwrap();
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
     }
 
     /// Writes a file outside the store.
@@ -46,6 +109,22 @@ impl Fixture {
     pub(crate) fn manifest(&self, key: &InputKey) -> PathBuf {
         let hex = key.to_string();
         self.root().join("builds").join(&hex[..2]).join(format!("{hex}.json"))
+    }
+}
+
+/// The location of a store, with a new database where it has one of its own, and that database's
+/// URL.
+fn place(folder: &Path, s3: Option<&S3>) -> (Location, String) {
+    let location = match s3 {
+        Some(s3) => Location::bucket(open_bucket(s3)).with_local(folder.join("local"), 0),
+        None => Location::folder(folder.join("store")),
+    };
+    match servers() {
+        (true, _) => {
+            let url = database();
+            (location.with_database(Database::parse(&url).unwrap()), url)
+        }
+        _ => (location, format!("sqlite://{}/store/index.sqlite", folder.display())),
     }
 }
 

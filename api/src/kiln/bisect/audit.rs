@@ -1,34 +1,106 @@
 //! `kiln bisect audit`: a second opinion on another tool's bisection.
 
-use kiln_bisect::audit::{Audit, Next, audit};
-use serde_json::json;
+use std::path::Path;
 
-use super::import::{Args, open, stated, summary, word};
-use crate::kiln::common::{Context, answer, answer_json};
-use crate::terminal::exit::Exit;
+use futures::StreamExt as _;
+use kiln_bisect::audit::{Audit, Next, audit};
+use kiln_bisect::log::import::Imported;
+use serde_json::{Value, json};
+
+use super::import::{Args, complain, kept, open, print, stated, summary, word};
+use crate::kiln::common::{Context, answer};
+use crate::terminal::exit::{Exit, Fault};
 use crate::terminal::table;
 use crate::terminal::text::{duration, labelled, percent};
 
+/// Logs that are read and judged at a time.
+const AT_ONCE: usize = 8;
+
 pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let log = open(&args).await?.log;
-    let audit = audit(&log);
-    if context.json {
-        let mut all = stated(&log);
-        if let (Some(all), serde_json::Value::Object(own)) = (all.as_object_mut(), json!(audit)) {
-            all.extend(own);
+    let several = args.logs.len() > 1;
+    let mut work = futures::stream::iter(args.logs)
+        .map(|path| async move {
+            let judged = judge(context, &path).await;
+            (path, judged)
+        })
+        .buffered(AT_ONCE);
+    let (mut all, mut rows, mut failed) = (Vec::new(), Vec::new(), 0);
+    while let Some((path, judged)) = work.next().await {
+        let (log, audit) = match judged {
+            Ok(judged) => judged,
+            Err(error) if several => {
+                failed += 1;
+                complain(context, &mut all, &path, &error);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        if context.json {
+            all.push(json(&path, &log, &audit));
+        } else if several {
+            rows.push(row(&path, &log, &audit));
+        } else {
+            report(&log, &audit);
         }
-        answer_json(&all)?;
-        return Ok(Exit::Done);
     }
-    summary(&log);
+    if context.json {
+        print(all, several)?;
+    } else if several {
+        let heading = ["log", "answer", "right", "suspect step", "unread"];
+        answer(table::render(&heading, &rows, &[2, 4]).trim_end());
+    }
+    Ok(if failed > 0 { Exit::Failed } else { Exit::Done })
+}
+
+/// Reads a log (a file, standard input, or one that was imported, by its id) and judges it.
+async fn judge(context: &Context, path: &Path) -> anyhow::Result<(Imported, Audit)> {
+    let id = path.to_str().filter(|text| text.starts_with("log-") && !path.exists());
+    let log = match id {
+        Some(id) => kept(&context.open().await?, id).await?.ok_or_else(|| {
+            let message = format!("no imported log is known by '{id}'; see `kiln bisect list`");
+            Fault::new(Exit::NotFound, message)
+        })?,
+        None => open(path).await?.log,
+    };
+    Ok(tokio::task::spawn_blocking(move || {
+        let audit = audit(&log);
+        (log, audit)
+    })
+    .await?)
+}
+
+fn json(path: &Path, log: &Imported, audit: &Audit) -> Value {
+    let mut all = stated(log);
+    all["file"] = json!(path);
+    if let (Some(all), Value::Object(own)) = (all.as_object_mut(), json!(audit)) {
+        all.extend(own);
+    }
+    all
+}
+
+/// One line of a table of many logs.
+fn row(path: &Path, log: &Imported, audit: &Audit) -> Vec<String> {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let short = |commit: &str| commit.get(..12).unwrap_or(commit).to_owned();
+    let suspect = audit.suspect_step.as_ref();
+    vec![
+        name,
+        log.answer.culprit().map_or_else(|| log.answer.word().to_owned(), short),
+        audit.probability_right.map(percent).unwrap_or_default(),
+        suspect.map(|step| format!("{} {}", step.step, short(&step.commit))).unwrap_or_default(),
+        log.unrecognised.len().to_string(),
+    ]
+}
+
+fn report(log: &Imported, audit: &Audit) {
+    summary(log);
     if let Some(target) = &audit.target {
         answer(labelled("target", target));
     }
-    verdicts(&audit);
-    opinion(&audit);
-    advice(&audit);
-    savings(&audit);
-    Ok(Exit::Done)
+    verdicts(audit);
+    opinion(audit);
+    advice(audit);
+    savings(audit);
 }
 
 fn verdicts(audit: &Audit) {

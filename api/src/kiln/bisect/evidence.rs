@@ -19,6 +19,44 @@ pub(crate) struct Row<'a> {
     pub(crate) broken: bool,
 }
 
+/// Steps at one revision, one after the other: the planner asks again after each few runs.
+pub(crate) struct Visit<'a> {
+    /// The first of them.
+    pub(crate) first: &'a Step,
+    /// Runs of all of them.
+    pub(crate) counts: Counts,
+    /// How many steps.
+    pub(crate) steps: usize,
+    /// Probability that the revision is bad, after the last.
+    pub(crate) bad: Option<f64>,
+    /// Commits that were left after the last.
+    pub(crate) credible: Option<usize>,
+}
+
+/// The visits, in order.
+pub(crate) fn visits(record: &Record) -> Vec<Visit<'_>> {
+    let mut visits: Vec<Visit<'_>> = Vec::new();
+    for step in record.visits() {
+        let joins = visits.last().is_some_and(|last| {
+            last.first.commit.id == step.commit.id && last.first.recalled == step.recalled
+        });
+        if !joins {
+            visits.push(Visit {
+                first: step,
+                counts: Counts::default(),
+                steps: 0,
+                bad: None,
+                credible: None,
+            });
+        }
+        let Some(last) = visits.last_mut() else { continue };
+        step.runs.iter().for_each(|run| last.counts.add(&run.outcome, 1));
+        last.steps += 1;
+        (last.bad, last.credible) = (step.probability_bad, step.credible);
+    }
+    visits
+}
+
 /// The revisions in the order of their first visit.
 pub(crate) fn rows(record: &Record) -> Vec<Row<'_>> {
     let matcher = record.matcher();

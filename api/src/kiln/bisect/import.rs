@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use kiln_bisect::log::import::{Answer, Imported, Mark, Role, Tested, read};
-use kiln_cache::{Digest, StoreError};
+use kiln_cache::{Digest, Store, StoreError};
 use serde_json::{Value, json};
 
 use crate::kiln::common::{Context, answer, answer_json};
@@ -14,16 +14,18 @@ use crate::terminal::table;
 use crate::terminal::text::{duration, labelled};
 
 /// Kind of the journals that hold imported logs.
-const JOURNAL_KIND: &str = "imported-bisection";
+pub(super) const JOURNAL_KIND: &str = "imported-bisection";
 
 /// Largest log that is read: the largest known are below 1 MB.
 const LARGEST: u64 = 256 << 20;
 
-/// A bisection log of another tool.
+/// Bisection logs of another tool.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The log, as syzbot publishes it; `-` for standard input
-    log: PathBuf,
+    /// The logs, as syzbot publishes them; `-` for standard input; for an audit also the id of one
+    /// that was imported
+    #[arg(value_name = "LOG", required = true)]
+    pub(super) logs: Vec<PathBuf>,
 }
 
 /// A log that was read, and its bytes.
@@ -33,41 +35,91 @@ pub(super) struct Source {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let source = open(&args).await?;
-    let (id, known) = keep(context, &args.log, &source).await?;
-    let log = &source.log;
-    if context.json {
-        let mut all = stated(log);
-        all["id"] = json!(id);
-        all["known_already"] = json!(known);
-        all["evidence_kept"] = json!(false);
-        all["tests"] = json!(log.tests);
-        answer_json(&all)?;
-        return Ok(Exit::Done);
+    let store = context.open().await?;
+    let mut all = Vec::new();
+    let (mut failed, several) = (0, args.logs.len() > 1);
+    for path in &args.logs {
+        let source = match open(path).await {
+            Ok(source) => source,
+            Err(error) if several => {
+                failed += 1;
+                complain(context, &mut all, path, &error);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let (id, known) = keep(&store, path, &source).await?;
+        let log = &source.log;
+        if context.json {
+            let mut one = stated(log);
+            one["file"] = json!(path);
+            one["id"] = json!(id);
+            one["known_already"] = json!(known);
+            one["evidence_kept"] = json!(false);
+            one["tests"] = json!(log.tests);
+            all.push(one);
+            continue;
+        }
+        let again = if known { " (known already)" } else { "" };
+        if several {
+            answer(format_args!("{id}  {}{again}: {}", path.display(), result(log)));
+            unread(log);
+            continue;
+        }
+        summary(log);
+        let rows: Vec<Vec<String>> = log.tests.iter().map(row).collect();
+        let heading = ["commit", "log says", "crash", "ok", "other", "what"];
+        answer(format_args!("\n{}", table::render(&heading, &rows, &[2, 3, 4])));
+        answer(labelled("record", &format!("{id} in {}{again}", context.location()?)));
+        answer(labelled(
+            "",
+            "Its runs are no evidence for bisections here: a log names neither the reproducer nor \
+             the image by Kiln's signature, so nothing proves that they are of the same test.",
+        ));
     }
-    summary(log);
-    let rows: Vec<Vec<String>> = log.tests.iter().map(row).collect();
-    let heading = ["commit", "log says", "crash", "ok", "other", "what"];
-    answer(format_args!("\n{}", table::render(&heading, &rows, &[2, 3, 4])));
-    let again = if known { " (known already)" } else { "" };
-    answer(labelled("record", &format!("{id} in {}{again}", context.location()?)));
-    answer(labelled(
-        "",
-        "Its runs are no evidence for bisections here: a log names neither the reproducer nor the \
-         image by Kiln's signature, so nothing proves that they are of the same test.",
-    ));
-    Ok(Exit::Done)
+    if context.json {
+        print(all, several)?;
+    }
+    Ok(if failed > 0 { Exit::Failed } else { Exit::Done })
+}
+
+/// Prints one answer, or the list of several.
+pub(super) fn print(mut all: Vec<Value>, several: bool) -> anyhow::Result<()> {
+    match (several, all.pop()) {
+        (false, Some(one)) => answer_json(&one),
+        (_, last) => {
+            all.extend(last);
+            answer_json(&all)
+        }
+    }
+}
+
+/// Says that one of several logs can't be read; the others are.
+pub(super) fn complain(
+    context: &Context,
+    all: &mut Vec<Value>,
+    path: &Path,
+    error: &anyhow::Error,
+) {
+    if context.json {
+        all.push(json!({ "file": path, "unreadable": format!("{error:#}") }));
+    } else {
+        answer(format_args!("{}: {error:#}", path.display()));
+    }
 }
 
 /// Reads a log from a file or from standard input.
-pub(super) async fn open(args: &Args) -> anyhow::Result<Source> {
-    let path = args.log.clone();
-    let bytes = tokio::task::spawn_blocking(move || bytes_of(&path)).await??;
-    let log = read(&bytes);
-    if log.start.is_empty() && log.tests.is_empty() {
-        anyhow::bail!("'{}' is no bisection log of syzkaller's", args.log.display());
-    }
-    Ok(Source { log, digest: Digest::of(&bytes) })
+pub(super) async fn open(path: &Path) -> anyhow::Result<Source> {
+    let path = path.to_owned();
+    tokio::task::spawn_blocking(move || {
+        let bytes = bytes_of(&path)?;
+        let log = read(&bytes);
+        if log.start.is_empty() && log.tests.is_empty() {
+            anyhow::bail!("'{}' is no bisection log of syzkaller's", path.display());
+        }
+        Ok(Source { log, digest: Digest::of(&bytes) })
+    })
+    .await?
 }
 
 fn bytes_of(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -86,9 +138,8 @@ fn bytes_of(path: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// Writes a log to a journal of the store. Returns its id, and whether it was there already: a
 /// log's id is the beginning of its digest, so importing it again does nothing.
-async fn keep(context: &Context, path: &Path, source: &Source) -> anyhow::Result<(String, bool)> {
+async fn keep(store: &Store, path: &Path, source: &Source) -> anyhow::Result<(String, bool)> {
     let id = format!("log-{}", &source.digest.to_hex()[..16]);
-    let store = context.open().await?;
     let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     let header = json!({ "file": file, "digest": source.digest });
     match store.journal_create(&id, JOURNAL_KIND, header).await {
@@ -104,6 +155,17 @@ async fn keep(context: &Context, path: &Path, source: &Source) -> anyhow::Result
     }
     store.journal_append(&id, serde_json::to_value(&source.log)?).await?;
     Ok((id, false))
+}
+
+/// An imported log of the store; none when its import was interrupted or it is not known.
+pub(super) async fn kept(store: &Store, id: &str) -> anyhow::Result<Option<Imported>> {
+    let journal = store.journal_read(id).await?.filter(|journal| journal.kind == JOURNAL_KIND);
+    let Some(entry) = journal.and_then(|journal| journal.events.into_iter().next()) else {
+        return Ok(None);
+    };
+    let log = serde_json::from_value(entry.event)
+        .with_context(|| format!("the imported log {id} can't be read; import it again"))?;
+    Ok(Some(log))
 }
 
 /// What the log states, for JSON.
@@ -157,7 +219,13 @@ pub(super) fn summary(log: &Imported) {
         None => format!("{revisions} revisions; the log breaks off before its bill"),
     };
     answer(labelled("spent", &spent));
-    let result = match &log.answer {
+    answer(labelled("answer", &result(log)));
+    unread(log);
+}
+
+/// The answer of a log in words.
+pub(super) fn result(log: &Imported) -> String {
+    match &log.answer {
         Answer::Culprit { commit, title } => {
             format!("{} {title}", commit.get(..12).unwrap_or(commit))
         }
@@ -170,8 +238,11 @@ pub(super) fn summary(log: &Imported) {
             format!("none: {}", message.lines().next().unwrap_or_default())
         }
         Answer::Unfinished => "none: the log breaks off".into(),
-    };
-    answer(labelled("answer", &result));
+    }
+}
+
+/// Says what could not be read.
+fn unread(log: &Imported) {
     if !log.unrecognised.is_empty() {
         let first = &log.unrecognised[0];
         answer(labelled(

@@ -1,9 +1,12 @@
 //! `kiln bisect`: find the commit that brought a crash; and what was found before.
 
 mod audit;
+mod config;
+pub(crate) mod dossier;
 pub(crate) mod evidence;
 mod import;
 mod list;
+mod mail;
 mod replay_check;
 pub(crate) mod report;
 mod simulate;
@@ -11,6 +14,7 @@ mod start;
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Subcommand;
 use kiln_bisect::record::{JOURNAL_KIND, Record};
 use kiln_cache::Store;
@@ -18,6 +22,7 @@ use kiln_cache::Store;
 use super::build::HowArgs;
 use super::common::{Context, answer, answer_json};
 use super::logs::{self, Format};
+use super::title_patterns::TitlePatterns;
 use crate::terminal::exit::{Exit, Fault};
 
 #[derive(Debug, clap::Args)]
@@ -35,6 +40,8 @@ enum Command {
     Resume {
         /// Its id, or the first digits of it
         id: String,
+        #[command(flatten)]
+        patterns: TitlePatterns,
     },
     /// The bisections of this store
     List,
@@ -51,6 +58,16 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// The mail to the maintainers: culprit, evidence, what it changed, crash, reproducer, kernels
+    Report {
+        /// Its id, or the first digits of it
+        id: String,
+        /// Write a page for people instead, with nothing outside of the file
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+    },
+    /// Find the options, of those that differ from a baseline, that a crash needs
+    Config(Box<config::Args>),
     /// Make each decision of a bisection again from what the record says it was made from, and
     /// compare
     ReplayCheck {
@@ -85,6 +102,21 @@ pub(super) struct Start {
     /// The kernel configuration; completed with `make olddefconfig`
     #[arg(long, value_name = "FILE", required_unless_present = "build_command")]
     pub(super) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) test: TestArgs,
+    #[command(flatten)]
+    pub(super) how: HowArgs,
+    /// Before the commit is named, build and run the newer end without it
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub(super) confirm: Option<Confirm>,
+    /// Name a culprit at this probability
+    #[arg(long, value_name = "SHARE", default_value_t = 0.95, value_parser = confidence)]
+    pub(super) confidence: f64,
+}
+
+/// Options about how kernels are tested, and what that may cost; shared with `kiln bisect config`.
+#[derive(Debug, clap::Args)]
+pub(super) struct TestArgs {
     /// What provokes the crash: a C file (compiled statically) or a shell script, run in a
     /// virtual machine
     #[arg(
@@ -103,7 +135,7 @@ pub(super) struct Start {
     #[arg(long, value_name = "PATTERN")]
     pub(super) title: Option<String>,
     #[command(flatten)]
-    pub(super) how: HowArgs,
+    pub(super) patterns: TitlePatterns,
     /// Virtual machines, or commands, side by side [default: one machine a core; one command,
     /// since commands may share files]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -120,9 +152,9 @@ pub(super) struct Start {
     /// Processors of a virtual machine
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) cpus: u32,
-    /// Name a culprit at this probability
-    #[arg(long, value_name = "SHARE", default_value_t = 0.95, value_parser = confidence)]
-    pub(super) confidence: f64,
+    /// Stop, with what is known then, before taking longer than this: "4h", "90m", "1h30m"
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) budget: Option<f64>,
     /// Stop, with what is known then, before compiling more than this many revisions
     #[arg(long, value_name = "N")]
     pub(super) max_builds: Option<u32>,
@@ -141,6 +173,34 @@ pub(super) enum Find {
     Fix,
 }
 
+/// How a commit is confirmed, beyond its parents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Confirm {
+    /// Undo it on top of the newer end
+    Revert,
+}
+
+/// Seconds of "4h", "90m", "1h30m", "45s".
+fn time(text: &str) -> Result<f64, String> {
+    let wrong = || format!("'{text}' is no time: write it like 4h, 90m, 1h30m or 45s");
+    let (mut seconds, mut number) = (0.0, String::new());
+    for c in text.chars() {
+        let unit = match c {
+            '0'..='9' | '.' => {
+                number.push(c);
+                continue;
+            }
+            'd' => 86400.0,
+            'h' => 3600.0,
+            'm' => 60.0,
+            's' => 1.0,
+            _ => return Err(wrong()),
+        };
+        seconds += std::mem::take(&mut number).parse::<f64>().map_err(|_| wrong())? * unit;
+    }
+    if number.is_empty() && seconds > 0.0 { Ok(seconds) } else { Err(wrong()) }
+}
+
 fn confidence(text: &str) -> Result<f64, String> {
     let share: f64 = text.parse().map_err(|_| format!("'{text}' is no number"))?;
     match share {
@@ -151,15 +211,15 @@ fn confidence(text: &str) -> Result<f64, String> {
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     match args.command {
-        Some(Command::Resume { id }) => start::resume(context, &id).await,
+        Some(Command::Resume { id, patterns }) => start::resume(context, &id, &patterns).await,
         Some(Command::List) => list::run(context).await,
         Some(Command::Show { id }) => {
-            let store = context.open().await?;
+            let store = context.open_existing().await?;
             let record = find(&store, &id).await?;
             report::print(context, &record)
         }
         Some(Command::Log { id, format }) => {
-            let store = context.open().await?;
+            let store = context.open_existing().await?;
             let record = find(&store, &id).await?;
             if context.json {
                 answer_json(&logs::json(&record))?;
@@ -168,12 +228,45 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             }
             Ok(Exit::Done)
         }
+        Some(Command::Report { id, html }) => {
+            let store = context.open_existing().await?;
+            let record = find(&store, &id).await?;
+            mail(context, &store, &record, html).await
+        }
+        Some(Command::Config(args)) => config::run(context, *args).await,
         Some(Command::ReplayCheck { id }) => replay_check::run(context, &id).await,
         Some(Command::Simulate(args)) => simulate::run(context, args).await,
         Some(Command::Import(args)) => import::run(context, args).await,
         Some(Command::Audit(args)) => audit::run(context, args).await,
         None => start::start(context, args.start).await,
     }
+}
+
+/// `kiln bisect report`.
+async fn mail(
+    context: &Context,
+    store: &Store,
+    record: &Record,
+    html: Option<PathBuf>,
+) -> anyhow::Result<Exit> {
+    let dossier = dossier::gather(store, record).await?;
+    if let Some(path) = html {
+        let page = crate::pages::alone(record, &dossier);
+        tokio::fs::write(&path, page.into_string())
+            .await
+            .with_context(|| format!("{} can't be written", path.display()))?;
+        let written = serde_json::json!({ "file": path });
+        match context.json {
+            true => answer_json(&written)?,
+            false => answer(format_args!("{}", path.display())),
+        }
+    } else if context.json {
+        let text = mail::mail(record, &dossier);
+        answer_json(&serde_json::json!({ "mail": text, "report": dossier }))?;
+    } else {
+        answer(mail::mail(record, &dossier).trim_end());
+    }
+    Ok(Exit::Done)
 }
 
 /// The bisection of an id or of its first digits.
@@ -196,4 +289,19 @@ pub(super) async fn find(store: &Store, id: &str) -> anyhow::Result<Record> {
         Fault::new(Exit::NotFound, format!("bisection {id} went away while it was read"))
     })?;
     Ok(Record::from_journal(journal)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::time;
+
+    #[test]
+    fn times_are_read() {
+        assert_eq!(time("4h"), Ok(14400.0));
+        assert_eq!(time("1h30m"), Ok(5400.0));
+        assert_eq!(time("0.5m"), Ok(30.0));
+        for wrong in ["", "4", "h", "4x", "1h30", "-1h"] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use crate::kiln::common::{Context, answer, answer_json};
 use crate::terminal::exit::Exit;
 
 pub(super) async fn run(context: &Context, id: &str) -> anyhow::Result<Exit> {
-    let store = context.open().await?;
+    let store = context.open_existing().await?;
     let record = find(&store, id).await?;
     let title = record.learned_again();
     let name = record.id.clone();

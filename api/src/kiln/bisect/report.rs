@@ -2,7 +2,7 @@
 
 use kiln_bisect::belief::Find;
 use kiln_bisect::record::{Bill, Record};
-use kiln_bisect::verdict::Verdict;
+use kiln_bisect::verdict::{Finding, MoreRuns, Verdict};
 use kiln_cache::evidence::Outcome;
 
 use super::evidence::rows;
@@ -10,7 +10,7 @@ use crate::kiln::common::{Context, answer, answer_json};
 use crate::kiln::logs;
 use crate::terminal::exit::Exit;
 use crate::terminal::table;
-use crate::terminal::text::{duration, fit, percent};
+use crate::terminal::text::{duration, fit, labelled, percent};
 
 /// Prints the answer and returns the exit code that says it in a number.
 pub(super) fn print(context: &Context, record: &Record) -> anyhow::Result<Exit> {
@@ -76,19 +76,24 @@ fn print_evidence(record: &Record) {
 
 fn print_verdict(record: &Record, verdict: &Verdict) {
     match verdict {
-        Verdict::Culprit { commit, probability, parents, untested } => {
+        Verdict::Culprit { commit, probability, parents, untested, findings } => {
             answer(format_args!("{:<11}  {}", record.header.sought(), commit.id));
-            answer(format_args!("             {}", commit.subject));
+            answer(labelled("", &commit.subject));
             answer(format_args!("probability  {}", percent(*probability)));
             for parent in parents {
                 let label = match record.header.find {
                     Find::Cause => "good parent",
                     Find::Fix => "bad parent",
                 };
-                answer(format_args!("{label:<11}  {} {}", parent.short(), parent.subject));
+                answer(labelled(label, &format!("{} {}", parent.short(), parent.subject)));
             }
             for parent in untested {
-                answer(format_args!("not tested   {} {}", parent.short(), parent.subject));
+                let text = format!("{} {}", parent.short(), parent.subject);
+                answer(labelled("not tested", &text));
+            }
+            for finding in findings {
+                let (label, text) = finding_text(finding);
+                answer(labelled(label, &text));
             }
         }
         Verdict::OlderThanGood { probability, target, clean } => {
@@ -125,7 +130,7 @@ fn print_verdict(record: &Record, verdict: &Verdict) {
             answer(format_args!("{} can't be tested: {why}", commit.short()));
             answer("             choose another end that builds and boots");
         }
-        Verdict::Inconclusive { credible, older, why, contradiction } => {
+        Verdict::Inconclusive { credible, older, why, more, contradiction } => {
             answer(format_args!("inconclusive: {why}"));
             if !credible.is_empty() {
                 answer(match contradiction {
@@ -148,7 +153,49 @@ fn print_verdict(record: &Record, verdict: &Verdict) {
                 let (share, what) = (percent(*older), all_bad(record.header.find));
                 answer(format_args!("  {share:>6}  {what}"));
             }
+            if let Some(more) = more {
+                answer(labelled("would help", &more_text(more)));
+            }
         }
+    }
+}
+
+/// What another test would cost and bring.
+pub(crate) fn more_text(more: &MoreRuns) -> String {
+    let build = if more.build { "a build and " } else { "" };
+    let bits = match more.bits {
+        b if b > 0.0 => format!("; about {b:.2} bits, of which one halves the doubt"),
+        _ => String::new(),
+    };
+    format!(
+        "{build}{} runs of {}, about {}{bits}",
+        more.runs,
+        more.commit.short(),
+        duration(more.seconds)
+    )
+}
+
+/// A finding, as a label and a sentence.
+pub(crate) fn finding_text(finding: &Finding) -> (&'static str, String) {
+    match finding {
+        Finding::Reverted { revision, target, clean, other, holds, .. } => {
+            let other = match other {
+                0 => String::new(),
+                n => format!(", {n} other"),
+            };
+            let seen = format!("{target} target crashes, {clean} clean runs{other}");
+            let text = match holds {
+                Some(true) => format!("{}: {seen}; as it must be", revision.subject),
+                Some(false) => format!("{}: {seen}; it makes no difference", revision.subject),
+                None => format!("{}: {seen}; too few to say", revision.subject),
+            };
+            ("undone", text)
+        }
+        Finding::NotReverted { why } => ("not undone", why.clone()),
+        Finding::Visibility { reasons } => (
+            "beware",
+            format!("it may only have made the difference visible: {}", reasons.join("; ")),
+        ),
     }
 }
 

@@ -6,48 +6,71 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use kiln_bisect::belief::Find;
 use kiln_bisect::bisection::{Bisection, Surroundings};
+use kiln_bisect::console::Patterns;
 use kiln_bisect::record::{Commit, Header, Limits, Record, TestSpec};
 use kiln_builder::{Config, Repository, choose_compiler};
 use kiln_cache::{Digest, Store};
 
-use super::{Start, find, report};
-use crate::kiln::build::cores;
+use super::{Start, TestArgs, find, report};
+use crate::kiln::build::{cores, for_this_machine};
 use crate::kiln::common::Context;
+use crate::kiln::title_patterns::TitlePatterns;
 use crate::terminal::exit::Exit;
 use crate::terminal::observe::{BisectProgress, BuildProgress};
 use crate::terminal::progress::Progress;
 
 pub(super) async fn start(context: &Context, new: Start) -> anyhow::Result<Exit> {
+    let patterns = new.test.patterns.read()?;
     let header = header(new)?;
     let progress = context.progress();
     let store = context.open().await?;
-    let bisection = Bisection::start(surroundings(context, &store, &progress)?, header).await;
+    let around = surroundings(context, &store, &progress, patterns, named(&header))?;
+    let bisection = Bisection::start(around, header).await;
     finish(context, &progress, bisection?).await
 }
 
-pub(super) async fn resume(context: &Context, id: &str) -> anyhow::Result<Exit> {
+pub(super) async fn resume(
+    context: &Context,
+    id: &str,
+    patterns: &TitlePatterns,
+) -> anyhow::Result<Exit> {
+    let patterns = patterns.read()?;
     let progress = context.progress();
-    let store = context.open().await?;
+    let store = context.open_existing().await?;
     let record = find(&store, id).await?;
     if record.finish().is_some() {
         progress.line(format!("bisection {} is finished; this is its answer", record.id));
         return report::print(context, &record);
     }
-    let bisection = Bisection::resume(surroundings(context, &store, &progress)?, record).await;
+    let hunted = record.learned_title().unwrap_or_else(|| named(&record.header)).to_owned();
+    let around = surroundings(context, &store, &progress, patterns, &hunted)?;
+    let bisection = Bisection::resume(around, record).await;
     finish(context, &progress, bisection?).await
 }
 
-fn surroundings(
+pub(super) fn surroundings(
     context: &Context,
     store: &Store,
     progress: &Progress,
+    patterns: Patterns,
+    target: &str,
 ) -> anyhow::Result<Surroundings> {
     Ok(Surroundings {
         store: store.clone(),
         work: context.work()?,
         builds: Arc::new(BuildProgress::new(progress.clone())),
-        watch: Arc::new(BisectProgress::new(progress.clone())),
+        watch: Arc::new(BisectProgress::new(progress.clone()).hunting(target)),
+        patterns: Arc::new(patterns),
     })
+}
+
+/// The target, as far as the question itself names it.
+fn named(header: &Header) -> &str {
+    match (&header.title, &header.test) {
+        (Some(title), _) => title,
+        (None, TestSpec::Command { .. }) => "the command fails",
+        (None, TestSpec::Reproducer { .. }) => "what the bad end shows most",
+    }
 }
 
 async fn finish(
@@ -75,16 +98,7 @@ fn header(new: Start) -> anyhow::Result<Header> {
         let revision = repository.resolve(rev)?;
         Ok(Commit { id: revision.commit, subject: revision.subject })
     };
-    let test = match (new.reproducer, new.command) {
-        (Some(path), _) => {
-            let path = absolute(&path)?;
-            let content = std::fs::read(&path)
-                .with_context(|| format!("can't read the reproducer {}", path.display()))?;
-            TestSpec::Reproducer { digest: Digest::of(&content), path }
-        }
-        (None, Some(command)) => TestSpec::Command { command, folder: std::env::current_dir()? },
-        (None, None) => anyhow::bail!("give --reproducer FILE or --command COMMAND"),
-    };
+    let test = new.test.spec()?;
     // One compiler for the whole range: the one for its newer end would be wrong for no commit that
     // the older end's is right for, unless the range crosses a row of the table.
     let newest = repository.resolve(new.bad.as_deref().unwrap_or("HEAD"))?;
@@ -95,7 +109,13 @@ fn header(new: Start) -> anyhow::Result<Header> {
     let config = new.config.as_deref().map(absolute).transpose()?;
     let config_digest = config
         .as_deref()
-        .map(|path| Config::read(path).map(|config| config.digest()))
+        .map(|path| -> anyhow::Result<Digest> {
+            let config = Config::read(path)?;
+            match new.how.build_command {
+                None => Ok(for_this_machine(config)?.digest()),
+                Some(_) => Ok(config.digest()),
+            }
+        })
         .transpose()?;
     Ok(Header {
         find: match new.find {
@@ -110,21 +130,47 @@ fn header(new: Start) -> anyhow::Result<Header> {
         toolchain: Some(compiler),
         strict_config: new.how.strict_config,
         audit: new.how.audit,
-        title: new.title,
-        limits: Limits {
-            machines: machines(new.machines, &test),
-            jobs: new.how.jobs(),
-            boot_timeout: new.boot_timeout,
-            run_timeout: new.run_timeout,
-            memory_mb: new.memory,
-            cpus: new.cpus,
-            confidence: new.confidence,
-            max_builds: new.max_builds,
-            max_runs: new.max_runs,
-        },
+        confirm_revert: new.confirm == Some(super::Confirm::Revert),
+        title: new.test.title.clone(),
+        limits: new.test.limits(&test, new.how.jobs(), new.confidence),
         repository: repo,
         test,
     })
+}
+
+impl TestArgs {
+    /// What runs on each image.
+    pub(super) fn spec(&self) -> anyhow::Result<TestSpec> {
+        match (&self.reproducer, &self.command) {
+            (Some(path), _) => {
+                let path = absolute(path)?;
+                let content = std::fs::read(&path)
+                    .with_context(|| format!("can't read the reproducer {}", path.display()))?;
+                Ok(TestSpec::Reproducer { digest: Digest::of(&content), path })
+            }
+            (None, Some(command)) => {
+                let folder = std::env::current_dir()?;
+                Ok(TestSpec::Command { command: command.clone(), folder })
+            }
+            (None, None) => anyhow::bail!("give --reproducer FILE or --command COMMAND"),
+        }
+    }
+
+    /// Limits and shares of the machine.
+    pub(super) fn limits(&self, test: &TestSpec, jobs: usize, confidence: f64) -> Limits {
+        Limits {
+            machines: machines(self.machines, test),
+            jobs,
+            boot_timeout: self.boot_timeout,
+            run_timeout: self.run_timeout,
+            memory_mb: self.memory,
+            cpus: self.cpus,
+            confidence,
+            max_builds: self.max_builds,
+            max_runs: self.max_runs,
+            budget_seconds: self.budget,
+        }
+    }
 }
 
 /// Machines side by side, unless said: one a core; for a command one, as `git bisect run` has it,
@@ -137,7 +183,7 @@ fn machines(wanted: Option<u16>, test: &TestSpec) -> usize {
     }
 }
 
-fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+pub(super) fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("'{}' is no path", path.display()))
 }
 

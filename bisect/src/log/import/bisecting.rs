@@ -50,6 +50,9 @@ pub(super) fn chatter(text: &str) -> bool {
         "Previous HEAD position was ",
         "HEAD is now at ",
         "Updating files:",
+        "Checking out files:",
+        "Note: switching to ",
+        "status: waiting for ",
     ];
     BEGINNINGS.iter().any(|word| text.starts_with(word))
 }
@@ -59,8 +62,11 @@ fn call(rest: &str) -> Option<Line> {
     let word = words.next()?;
     let first = words.next()?;
     let found = match word {
-        // Ends can be tags.
-        "start" => Line::BisectStart { bad: first.into(), good: words.next()?.into() },
+        // Ends can be tags, and there may be several good ones.
+        "start" => {
+            let good = words.next()?.into();
+            return Some(Line::BisectStart { bad: first.into(), good });
+        }
         "good" => Line::Marked { word: "good", commit: first.into() },
         "bad" => Line::Marked { word: "bad", commit: first.into() },
         "skip" => Line::Marked { word: "skip", commit: first.into() },

@@ -4,7 +4,7 @@ use super::errors_text::Kept;
 use super::imported::{Answer, Imported, Mark, Role, Tested, Unrecognised};
 use super::line::{Line, is_commit, line};
 use super::outcome::may_go_on;
-use super::{bisecting, runs, show};
+use super::{bisecting, head, runs, show};
 
 /// Most of a console that is kept, in bytes.
 const CONSOLE: usize = 1 << 20;
@@ -56,11 +56,16 @@ struct Reader {
     most_listed: u32,
     undecided: bool,
     stepping: bool,
+    /// The log is over; what follows is another.
+    ended: bool,
 }
 
 impl Reader {
     fn take(&mut self, number: usize, text: &str) {
         self.log.lines += 1;
+        if self.another_begins(number, text) {
+            return;
+        }
         if self.free == Free::Console {
             self.console(text);
             return;
@@ -75,6 +80,21 @@ impl Reader {
             }
             None => self.continued(number, text),
         }
+    }
+
+    /// Whether this line belongs to another log, behind the end of this one: that is not read, and
+    /// said to be not.
+    fn another_begins(&mut self, number: usize, text: &str) -> bool {
+        if self.ended {
+            return true;
+        }
+        self.ended =
+            !self.log.start.is_empty() && matches!(head::line(text), Some(Line::Asked { .. }));
+        if self.ended {
+            let text = format!("another log begins here: {text}");
+            self.log.unrecognised.push(Unrecognised { line: number, text });
+        }
+        self.ended
     }
 
     /// A line that starts no record.
@@ -184,6 +204,10 @@ impl Reader {
         self.close();
         let moved = self.moved.take().filter(|(id, _)| *id == commit);
         let tag = std::mem::take(&mut self.tag);
+        // Kiln tests both ends; the second is no other test of the first.
+        if self.next == Role::Start && !self.log.tests.is_empty() && commit != self.log.start {
+            self.next = Role::Range;
+        }
         let step = self.next == Role::Step;
         self.log.tests.push(Tested {
             line: number,

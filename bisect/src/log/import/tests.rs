@@ -223,6 +223,66 @@ fn broken_logs_do_no_harm() {
     assert_eq!(read(b"\xff\xfe").lines, 1);
 }
 
+#[test]
+fn another_log_behind_the_first_is_named_and_not_read() {
+    let one = |commit: &str| {
+        format!(
+            "bisecting cause commit starting from {commit}\ntesting commit {commit} gcc\n\
+             all runs: crashed: x\n\
+             revisions tested: 1, total time: 2s (build: 1s, test: 1s)\n\
+             first bad commit: {commit} t\ncrash: x\nan oops\n"
+        )
+    };
+    let log = read((one(A) + &one(B)).as_bytes());
+    assert_eq!((log.start.as_str(), log.answer.culprit(), log.tests.len()), (A, Some(A), 1));
+    assert_eq!(log.unrecognised.len(), 1);
+    assert!(log.unrecognised[0].text.contains("another log begins here"));
+    assert_eq!((log.unrecognised[0].line, log.lines), (8, 14));
+}
+
+/// What logs suffer on their way: other line ends, cuts, lost and doubled lines, flipped bytes.
+fn damaged(log: &[u8], how: u32, mut seed: u64) -> Vec<u8> {
+    let mut random = |below: usize| {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (seed >> 33) as usize % below.max(1)
+    };
+    let mut lines: Vec<&[u8]> = log.split(|byte| *byte == b'\n').collect();
+    let (at, other) = (random(lines.len()), random(lines.len()));
+    match how {
+        0 => return lines.join(&b"\r\n"[..]),
+        1 => return log[..random(log.len())].to_vec(),
+        2 => drop(lines.remove(at)),
+        3 => lines.insert(at, lines[other]),
+        4 => lines.swap(at, other),
+        5 => lines.insert(at, b"a line from elsewhere"),
+        _ => {
+            let mut bytes = log.to_vec();
+            for _ in 0..20 {
+                let at = random(bytes.len());
+                bytes[at] = random(256) as u8;
+            }
+            return bytes;
+        }
+    }
+    lines.join(&b"\n"[..])
+}
+
+#[test]
+fn damaged_logs_do_no_harm() {
+    for (number, (name, bytes)) in shared("syzbot-bisections").iter().enumerate() {
+        let whole = read(bytes);
+        for how in 0..7 {
+            let log = read(&damaged(bytes, how, number as u64));
+            let audit = crate::audit::audit(&log);
+            let sound = |p: Option<f64>| p.is_none_or(|p| (0.0..=1.0).contains(&p));
+            assert!(sound(audit.probability_right) && sound(audit.supported), "{name}, {how}");
+            if how == 0 {
+                assert_eq!(log, whole, "{name}");
+            }
+        }
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn any_lines_in_any_order(picks in proptest::collection::vec(0usize..24, 0..60)) {

@@ -22,6 +22,10 @@ pub(crate) enum MaskKind {
     UtsVersion,
     ReleaseText,
     Vermagic,
+    BootVersion,
+    BootPayload,
+    BootPayloadLength,
+    BootCrc,
 }
 
 impl Mask {
@@ -43,6 +47,10 @@ impl MaskKind {
             Self::UtsVersion => "uts-version",
             Self::ReleaseText => "release-text",
             Self::Vermagic => "vermagic",
+            Self::BootVersion => "boot-version",
+            Self::BootPayload => "boot-payload",
+            Self::BootPayloadLength => "boot-payload-length",
+            Self::BootCrc => "boot-crc",
         }
     }
 }

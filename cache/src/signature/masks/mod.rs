@@ -18,4 +18,5 @@ mod vdso;
 mod vermagic;
 
 pub(crate) use locate::locate;
-pub(crate) use mask::Mask;
+pub(crate) use mask::{Mask, MaskKind, settle};
+pub(crate) use note_values::identity_notes;

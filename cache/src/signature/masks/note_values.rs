@@ -11,7 +11,7 @@ use super::mask::{Mask, MaskKind};
 /// only serves to make that hash differ. Why: neither changes what the kernel does, and the first
 /// differs whenever anything else does. How: by the headers of notes in note sections and
 /// segments. Owner, type and sizes stay visible.
-pub(super) fn identity_notes(elf: &Elf<'_>) -> Vec<Mask> {
+pub(crate) fn identity_notes(elf: &Elf<'_>) -> Vec<Mask> {
     notes(elf)
         .into_iter()
         .filter_map(|note| Some(Mask { kind: identity(&note)?, range: note.description }))

@@ -21,7 +21,7 @@ pub(crate) use branches::Branches;
 pub(crate) use contents::{Blank, Contents};
 pub(crate) use extents::Extents;
 pub(crate) use relocations::Relocation;
-pub(crate) use symbols::{Place, Symbol};
+pub(crate) use symbols::{Place, Symbol, read as symbol_table};
 pub(crate) use targets::Target;
 
 /// The machines whose relocations are known here.

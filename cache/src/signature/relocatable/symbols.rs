@@ -61,8 +61,9 @@ impl Symbol<'_> {
     }
 }
 
-/// All symbols. Empty if there is no table.
-pub(super) fn read<'data>(elf: &Elf<'data>) -> Result<Vec<Symbol<'data>>, ElfError> {
+/// All symbols of a file of 64 bits, little-endian. Empty if there is no table. Values are as in the
+/// file: offsets in an object, addresses in a linked file.
+pub(crate) fn read<'data>(elf: &Elf<'data>) -> Result<Vec<Symbol<'data>>, ElfError> {
     let find = |kind: u32| elf.sections.iter().position(|it| it.kind == kind);
     let Some(table) = find(abi::SHT_SYMTAB.0) else { return Ok(Vec::new()) };
     let bytes = |section: &Section<'data>| section.bytes.clone().map(|range| &elf.data[range]);

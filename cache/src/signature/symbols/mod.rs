@@ -32,6 +32,7 @@
 mod attribute;
 mod diff;
 mod hashes;
+mod linked;
 mod map;
 mod names;
 mod pieces;
@@ -64,6 +65,23 @@ pub enum SymbolKind {
 pub fn symbols_of(path: &Path) -> Result<SymbolMap, SignatureError> {
     let mapping = Mapping::open(path)?;
     symbols_of_bytes(&mapping)
+        .map_err(|source| SignatureError::Elf { path: path.to_owned(), source })
+}
+
+/// Whether a file is linked, so that its map holds names and sizes only (see [`linked_symbols_of`]).
+pub fn is_linked(path: &Path) -> Result<bool, SignatureError> {
+    let mapping = Mapping::open(path)?;
+    let elf = Elf::parse(mapping.bytes())
+        .map_err(|source| SignatureError::Elf { path: path.to_owned(), source })?;
+    Ok(elf.file_type != object::elf::ET_REL.0)
+}
+
+/// The map of a linked kernel (`vmlinux`) of 64 bits, little-endian: two such maps compared say what
+/// is new, gone or of another size. What changed and kept its size is not seen. As [`symbols_of`].
+pub fn linked_symbols_of(path: &Path) -> Result<SymbolMap, SignatureError> {
+    let mapping = Mapping::open(path)?;
+    Elf::parse(mapping.bytes())
+        .and_then(|elf| linked::read(&elf))
         .map_err(|source| SignatureError::Elf { path: path.to_owned(), source })
 }
 

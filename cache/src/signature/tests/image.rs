@@ -8,7 +8,7 @@ use crate::signature::test_elf::TestElf;
 use crate::signature::{ElfError, image};
 
 fn try_image(file: &[u8]) -> Result<String, ElfError> {
-    Ok(image::sign(&Elf::parse(file)?, &file)?.to_hex())
+    Ok(image::sign(&Elf::parse(file)?, &file)?.hash.to_hex())
 }
 
 fn image_of(elf: &TestElf) -> String {

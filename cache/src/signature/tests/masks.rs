@@ -6,7 +6,7 @@ use crate::signature::test_elf::TestElf;
 use crate::signature::{image, masks};
 
 fn image_of(file: &[u8]) -> String {
-    image::sign(&Elf::parse(file).unwrap(), &file).unwrap().to_hex()
+    image::sign(&Elf::parse(file).unwrap(), &file).unwrap().hash.to_hex()
 }
 
 fn located(file: &[u8]) -> Vec<(&'static str, std::ops::Range<usize>)> {

@@ -1,10 +1,13 @@
 //! The signatures of small kernels made for the purpose.
 
+mod boot;
 mod code;
 mod compiled;
+mod explain;
 mod garbage;
 mod image;
 mod kernel;
 mod masks;
+mod modules;
 mod symbols;
 mod syzkaller;

@@ -168,3 +168,29 @@ fn what_grows_between_caller_and_callee_changes_neither() {
         assert_eq!(changes(&before, &compiler.object(&swapped)), ["caller"]);
     }
 }
+
+#[test]
+fn linked_files_are_compared_by_names_and_sizes() {
+    use crate::signature::symbols::{is_linked, linked_symbols_of};
+    let folder = tempfile::tempdir().unwrap();
+    let link = |name: &str, source: &str| {
+        let (object, linked) = (folder.path().join("a.o"), folder.path().join(name));
+        std::fs::write(&object, NATIVE.object(source)).unwrap();
+        let mut ld = std::process::Command::new("ld");
+        ld.args(["-e", "0", "--unresolved-symbols=ignore-all", "-o"]).arg(&linked).arg(&object);
+        assert!(ld.status().unwrap().success());
+        assert!(is_linked(&linked).unwrap() && !is_linked(&object).unwrap());
+        linked_symbols_of(&linked).unwrap()
+    };
+    let source =
+        "int kept(int x) { return x; } int grown(int x) { return x; } static int gone[9] = {1};
+                  int *use(void) { return gone; }";
+    let changed = "int kept(int x) { return x; } int grown(int x) { return x * 7 + kept(x); } int *use(void) { return 0; }";
+    let before = link("one", source);
+    let changes = diff(&before, &link("two", changed));
+    let mut names: Vec<&str> = changes.iter().map(|it| it.name.as_str()).collect();
+    names.retain(|name| *name != "use");
+    names.sort_unstable();
+    assert_eq!(names, ["gone", "grown"]);
+    assert!(diff(&before, &before).is_empty());
+}

@@ -1,0 +1,205 @@
+//! Everything that a report on a bisection rests on, gathered from the record, the store, the
+//! history and the reproducer's file.
+
+use anyhow::Context as _;
+use kiln_bisect::record::{Bill, Commit, Record, Step, TestSpec};
+use kiln_bisect::verdict::Verdict;
+use kiln_builder::recipients::{Recipients, recipients};
+use kiln_builder::{Repository, image_of};
+use kiln_cache::build_draft::VMLINUX_O;
+use kiln_cache::signature::SignatureKind;
+use kiln_cache::signature::symbols::{SymbolChange, diff, symbols_of};
+use kiln_cache::{Digest, Manifest, Store};
+use serde::Serialize;
+
+use crate::kiln::logs::crash_text;
+
+/// Longest reproducer that is quoted, and most lines of an oops.
+const LONGEST: usize = 24 << 10;
+const OOPS_LINES: usize = 60;
+
+/// What a report says.
+#[derive(Debug, Serialize)]
+pub(crate) struct Dossier {
+    /// The bisection's id.
+    pub(crate) id: String,
+    /// The title that was hunted.
+    pub(crate) target: Option<String>,
+    /// The answer.
+    pub(crate) answer: Option<Verdict>,
+    /// The crash, as a console showed it.
+    pub(crate) crash: Option<String>,
+    /// Functions and data that the named commit changed in the kernel that was tested.
+    pub(crate) changed: Option<Vec<SymbolChange>>,
+    /// The kernels that matter: the named commit, its parents, the ends.
+    pub(crate) kernels: Vec<Kernel>,
+    /// The reproducer.
+    pub(crate) reproducer: Reproducer,
+    /// Whom the mail should go to.
+    pub(crate) recipients: Option<Recipients>,
+    /// Why something is missing.
+    pub(crate) missing: Vec<String>,
+    /// What was spent and saved.
+    pub(crate) bill: Bill,
+}
+
+/// A kernel that can be had.
+#[derive(Debug, Serialize)]
+pub(crate) struct Kernel {
+    /// What it is to the bisection.
+    pub(crate) role: &'static str,
+    pub(crate) commit: Commit,
+    /// `kiln pull KEY FILE` gets it.
+    pub(crate) input_key: String,
+    /// The file to boot, with its digest.
+    pub(crate) image: Option<(String, Digest)>,
+    /// syzkaller's signature of it.
+    pub(crate) syzkaller: Option<String>,
+}
+
+/// What provokes the crash.
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub(crate) enum Reproducer {
+    /// A command on the host.
+    Command { command: String },
+    /// A file.
+    File { name: String, digest: Digest, text: Option<String> },
+}
+
+/// Gathers it. What can't be had is said in `missing`.
+pub(crate) async fn gather(store: &Store, record: &Record) -> anyhow::Result<Dossier> {
+    let mut missing = Vec::new();
+    let answer = record.finish().map(|(verdict, _)| verdict.clone());
+    let crash = crash_text(store, record).await.unwrap_or_else(|error| {
+        missing.push(format!("the crash's console: {error:#}"));
+        None
+    });
+    let (mut changed, mut to) = (None, None);
+    if let Some(Verdict::Culprit { commit, parents, .. }) = &answer {
+        let before = parents.first().and_then(|parent| step_of(record, &parent.id));
+        match (before, step_of(record, &commit.id)) {
+            (Some(before), Some(after)) => match between(store, before, after).await {
+                Ok(changes) => changed = Some(changes),
+                Err(error) => missing.push(format!("changed functions: {error:#}")),
+            },
+            _ => missing.push("changed functions: no parent was built".to_owned()),
+        }
+        let (folder, commit) = (record.header.repository.clone(), commit.id.clone());
+        let asked = tokio::task::spawn_blocking(move || -> anyhow::Result<Recipients> {
+            Ok(recipients(&Repository::open(&folder)?, &commit)?)
+        });
+        match asked.await? {
+            Ok(found) => to = Some(found),
+            Err(error) => missing.push(format!("recipients: {error:#}")),
+        }
+    }
+    Ok(Dossier {
+        id: record.id.clone(),
+        target: record.header.title.clone().or(record.learned_title().map(str::to_owned)),
+        crash: crash.map(|(_, text)| shortened(&text)),
+        changed,
+        kernels: kernels(store, record, answer.as_ref()).await?,
+        reproducer: reproducer(&record.header.test, &mut missing).await,
+        recipients: to,
+        bill: Bill::of(record),
+        answer,
+        missing,
+    })
+}
+
+fn step_of<'a>(record: &'a Record, commit: &str) -> Option<&'a Step> {
+    record.steps().find(|step| step.commit.id == commit && step.build.errors.is_empty())
+}
+
+async fn manifest_of(store: &Store, step: &Step) -> anyhow::Result<Option<Manifest>> {
+    Ok(store.build_by_input(&step.build.input_key).await?)
+}
+
+async fn between(store: &Store, before: &Step, after: &Step) -> anyhow::Result<Vec<SymbolChange>> {
+    let (before, after) = (manifest_of(store, before).await?, manifest_of(store, after).await?);
+    let (Some(before), Some(after)) = (before, after) else {
+        anyhow::bail!("the store no longer has the builds");
+    };
+    let folder = tempfile::tempdir().context("no folder for temporary files")?;
+    let mut files = Vec::with_capacity(2);
+    for (side, manifest) in [("before", before), ("after", after)] {
+        let artifact = manifest
+            .artifact(VMLINUX_O)
+            .with_context(|| format!("the build {} has no {VMLINUX_O}", manifest.input_key))?;
+        let place = folder.path().join(side);
+        store.read_to_file(&artifact.digest, &place).await?;
+        files.push(place);
+    }
+    let compared = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+        Ok(diff(&symbols_of(&files[0])?, &symbols_of(&files[1])?))
+    });
+    compared.await.context("comparing stopped")?
+}
+
+async fn kernels(
+    store: &Store,
+    record: &Record,
+    answer: Option<&Verdict>,
+) -> anyhow::Result<Vec<Kernel>> {
+    let mut wanted: Vec<(&'static str, &Commit)> = Vec::new();
+    if let Some(Verdict::Culprit { commit, parents, .. }) = answer {
+        wanted.push((record.header.sought(), commit));
+        wanted.extend(parents.iter().map(|parent| ("parent", parent)));
+    }
+    wanted.push(("bad end", &record.header.bad));
+    wanted.push(("good end", &record.header.good));
+    let mut kernels: Vec<Kernel> = Vec::new();
+    for (role, commit) in wanted {
+        if kernels.iter().any(|kernel| kernel.commit.id == commit.id) {
+            continue;
+        }
+        let Some(step) = step_of(record, &commit.id) else { continue };
+        let Some(manifest) = manifest_of(store, step).await? else { continue };
+        let (name, _) = image_of(kiln_builder::host_arch());
+        kernels.push(Kernel {
+            role,
+            commit: commit.clone(),
+            input_key: manifest.input_key.to_string(),
+            image: manifest.artifact(name).map(|it| (it.name.clone(), it.digest)),
+            syzkaller: manifest
+                .signatures
+                .get(SignatureKind::Syzkaller)
+                .map(|signature| signature.hash.to_hex()),
+        });
+    }
+    Ok(kernels)
+}
+
+async fn reproducer(test: &TestSpec, missing: &mut Vec<String>) -> Reproducer {
+    match test {
+        TestSpec::Command { command, .. } => Reproducer::Command { command: command.clone() },
+        TestSpec::Reproducer { path, digest } => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let text = match tokio::fs::read(path).await {
+                Ok(bytes) if Digest::of(&bytes) != *digest => {
+                    missing.push("the reproducer's text: the file has changed since".to_owned());
+                    None
+                }
+                Ok(bytes) if bytes.len() > LONGEST => {
+                    missing.push(format!("the reproducer's text: {} bytes", bytes.len()));
+                    None
+                }
+                Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+                Err(error) => {
+                    missing.push(format!("the reproducer's text: {error}"));
+                    None
+                }
+            };
+            Reproducer::File { name, digest: *digest, text }
+        }
+    }
+}
+
+fn shortened(text: &str) -> String {
+    let mut lines: Vec<&str> = text.lines().take(OOPS_LINES).collect();
+    if text.lines().count() > OOPS_LINES {
+        lines.push("[...]");
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,287 @@
+//! The mail about a bisection: plain text of 72 columns.
+
+use std::fmt::Write as _;
+
+use kiln_bisect::belief::Find;
+use kiln_bisect::record::{Commit, Record};
+use kiln_bisect::verdict::{Finding, Verdict};
+
+use super::dossier::{Dossier, Reproducer};
+use super::evidence::rows;
+use super::report::{all_bad, finding_text, more_text};
+use crate::terminal::text::{duration, fit, percent, wrapped};
+
+/// Columns of a mail.
+const WIDTH: usize = 72;
+/// Functions that are listed, at most.
+const LISTED: usize = 30;
+
+/// Writes the mail, headers first.
+pub(crate) fn mail(record: &Record, dossier: &Dossier) -> String {
+    let mut out = String::new();
+    headers(&mut out, record, dossier);
+    answer(&mut out, record, dossier);
+    evidence(&mut out, record, dossier);
+    changed(&mut out, dossier);
+    kernels(&mut out, dossier);
+    crash(&mut out, dossier);
+    reproducer(&mut out, dossier);
+    foot(&mut out, dossier);
+    out
+}
+
+fn headers(out: &mut String, record: &Record, dossier: &Dossier) {
+    for (name, list) in dossier
+        .recipients
+        .iter()
+        .flat_map(|recipients| [("To", &recipients.to), ("Cc", &recipients.cc)])
+        .filter(|(_, list)| !list.is_empty())
+    {
+        let _ = writeln!(out, "{name}: {}", list.join(",\n    "));
+    }
+    let what = dossier.target.as_deref().unwrap_or("a failing test");
+    let found = match (&dossier.answer, record.header.find) {
+        (Some(Verdict::Culprit { commit, .. }), Find::Cause) => {
+            format!("[bisected] {what}: since {}", commit.short())
+        }
+        (Some(Verdict::Culprit { commit, .. }), Find::Fix) => {
+            format!("[bisected] {what}: gone since {}", commit.short())
+        }
+        _ => format!("[not bisected] {what}"),
+    };
+    let _ = writeln!(out, "Subject: {found}\n");
+}
+
+fn quoted(commit: &Commit) -> String {
+    format!("{} (\"{}\")", commit.short(), commit.subject)
+}
+
+fn answer(out: &mut String, record: &Record, dossier: &Dossier) {
+    let find = record.header.find;
+    let what = match &dossier.target {
+        Some(title) => format!("\"{title}\""),
+        None => "the failing test below".to_owned(),
+    };
+    match &dossier.answer {
+        Some(Verdict::Culprit { commit, probability, parents, untested, findings }) => {
+            let did = match find {
+                Find::Cause => "was brought by",
+                Find::Fix => "was ended by",
+            };
+            let sure = percent(*probability);
+            say(out, &format!("Hello,\n\n{what} {did} this commit, with probability {sure}:"));
+            for line in wrapped(&quoted(commit), WIDTH - 4).lines() {
+                let _ = writeln!(out, "    {line}");
+            }
+            out.push('\n');
+            sides(out, record, parents, untested);
+            for finding in findings {
+                let (label, text) = finding_text(finding);
+                say(
+                    out,
+                    &match finding {
+                        Finding::Reverted { .. } => format!(
+                            "With it undone on top of {}: {text}.",
+                            record.header.ends().1.short()
+                        ),
+                        Finding::NotReverted { .. } => {
+                            format!("It could not be tried without it: {text}.")
+                        }
+                        Finding::Visibility { .. } => format!("{label}: {text}."),
+                    },
+                );
+            }
+            if find == Find::Cause {
+                // A tag is one line, however long.
+                say(out, "If you mend it, this line names what it mends:");
+                let _ = writeln!(out, "    Fixes: {}\n", quoted(commit));
+            }
+        }
+        Some(Verdict::Inconclusive { credible, older, why, more, .. }) => {
+            say(out, &format!("Hello,\n\n{what} could not be bisected to one commit: {why}."));
+            if !credible.is_empty() {
+                say(
+                    out,
+                    &format!("The {} is, with probability 95 %, one of:", record.header.sought()),
+                );
+                for (commit, share) in credible.iter().take(LISTED) {
+                    let _ = writeln!(
+                        out,
+                        "  {:>6}  {}",
+                        percent(*share),
+                        fit(&quoted(commit), WIDTH - 10)
+                    );
+                }
+                if credible.len() > LISTED {
+                    let _ = writeln!(out, "          and {} more", credible.len() - LISTED);
+                }
+                if *older > 0.0005 {
+                    let _ = writeln!(out, "  {:>6}  {}", percent(*older), all_bad(find));
+                }
+                out.push('\n');
+            }
+            if let Some(more) = more {
+                say(out, &format!("What would help most: {}.", more_text(more)));
+            }
+        }
+        Some(other) => {
+            say(out, &format!("Hello,\n\n{what} was not bisected: {}.", other.word()));
+        }
+        None => say(out, "Hello,\n\nthis bisection has not ended yet."),
+    }
+}
+
+/// What speaks for the parents' being on the other side.
+fn sides(out: &mut String, record: &Record, parents: &[Commit], untested: &[Commit]) {
+    let rate = record.picture().map(|picture| picture.rate.mean);
+    let rows = rows(record);
+    for parent in parents {
+        let row = rows.iter().find(|row| row.commit.id == parent.id);
+        let text = match (record.header.find, row, rate) {
+            (Find::Cause, Some(row), Some(rate)) if row.target == 0 && row.ok > 0 => {
+                let silent = (1.0 - rate).powi(row.ok as i32);
+                format!(
+                    "Its parent {} ran clean {} times. A kernel with the bug shows it in {} of its \
+                     runs, and would stay silent that long with a chance of {}.",
+                    parent.short(),
+                    row.ok,
+                    percent(rate),
+                    percent(silent)
+                )
+            }
+            (Find::Fix, Some(row), _) if row.target > 0 => format!(
+                "Its parent {} crashed {} times in {} runs.",
+                parent.short(),
+                row.target,
+                row.target + row.ok
+            ),
+            _ => {
+                format!("The runs of its parent {}'s image are on the other side.", parent.short())
+            }
+        };
+        say(out, &text);
+    }
+    for parent in untested {
+        say(out, &format!("Its parent {} could not be tested.", parent.short()));
+    }
+}
+
+fn evidence(out: &mut String, record: &Record, dossier: &Dossier) {
+    let rows = rows(record);
+    if rows.is_empty() {
+        return;
+    }
+    heading(out, "Evidence");
+    let _ = writeln!(out, "commit        crash   ok  other          bad?  subject");
+    for row in &rows {
+        let bad = row.bad.map(percent).unwrap_or_default();
+        let subject = fit(&row.commit.subject, WIDTH - 50);
+        let counts = match row.broken {
+            true => format!("{:>5} {:>4} {:>6}", "-", "-", "-"),
+            false => format!("{:>5} {:>4} {:>6}", row.target, row.ok, row.other),
+        };
+        let _ = writeln!(out, "{:<12}  {counts}  {bad:>12}  {subject}", row.commit.short());
+    }
+    let bill = &dossier.bill;
+    out.push('\n');
+    say(
+        out,
+        &format!(
+            "\"other\" runs (other crashes, failed boots) count for neither side. {} builds were \
+             compiled in {}, {} runs made in {}; {} builds and {} runs were known.",
+            bill.builds_compiled,
+            duration(bill.build_seconds),
+            bill.runs_made,
+            duration(bill.run_seconds),
+            bill.builds_avoided_input + bill.builds_avoided_closure,
+            bill.runs_avoided_evidence
+        ),
+    );
+}
+
+fn changed(out: &mut String, dossier: &Dossier) {
+    let Some(changes) = &dossier.changed else { return };
+    heading(out, "What the commit changed in this kernel");
+    if changes.is_empty() {
+        let _ = writeln!(out, "no function and no data\n");
+        return;
+    }
+    let size = |size: Option<u64>| size.map_or_else(|| "-".to_owned(), |size| size.to_string());
+    for change in changes.iter().take(LISTED) {
+        let name = match &change.file {
+            Some(file) => format!("{file}: {}", change.name),
+            None => change.name.clone(),
+        };
+        let sizes = format!("{} -> {} bytes", size(change.before), size(change.after));
+        let _ = writeln!(out, "  {:<44}  {sizes}", fit(&name, 44));
+    }
+    if changes.len() > LISTED {
+        let _ = writeln!(out, "  and {} more", changes.len() - LISTED);
+    }
+    out.push('\n');
+}
+
+fn kernels(out: &mut String, dossier: &Dossier) {
+    if dossier.kernels.is_empty() {
+        return;
+    }
+    heading(out, "The exact kernels");
+    for kernel in &dossier.kernels {
+        let _ = writeln!(out, "{} {}", kernel.role, kernel.commit.short());
+        // Enough digits to name one build, few enough for a line.
+        let short = kernel.input_key.get(..16).unwrap_or(&kernel.input_key);
+        match &kernel.image {
+            None => {
+                let _ = writeln!(out, "  kiln show {short}");
+            }
+            Some((name, digest)) => {
+                let _ = writeln!(out, "  kiln pull {short} {name} --remote URL");
+                let _ = writeln!(out, "  blake3 {digest}");
+            }
+        }
+    }
+    out.push('\n');
+}
+
+fn crash(out: &mut String, dossier: &Dossier) {
+    let Some(crash) = &dossier.crash else { return };
+    heading(out, "The crash");
+    // A console is quoted as it is: broken lines would be worse than long ones.
+    let _ = writeln!(out, "{}\n", crash.trim_end());
+}
+
+fn reproducer(out: &mut String, dossier: &Dossier) {
+    heading(out, "The reproducer");
+    match &dossier.reproducer {
+        Reproducer::Command { command } => {
+            let _ = writeln!(out, "{command}\n");
+        }
+        Reproducer::File { name, digest, text } => {
+            let _ = writeln!(out, "{name}, blake3 {}\n", &digest.to_hex()[..32]);
+            if let Some(text) = text {
+                let _ = writeln!(out, "{}\n", text.trim_end());
+            }
+        }
+    }
+}
+
+fn foot(out: &mut String, dossier: &Dossier) {
+    if !dossier.missing.is_empty() {
+        heading(out, "Not here");
+        for line in &dossier.missing {
+            say(out, line);
+        }
+    }
+    let _ = writeln!(out, "-- \nKiln {}, bisection {}", env!("CARGO_PKG_VERSION"), dossier.id);
+}
+
+fn heading(out: &mut String, text: &str) {
+    let _ = writeln!(out, "{text}\n{}", "-".repeat(text.chars().count()));
+}
+
+/// A paragraph (or several, parted by empty lines), and an empty line.
+fn say(out: &mut String, text: &str) {
+    for paragraph in text.split("\n\n") {
+        let _ = writeln!(out, "{}\n", wrapped(paragraph, WIDTH));
+    }
+}

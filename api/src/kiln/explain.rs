@@ -1,0 +1,93 @@
+//! `kiln explain`: why two builds differ.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use kiln_cache::build_draft::VMLINUX;
+use kiln_cache::signature::explain::{Difference, Explanation, explain};
+
+use super::common::{Context, answer, answer_json};
+use super::kernels::{explains, locate};
+use crate::terminal::exit::{Exit, Fault};
+use crate::terminal::table::render;
+
+/// How many symbols a line of the table names.
+const NAMED: usize = 2;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A build: a folder that make was run in, a vmlinux, or a revision, input key, signature or
+    /// build id of a build in the store
+    before: String,
+    /// The build to compare it with
+    after: String,
+    /// The git repository in which names of revisions are looked up
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    repo: PathBuf,
+}
+
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let progress = context.progress();
+    let folder = tempfile::tempdir().context("no folder for temporary files")?;
+    let mut sides = Vec::with_capacity(2);
+    for (side, name) in [("before", &args.before), ("after", &args.after)] {
+        progress.status(format!("getting {name}"));
+        let place = folder.path().join(side);
+        let files = locate(context, name, &args.repo, &place, VMLINUX, explains).await;
+        let files = files.inspect_err(|_| progress.clear())?;
+        if !files.contains_key(VMLINUX) {
+            progress.clear();
+            let why = format!("there is no vmlinux in '{name}'");
+            return Err(Fault::new(Exit::NotFound, why).into());
+        }
+        sides.push(files);
+    }
+    progress.status("comparing");
+    let explained = tokio::task::spawn_blocking(move || explain(&sides[0], &sides[1])).await;
+    progress.clear();
+    let explanation = explained.context("comparing stopped")??;
+    if context.json {
+        answer_json(&explanation)?;
+    } else {
+        print(&explanation);
+    }
+    Ok(Exit::Done)
+}
+
+fn print(explanation: &Explanation) {
+    let equal = |equal: bool| if equal { "equal" } else { "different" };
+    answer(format_args!("image  {}", equal(explanation.image_equal)));
+    answer(format_args!("code   {}", explanation.code_equal.map_or("not known", equal)));
+    if explanation.differences.is_empty() {
+        answer("no byte that is compared differs");
+        return;
+    }
+    answer("");
+    for cause in &explanation.causes {
+        answer(cause.text());
+    }
+    answer("");
+    let rows: Vec<Vec<String>> = explanation.differences.iter().map(row).collect();
+    for line in render(&["file", "where", "bytes", "hidden", "what"], &rows, &[2]).lines() {
+        answer(line);
+    }
+}
+
+fn row(difference: &Difference) -> Vec<String> {
+    let mut what = difference.symbols.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let more = difference.symbol_count.saturating_sub(NAMED as u64);
+    if more > 0 {
+        what = format!("{what} and {more} more");
+    }
+    if what.is_empty() {
+        let causes = difference.causes.iter().map(|it| it.kind.text());
+        what = causes.collect::<Vec<_>>().join(", ");
+    }
+    vec![
+        difference.file.clone(),
+        difference.place.clone(),
+        difference.bytes.to_string(),
+        if difference.masked { "yes" } else { "no" }.to_owned(),
+        what,
+    ]
+}

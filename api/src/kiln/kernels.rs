@@ -1,0 +1,94 @@
+//! Kernels as commands are given them: builds of the store, files, folders that make was run in.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use kiln_cache::build_draft::{VMLINUX, VMLINUX_O};
+use kiln_cache::signature::explain::Files;
+use kiln_cache::signature::is_named_by_image;
+
+use super::common::Context;
+use super::pull::{find, selector};
+use crate::terminal::exit::{Exit, Fault};
+
+/// Where Kbuild leaves boot images, and their names as artifacts.
+const BOOT_IMAGES: [(&str, &str); 4] = [
+    ("arch/x86/boot/bzImage", "bzImage"),
+    ("arch/arm64/boot/Image", "Image"),
+    ("arch/riscv/boot/Image", "Image"),
+    ("arch/s390/boot/bzImage", "bzImage"),
+];
+
+/// The files of a build that make was run for in a folder, by their names as artifacts.
+pub(crate) fn of_folder(folder: &Path) -> anyhow::Result<Files> {
+    let mut files = Files::new();
+    let mut add = |name: &str, path: PathBuf| {
+        if path.is_file() {
+            files.insert(name.to_owned(), path);
+        }
+    };
+    for name in [VMLINUX, VMLINUX_O, ".config", "System.map"] {
+        add(name, folder.join(name));
+    }
+    for (path, name) in BOOT_IMAGES {
+        add(name, folder.join(path));
+    }
+    let order = folder.join("modules.order");
+    let listed = if order.is_file() {
+        std::fs::read_to_string(&order)
+            .with_context(|| format!("can't read {}", order.display()))?
+    } else {
+        String::new()
+    };
+    for line in listed.lines().map(str::trim) {
+        // "fs/a.o" since 6.3, before that "fs/a.ko", and up to 5.3 "kernel/fs/a.ko".
+        let stem = line.strip_suffix(".ko").or_else(|| line.strip_suffix(".o"));
+        let Some(name) = stem.map(|stem| format!("{stem}.ko")) else { continue };
+        let short = name.strip_prefix("kernel/").unwrap_or(&name);
+        let found = if folder.join(&name).exists() { &name } else { short };
+        add(&format!("modules/{found}"), folder.join(found));
+    }
+    Ok(files)
+}
+
+/// The files of a kernel that has a name: a folder, a file (taken as `alone`), or a build of the
+/// store, whose files are put into `place` when `wanted` says so.
+pub(crate) async fn locate(
+    context: &Context,
+    name: &str,
+    repo: &Path,
+    place: &Path,
+    alone: &str,
+    wanted: impl Fn(&str) -> bool,
+) -> anyhow::Result<Files> {
+    let path = Path::new(name);
+    if path.is_dir() {
+        return of_folder(path);
+    }
+    if path.is_file() {
+        return Ok([(alone.to_owned(), path.to_owned())].into());
+    }
+    let selector = selector(name, repo)?;
+    let store = context.open().await?;
+    let manifest = find(&store, &selector).await?;
+    if !manifest.is_built() {
+        let why = format!("the build of '{name}' has no kernel: it does not build");
+        return Err(Fault::new(Exit::NotFound, why).into());
+    }
+    let mut files = Files::new();
+    for artifact in manifest.artifacts.iter().filter(|it| wanted(&it.name)) {
+        let to = place.join(&artifact.name);
+        let folder = to.parent().unwrap_or(place);
+        tokio::fs::create_dir_all(folder)
+            .await
+            .with_context(|| format!("can't make {}", folder.display()))?;
+        store.read_to_file(&artifact.digest, &to).await?;
+        files.insert(artifact.name.clone(), to);
+    }
+    Ok(files)
+}
+
+/// Whether an artifact helps to explain a difference.
+pub(crate) fn explains(name: &str) -> bool {
+    is_named_by_image(name) || name == VMLINUX_O || name == ".config"
+}

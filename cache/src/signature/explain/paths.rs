@@ -1,0 +1,102 @@
+//! Folders of sources in texts: which prefix became which.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use memchr::memmem;
+
+/// How names of source files end.
+const ENDS: [&[u8]; 4] = [b".c\0", b".h\0", b".S\0", b".rs\0"];
+/// The longest path that Linux opens.
+const LONGEST: usize = 4096;
+/// How many texts of each side are compared: enough to see a prefix, and bounded.
+const MOST: usize = 4096;
+
+/// A folder that is another one in the other build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Moved {
+    pub(super) before: String,
+    pub(super) after: String,
+}
+
+/// Names of source files in bytes: texts between NULs that begin with a slash.
+pub(super) fn source_names(bytes: &[u8]) -> BTreeSet<&[u8]> {
+    let mut found = BTreeSet::new();
+    for end in ENDS {
+        for at in memmem::find_iter(bytes, end) {
+            let stop = at + end.len() - 1;
+            let before = &bytes[stop.saturating_sub(LONGEST)..stop];
+            let start = before.iter().rposition(|byte| !matches!(byte, b' '..=b'~'));
+            let text = start.map_or(before, |start| &before[start + 1..]);
+            if text.starts_with(b"/") {
+                found.insert(text);
+            }
+        }
+    }
+    found
+}
+
+/// All texts of a section of texts that begin with a slash.
+pub(super) fn absolute_texts(bytes: &[u8]) -> BTreeSet<&[u8]> {
+    bytes.split(|&byte| byte == 0).filter(|it| it.starts_with(b"/")).collect()
+}
+
+/// The prefix that most texts of one side have where those of the other side have another, given
+/// that what follows is the same.
+pub(super) fn moved(before: &BTreeSet<&[u8]>, after: &BTreeSet<&[u8]>) -> Option<Moved> {
+    let lone = |mine: &BTreeSet<&[u8]>, other: &BTreeSet<&[u8]>| -> Vec<Vec<u8>> {
+        mine.difference(other).take(MOST).map(|it| it.to_vec()).collect()
+    };
+    let (lone_before, lone_after) = (lone(before, after), lone(after, before));
+    let mut by_name: BTreeMap<&[u8], Vec<&[u8]>> = BTreeMap::new();
+    for text in &lone_after {
+        by_name.entry(file_name(text)).or_default().push(text);
+    }
+    let mut votes: BTreeMap<(&[u8], &[u8]), usize> = BTreeMap::new();
+    for text in &lone_before {
+        for other in by_name.get(file_name(text)).into_iter().flatten() {
+            let (a, b) = prefixes(text, other);
+            *votes.entry((a, b)).or_default() += 1;
+        }
+    }
+    let ((before, after), _) = votes.into_iter().max_by_key(|(_, count)| *count)?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Some(Moved { before: text(before), after: text(after) })
+}
+
+fn file_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
+}
+
+/// Two paths without the folders and the name that both end with.
+fn prefixes<'a>(a: &'a [u8], b: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+    let same = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();
+    let tail = &a[a.len() - same..];
+    // From a slash on, so that folders are not cut.
+    let slash = tail.iter().position(|&byte| byte == b'/').map_or(0, |at| tail.len() - at);
+    (&a[..a.len() - slash], &b[..b.len() - slash])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_folder_that_moved() {
+        let one = b"\x01/home/a/linux/mm/mmap.c\0x/no.c\0/home/a/linux/fs/pipe.h\0/usr/same.c\0";
+        let two = b"\0/srv/k/mm/mmap.c\0/srv/k/fs/pipe.h\0/usr/same.c\0";
+        let (one, two) = (source_names(one), source_names(two));
+        assert_eq!(one.len(), 3);
+        let found = moved(&one, &two).unwrap();
+        assert_eq!((&*found.before, &*found.after), ("/home/a/linux", "/srv/k"));
+        assert_eq!(moved(&one, &one), None);
+    }
+
+    #[test]
+    fn a_folder_itself_may_be_the_text() {
+        let found = moved(
+            &absolute_texts(b"/a/linux\0/a/linux/x.c\0"),
+            &absolute_texts(b"/b/linux\0/b/linux/x.c\0"),
+        );
+        assert_eq!(found, Some(Moved { before: "/a".into(), after: "/b".into() }));
+    }
+}

@@ -1,0 +1,60 @@
+//! Which symbol of a linked kernel holds a byte.
+
+use std::collections::HashMap;
+
+use crate::signature::ElfError;
+use crate::signature::elf::{Elf, Symbol};
+
+/// Symbols by section and address, labels without a size included.
+pub(super) struct Symbols<'data> {
+    all: Vec<Symbol<'data>>,
+}
+
+impl<'data> Symbols<'data> {
+    pub(super) fn read(elf: &Elf<'data>) -> Result<Self, ElfError> {
+        let mut all = elf.symbols(|name| !name.is_empty() && !is_label(name))?;
+        all.sort_by_key(|it| (it.section, it.address, std::cmp::Reverse(it.size)));
+        Ok(Self { all })
+    }
+
+    /// The last symbol that begins at or before an address of a section, unless it ends before it.
+    /// A label without a size reaches to the next symbol.
+    pub(super) fn holding(&self, section: usize, address: u64) -> Option<&Symbol<'data>> {
+        let place = |it: &Symbol<'_>| (it.section, it.address);
+        let behind = self.all.partition_point(|it| place(it) <= (section, address));
+        let mut found = self.all[..behind].last().filter(|it| it.section == section)?;
+        // Of several that begin there, the longest comes first.
+        let first = self.all.partition_point(|it| place(it) < place(found));
+        found = &self.all[first];
+        (found.size == 0 || address < found.address.saturating_add(found.size)).then_some(found)
+    }
+
+    /// The symbol of a name, if there is exactly one.
+    pub(super) fn only(&self, name: &str) -> Option<&Symbol<'data>> {
+        let mut named = self.all.iter().filter(|it| it.name == name.as_bytes());
+        let first = named.next()?;
+        named.next().is_none().then_some(first)
+    }
+
+    /// Whether any symbol that both have once lies elsewhere in the other kernel.
+    pub(super) fn moved(&self, other: &Self) -> bool {
+        let places = |symbols: &Self| {
+            let mut places: HashMap<&[u8], Option<u64>> = HashMap::new();
+            for it in &symbols.all {
+                let place = places.entry(it.name).or_insert(Some(it.address));
+                *place = place.filter(|address| *address == it.address);
+            }
+            places
+        };
+        let others = places(other);
+        places(self).into_iter().any(|(name, address)| {
+            let there = others.get(name).copied().flatten();
+            address.zip(there).is_some_and(|(a, b)| a != b)
+        })
+    }
+}
+
+/// Labels that assembler macros make, which say nothing.
+fn is_label(name: &[u8]) -> bool {
+    name.starts_with(b".L") || name.starts_with(b"__UNIQUE_ID")
+}

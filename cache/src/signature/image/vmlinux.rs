@@ -1,0 +1,83 @@
+//! The part of `image` that is the `vmlinux`: everything that it loads into memory.
+//!
+//! It is the BLAKE3 hash of a manifest:
+//!
+//! 1. the text `kiln.signature.image.vmlinux`;
+//! 2. class, byte order, type, machine, flags and entry of the ELF header;
+//! 3. of each PT_LOAD, in file order: virtual and physical address, size in the file and in memory,
+//!    flags, alignment;
+//! 4. of each allocated section, by address: name, type, flags, address, size, alignment; for one
+//!    with bytes its masks (kind, offset in the section, length) and the BLAKE3 hash of its bytes,
+//!    masked ones counted as zero.
+//!
+//! The masks are those of the module `masks`. Sections in the file but not in memory (debug
+//! information, symbols, relocations kept by `--emit-relocs`) do not count, nor does any offset in
+//! the file. What it keeps apart without need: builds that differ in how long a masked text is, or
+//! in a mask that could not be located, as in a stripped file.
+
+use object::elf as abi;
+
+use crate::signature::ElfError;
+use crate::signature::elf::{Elf, Section};
+use crate::signature::mapping::ByteSource;
+use crate::signature::masks::{self, Mask};
+
+use super::masked;
+use super::writer::Writer;
+
+const DOMAIN: &[u8] = b"kiln.signature.image.vmlinux";
+
+/// The hash of a file that `elf` was read from.
+pub(super) fn hash(elf: &Elf<'_>, source: &dyn ByteSource) -> Result<blake3::Hash, ElfError> {
+    if elf.file_type == abi::ET_REL.0 {
+        return Err(ElfError::NotLinked);
+    }
+    let mut sections: Vec<&Section<'_>> =
+        elf.sections.iter().filter(|it| it.is_allocated()).collect();
+    if !sections.iter().any(|it| it.bytes.as_ref().is_some_and(|bytes| !bytes.is_empty())) {
+        return Err(ElfError::NothingAllocated);
+    }
+    // Empty sections share their address with a neighbour; the order of headers breaks the tie.
+    sections.sort_by_key(|it| (it.address, it.size));
+    let masks = masks::locate(elf, source)?;
+
+    let mut manifest = Writer::new(DOMAIN);
+    header(&mut manifest, elf);
+    let loads = || elf.segments.iter().filter(|it| it.kind == abi::PT_LOAD.0);
+    manifest.number(loads().count() as u64);
+    for load in loads() {
+        for number in load.tuple() {
+            manifest.number(number);
+        }
+    }
+    manifest.number(sections.len() as u64);
+    for it in sections {
+        section(&mut manifest, it, &masks, source);
+    }
+    Ok(manifest.finish())
+}
+
+fn header(manifest: &mut Writer, elf: &Elf<'_>) {
+    manifest.number(elf.is_64.into());
+    manifest.number(elf.big_endian.into());
+    manifest.number(elf.file_type.into());
+    manifest.number(elf.machine.into());
+    manifest.number(elf.flags.into());
+    manifest.number(elf.entry);
+}
+
+fn section(manifest: &mut Writer, section: &Section<'_>, masks: &[Mask], source: &dyn ByteSource) {
+    manifest.text(section.name);
+    manifest.number(section.kind.into());
+    manifest.number(section.flags);
+    manifest.number(section.address);
+    manifest.number(section.size);
+    manifest.number(section.align);
+    match &section.bytes {
+        None => manifest.number(0),
+        Some(bytes) => {
+            manifest.number(1);
+            masked::write(manifest, source, bytes, masks);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The part of `image` that is an x86 boot image: `bzImage`.
+//!
+//! It is the set-up code, and behind it the decompressor with the compressed kernel inside (Linux,
+//! Documentation/x86/boot.rst; arch/x86/boot/compressed/). When the compressed part unpacks to the
+//! `vmlinux` of the same build, its bytes are masked; what follows the `vmlinux` in it counts. With
+//! it are masked, each of exact length:
+//!
+//! | mask | what, and how it is found |
+//! |---|---|
+//! | `boot-version` | release, user, host and time as a text: by the header's pointer, up to its NUL |
+//! | `boot-payload` | the compressed part, by the header, and the zeros up to what comes next |
+//! | `boot-payload-length` | its length, wherever its four bytes are repeated outside it |
+//! | `boot-crc` | the last four bytes, if they are the checksum of all bytes before |
+//!
+//! When it does not unpack to that `vmlinux`, nothing is masked and every byte counts.
+
+use std::ops::Range;
+
+use memchr::memmem;
+
+use crate::signature::elf::Elf;
+use crate::signature::mapping::ByteSource;
+use crate::signature::masks::{Mask, MaskKind, settle};
+
+use super::masked;
+use super::payload::{self, Rest};
+use super::writer::Writer;
+
+const DOMAIN: &[u8] = b"kiln.signature.image.x86-boot";
+
+/// Where fields of the header are (Documentation/x86/boot.rst, "The Real-Mode Kernel Header").
+mod field {
+    pub(super) const SETUP_SECTORS: usize = 0x1f1;
+    pub(super) const BOOT_FLAG: usize = 0x1fe;
+    pub(super) const MAGIC: usize = 0x202;
+    pub(super) const PROTOCOL: usize = 0x206;
+    pub(super) const VERSION_TEXT: usize = 0x20e;
+    pub(super) const PAYLOAD_OFFSET: usize = 0x248;
+    pub(super) const PAYLOAD_LENGTH: usize = 0x24c;
+}
+
+const SECTOR: usize = 512;
+/// The first protocol that says where the compressed part is.
+const OLDEST_PROTOCOL: u16 = 0x208;
+/// A longer text is none.
+const LONGEST_VERSION: usize = 1024;
+/// The linker aligns what follows the compressed part to a page at most.
+const PAGE: usize = 4096;
+/// The length is repeated in the header and once or twice in the decompressor.
+const MOST_LENGTHS: usize = 8;
+
+/// The hash of a boot image of this `vmlinux`; `None` if it is no x86 boot image, or one of another
+/// kernel.
+pub(super) fn hash(
+    file: &dyn ByteSource,
+    vmlinux: &Elf<'_>,
+    source: &dyn ByteSource,
+) -> Option<blake3::Hash> {
+    let bytes = file.bytes();
+    let (masks, rest) = masks_of(file, vmlinux, source)?;
+    let mut manifest = Writer::new(DOMAIN);
+    manifest.number(bytes.len() as u64);
+    masked::write(&mut manifest, file, &(0..bytes.len()), &masks);
+    manifest.number(rest.length);
+    manifest.hash(&rest.hash);
+    Some(manifest.finish())
+}
+
+/// What is masked in a boot image of this `vmlinux`, and what it holds behind the kernel.
+pub(super) fn masks_of(
+    file: &dyn ByteSource,
+    vmlinux: &Elf<'_>,
+    source: &dyn ByteSource,
+) -> Option<(Vec<Mask>, Rest)> {
+    let bytes = file.bytes();
+    let payload = payload_of(bytes)?;
+    let rest = payload::rest(&bytes[payload.clone()], vmlinux, source)?;
+    let mut masks = lengths(bytes, &payload);
+    masks.extend(version(bytes, payload.start));
+    masks.extend(checksum(bytes, &payload));
+    masks.push(Mask { kind: MaskKind::BootPayload, range: payload.start..room(bytes, &payload) });
+    Some((settle(masks), rest))
+}
+
+fn number<const SIZE: usize>(bytes: &[u8], at: usize) -> Option<[u8; SIZE]> {
+    bytes.get(at..)?.first_chunk().copied()
+}
+
+/// Where the compressed part is in a boot image.
+pub(crate) fn payload_of(bytes: &[u8]) -> Option<Range<usize>> {
+    let is_boot_image = number(bytes, field::BOOT_FLAG)? == [0x55, 0xaa]
+        && number(bytes, field::MAGIC)? == *b"HdrS";
+    let protocol = u16::from_le_bytes(number(bytes, field::PROTOCOL)?);
+    if !is_boot_image || protocol < OLDEST_PROTOCOL {
+        return None;
+    }
+    let [sectors] = number(bytes, field::SETUP_SECTORS)?;
+    let sectors = if sectors == 0 { 4 } else { usize::from(sectors) };
+    let offset = u32::from_le_bytes(number(bytes, field::PAYLOAD_OFFSET)?);
+    let length = u32::from_le_bytes(number(bytes, field::PAYLOAD_LENGTH)?);
+    let start = ((sectors + 1) * SECTOR).checked_add(offset as usize)?;
+    let end = start.checked_add(length as usize)?;
+    (end <= bytes.len() && length > 0).then_some(start..end)
+}
+
+/// The end of the zeros behind the compressed part.
+fn room(bytes: &[u8], payload: &Range<usize>) -> usize {
+    let after = &bytes[payload.end..bytes.len().min(payload.end + PAGE)];
+    payload.end + after.iter().position(|&byte| byte != 0).unwrap_or(0)
+}
+
+/// The text of the version, which lies in the set-up code.
+fn version(bytes: &[u8], end: usize) -> Option<Mask> {
+    // The pointer does not count the first sector, which old boot loaders left out.
+    let start = SECTOR + usize::from(u16::from_le_bytes(number(bytes, field::VERSION_TEXT)?));
+    let text = bytes.get(start..end.min(start + LONGEST_VERSION))?;
+    let length = memchr::memchr(0, text)?;
+    Some(Mask { kind: MaskKind::BootVersion, range: start..start + length })
+}
+
+/// Where the length of the compressed part is repeated; none if too often to be that.
+fn lengths(bytes: &[u8], payload: &Range<usize>) -> Vec<Mask> {
+    let Ok(length) = u32::try_from(payload.len()) else { return Vec::new() };
+    let pattern = length.to_le_bytes();
+    let outside = [0..payload.start, payload.end..bytes.len()];
+    let found = outside.into_iter().flat_map(|range| {
+        let start = range.start;
+        memmem::find_iter(&bytes[range], &pattern).map(move |at| start + at).collect::<Vec<_>>()
+    });
+    let kind = MaskKind::BootPayloadLength;
+    let masks: Vec<_> = found
+        .take(MOST_LENGTHS + 1)
+        .map(|at| Mask { kind, range: at..at + pattern.len() })
+        .collect();
+    if masks.len() > MOST_LENGTHS { Vec::new() } else { masks }
+}
+
+/// The checksum at the end: CRC-32 without the last inversion (Linux, arch/x86/boot/tools/build.c,
+/// up to 6.15).
+fn checksum(bytes: &[u8], payload: &Range<usize>) -> Option<Mask> {
+    let (before, last) = bytes.split_last_chunk()?;
+    let expected = u32::from_le_bytes(*last);
+    let range = before.len()..bytes.len();
+    let fits = range.start >= payload.end && !crc32fast::hash(before) == expected;
+    fits.then_some(Mask { kind: MaskKind::BootCrc, range })
+}

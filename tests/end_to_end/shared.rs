@@ -1,0 +1,162 @@
+//! What bisections of one range save each other, and the reports on them.
+
+mod support;
+
+use std::process::Command;
+
+use serde_json::Value;
+use support::{Kiln, Repo};
+
+const BUILD: &str = "cat * >\"$KILN_OUT/program\"";
+
+/// Fails one time in two when the program holds a word.
+fn flaky(word: &str) -> String {
+    format!(
+        "if grep -q {word} \"$KILN_ARTIFACTS/program\" && [ $(shuf -i 1-2 -n 1) = 1 ]; then exit 1; fi"
+    )
+}
+
+/// 64 commits; one bug comes with 21, another with 43.
+fn two_bugs() -> (Repo, Vec<String>) {
+    let repo = Repo::new();
+    let commits = (0..64)
+        .map(|i| {
+            let (own, text) = (format!("file-{i:02}"), format!("version {i}\n"));
+            let mut files = vec![(own.as_str(), text.as_str())];
+            if i == 21 {
+                files.push(("one", "first-bug\n"));
+            }
+            if i == 43 {
+                files.push(("two", "second-bug\n"));
+            }
+            repo.commit(&format!("change {i}"), &files)
+        })
+        .collect();
+    (repo, commits)
+}
+
+fn bisect(kiln: &Kiln, repo: &Repo, commits: &[String], command: &str) -> Value {
+    let args = [
+        "bisect",
+        "--json",
+        "--repo",
+        repo.arg(),
+        "--good",
+        &commits[0],
+        "--bad",
+        &commits[63],
+        "--confidence",
+        "0.99",
+        "--build-command",
+        BUILD,
+        "--command",
+        command,
+    ];
+    kiln.run(&args).exits(0).json()
+}
+
+fn bill(answer: &Value, key: &str) -> u64 {
+    answer["bill"][key].as_u64().unwrap()
+}
+
+#[test]
+#[allow(clippy::print_stdout)] // What is saved is worth seeing.
+fn bisections_of_one_range_share_builds_and_of_one_test_also_runs() {
+    let (repo, commits) = two_bugs();
+    let kiln = Kiln::new();
+    let questions = [
+        ("first reproducer", flaky("first-bug"), 21),
+        ("second reproducer", flaky("second-bug"), 43),
+        ("first, another version", format!("true; {}", flaky("first-bug")), 21),
+        ("first, asked again", flaky("first-bug"), 21),
+    ];
+    let mut answers = Vec::new();
+    println!("{:<24} {:>6} {:>6} {:>6} {:>6}", "question", "builds", "spared", "runs", "spared");
+    for (name, command, culprit) in &questions {
+        let answer = bisect(&kiln, &repo, &commits, command);
+        assert_eq!(answer["answer"]["commit"]["id"], commits[*culprit].as_str(), "{answer:#}");
+        let spared =
+            bill(&answer, "builds_avoided_input") + bill(&answer, "builds_avoided_closure");
+        println!(
+            "{name:<24} {:>6} {spared:>6} {:>6} {:>6}",
+            bill(&answer, "builds_compiled"),
+            bill(&answer, "runs_made"),
+            bill(&answer, "runs_avoided_evidence"),
+        );
+        answers.push(answer);
+    }
+    let compiled: Vec<u64> = answers.iter().map(|a| bill(a, "builds_compiled")).collect();
+    // The planner takes what is there before it has anything compiled.
+    assert!(compiled[1] < compiled[0] && compiled[2] <= 3, "{compiled:?}");
+    assert_eq!(bill(&answers[1], "runs_avoided_evidence"), 0, "another test has other evidence");
+    assert_eq!((compiled[3], bill(&answers[3], "runs_made")), (0, 0));
+    assert!(bill(&answers[3], "runs_avoided_evidence") > 0);
+}
+
+#[test]
+fn a_report_is_a_mail_and_a_page_of_its_own() {
+    let (repo, commits) = two_bugs();
+    let kiln = Kiln::new();
+    let answer = bisect(&kiln, &repo, &commits, &flaky("first-bug"));
+    let id = answer["id"].as_str().unwrap();
+
+    let mail = kiln.run(&["bisect", "report", id]).exits(0).stdout;
+    for words in [
+        "Subject: [bisected]",
+        "with probability",
+        &commits[21][..12],
+        "change 21",
+        "Fixes: ",
+        "The reproducer",
+        "Evidence",
+        "kiln show ",
+        "would\nstay silent",
+        id,
+    ] {
+        let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat(&mail).contains(&flat(words)), "no '{words}' in\n{mail}");
+    }
+    for line in mail.lines().take_while(|line| *line != "The reproducer") {
+        assert!(line.chars().count() <= 72 || line.contains("Fixes: "), "{line}");
+    }
+    let json = kiln.run(&["bisect", "report", id, "--json"]).exits(0).json();
+    assert_eq!(json["mail"].as_str().unwrap().trim(), mail.trim());
+    assert_eq!(json["report"]["answer"]["commit"]["id"], commits[21].as_str());
+
+    let page = kiln.work().with_extension("html");
+    kiln.run(&["bisect", "report", id, "--html", page.to_str().unwrap()]).exits(0);
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert!(html.contains("<svg") && html.contains(&commits[21]), "{html}");
+    for outside in ["http://", "https://", "src=", "<link", "<script", "@import"] {
+        assert!(!html.contains(outside), "the page needs '{outside}'");
+    }
+}
+
+#[test]
+fn plain_lines_where_nobody_watches() {
+    let (repo, commits) = two_bugs();
+    let kiln = Kiln::new();
+    let command = flaky("first-bug");
+    let mut start: Command = kiln.command();
+    start.args([
+        "bisect",
+        "--repo",
+        repo.arg(),
+        "--good",
+        &commits[0],
+        "--bad",
+        &commits[63],
+        "--build-command",
+        BUILD,
+        "--command",
+        &command,
+    ]);
+    let output = start.output().unwrap();
+    assert!(output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains('\u{1b}'), "no escapes in a file: {said}");
+    assert!(said.contains("expected: about "), "{said}");
+    for line in said.lines().chain(String::from_utf8_lossy(&output.stdout).lines()) {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+}

@@ -1,0 +1,176 @@
+//! What is asked of a commit before it is named: undoing it, what it changes at all, and whether it
+//! merely made the bug visible. And budgets.
+
+mod support;
+
+use std::time::Instant;
+
+use serde_json::Value;
+use support::{Kiln, Repo};
+
+/// The "kernel" is all files together.
+const BUILD: &str = "cat * >\"$KILN_OUT/program\"";
+
+/// Fails one time in two while the build holds a bug.
+const FLAKY: &str =
+    "if grep -q bug \"$KILN_ARTIFACTS/program\" && [ $(shuf -i 1-2 -n 1) = 1 ]; then exit 1; fi";
+
+fn run(kiln: &Kiln, repo: &Repo, ends: (&str, &str), more: &[&str]) -> support::Answer {
+    let args = [
+        "bisect",
+        "--json",
+        "--repo",
+        repo.arg(),
+        "--good",
+        ends.0,
+        "--bad",
+        ends.1,
+        "--confidence",
+        "0.99",
+    ];
+    kiln.run(&[&args, more].concat())
+}
+
+fn culprit(answer: &Value) -> &str {
+    answer["answer"]["commit"]["id"].as_str().unwrap_or("none")
+}
+
+/// `n` commits that each change a file of their own, and what `extra` says.
+fn history(
+    n: usize,
+    extra: impl Fn(usize) -> Option<(&'static str, &'static str)>,
+) -> (Repo, Vec<String>) {
+    let repo = Repo::new();
+    let commits = (0..n)
+        .map(|i| {
+            let text = format!("version {i}\n");
+            let own = format!("file-{i}");
+            let mut files = vec![(own.as_str(), text.as_str())];
+            files.extend(extra(i));
+            repo.commit(&format!("change {i}"), &files)
+        })
+        .collect();
+    (repo, commits)
+}
+
+#[test]
+fn undoing_the_culprit_confirms_it() {
+    let (repo, commits) = history(16, |i| (i == 9).then_some(("more", "bug\n")));
+    let kiln = Kiln::new();
+    let ends = (commits[0].as_str(), commits[15].as_str());
+    let more = ["--build-command", BUILD, "--command", FLAKY, "--confirm", "revert"];
+    let answer = run(&kiln, &repo, ends, &more).exits(0).json();
+    assert_eq!(culprit(&answer), commits[9], "{answer:#}");
+    let finding = &answer["answer"]["findings"][0];
+    assert_eq!(finding["finding"], "reverted", "{answer:#}");
+    assert_eq!(finding["holds"], true, "{finding:#}");
+    assert_eq!(finding["target"], 0, "{finding:#}");
+    assert!(finding["clean"].as_u64().unwrap() >= 5, "{finding:#}");
+    assert_eq!(finding["revision"]["subject"], "Revert \"change 9\"");
+    // Its build can be had, and the user's repository was not touched.
+    let key = finding["build"].as_str().unwrap();
+    kiln.run(&["show", key]).exits(0);
+    let objects = repo.git(&["fsck", "--unreachable"]);
+    assert_eq!(objects, "", "{objects}");
+    // Asked again, nothing is built or run.
+    let again = run(&kiln, &repo, ends, &more).exits(0).json();
+    assert_eq!(again["answer"]["findings"][0]["holds"], true);
+    assert_eq!(again["bill"]["builds_compiled"], 0, "{:#}", again["bill"]);
+    assert_eq!(again["bill"]["runs_made"], 0, "{:#}", again["bill"]);
+    // The log for git has no commit that git does not know.
+    let id = answer["id"].as_str().unwrap();
+    let log = kiln.run(&["bisect", "log", id, "--format", "git"]).exits(0).stdout;
+    let revert = finding["revision"]["id"].as_str().unwrap();
+    assert!(!log.contains(revert), "{log}");
+    let shown = kiln.run(&["bisect", "show", id]).exits(0).stdout;
+    assert!(shown.contains("undone       Revert \"change 9\": 0 target crashes"), "{shown}");
+}
+
+#[test]
+fn a_culprit_whose_removal_does_not_help_is_not_named() {
+    // The same bug comes a second time, after the culprit.
+    let (repo, commits) = history(16, |i| match i {
+        9 => Some(("more", "bug\n")),
+        13 => Some(("other", "bug\n")),
+        _ => None,
+    });
+    let kiln = Kiln::new();
+    let ends = (commits[0].as_str(), commits[15].as_str());
+    let more = ["--build-command", BUILD, "--command", FLAKY, "--confirm", "revert"];
+    let answer = run(&kiln, &repo, ends, &more).exits(5).json();
+    let why = answer["answer"]["why"].as_str().unwrap();
+    assert!(why.contains("still shows"), "{why}");
+    assert_eq!(answer["answer"]["credible"][0][0]["id"], commits[9].as_str());
+}
+
+#[test]
+fn a_commit_that_cannot_be_undone_is_said_to_be() {
+    let (repo, commits) = history(16, |i| match i {
+        0 => Some(("more", "none\n")),
+        9 => Some(("more", "bug\n")),
+        12 => Some(("more", "bug, and more\n")),
+        _ => None,
+    });
+    let kiln = Kiln::new();
+    let ends = (commits[0].as_str(), commits[15].as_str());
+    let more = ["--build-command", BUILD, "--command", FLAKY, "--confirm", "revert"];
+    let answer = run(&kiln, &repo, ends, &more).exits(0).json();
+    assert_eq!(culprit(&answer), commits[9], "{answer:#}");
+    let finding = &answer["answer"]["findings"][0];
+    assert_eq!(finding["finding"], "not-reverted", "{finding:#}");
+    assert!(finding["why"].as_str().unwrap().contains("same lines of more"), "{finding:#}");
+}
+
+#[test]
+fn a_fix_is_confirmed_by_the_crash_that_comes_back() {
+    let (repo, commits) = history(16, |i| match i {
+        0 => Some(("more", "bug\n")),
+        9 => Some(("more", "mended\n")),
+        _ => None,
+    });
+    let kiln = Kiln::new();
+    let ends = (commits[15].as_str(), commits[2].as_str());
+    let more =
+        ["--find", "fix", "--build-command", BUILD, "--command", FLAKY, "--confirm", "revert"];
+    let answer = run(&kiln, &repo, ends, &more).exits(0).json();
+    assert_eq!(culprit(&answer), commits[9], "{answer:#}");
+    let finding = &answer["answer"]["findings"][0];
+    assert_eq!(finding["holds"], true, "{finding:#}");
+    assert!(finding["target"].as_u64().unwrap() >= 2, "{finding:#}");
+}
+
+#[test]
+fn a_commit_that_only_switched_the_detector_on_is_flagged() {
+    let (repo, commits) = history(16, |i| match i {
+        0 => Some(("config", "CONFIG_A=y\n# CONFIG_KASAN is not set\n")),
+        9 => Some(("config", "CONFIG_A=y\nCONFIG_KASAN=y\n")),
+        _ => None,
+    });
+    let kiln = Kiln::new();
+    let ends = (commits[0].as_str(), commits[15].as_str());
+    let build = "cat file-* >\"$KILN_OUT/program\"; cp config \"$KILN_OUT/.config\"";
+    let command = "! grep -q KASAN=y \"$KILN_ARTIFACTS/.config\"";
+    let more = ["--build-command", build, "--command", command];
+    let answer = run(&kiln, &repo, ends, &more).exits(0).json();
+    assert_eq!(culprit(&answer), commits[9], "{answer:#}");
+    let finding = &answer["answer"]["findings"][0];
+    assert_eq!(finding["finding"], "visibility", "{answer:#}");
+    assert!(finding["reasons"][0].as_str().unwrap().contains("CONFIG_KASAN"), "{finding:#}");
+}
+
+#[test]
+fn a_budget_of_time_is_kept() {
+    let (repo, commits) = history(64, |i| (i == 40).then_some(("more", "bug\n")));
+    let kiln = Kiln::new();
+    let ends = (commits[0].as_str(), commits[63].as_str());
+    let slow = format!("sleep 0.3; {FLAKY}");
+    let begun = Instant::now();
+    let more = ["--build-command", BUILD, "--command", &slow, "--budget", "6s"];
+    let answer = run(&kiln, &repo, ends, &more).exits(5).json();
+    // Single tests may take longer than expected; twice the time would be no budget.
+    assert!(begun.elapsed().as_secs_f64() < 12.0, "{:?}", begun.elapsed());
+    let said = &answer["answer"];
+    assert!(said["why"].as_str().unwrap().contains("budget"), "{said:#}");
+    assert!(said["more"]["runs"].as_u64().unwrap() > 0, "{said:#}");
+    assert!(said["more"]["seconds"].as_f64().unwrap() > 0.0, "{said:#}");
+}

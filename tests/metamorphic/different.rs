@@ -1,0 +1,81 @@
+//! What is another kernel.
+
+use crate::edits::{PROBED, replace};
+use crate::tree::{Change, shared};
+
+fn replaced(file: &str, from: &str, to: &str) -> Option<Change> {
+    let mut tree = shared()?;
+    let change = tree.change(|tree| {
+        replace(&tree.path, file, from, to);
+        tree.build();
+    });
+    change.changes_image();
+    Some(change)
+}
+
+/// A change of the probes, which `code` and `kiln diff` see too; the latter nothing else.
+#[track_caller]
+fn probe(from: &str, to: &str, changed: &[&str]) {
+    let Some(change) = replaced(PROBED, from, to) else { return };
+    assert_ne!(change.before.code, change.after.code);
+    assert_eq!(change.changed(), changed, "{:#}", change.explain());
+    change.has_cause("sources", &[]);
+}
+
+#[test]
+fn one_opcode() {
+    probe("return x + 43;", "return x - 43;", &["kiln_probe_two"]);
+}
+
+#[test]
+fn a_call_target() {
+    probe("kiln_probe_one(x) * 3", "kiln_probe_two(x) * 3", &["kiln_probe_call"]);
+}
+
+#[test]
+fn a_pointer_in_a_table_of_operations() {
+    probe(".call = kiln_probe_one", ".call = kiln_probe_two", &["kiln_probe_table"]);
+}
+
+#[test]
+fn a_string() {
+    probe("\"a probe of Kiln\"", "\"a proof of Kiln\"", &["kiln_probe_text"]);
+}
+
+#[test]
+fn the_size_of_bss() {
+    probe("int kiln_probe_room[64];", "int kiln_probe_room[4096];", &["kiln_probe_room"]);
+}
+
+#[test]
+fn the_order_of_initcalls() {
+    let (first, second) = ("late_initcall(kiln_probe_first);", "late_initcall(kiln_probe_second);");
+    let change = replaced(PROBED, &format!("{first}\n{second}"), &format!("{second}\n{first}"));
+    let Some(change) = change else { return };
+    assert_ne!(change.before.code, change.after.code);
+}
+
+#[test]
+fn the_linker_script() {
+    let from = "__bss_start = .;";
+    let change = replaced("arch/x86/kernel/vmlinux.lds.S", from, "__bss_start = .; . += 4096;");
+    let Some(change) = change else { return };
+    // It comes after what `code` is made of.
+    assert_eq!(change.before.code, change.after.code);
+}
+
+#[test]
+fn setup_code_which_syzkaller_does_not_see() {
+    let change = replaced(
+        "arch/x86/boot/main.c",
+        "\tinit_default_io_ops();\n",
+        "\tinit_default_io_ops();\n\tasm volatile(\"nop; nop\");\n",
+    );
+    let Some(change) = change else { return };
+    assert_eq!(change.before.syzkaller, change.after.syzkaller);
+    assert_eq!(change.before.code, change.after.code);
+    eprintln!(
+        "set-up code changed: syzkaller {} both times; image {} became {}",
+        change.before.syzkaller, change.before.image, change.after.image
+    );
+}

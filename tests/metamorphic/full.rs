@@ -1,0 +1,152 @@
+//! What takes a build from nothing each: asked for by `tests/bench/metamorphic`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+use crate::edits::{PROBED, prepend, replace};
+use crate::support::root;
+use crate::tree::{Make, Names, Tree, is_full, shared};
+
+/// The configuration that the long run is for.
+fn config() -> PathBuf {
+    std::env::var_os("KILN_METAMORPHIC_CONFIG")
+        .map_or_else(|| root().join("tests/fixtures/tiny.config"), PathBuf::from)
+}
+
+#[test]
+fn everything_made_anew_elsewhere() {
+    if !is_full() {
+        return;
+    }
+    let Some(here) = Tree::new(&config(), Make::new()) else { return };
+    let Some(mut there) = Tree::unbuilt(&config(), Make::new().elsewhere()) else { return };
+    there.rename("another-name-of-the-tree");
+    there.build();
+    assert_eq!(Names::of(&here.objects()), Names::of(&there.objects()));
+}
+
+#[test]
+fn lines_in_the_widest_headers() {
+    if !is_full() {
+        return;
+    }
+    let Some(mut tree) = shared() else { return };
+    for lines in ["/* a line */\n".repeat(10), "\n".repeat(10_000)] {
+        let change = tree.change(|tree| {
+            prepend(&tree.path, "include/linux/sched.h", &lines);
+            tree.build();
+        });
+        let (causes, changed) = (change.causes(), change.changed());
+        eprintln!(
+            "{} lines in sched.h: code equal {}; changed {changed:?}; {causes:?}",
+            lines.lines().count(),
+            change.before.code == change.after.code
+        );
+        change.keeps_code();
+    }
+}
+
+/// Added to `tinyconfig`: modules that are signed, and debug information.
+const SIGNED: &str = "
+CONFIG_64BIT=y
+CONFIG_PRINTK=y
+CONFIG_BUG=y
+CONFIG_MODULES=y
+CONFIG_MODULE_SIG=y
+CONFIG_MODULE_SIG_ALL=y
+CONFIG_MODULE_SIG_SHA256=y
+CONFIG_MODULE_SIG_KEY=\"certs/signing_key.pem\"
+CONFIG_SYSTEM_TRUSTED_KEYRING=y
+CONFIG_CRYPTO=y
+CONFIG_LIBCRC32C=m
+CONFIG_CRC7=m
+CONFIG_DEBUG_INFO_NONE=n
+CONFIG_DEBUG_INFO_DWARF4=y
+";
+
+#[test]
+fn another_module_key_and_another_path_with_debug_information() {
+    if !is_full() {
+        return;
+    }
+    let mut make = Make::new();
+    make.targets = vec!["bzImage", "modules"];
+    let Some(mut tree) = Tree::tiny(make, SIGNED) else { return };
+    tree.build();
+    let key = tree.change(|tree| {
+        for name in ["certs/signing_key.pem", "certs/signing_key.x509"] {
+            fs::remove_file(tree.objects().join(name)).unwrap();
+        }
+        tree.build();
+    });
+    key.changes_image();
+    key.has_cause("module-signing-key", &[]);
+    eprintln!("another module key: {:?}", key.causes());
+
+    let line = tree.change(|tree| {
+        prepend(&tree.path, "mm/mmap.c", "/* one more line */\n");
+        tree.build();
+    });
+    line.keeps_code();
+    line.has_cause("line-numbers", &["mm/mmap.c"]);
+    eprintln!("a comment, with debug information: {:?}", line.causes());
+
+    // Debug information names the folder that make runs in, so all of it is made anew there.
+    let path = tree.change(|tree| {
+        tree.rename("moved-to-another-folder");
+        tree.run(&["clean"]);
+        tree.build();
+    });
+    path.keeps_code();
+    path.has_cause("source-path-in-debug-information", &["moved-to-another-folder"]);
+    path.keeps_image_but_for_room();
+    eprintln!("another path, with debug information: {:?}", path.causes());
+}
+
+#[test]
+fn arm64() {
+    if !is_full() {
+        return;
+    }
+    if Command::new("aarch64-linux-gnu-gcc").arg("--version").output().is_err() {
+        eprintln!("skipped: no compiler for arm64; apt-get install gcc-aarch64-linux-gnu");
+        return;
+    }
+    let mut make = Make::new();
+    (make.arch, make.targets) = ("arm64", vec!["Image"]);
+    let Some(mut tree) = Tree::tiny(make, "CONFIG_PRINTK=y\nCONFIG_BUG=y\n") else { return };
+    let begun = Instant::now();
+    tree.build();
+    eprintln!("arm64 tinyconfig: built in {} s", begun.elapsed().as_secs());
+    let image = tree.objects().join("arch/arm64/boot/Image");
+    assert!(image.is_file());
+
+    let clock = tree.make.clone().with("KBUILD_BUILD_TIMESTAMP", "Fri Jul 13 21:09:08 UTC 2029");
+    let change = tree.change(|tree| {
+        tree.make = clock;
+        tree.build();
+    });
+    change.keeps_image();
+    change.has_cause("build-timestamp", &["2029"]);
+    let change = tree.change(|tree| {
+        prepend(&tree.path, "mm/mmap.c", "/* one more line */\n");
+        tree.build();
+    });
+    change.keeps_code();
+    let rows = [
+        ("return x + 43;", "return x - 43;", "kiln_probe_two"),
+        ("kiln_probe_one(x) * 3", "kiln_probe_two(x) * 3", "kiln_probe_call"),
+        (".call = kiln_probe_one", ".call = kiln_probe_two", "kiln_probe_table"),
+    ];
+    for (from, to, name) in rows {
+        let change = tree.change(|tree| {
+            replace(&tree.path, PROBED, from, to);
+            tree.build();
+        });
+        change.changes_image();
+        assert_ne!(change.before.code, change.after.code);
+        assert_eq!(change.changed(), [name]);
+    }
+}

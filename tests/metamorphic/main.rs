@@ -1,0 +1,23 @@
+//! What must not change the name of a kernel, and what must: each a test, on a real kernel.
+//!
+//! One tree is built once; every test changes something of its own in it, lets make bring it up to
+//! date, and compares what was before with what is after. So the order of tests does not matter,
+//! and each costs a link and few compiles.
+//!
+//! Not tested: the order of files in folders, which only the file system decides.
+//!
+//! With `KILN_METAMORPHIC=full` (see `tests/bench/metamorphic`) come what takes a build from
+//! nothing each, and any configuration: `KILN_METAMORPHIC_CONFIG`. To try a test on a tree that is built
+//! already: `KILN_METAMORPHIC_TREE`, `SOURCES:OBJECTS`.
+
+// A test that can't run here says so, and what it found.
+#![allow(clippy::print_stderr)]
+
+mod different;
+mod edits;
+mod flips;
+mod full;
+mod same;
+#[path = "../end_to_end/support/mod.rs"]
+mod support;
+mod tree;

@@ -1,0 +1,354 @@
+//! The tree that all tests share.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::time::Instant;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::edits::{PROBED, append, probe};
+use crate::support::{Kiln, root};
+
+/// Where objects are, in the tree.
+const OBJECTS: &str = "kiln-objects";
+
+/// What of a build is kept to be compared with the next.
+const KEPT: [&str; 5] =
+    ["vmlinux", "vmlinux.o", ".config", "arch/x86/boot/bzImage", "arch/arm64/boot/Image"];
+
+/// How make is called: for one architecture, with what the recipe fixes.
+#[derive(Clone, Debug)]
+pub(crate) struct Make {
+    pub(crate) arch: &'static str,
+    pub(crate) variables: BTreeMap<String, String>,
+    pub(crate) jobs: usize,
+    pub(crate) umask: &'static str,
+    pub(crate) targets: Vec<&'static str>,
+}
+
+impl Make {
+    /// As Kiln's own recipe does.
+    pub(crate) fn new() -> Self {
+        let variables = [
+            ("LC_ALL", "C"),
+            ("TZ", "UTC"),
+            ("KBUILD_BUILD_TIMESTAMP", "Thu Jan  1 00:00:00 UTC 1970"),
+            ("KBUILD_BUILD_VERSION", "1"),
+            ("KBUILD_BUILD_USER", "kiln"),
+            ("KBUILD_BUILD_HOST", "kiln"),
+            ("SOURCE_DATE_EPOCH", "0"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        Self { arch: "x86_64", variables, jobs: 2, umask: "022", targets: vec!["bzImage"] }
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// The same as somebody else, in another part of the world, would call it.
+    pub(crate) fn elsewhere(mut self) -> Self {
+        (self.jobs, self.umask) = (3, "077");
+        self.with("LC_ALL", "C.UTF-8")
+            .with("TZ", "Pacific/Auckland")
+            .with("USER", "somebody")
+            .with("LOGNAME", "somebody")
+            .with("HOME", "/nonexistent")
+    }
+
+    /// Runs make on a tree.
+    pub(crate) fn run(&self, tree: &Path, objects: &Path, targets: &[&str]) {
+        let mut command = Command::new("sh");
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(&self.variables)
+            .args(["-c", &format!("umask {}; exec make \"$@\"", self.umask), "make"])
+            .arg("-C")
+            .arg(tree)
+            .arg(format!("O={}", objects.display()))
+            .args([&format!("ARCH={}", self.arch), "KERNELVERSION=6.1.0"])
+            .args(["KERNELRELEASE=6.1.0-kiln", "LOCALVERSION="])
+            .arg(format!("-j{}", self.jobs));
+        if self.arch == "arm64" {
+            command.arg("CROSS_COMPILE=aarch64-linux-gnu-");
+        }
+        let output = command.args(targets).output().expect("make runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "make {targets:?}: {said}");
+    }
+}
+
+/// A tree with its objects.
+pub(crate) struct Tree {
+    folder: TempDir,
+    /// The tree itself; a test may move it.
+    pub(crate) path: PathBuf,
+    /// Where objects are, if that is not in the tree.
+    outside: Option<PathBuf>,
+    pub(crate) make: Make,
+}
+
+impl Tree {
+    /// Checks the base of the prepared history out, with the probes, and builds it; `None`, with a
+    /// line that says so, where none is prepared.
+    pub(crate) fn new(config: &Path, make: Make) -> Option<Self> {
+        let tree = Self::unbuilt(config, make)?;
+        let begun = Instant::now();
+        tree.build();
+        eprintln!("{}: built in {} s", config.display(), begun.elapsed().as_secs());
+        Some(tree)
+    }
+
+    pub(crate) fn unbuilt(config: &Path, make: Make) -> Option<Self> {
+        let Some(repo) = std::env::var_os("KILN_FIXTURE_REPO") else {
+            eprintln!("skipped: no kernel history is prepared; tests/run prepares one");
+            return None;
+        };
+        let parent =
+            std::env::var_os("KILN_BENCH_DIR").unwrap_or_else(|| std::env::temp_dir().into());
+        let folder = TempDir::new_in(parent).expect("a temporary folder");
+        let path = folder.path().join("tree");
+        let git = |arguments: &[&OsStr]| {
+            let output = Command::new("git").args(arguments).output().expect("git runs");
+            assert!(output.status.success(), "{output:?}");
+        };
+        let clone = ["clone", "--quiet", "--shared", "--no-checkout"].map(OsStr::new);
+        git(&[&clone[..], &[&repo, path.as_os_str()]].concat());
+        git(&[
+            "-C".as_ref(),
+            path.as_os_str(),
+            "checkout".as_ref(),
+            "-q".as_ref(),
+            "origin/base".as_ref(),
+        ]);
+        // Nothing of a build may depend on git.
+        fs::remove_dir_all(path.join(".git")).expect("git's folder goes");
+        probe(&path);
+        let tree = Self { folder, path, outside: None, make };
+        fs::create_dir(tree.objects()).expect("a folder for objects");
+        fs::copy(config, tree.objects().join(".config")).expect("the configuration");
+        tree.run(&["olddefconfig"]);
+        Some(tree)
+    }
+
+    /// The smallest configuration of an architecture, with more set; not built yet.
+    pub(crate) fn tiny(make: Make, more: &str) -> Option<Self> {
+        let tree = Self::unbuilt(Path::new("/dev/null"), make)?;
+        tree.run(&["tinyconfig"]);
+        append(&tree.objects(), ".config", more);
+        tree.run(&["olddefconfig"]);
+        Some(tree)
+    }
+
+    /// Makes other targets than the kernel's.
+    pub(crate) fn run(&self, targets: &[&str]) {
+        self.make.run(&self.path, &self.target(), targets);
+    }
+
+    /// A tree that is built already, given as `SOURCES:OBJECTS`: to try a test without waiting for a
+    /// build from nothing. It is left changed.
+    fn given(place: &str) -> Self {
+        let (path, objects) = place.split_once(':').expect("KILN_METAMORPHIC_TREE=SOURCES:OBJECTS");
+        let path = PathBuf::from(path);
+        if !fs::read_to_string(path.join(PROBED)).unwrap().contains("kiln_probe") {
+            probe(&path);
+        }
+        let folder = TempDir::new().expect("a temporary folder");
+        let tree = Self { folder, path, outside: Some(objects.into()), make: Make::new() };
+        tree.build();
+        tree
+    }
+
+    pub(crate) fn objects(&self) -> PathBuf {
+        self.outside.clone().unwrap_or_else(|| self.path.join(OBJECTS))
+    }
+
+    /// Objects as make is told where they are.
+    fn target(&self) -> PathBuf {
+        self.outside.clone().unwrap_or_else(|| OBJECTS.into())
+    }
+
+    pub(crate) fn build(&self) {
+        self.build_as(&self.make);
+    }
+
+    pub(crate) fn build_as(&self, make: &Make) {
+        make.run(&self.path, &self.target(), &make.targets);
+    }
+
+    /// Moves the tree to another path.
+    pub(crate) fn rename(&mut self, name: &str) {
+        let to = self.folder.path().join(name);
+        fs::rename(&self.path, &to).expect("the tree moves");
+        self.path = to;
+    }
+
+    /// A copy of what the last build made, laid out as a build folder.
+    fn keep(&self) -> TempDir {
+        let kept = TempDir::new_in(self.folder.path()).expect("a temporary folder");
+        let mut names: Vec<String> = KEPT.map(str::to_owned).into();
+        let order = fs::read_to_string(self.objects().join("modules.order")).unwrap_or_default();
+        names.extend(order.lines().map(|line| line.trim().replace(".o", ".ko")));
+        names.push("modules.order".to_owned());
+        for name in names {
+            let from = self.objects().join(&name);
+            if from.is_file() {
+                let to = kept.path().join(&name);
+                fs::create_dir_all(to.parent().expect("a folder")).expect("folders");
+                fs::copy(from, to).expect("a copy");
+            }
+        }
+        kept
+    }
+
+    /// Does something to the tree, which ends with a build, and compares before with after.
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Self)) -> Change {
+        let kept = self.keep();
+        let before = Names::of(kept.path());
+        let begun = Instant::now();
+        change(self);
+        let seconds = begun.elapsed().as_secs();
+        let after = Names::of(&self.objects());
+        eprintln!("made again in {seconds} s");
+        Change { before, after, kept, objects: self.objects() }
+    }
+}
+
+/// The tree of all tests that need only a few compiles each.
+pub(crate) fn shared() -> Option<MutexGuard<'static, Tree>> {
+    static TREE: OnceLock<Option<Mutex<Tree>>> = OnceLock::new();
+    let config = std::env::var_os("KILN_METAMORPHIC_CONFIG")
+        .map_or_else(|| root().join("tests/fixtures/tiny.config"), PathBuf::from);
+    let make = || match std::env::var("KILN_METAMORPHIC_TREE") {
+        Ok(place) => Some(Tree::given(&place)),
+        Err(_) => Tree::new(&config, Make::new()),
+    };
+    let tree = TREE.get_or_init(|| make().map(Mutex::new)).as_ref()?;
+    // A test that failed leaves a tree that is as good as before: each compares its own change.
+    Some(tree.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+}
+
+/// Whether the long run is asked for.
+pub(crate) fn is_full() -> bool {
+    let full = std::env::var_os("KILN_METAMORPHIC").is_some_and(|it| it == "full");
+    if !full {
+        eprintln!("skipped: takes builds from nothing; tests/bench/metamorphic does it");
+    }
+    full
+}
+
+/// The signatures of a build folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Names {
+    pub(crate) image: String,
+    pub(crate) syzkaller: String,
+    pub(crate) code: String,
+}
+
+impl Names {
+    /// As the command says.
+    pub(crate) fn of(folder: &Path) -> Self {
+        let sign = |kind: &str| {
+            let folder = folder.to_str().unwrap();
+            let answer = Kiln::new().run(&["sign", folder, "--kind", kind]).exits(0);
+            answer.stdout.trim().to_owned()
+        };
+        Self { image: sign("image"), syzkaller: sign("syzkaller"), code: sign("code") }
+    }
+}
+
+/// A build before and after a change.
+pub(crate) struct Change {
+    pub(crate) before: Names,
+    pub(crate) after: Names,
+    kept: TempDir,
+    objects: PathBuf,
+}
+
+impl Change {
+    #[track_caller]
+    pub(crate) fn keeps_image(&self) {
+        let explained = self.explain();
+        assert_eq!(self.before.image, self.after.image, "{explained:#}");
+        assert_eq!(self.before.code, self.after.code, "{explained:#}");
+        assert_eq!(explained["image_equal"], true, "{explained:#}");
+    }
+
+    /// As [`Self::keeps_image`], for builds whose packed kernels may have another length: where one
+    /// needs so much more room that the decompressor behind it moves, the boot image is another.
+    #[track_caller]
+    pub(crate) fn keeps_image_but_for_room(&self) {
+        let folders = [self.kept.path(), &self.objects];
+        let alone = folders.map(|folder| {
+            let vmlinux = folder.join("vmlinux");
+            let arguments = ["sign", "--kind", "image", vmlinux.to_str().unwrap()];
+            Kiln::new().run(&arguments).exits(0).stdout
+        });
+        assert_eq!(alone[0], alone[1], "{:#}", self.explain());
+        if self.before.image != self.after.image {
+            let explained = self.explain().to_string();
+            assert!(explained.contains("its length moves the decompressor"), "{explained}");
+            eprintln!("the packed kernel needs another room: two names of one kernel");
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn keeps_code(&self) {
+        assert_eq!(self.before.code, self.after.code, "{:#}", self.explain());
+    }
+
+    #[track_caller]
+    pub(crate) fn changes_image(&self) {
+        assert_ne!(self.before.image, self.after.image);
+    }
+
+    /// What `kiln explain` says.
+    pub(crate) fn explain(&self) -> Value {
+        let folders = [self.kept.path(), &self.objects].map(|it| it.to_str().unwrap());
+        Kiln::new().run(&["explain", "--json", folders[0], folders[1]]).exits(0).json()
+    }
+
+    /// The causes that `kiln explain` names, but for those that follow from others.
+    pub(crate) fn causes(&self) -> Vec<(String, String)> {
+        let follow = ["build-id", "moved", "compressed-kernel"];
+        let explained = self.explain();
+        let all = explained["causes"].as_array().unwrap().iter();
+        let text = |it: &Value, key: &str| it[key].as_str().unwrap().to_owned();
+        all.map(|it| (text(it, "kind"), text(it, "detail")))
+            .filter(|(kind, _)| !follow.contains(&kind.as_str()))
+            .collect()
+    }
+
+    /// Asserts that one cause is named and no other.
+    #[track_caller]
+    pub(crate) fn has_cause(&self, kind: &str, words: &[&str]) {
+        let causes = self.causes();
+        assert!(
+            !causes.is_empty() && causes.iter().all(|it| it.0 == kind),
+            "{causes:?}: {:#}",
+            self.explain()
+        );
+        for word in words {
+            assert!(causes.iter().any(|it| it.1.contains(word)), "{word}: {causes:?}");
+        }
+    }
+
+    /// What `kiln diff` names.
+    pub(crate) fn changed(&self) -> Vec<String> {
+        let folders = [self.kept.path(), &self.objects].map(|it| it.to_str().unwrap());
+        let changes = Kiln::new().run(&["diff", "--json", folders[0], folders[1]]).exits(0).json();
+        changes
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["name"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
