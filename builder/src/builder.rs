@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use kiln_cache::manifest::Manifest;
-use kiln_cache::{BuildSummary, Digest, InputKey, Store};
+use kiln_cache::{BuildSummary, Digest, InputKey, Remote, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::audit::is_chosen;
@@ -17,6 +17,7 @@ use crate::pool::{Bounds, Pool};
 use crate::proving::{Closures, Proof};
 use crate::request::{How, Request};
 use crate::toolchain::Toolchain;
+use crate::upstream::Upstream;
 
 /// How long the toolchain, and files that a configuration names, are taken for unchanged without a
 /// look at them, where only keys are asked for. Looking takes a millisecond; keys are asked for by
@@ -39,6 +40,7 @@ pub struct Builder {
     pub(crate) closures: Closures,
     /// Share of the proved builds that are compiled all the same.
     audit_share: f64,
+    pub(crate) upstream: Option<Upstream>,
 }
 
 /// How a build was obtained.
@@ -81,6 +83,7 @@ impl Builder {
             turns: Mutex::default(),
             closures: Closures::default(),
             audit_share: 0.0,
+            upstream: None,
         }
     }
 
@@ -88,6 +91,12 @@ impl Builder {
     /// module `audit`.
     pub fn with_audit(mut self, share: f64) -> Self {
         self.audit_share = share;
+        self
+    }
+
+    /// Asks another Kiln before it compiles.
+    pub fn with_upstream(mut self, remote: Option<Remote>) -> Self {
+        self.upstream = remote.map(Upstream::new);
         self
     }
 
@@ -155,7 +164,10 @@ impl Builder {
                     self.store.add_proved_request(&key, &manifest.input_key, &closure).await?;
                     self.recalled(request, manifest, &key).await?
                 }
-                None => self.make(request, given, toolchain, key).await?,
+                None => match self.fetch(request, given, toolchain.as_deref(), &key).await? {
+                    Some(manifest) => self.recalled(request, manifest, &key).await?,
+                    None => self.make(request, given, toolchain, key).await?,
+                },
             },
         };
         self.observer.event(&BuildEvent {

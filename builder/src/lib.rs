@@ -30,6 +30,7 @@ mod toolchain;
 mod trace;
 mod tree;
 mod unlinked;
+mod upstream;
 mod work;
 
 pub use builder::{Builder, Built, Obtained};

@@ -27,6 +27,8 @@ mod ingest;
 mod journals;
 mod lookup;
 mod numbers;
+mod tokens;
+mod transfer;
 
 /// The database file in the folder of a store.
 const INDEX: &str = "index.sqlite";

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kiln_builder::{Builder, Built, Config, How, Repository, Request};
+use kiln_cache::Remote;
 use kiln_cache::manifest::{Artifact, BuildResult};
+use kiln_cache::remote::Timeouts;
 
 use super::common::{Context, answer, answer_json};
 use crate::terminal::exit::Exit;
@@ -43,6 +46,9 @@ pub(crate) struct HowArgs {
     /// audit`
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     pub(crate) audit: f64,
+    /// Ask a Kiln that serves before compiling; while it is down, go on without it
+    #[arg(long, value_name = "URL", env = "KILN_REMOTE")]
+    pub(crate) remote: Option<String>,
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -56,6 +62,11 @@ impl HowArgs {
     /// Make jobs, one a core unless said otherwise.
     pub(crate) fn jobs(&self) -> usize {
         self.jobs.map_or_else(cores, usize::from)
+    }
+
+    /// The Kiln to ask first.
+    pub(crate) fn upstream(&self) -> anyhow::Result<Option<Remote>> {
+        upstream(self.remote.as_deref())
     }
 
     /// How to build.
@@ -74,6 +85,12 @@ pub(crate) fn for_this_machine(config: Config) -> anyhow::Result<Config> {
         ),
         _ => Ok(config),
     }
+}
+
+/// A Kiln to ask before compiling: with short timeouts, for a build must not wait for a cache.
+pub(crate) fn upstream(url: Option<&str>) -> anyhow::Result<Option<Remote>> {
+    let timeouts = Timeouts { connect: Duration::from_secs(2), idle: Duration::from_secs(10) };
+    Ok(url.map(|url| Remote::new(url, timeouts)).transpose()?)
 }
 
 /// Processors that this process may use.
@@ -106,7 +123,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
     let builder =
         Builder::new(store, context.work()?, Arc::new(BuildProgress::new(progress.clone())))
-            .with_audit(args.how.audit);
+            .with_audit(args.how.audit)
+            .with_upstream(args.how.upstream()?);
     let built = builder
         .build(&Request {
             repository: args.repo.clone(),

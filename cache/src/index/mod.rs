@@ -12,6 +12,8 @@ mod journals;
 mod numbers;
 mod open;
 mod settings;
+mod tokens;
+mod transfer;
 mod value;
 mod write;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 
+use crate::input::InputKey;
 use crate::manifest::{FORMAT, Manifest};
 
 use super::error::RemoteError;
@@ -69,7 +70,19 @@ impl Remote {
     /// The build that a name leads to ([`crate::Query`] says which names there are); `None` when
     /// the remote knows none. A build that does not fit its own key is refused.
     pub async fn build(&self, selector: &str) -> Result<Option<Manifest>, RemoteError> {
-        let url = self.address(&["v1", "builds", selector]);
+        self.manifest(&["v1", "builds", selector]).await
+    }
+
+    /// The build that a request is known to lead to; `None` when the remote knows none.
+    pub async fn build_of_request(
+        &self,
+        request: &InputKey,
+    ) -> Result<Option<Manifest>, RemoteError> {
+        self.manifest(&["v1", "requests", &request.to_string()]).await
+    }
+
+    async fn manifest(&self, segments: &[&str]) -> Result<Option<Manifest>, RemoteError> {
+        let url = self.address(segments);
         let response = self.client.get(url).send().await.map_err(|error| self.broken(error))?;
         match response.status() {
             StatusCode::NOT_FOUND => return Ok(None),

@@ -7,6 +7,7 @@ use crate::input::InputKey;
 use crate::manifest::Manifest;
 use crate::manifests;
 use crate::objects::Created;
+use crate::time::now;
 
 use super::Store;
 use super::ingest::ingest;
@@ -22,7 +23,22 @@ impl Store {
     /// returned, and only the draft's request and commit are added as names of it. Unless it can
     /// no longer be served because blobs of it were lost: then it gives way to the new one.
     pub async fn add_build(&self, draft: BuildDraft) -> Result<Manifest, StoreError> {
-        let manifest = ingest(&self.inner.blobs, draft).await?;
+        let manifest = self.describe(draft, now()).await?;
+        self.keep(manifest).await
+    }
+
+    /// Stores the files of a build that was made at a time, in seconds since 1970; gives the
+    /// manifest that describes them.
+    pub(super) async fn describe(
+        &self,
+        draft: BuildDraft,
+        created: i64,
+    ) -> Result<Manifest, StoreError> {
+        Ok(Manifest { created, ..ingest(&self.inner.blobs, draft).await? })
+    }
+
+    /// Stores the manifest of a build whose files are stored.
+    pub(super) async fn keep(&self, manifest: Manifest) -> Result<Manifest, StoreError> {
         let key = manifest.input_key;
         let bytes = manifests::encode(&manifest)?;
         for _ in 0..RETRIES {
