@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use kiln_cache::manifest::Manifest;
-use kiln_cache::{BuildSummary, Digest, InputKey, Store};
+use kiln_cache::{BuildSummary, Digest, InputKey, Remote, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::audit::{Checked, Claim};
@@ -18,6 +18,7 @@ use crate::proving::{Closures, Proof};
 use crate::request::{How, Request};
 use crate::stages::{Provenance, Stage};
 use crate::toolchain::Toolchain;
+use crate::upstream::Upstream;
 
 /// How long the toolchain, and files that a configuration names, are taken for unchanged without a
 /// look at them, where only keys are asked for. Looking takes a millisecond; keys are asked for by
@@ -40,6 +41,7 @@ pub struct Builder {
     pub(crate) closures: Closures,
     /// Share of the proved builds that are compiled all the same.
     pub(crate) audit_share: f64,
+    pub(crate) upstream: Option<Upstream>,
 }
 
 /// How a build was obtained.
@@ -123,6 +125,7 @@ impl Builder {
             turns: Mutex::default(),
             closures: Closures::default(),
             audit_share: 0.0,
+            upstream: None,
         }
     }
 
@@ -130,6 +133,12 @@ impl Builder {
     /// module `audit`.
     pub fn with_audit(mut self, share: f64) -> Self {
         self.audit_share = share;
+        self
+    }
+
+    /// Asks another Kiln before it compiles.
+    pub fn with_upstream(mut self, remote: Option<Remote>) -> Self {
+        self.upstream = remote.map(Upstream::new);
         self
     }
 
@@ -189,10 +198,13 @@ impl Builder {
             Some(manifest) => self.recalled(request, manifest, &key).await?,
             None => match self.prove(request, given, question.toolchain.as_deref()).await? {
                 Some(proof) => self.take_proof(&question, proof).await?,
-                None => {
-                    let built = self.make(&question).await?;
-                    self.audit_stage(&question, built).await?
-                }
+                None => match self.fetch(&question).await? {
+                    Some(manifest) => self.recalled(request, manifest, &key).await?,
+                    None => {
+                        let built = self.make(&question).await?;
+                        self.audit_stage(&question, built).await?
+                    }
+                },
             },
         };
         self.observer.event(&BuildEvent {

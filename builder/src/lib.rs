@@ -34,6 +34,7 @@ mod trace;
 mod tree;
 pub mod units;
 mod unlinked;
+mod upstream;
 mod work;
 
 pub use builder::{Builder, Built, Obtained};

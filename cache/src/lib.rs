@@ -26,6 +26,8 @@ pub mod signature;
 pub mod stats;
 mod store;
 mod time;
+pub mod tokens;
+pub mod transfer;
 pub mod verify;
 
 pub use blob::reader::BlobReader;

@@ -30,6 +30,8 @@ mod journals;
 mod lookup;
 mod numbers;
 mod push;
+mod tokens;
+mod transfer;
 
 /// The database file in the folder of a store.
 const INDEX: &str = "index.sqlite";

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kiln_builder::audit::Checked;
 use kiln_builder::stages::Provenance;
@@ -10,9 +11,11 @@ use kiln_builder::{
     Builder, Built, Config, Foreseen, Foresight, How, Obtained, Repository, Request,
     choose_compiler,
 };
+use kiln_cache::Remote;
 use kiln_cache::manifest::{Artifact, BuildResult};
+use kiln_cache::remote::Timeouts;
 
-use super::common::{Context, answer, answer_json};
+use super::common::{Context, answer, answer_json, remote};
 use crate::terminal::exit::Exit;
 use crate::terminal::observe::BuildProgress;
 use crate::terminal::text::{duration, labelled, size};
@@ -55,6 +58,9 @@ pub(crate) struct HowArgs {
     /// audit`
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     pub(crate) audit: f64,
+    /// Ask a Kiln that serves before compiling; while it is down, go on without it
+    #[arg(long, value_name = "URL", env = "KILN_REMOTE")]
+    pub(crate) remote: Option<String>,
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -68,6 +74,11 @@ impl HowArgs {
     /// Make jobs, one a core unless said otherwise.
     pub(crate) fn jobs(&self) -> usize {
         self.jobs.map_or_else(cores, usize::from)
+    }
+
+    /// The Kiln to ask first.
+    pub(crate) fn upstream(&self) -> anyhow::Result<Option<Remote>> {
+        upstream(self.remote.as_deref())
     }
 
     /// How to build.
@@ -86,6 +97,12 @@ pub(crate) fn for_this_machine(config: Config) -> anyhow::Result<Config> {
         ),
         _ => Ok(config),
     }
+}
+
+/// A Kiln to ask before compiling: with short timeouts, for a build must not wait for a cache.
+pub(crate) fn upstream(url: Option<&str>) -> anyhow::Result<Option<Remote>> {
+    let timeouts = Timeouts { connect: Duration::from_secs(2), idle: Duration::from_secs(10) };
+    Ok(url.map(|url| remote(url, timeouts)).transpose()?)
 }
 
 /// Processors that this process may use.
@@ -121,7 +138,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let builder =
         Builder::new(store, context.work()?, Arc::new(BuildProgress::new(progress.clone())))
             .with_audit(args.how.audit)
-            .with_compiler(&choose_compiler(&args.how.toolchain, &repository, &revision)?);
+            .with_compiler(&choose_compiler(&args.how.toolchain, &repository, &revision)?)
+            .with_upstream(args.how.upstream()?);
     let request = Request {
         repository: args.repo.clone(),
         revision: revision.clone(),

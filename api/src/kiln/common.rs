@@ -2,13 +2,23 @@
 
 use std::fmt::Display;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use kiln_cache::{Database, Digest, Location, Store};
+use kiln_cache::remote::Timeouts;
+use kiln_cache::{Database, Digest, Location, Remote, Store};
 
 use crate::terminal::exit::{Exit, Fault};
 use crate::terminal::progress::Progress;
+
+/// The variable with the token for a remote Kiln.
+const TOKEN: &str = "KILN_TOKEN";
+
+/// The Kiln at an address, asked with the token in `KILN_TOKEN`, if there is one.
+pub(crate) fn remote(url: &str, timeouts: Timeouts) -> anyhow::Result<Remote> {
+    let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
+    Ok(Remote::with_token(url, timeouts, token.as_deref())?)
+}
 
 /// Options of every subcommand.
 #[derive(Debug, clap::Args)]
@@ -49,39 +59,42 @@ pub(crate) struct Context {
 impl Context {
     /// Where the store is, as it would be given to `--store`.
     pub(crate) fn location(&self) -> anyhow::Result<Location> {
-        let location = match &self.store {
-            Some(url) => {
-                let location = Location::parse_with(url, &bucket_options())?;
-                match location.is_bucket() {
-                    true => {
-                        let local = self.local_folder(&location)?;
-                        location.with_local(local, self.local_size << 20)
-                    }
-                    false => location,
-                }
-            }
+        let default;
+        let place = match &self.store {
+            Some(url) => url,
             None => {
                 let folder = directories()?.data_dir().join("store");
-                let text = folder.to_str().context("the user's data directory is not UTF-8")?;
-                Location::parse(text)?
+                default =
+                    folder.to_str().context("the user's data directory is not UTF-8")?.to_owned();
+                &default
             }
         };
-        Ok(match &self.database {
+        self.at(place, self.database.as_deref(), self.local.as_deref())
+    }
+
+    /// Where another store is, as `--store` and `--database` would say it.
+    pub(crate) fn place(&self, url: &str, database: Option<&str>) -> anyhow::Result<Location> {
+        self.at(url, database, None)
+    }
+
+    fn at(
+        &self,
+        url: &str,
+        database: Option<&str>,
+        local: Option<&Path>,
+    ) -> anyhow::Result<Location> {
+        let mut location = Location::parse_with(url, &bucket_options())?;
+        if location.is_bucket() {
+            let local = match local {
+                Some(folder) => folder.to_owned(),
+                None => beside(&location)?,
+            };
+            location = location.with_local(local, self.local_size << 20);
+        }
+        Ok(match database {
             Some(url) => location.with_database(Database::parse(url)?),
             None => location,
         })
-    }
-
-    /// The folder of this machine beside a bucket: one for each, named so that people know it.
-    fn local_folder(&self, bucket: &Location) -> anyhow::Result<PathBuf> {
-        if let Some(folder) = &self.local {
-            return Ok(folder.clone());
-        }
-        let url = bucket.to_string();
-        let name = url.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-        let name: String = name.chars().take(60).collect();
-        let digest = Digest::of(url.as_bytes());
-        Ok(directories()?.data_dir().join("buckets").join(format!("{name}-{}", digest.short())))
     }
 
     /// Opens the store.
@@ -111,6 +124,15 @@ impl Context {
     pub(crate) fn progress(&self) -> Progress {
         Progress::new(self.quiet)
     }
+}
+
+/// The folder of this machine beside a bucket: one for each, named so that people know it.
+fn beside(bucket: &Location) -> anyhow::Result<PathBuf> {
+    let url = bucket.to_string();
+    let name = url.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    let name: String = name.chars().take(60).collect();
+    let digest = Digest::of(url.as_bytes());
+    Ok(directories()?.data_dir().join("buckets").join(format!("{name}-{}", digest.short())))
 }
 
 /// What the tools of each kind of bucket read from the environment: address, credentials, region.

@@ -20,6 +20,8 @@ mod show;
 mod sign;
 mod stats;
 pub(crate) mod title_patterns;
+mod token;
+mod transfer;
 mod verify;
 
 use std::process::ExitCode;
@@ -31,6 +33,7 @@ use kiln_cache::StoreError;
 
 use crate::terminal::exit::{self, Exit, Fault};
 use common::Context;
+use transfer::Direction;
 
 /// Kernel builds named by what they are, and bisections that say how sure they are.
 #[derive(Debug, Parser)]
@@ -74,6 +77,13 @@ enum Command {
     Reindex,
     /// Serve this store over HTTP
     Serve(serve::Args),
+    /// Bring builds, evidence and records from this store to another
+    Export(transfer::Args),
+    /// Bring builds, evidence and records from another store to this one
+    Import(transfer::Args),
+    /// Who may read or write over HTTP
+    #[command(subcommand)]
+    Token(token::Command),
     /// Say what the store holds
     Stats,
     /// What compiling proved builds anyway has shown
@@ -98,11 +108,8 @@ pub(crate) fn main() -> ExitCode {
     let result = runtime.block_on(async {
         tokio::select! {
             result = run(cli) => result,
-            signal = interrupted() => match serves {
-                // That is how a server is stopped.
-                true => Ok(Exit::Done),
-                false => Err(signal),
-            },
+            // A server stops by itself when it is told to.
+            signal = interrupted(), if !serves => Err(signal),
         }
     });
     // Children die with their futures, which the runtime drops; only a build has more to do, to take
@@ -133,6 +140,9 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Pin(args) => gc::pin(&context, args).await,
         Command::Reindex => reindex::run(&context).await,
         Command::Serve(args) => serve::run(&context, args).await,
+        Command::Export(args) => transfer::run(&context, args, Direction::Export).await,
+        Command::Import(args) => transfer::run(&context, args, Direction::Import).await,
+        Command::Token(command) => token::run(&context, command).await,
         Command::Stats => stats::run(&context).await,
         Command::Audit(command) => audit::run(&context, command).await,
         Command::Verify(args) => verify::run(&context, args).await,

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use kiln_builder::Repository;
-use kiln_cache::{Artifact, Digest, Manifest, Query, Remote, RemoteError, Store};
+use kiln_cache::{Artifact, Digest, Manifest, Query, RemoteError, Store};
 
-use super::common::{Context, answer, answer_json};
+use super::common::{Context, answer, answer_json, remote};
 use kiln_cache::remote::Timeouts;
 
 use crate::terminal::exit::{Exit, Fault};
@@ -98,7 +98,7 @@ struct Wanted {
 
 impl Wanted {
     async fn pull_remote(&self, url: &str, progress: &Progress) -> anyhow::Result<Artifact> {
-        let remote = Remote::new(url, Timeouts::default())?;
+        let remote = remote(url, Timeouts::default())?;
         let artifact = match &self.what {
             What::File(selector, name) => {
                 let manifest = remote.build(selector).await?;

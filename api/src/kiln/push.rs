@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use kiln_cache::remote::Timeouts;
-use kiln_cache::{InputKey, PushedFile, Remote, files_of};
+use kiln_cache::{InputKey, PushedFile, files_of};
 
-use super::common::{Context, answer, answer_json};
+use super::common::{Context, answer, answer_json, remote};
 use crate::terminal::exit::Exit;
 use crate::terminal::text::size;
 
@@ -54,7 +54,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
                 (pushed.manifest.input_key, pushed.files)
             }
             (None, Some(url)) => {
-                let remote = Remote::new(url, Timeouts::default())?;
+                let remote = remote(url, Timeouts::default())?;
                 let ticking = |name: &str| progress.status(format!("pushing {name}"));
                 remote.push(&files, commit, &ticking).await?
             }

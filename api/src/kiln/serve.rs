@@ -16,13 +16,19 @@ pub(crate) struct Args {
     /// Address and port; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5456")]
     listen: SocketAddr,
-    /// Take uploads (`kiln push --remote`) from whoever can connect [default: only when nobody but
-    /// this machine can]
+    /// Take uploads (`kiln push --remote`) from whoever can connect, without a token [default: only
+    /// when nobody but this machine can]
     #[arg(long)]
     uploads: bool,
     /// Pack the store every so many minutes; 0 for never
     #[arg(long, value_name = "MINUTES", default_value_t = 10)]
     pack_every: u64,
+    /// Reading needs a token, too; without this, only adding does
+    #[arg(long)]
+    private: bool,
+    /// Never send clients to the bucket itself, even where it has addresses for them
+    #[arg(long)]
+    no_redirects: bool,
 }
 
 /// Packs what came in, now and then. Readers do not wait for it; somebody else who packs or
@@ -49,14 +55,33 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     } else {
         answer(format_args!("serving {} at {url}", context.location()?));
     }
-    let uploads = args.uploads || args.listen.ip().is_loopback();
     let packing = (args.pack_every > 0).then(|| {
         let every = Duration::from_secs(args.pack_every.saturating_mul(60));
         tokio::spawn(pack_now_and_then(store.clone(), every))
     });
-    axum::serve(listener, service::router(store, uploads)).await?;
+    let metrics = service::metrics::begin().context("can't count what happens")?;
+    let options = service::Options {
+        private: args.private,
+        uploads: args.uploads || (!args.private && args.listen.ip().is_loopback()),
+        redirects: !args.no_redirects,
+    };
+    let router = service::router(store.clone(), &options, metrics);
+    service::listen::serve(listener, router, stopped()).await;
     if let Some(packing) = packing {
         packing.abort();
     }
+    store.close().await;
     Ok(Exit::Done)
+}
+
+/// Ends when the service is told to stop: that is how it ends well.
+async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => (),
+            _ = terminate.recv() => (),
+        },
+        Err(_) => _ = tokio::signal::ctrl_c().await,
+    }
 }

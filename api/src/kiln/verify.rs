@@ -4,7 +4,7 @@ use kiln_cache::remote::Timeouts;
 use kiln_cache::verify::{Phase, VerifyReport};
 use kiln_cache::{Digest, Remote, Store, StoreError};
 
-use super::common::{Context, answer, answer_json};
+use super::common::{Context, answer, answer_json, remote};
 use crate::terminal::exit::Exit;
 use crate::terminal::progress::Progress;
 use crate::terminal::text::size;
@@ -33,7 +33,7 @@ async fn fetch(store: &Store, url: &str, lost: &[Digest], progress: &Progress) -
 }
 
 async fn fetch_one(store: &Store, url: &str, digest: &Digest) -> anyhow::Result<()> {
-    let remote = Remote::new(url, Timeouts::default())?;
+    let remote = remote(url, Timeouts::default())?;
     let size = remote.size(digest).await?;
     let folder = tempfile::tempdir_in(store.folder())?;
     let place = folder.path().join("blob");

@@ -1,26 +1,69 @@
 //! Blobs: verified bytes, whole or in part.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_range_header::parse_range_header;
-use kiln_cache::{Digest, Store};
+use kiln_cache::{Digest, StoreError};
+use metrics::counter;
 
 use super::error::ApiError;
+use super::state::Service;
+
+/// How long the address of a blob in the bucket can be used.
+const SIGNED: Duration = Duration::from_secs(15 * 60);
+
+/// How a blob is wanted.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Form {
+    /// `stored`: packed as it is stored, from the bucket itself where that can be.
+    form: Option<String>,
+}
 
 /// One blob.
 pub(crate) async fn blob(
-    State(store): State<Store>,
+    State(service): State<Service>,
     Path(digest): Path<String>,
+    Query(form): Query<Form>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let digest: Digest = digest
         .parse()
         .map_err(|error: kiln_cache::ParseDigestError| ApiError::bad_request(error.to_string()))?;
-    serve(&store, &digest, &headers).await
+    match form.form.as_deref() {
+        None | Some("plain") => serve(&service, &digest, &headers).await,
+        Some("stored") => stored(&service, &digest).await,
+        Some(other) => {
+            Err(ApiError::bad_request(format!("'{other}' is no form of a blob: plain, stored")))
+        }
+    }
+}
+
+/// Sends the client to the bucket for the packed bytes, which it proves by itself.
+async fn stored(service: &Service, digest: &Digest) -> Result<Response, ApiError> {
+    let url = match service.redirects && service.store.contains(digest).await? {
+        true => service.store.signed_url(digest, SIGNED).await?,
+        false => None,
+    };
+    let url = url.and_then(|url| HeaderValue::from_str(&url).ok());
+    let Some(url) = url else {
+        let why = "that blob has no address of its own here: ask for its plain form";
+        return Err(ApiError::not_found(why));
+    };
+    counted("hit", "redirected");
+    let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
+    response.headers_mut().insert(header::LOCATION, url);
+    // The address is for a quarter of an hour.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+fn counted(result: &'static str, why: &'static str) {
+    counter!("kiln_blobs_total", "result" => result, "why" => why).increment(1);
 }
 
 /// Answers with a blob: whole, one range of it, or "you have it".
@@ -28,15 +71,26 @@ pub(crate) async fn blob(
 /// The bytes are checked frame by frame while they stream. A frame that is found to be wrong ends
 /// the body early, so that a client sees a cut transfer and never a wrong byte.
 pub(super) async fn serve(
-    store: &Store,
+    service: &Service,
     digest: &Digest,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
     let etag = format!("\"{digest}\"");
     if holds(headers, &header::IF_NONE_MATCH, &etag) {
+        counted("hit", "not-modified");
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
     }
-    let reader = store.reader(digest).await?;
+    let reader = match service.pieces.open(&service.store, digest).await {
+        Ok(reader) => reader,
+        Err(error) => {
+            match &error {
+                StoreError::Missing(_) => counted("miss", "unknown-blob"),
+                StoreError::Corrupt { .. } => counted("miss", "corrupt"),
+                _ => counted("error", "store"),
+            }
+            return Err(error.into());
+        }
+    };
     let size = reader.size();
     let range = match wanted(headers, &etag, size) {
         Wanted::Whole => None,
@@ -49,7 +103,9 @@ pub(super) async fn serve(
     };
     let bytes = range.clone().unwrap_or(0..size);
     let length = bytes.end - bytes.start;
-    let mut response = Response::new(Body::from_stream(reader.stream(bytes)));
+    counted("hit", if range.is_some() { "range" } else { "whole" });
+    let body = Body::from_stream(service.pieces.stream(reader, bytes));
+    let mut response = Response::new(body);
     if let Some(range) = &range {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         let part = format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1));
@@ -70,7 +126,7 @@ fn set(response: &mut Response, name: header::HeaderName, value: &str) {
     }
 }
 
-fn holds(headers: &HeaderMap, name: &header::HeaderName, etag: &str) -> bool {
+pub(super) fn holds(headers: &HeaderMap, name: &header::HeaderName, etag: &str) -> bool {
     headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).any(|value| {
         value
             .split(',')

@@ -1,38 +1,41 @@
 //! Builds, by any of their names.
 
-use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
-use axum::response::Response;
-use kiln_cache::{Manifest, Query, Store};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use kiln_cache::Manifest;
 
-use super::blobs::serve;
+use super::blobs::{holds, serve};
 use super::error::ApiError;
+use super::state::Service;
 
 /// The manifest of one build.
 pub(crate) async fn build(
-    State(store): State<Store>,
+    State(service): State<Service>,
     Path(selector): Path<String>,
-) -> Result<Json<Manifest>, ApiError> {
-    Ok(Json(find(&store, &selector).await?))
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let answer = service.lookups.build(&service.store, &selector).await?;
+    let etag = [(header::ETAG, answer.etag.as_str())];
+    if holds(&headers, &header::IF_NONE_MATCH, &answer.etag) {
+        return Ok((StatusCode::NOT_MODIFIED, etag).into_response());
+    }
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    Ok((etag, kind, answer.json).into_response())
 }
 
 /// A file of one build.
 pub(crate) async fn artifact(
-    State(store): State<Store>,
+    State(service): State<Service>,
     Path((selector, name)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let manifest = find(&store, &selector).await?;
+    let answer = service.lookups.build(&service.store, &selector).await?;
+    let manifest: Manifest =
+        serde_json::from_slice(&answer.json).map_err(|error| ApiError::internal(&error))?;
     let artifact = manifest.artifact(&name).ok_or_else(|| {
         let names: Vec<&str> = manifest.artifacts.iter().map(|a| a.name.as_str()).collect();
         ApiError::not_found(format!("that build has no '{name}'; it has: {}", names.join(", ")))
     })?;
-    serve(&store, &artifact.digest, &headers).await
-}
-
-async fn find(store: &Store, selector: &str) -> Result<Manifest, ApiError> {
-    let query = Query::parse(selector).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let build = store.find_build(&query).await?;
-    build.ok_or_else(|| ApiError::not_found(format!("no build is known by '{selector}'")))
+    serve(&service, &artifact.digest, &headers).await
 }

@@ -2,7 +2,8 @@
 //! several things have.
 
 use axum::Json;
-use axum::http::{StatusCode, Uri};
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use kiln_cache::StoreError;
 use kiln_cache::query::QueryError;
@@ -25,6 +26,21 @@ impl ApiError {
     /// The question makes no sense: don't ask it again.
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, message: message.into(), matches: Vec::new() }
+    }
+
+    /// Whoever asks has to say who it is.
+    pub(crate) fn unauthorized(message: String) -> Self {
+        Self { status: StatusCode::UNAUTHORIZED, message, matches: Vec::new() }
+    }
+
+    /// Whoever asks may not.
+    pub(crate) fn forbidden(message: String) -> Self {
+        Self { status: StatusCode::FORBIDDEN, message, matches: Vec::new() }
+    }
+
+    /// Whether the server, not the question, is at fault.
+    pub(crate) fn is_internal(&self) -> bool {
+        self.status.is_server_error()
     }
 
     /// The question has several answers: ask more exactly.
@@ -60,7 +76,11 @@ impl IntoResponse for ApiError {
         if !self.matches.is_empty() {
             body["matches"] = self.matches.into();
         }
-        (self.status, Json(body)).into_response()
+        let mut response = (self.status, Json(body)).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }
 

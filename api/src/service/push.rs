@@ -9,6 +9,7 @@ use kiln_cache::remote::{PushAnswer, PushRequest};
 use kiln_cache::{Digest, Store, StoreError};
 use tokio::io::AsyncWriteExt;
 
+use super::access::Uploader;
 use super::error::ApiError;
 
 /// Bytes of one upload, at most: a kernel with all its debug information is below 2 GiB.
@@ -19,6 +20,7 @@ const DESCRIPTION: usize = 16 << 20;
 /// Takes a blob. Its bytes go to a file without a name first, so a transfer that breaks off leaves
 /// nothing, and what is not the named content is refused.
 pub(crate) async fn blob(
+    _: Uploader,
     State(store): State<Store>,
     Path(digest): Path<String>,
     body: Body,
@@ -53,6 +55,7 @@ pub(crate) async fn blob(
 /// Makes a build of blobs that are here. Digests are names of what was checked before; sizes and
 /// signatures are computed here.
 pub(crate) async fn build(
+    _: Uploader,
     State(store): State<Store>,
     body: Body,
 ) -> Result<Json<PushAnswer>, ApiError> {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use kiln_builder::closure::Edges;
 use kiln_builder::{Builder, Config, History, How, Observer, Repository, Request, Revision};
-use kiln_cache::Store;
+use kiln_cache::{Remote, Store};
 use uuid::Uuid;
 
 use super::error::BisectError;
@@ -36,6 +36,8 @@ pub struct Surroundings {
     pub watch: Arc<dyn Watch>,
     /// What the user says of crashes, for what runs in virtual machines.
     pub patterns: Arc<Patterns>,
+    /// Another Kiln, asked before anything is compiled.
+    pub upstream: Option<Remote>,
 }
 
 /// A bisection, ready to run.
@@ -138,7 +140,8 @@ impl Bisection {
         Ok(Self {
             builder: Builder::new(around.store.clone(), around.work.clone(), around.builds)
                 .with_audit(header.audit)
-                .with_compiler(header.toolchain.as_deref().unwrap_or("gcc")),
+                .with_compiler(header.toolchain.as_deref().unwrap_or("gcc"))
+                .with_upstream(around.upstream),
             config,
             knowledge: Knowledge::new(graph, header.find, &holders(&history)),
             target,

@@ -181,7 +181,8 @@ impl ConfigSearch {
         let id = uuid::Uuid::now_v7().simple().to_string();
         let running = Running::claim(&around.work, &id)?;
         Ok(Self {
-            builder: Builder::new(around.store.clone(), around.work.clone(), around.builds),
+            builder: Builder::new(around.store.clone(), around.work.clone(), around.builds)
+                .with_upstream(around.upstream),
             kernels: running::kernels(&around.work, &id),
             _running: running,
             work: around.work,

@@ -13,6 +13,8 @@ mod numbers;
 mod open;
 mod retention;
 mod settings;
+mod tokens;
+mod transfer;
 mod value;
 mod write;
 

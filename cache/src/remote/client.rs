@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 
+use crate::input::InputKey;
 use crate::manifest::{FORMAT, Manifest};
 
 use super::error::RemoteError;
@@ -47,12 +49,29 @@ struct ErrorBody {
 impl Remote {
     /// A client for the Kiln at `url` (`http` or `https`, perhaps with a path).
     pub fn new(url: &str, timeouts: Timeouts) -> Result<Self, RemoteError> {
+        Self::with_token(url, timeouts, None)
+    }
+
+    /// The same, with a token of that Kiln (`kiln token create`), which is sent with every request.
+    pub fn with_token(
+        url: &str,
+        timeouts: Timeouts,
+        token: Option<&str>,
+    ) -> Result<Self, RemoteError> {
         let fail = |why: String| RemoteError::Url { url: url.to_owned(), why };
         let base = Url::parse(url).map_err(|error| fail(error.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
             return Err(fail(format!("'{}' is no scheme for it", base.scheme())));
         }
+        let mut headers = HeaderMap::new();
+        if let Some(token) = token {
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
+                .map_err(|_| fail("the token has characters that no token has".into()))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
         let client = Client::builder()
+            .default_headers(headers)
             .connect_timeout(timeouts.connect)
             .read_timeout(timeouts.idle)
             .user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")))
@@ -69,7 +88,19 @@ impl Remote {
     /// The build that a name leads to ([`crate::Query`] says which names there are); `None` when
     /// the remote knows none. A build that does not fit its own key is refused.
     pub async fn build(&self, selector: &str) -> Result<Option<Manifest>, RemoteError> {
-        let url = self.address(&["v1", "builds", selector]);
+        self.manifest(&["v1", "builds", selector]).await
+    }
+
+    /// The build that a request is known to lead to; `None` when the remote knows none.
+    pub async fn build_of_request(
+        &self,
+        request: &InputKey,
+    ) -> Result<Option<Manifest>, RemoteError> {
+        self.manifest(&["v1", "requests", &request.to_string()]).await
+    }
+
+    async fn manifest(&self, segments: &[&str]) -> Result<Option<Manifest>, RemoteError> {
+        let url = self.address(segments);
         let response = self.client.get(url).send().await.map_err(|error| self.broken(error))?;
         match response.status() {
             StatusCode::NOT_FOUND => return Ok(None),

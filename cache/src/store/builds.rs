@@ -24,10 +24,20 @@ impl Store {
     /// returned, and only the draft's request and commit are added as names of it. Unless it can
     /// no longer be served because blobs of it were lost: then it gives way to the new one.
     pub async fn add_build(&self, draft: BuildDraft) -> Result<Manifest, StoreError> {
+        self.add_if(draft, Ok).await
+    }
+
+    /// The same, when `judge` takes the manifest that was made of the files. Refused files stay as
+    /// blobs that nothing names.
+    pub(super) async fn add_if(
+        &self,
+        draft: BuildDraft,
+        judge: impl FnOnce(Manifest) -> Result<Manifest, StoreError>,
+    ) -> Result<Manifest, StoreError> {
         draft.check()?;
         let owner = Uuid::new_v4().to_string();
         let artifacts = ingest(&self.inner, &owner, &draft.artifacts).await?;
-        let manifest = self.add_described(describe(draft, artifacts).await?).await?;
+        let manifest = self.add_described(judge(describe(draft, artifacts).await?)?).await?;
         self.inner.index.release(&owner).await?;
         Ok(manifest)
     }

@@ -28,6 +28,7 @@ pub fn root() -> &'static Path {
 /// A store and a work folder of one test.
 pub struct Kiln {
     folder: PathBuf,
+    env: Vec<(String, String)>,
     _own: Option<TempDir>,
 }
 
@@ -78,13 +79,18 @@ impl Kiln {
     /// A new, empty store that goes away with the test.
     pub fn new() -> Self {
         let own = TempDir::new().expect("a temporary folder");
-        Self { folder: own.path().to_owned(), _own: Some(own) }
+        Self { folder: own.path().to_owned(), env: Vec::new(), _own: Some(own) }
     }
 
     /// A store that stays, for tests that share costly builds.
     pub fn lasting(folder: &Path) -> Self {
         std::fs::create_dir_all(folder).expect("a folder for the store");
-        Self { folder: folder.to_owned(), _own: None }
+        Self { folder: folder.to_owned(), env: Vec::new(), _own: None }
+    }
+
+    /// Sets a variable of every later command.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.env.push((name.to_owned(), value.into()));
     }
 
     pub fn store(&self) -> PathBuf {
@@ -102,6 +108,8 @@ impl Kiln {
             .env("KILN_STORE", self.store())
             .env("KILN_WORK", self.work())
             .env_remove("KILN_REMOTE")
+            .env_remove("KILN_DATABASE")
+            .envs(self.env.iter().cloned())
             .stdin(Stdio::null());
         command
     }

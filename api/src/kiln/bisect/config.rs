@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use kiln_bisect::bisection::Surroundings;
 use kiln_bisect::reduce::{ConfigSearch, Difference, Found, Question, Reduced};
 use kiln_builder::{Config, Repository};
 use serde_json::json;
@@ -38,6 +39,7 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let progress = context.progress();
     let store = context.open().await?;
     let repository = Repository::open(absolute(&args.repo)?)?;
+    let upstream = args.how.upstream()?;
     let test = args.test.spec()?;
     let patterns = args.test.patterns.read()?;
     let question = Question {
@@ -51,6 +53,7 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         test,
     };
     let around = surroundings(context, &store, &progress, patterns, "")?;
+    let around = Surroundings { upstream, ..around };
     let search = ConfigSearch::new(around, question).await?;
     let reduced = search.run().await;
     progress.clear();

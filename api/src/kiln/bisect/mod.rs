@@ -42,6 +42,9 @@ enum Command {
         id: String,
         #[command(flatten)]
         patterns: TitlePatterns,
+        /// Ask a Kiln that serves before compiling; while it is down, go on without it
+        #[arg(long, value_name = "URL", env = "KILN_REMOTE")]
+        remote: Option<String>,
     },
     /// The bisections of this store
     List,
@@ -211,7 +214,9 @@ fn confidence(text: &str) -> Result<f64, String> {
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     match args.command {
-        Some(Command::Resume { id, patterns }) => start::resume(context, &id, &patterns).await,
+        Some(Command::Resume { id, patterns, remote }) => {
+            start::resume(context, &id, &patterns, remote.as_deref()).await
+        }
         Some(Command::List) => list::run(context).await,
         Some(Command::Show { id }) => {
             let store = context.open_existing().await?;

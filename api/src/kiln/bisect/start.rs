@@ -12,7 +12,7 @@ use kiln_builder::{Config, Repository, choose_compiler};
 use kiln_cache::{Digest, Store};
 
 use super::{Start, TestArgs, find, report};
-use crate::kiln::build::{cores, for_this_machine};
+use crate::kiln::build::{cores, for_this_machine, upstream};
 use crate::kiln::common::Context;
 use crate::kiln::title_patterns::TitlePatterns;
 use crate::terminal::exit::Exit;
@@ -21,10 +21,12 @@ use crate::terminal::progress::Progress;
 
 pub(super) async fn start(context: &Context, new: Start) -> anyhow::Result<Exit> {
     let patterns = new.test.patterns.read()?;
+    let upstream = new.how.upstream()?;
     let header = header(new)?;
     let progress = context.progress();
     let store = context.open().await?;
     let around = surroundings(context, &store, &progress, patterns, named(&header))?;
+    let around = Surroundings { upstream, ..around };
     let bisection = Bisection::start(around, header).await;
     finish(context, &progress, bisection?).await
 }
@@ -33,6 +35,7 @@ pub(super) async fn resume(
     context: &Context,
     id: &str,
     patterns: &TitlePatterns,
+    remote: Option<&str>,
 ) -> anyhow::Result<Exit> {
     let patterns = patterns.read()?;
     let progress = context.progress();
@@ -44,6 +47,7 @@ pub(super) async fn resume(
     }
     let hunted = record.learned_title().unwrap_or_else(|| named(&record.header)).to_owned();
     let around = surroundings(context, &store, &progress, patterns, &hunted)?;
+    let around = Surroundings { upstream: upstream(remote)?, ..around };
     let bisection = Bisection::resume(around, record).await;
     finish(context, &progress, bisection?).await
 }
@@ -61,6 +65,7 @@ pub(super) fn surroundings(
         builds: Arc::new(BuildProgress::new(progress.clone())),
         watch: Arc::new(BisectProgress::new(progress.clone()).hunting(target)),
         patterns: Arc::new(patterns),
+        upstream: None,
     })
 }
 

@@ -1,0 +1,281 @@
+//! From one store to another: builds, evidence and journals.
+//!
+//! Nothing is believed: a build's files go in like those of a build that was just made, so the
+//! other store computes digests and signatures itself, and what it computes must be what the
+//! manifest says. Everything has a name that is the same everywhere, so a transfer that broke off
+//! is gone on with by asking for it again.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::build_draft::BuildDraft;
+use crate::error::StoreError;
+use crate::evidence::Run;
+use crate::input::InputKey;
+use crate::journal::Journal;
+use crate::manifest::Manifest;
+use crate::signature::ImageId;
+use crate::transfer::{Selection, TransferPhase, TransferProgress, TransferReport};
+use crate::verify::Problem;
+
+use super::Store;
+
+/// What transfers tell while they run.
+type Tell<'a> = &'a (dyn Fn(TransferProgress) + Sync);
+
+impl Store {
+    /// Brings what is selected to another store, where what is there already stays as it is. A
+    /// build, run or journal that can't be brought is a problem in the report, and the rest goes
+    /// on; an error of the other store ends it.
+    pub async fn copy_to(
+        &self,
+        to: &Self,
+        selection: &Selection,
+        progress: Tell<'_>,
+    ) -> Result<TransferReport, StoreError> {
+        let mut report = TransferReport::default();
+        let builds: BTreeSet<InputKey> = match &selection.builds {
+            Some(builds) => builds.clone(),
+            None => self.inner.index.all_builds().await?.into_keys().collect(),
+        };
+        let mut images = BTreeSet::new();
+        for (done, key) in (0..).zip(&builds) {
+            let total = builds.len() as u64;
+            progress(TransferProgress { phase: TransferPhase::Builds, done, total });
+            images.extend(self.copy_build(to, key, &mut report).await?);
+        }
+        let only = selection.builds.as_ref().map(|_| &images);
+        self.copy_runs(to, only, &mut report, progress).await?;
+        let journals: Vec<String> = match &selection.journals {
+            Some(ids) => ids.iter().cloned().collect(),
+            None => self.inner.index.journal_ids().await?,
+        };
+        for (done, id) in (0..).zip(&journals) {
+            let total = journals.len() as u64;
+            progress(TransferProgress { phase: TransferPhase::Journals, done, total });
+            self.copy_journal(to, id, &mut report).await?;
+        }
+        Ok(report)
+    }
+
+    /// Brings one build and its names; gives its image.
+    async fn copy_build(
+        &self,
+        to: &Self,
+        key: &InputKey,
+        report: &mut TransferReport,
+    ) -> Result<Option<ImageId>, StoreError> {
+        let mut problem = |why: String| {
+            report.problems.push(Problem { what: format!("build {key}"), why });
+        };
+        let manifest = match self.build_by_input(key).await {
+            Ok(Some(manifest)) => manifest,
+            Ok(None) => {
+                problem("it is not in the store that it should come from".into());
+                return Ok(None);
+            }
+            Err(error @ StoreError::Damaged { .. }) => {
+                problem(error.to_string());
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let there = to.build_by_input(key).await?;
+        let is_there = match &there {
+            Some(there) => to.is_whole(there).await?,
+            None => false,
+        };
+        if is_there {
+            report.builds_known += 1;
+        } else {
+            match self.copy_files(to, &manifest).await {
+                Ok(()) => {
+                    report.builds += 1;
+                    report.bytes += manifest.artifacts.iter().map(|file| file.size).sum::<u64>();
+                }
+                Err(
+                    error @ (StoreError::Missing(_)
+                    | StoreError::Corrupt { .. }
+                    | StoreError::Damaged { .. }
+                    | StoreError::Signature { .. }
+                    | StoreError::Draft(_)),
+                ) => {
+                    report
+                        .problems
+                        .push(Problem { what: format!("build {key}"), why: error.to_string() });
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let names = self.inner.index.names_of(key).await?;
+        for (request, proof) in names.requests {
+            // A name that leads elsewhere there stays.
+            if to.inner.index.request(&request).await?.is_none() {
+                match proof {
+                    Some(closure) => to.add_proved_request(&request, key, &closure).await?,
+                    None => to.add_request(&request, key).await?,
+                }
+            }
+        }
+        for commit in names.commits {
+            to.add_revision(&commit, key).await?;
+        }
+        Ok(manifest.image())
+    }
+
+    /// Brings the files of a build, and has the other store make its own record of them.
+    async fn copy_files(&self, to: &Self, manifest: &Manifest) -> Result<(), StoreError> {
+        let fail = |source| StoreError::file("write in", to.inner.objects.folder(), source);
+        let folder = tempfile::Builder::new()
+            .prefix(".transfer-")
+            .tempdir_in(to.inner.objects.folder())
+            .map_err(fail)?;
+        let mut artifacts = Vec::with_capacity(manifest.artifacts.len());
+        for (n, artifact) in manifest.artifacts.iter().enumerate() {
+            let path = folder.path().join(n.to_string());
+            self.read_to_file(&artifact.digest, &path).await?;
+            artifacts.push((artifact.name.clone(), path));
+        }
+        to.add_known(manifest, artifacts).await?;
+        Ok(())
+    }
+
+    /// Stores a build that was made elsewhere, with its files by name. Nothing in its manifest is
+    /// believed: [`StoreError::Damaged`] when it is not what is computed of the files here.
+    pub async fn add_known(
+        &self,
+        manifest: &Manifest,
+        artifacts: Vec<(String, PathBuf)>,
+    ) -> Result<Manifest, StoreError> {
+        let draft = BuildDraft {
+            input: manifest.input.clone(),
+            request_key: manifest.request_key,
+            family_key: manifest.family_key,
+            commit: manifest.commit.clone(),
+            result: manifest.result.clone(),
+            artifacts,
+            compiler: manifest.compiler.clone(),
+            seconds: manifest.seconds,
+        };
+        let judge = |made: Manifest| match difference(manifest, &made) {
+            Some(why) => {
+                let what = format!("the manifest of build {}", manifest.input_key);
+                Err(StoreError::Damaged { what, why })
+            }
+            None => Ok(Manifest { created: manifest.created, ..made }),
+        };
+        self.add_if(draft, judge).await
+    }
+
+    /// Brings the runs of some images, or of all.
+    async fn copy_runs(
+        &self,
+        to: &Self,
+        only: Option<&BTreeSet<ImageId>>,
+        report: &mut TransferReport,
+        progress: Tell<'_>,
+    ) -> Result<(), StoreError> {
+        let tested = self.inner.index.tested().await?;
+        let tested: Vec<_> = tested
+            .into_iter()
+            .filter(|(image, _)| only.is_none_or(|only| only.contains(image)))
+            .collect();
+        for (done, (image, test)) in (0..).zip(&tested) {
+            let total = tested.len() as u64;
+            progress(TransferProgress { phase: TransferPhase::Runs, done, total });
+            for run in self.runs(image, test).await? {
+                self.copy_run(to, run, report).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings a run. One whose console was lost is a run all the same.
+    async fn copy_run(
+        &self,
+        to: &Self,
+        mut run: Run,
+        report: &mut TransferReport,
+    ) -> Result<(), StoreError> {
+        if let Some(console) = run.console
+            && !to.contains(&console).await?
+        {
+            let folder = to.inner.objects.folder();
+            let file = tempfile::Builder::new().prefix(".transfer-").tempfile_in(folder);
+            let path = file.map_err(|error| StoreError::file("write in", folder, error))?;
+            let path: &Path = &path.into_temp_path();
+            match self.read_to_file(&console, path).await {
+                Ok(()) => _ = to.put_file(path).await?,
+                Err(error @ (StoreError::Missing(_) | StoreError::Corrupt { .. })) => {
+                    let what = format!("the console of run {}", run.id);
+                    report.problems.push(Problem { what, why: error.to_string() });
+                    run.console = None;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match to.inner.index.add_run(&run).await? {
+            true => report.runs += 1,
+            false => report.runs_known += 1,
+        }
+        Ok(())
+    }
+
+    /// Brings a journal. One that is there with fewer entries is gone on with.
+    async fn copy_journal(
+        &self,
+        to: &Self,
+        id: &str,
+        report: &mut TransferReport,
+    ) -> Result<(), StoreError> {
+        let what = || format!("journal '{id}'");
+        let Some(journal) = self.journal_read(id).await? else {
+            let why = StoreError::UnknownJournal(id.to_owned()).to_string();
+            report.problems.push(Problem { what: what(), why });
+            return Ok(());
+        };
+        match to.journal_read(id).await? {
+            None => to.inner.index.add_journal(&journal, 0).await?,
+            Some(there) if !is_beginning_of(&there, &journal) => {
+                // The longer one may be there already.
+                if is_beginning_of(&journal, &there) {
+                    report.journals_known += 1;
+                } else {
+                    let why = "another journal of that id is there; it stays as it is";
+                    report.problems.push(Problem { what: what(), why: why.into() });
+                }
+                return Ok(());
+            }
+            Some(there) if there.events.len() == journal.events.len() => {
+                report.journals_known += 1;
+                return Ok(());
+            }
+            Some(there) => to.inner.index.add_journal(&journal, there.events.len()).await?,
+        }
+        report.journals += 1;
+        Ok(())
+    }
+}
+
+/// Whether one journal is the beginning of another.
+fn is_beginning_of(short: &Journal, long: &Journal) -> bool {
+    (&short.kind, &short.header, short.created) == (&long.kind, &long.header, long.created)
+        && long.events.starts_with(&short.events)
+}
+
+/// What a manifest says that its files don't. Signatures of another version can't be compared.
+fn difference(said: &Manifest, made: &Manifest) -> Option<String> {
+    if said.input_key != made.input_key {
+        return Some("its input has another key".into());
+    }
+    if said.artifacts != made.artifacts || said.build_id != made.build_id {
+        return Some("it does not describe its files".into());
+    }
+    let wrong = said.signatures.0.iter().find(|(kind, signature)| {
+        made.signatures
+            .get(**kind)
+            .is_none_or(|made| made.version == signature.version && made.hash != signature.hash)
+    });
+    wrong.map(|(kind, _)| format!("its {kind} signature is not that of its files"))
+}

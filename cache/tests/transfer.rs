@@ -1,0 +1,151 @@
+//! Between stores: everything arrives, nothing is believed, and what broke off is gone on with.
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::{Fixture, commit, draft, noise, quiet, request};
+use kiln_cache::evidence::{Outcome, Run, TestKey};
+use kiln_cache::signature::SignatureKind;
+use kiln_cache::transfer::{Selection, TransferProgress};
+use kiln_cache::{Digest, InputKey, Manifest, Query};
+use serde_json::json;
+use uuid::Uuid;
+
+fn silent(_: TransferProgress) {}
+
+fn test() -> TestKey {
+    TestKey(Digest::of(b"test"))
+}
+
+async fn build(fixture: &Fixture, seed: u64) -> Manifest {
+    let image = fixture.file(&format!("image {seed}"), &noise(seed, 1_200_000));
+    let log = fixture.file("log", b"the log of all");
+    fixture.store.add_build(draft(seed, &[("image", &image), ("build.log", &log)])).await.unwrap()
+}
+
+/// A store with three builds, runs of each, and two journals.
+async fn full() -> (Fixture, Vec<Manifest>) {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    let mut builds = Vec::new();
+    for seed in 0..3 {
+        let build = build(&fixture, seed).await;
+        let console = store.put_bytes(format!("console {seed}").into()).await.unwrap();
+        for n in 0..2_u64 {
+            let run = Run {
+                id: Uuid::from_u128(u128::from(seed * 10 + n)),
+                image: build.image().unwrap(),
+                test: test(),
+                outcome: Outcome::Crash { title: "BUG: x".into() },
+                seconds: 1.5,
+                finished: 100,
+                console: Some(console),
+            };
+            store.record_run(&run).await.unwrap();
+        }
+        builds.push(build);
+    }
+    store.add_revision("abcdef0123456789", &builds[0].input_key).await.unwrap();
+    let closure = Digest::of(b"closure");
+    store.add_proved_request(&request(50), &builds[1].input_key, &closure).await.unwrap();
+    for id in ["j1", "j2"] {
+        store.journal_create(id, "bisection", json!({ "good": "v6.1" })).await.unwrap();
+        for n in 0..3 {
+            store.journal_append(id, json!({ "step": n })).await.unwrap();
+        }
+    }
+    (fixture, builds)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_arrives_and_a_second_time_nothing_is_new() {
+    let (from, builds) = full().await;
+    let to = Fixture::new().await;
+    let all = Selection::default();
+    let report = from.store.copy_to(&to.store, &all, &silent).await.unwrap();
+    assert_eq!((report.builds, report.runs, report.journals), (3, 6, 2), "{report:?}");
+    assert_eq!(report.problems, []);
+    for build in &builds {
+        let there = to.store.build_by_request(&build.request_key).await.unwrap();
+        assert_eq!(there.as_ref(), Some(build));
+        let image = build.image().unwrap();
+        let runs = from.store.runs(&image, &test()).await.unwrap();
+        assert_eq!(to.store.runs(&image, &test()).await.unwrap(), runs);
+    }
+    let by_name = to.store.find_builds(&Query::parse("abcdef0123456789").unwrap()).await.unwrap();
+    assert_eq!(by_name, [builds[0].clone()]);
+    let proof = to.store.proof_of_request(&request(50)).await.unwrap();
+    assert_eq!(proof, Some(Digest::of(b"closure")));
+    let journal = from.store.journal_read("j1").await.unwrap();
+    assert_eq!(to.store.journal_read("j1").await.unwrap(), journal);
+    let verified = to.store.verify(true, &quiet).await.unwrap();
+    assert!(verified.is_clean(), "{:?}", verified.problems);
+    assert_eq!((verified.builds, verified.orphans), (3, 0));
+
+    // Again, after more has happened on both sides.
+    from.store.journal_append("j1", json!({ "step": 3 })).await.unwrap();
+    to.store.journal_append("j2", json!({ "step": 4 })).await.unwrap();
+    let report = from.store.copy_to(&to.store, &all, &silent).await.unwrap();
+    assert_eq!((report.builds, report.builds_known, report.bytes), (0, 3, 0));
+    assert_eq!((report.runs, report.runs_known), (0, 6));
+    assert_eq!((report.journals, report.journals_known), (1, 1));
+    assert_eq!(to.store.journal_read("j1").await.unwrap().unwrap().events.len(), 4);
+    assert_eq!(to.store.journal_append("j1", json!(5)).await.unwrap(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_selection_brings_what_belongs_to_it_and_no_more() {
+    let (from, builds) = full().await;
+    let to = Fixture::new().await;
+    let selection = Selection {
+        builds: Some(BTreeSet::from([builds[1].input_key])),
+        journals: Some(BTreeSet::from(["j2".to_owned()])),
+    };
+    let report = from.store.copy_to(&to.store, &selection, &silent).await.unwrap();
+    assert_eq!((report.builds, report.runs, report.journals), (1, 2, 1));
+    assert!(to.store.journal_read("j1").await.unwrap().is_none());
+    let unknown = InputKey(Digest::of(b"unknown"));
+    let selection = Selection {
+        builds: Some(BTreeSet::from([unknown])),
+        journals: Some(BTreeSet::from(["none".to_owned()])),
+    };
+    let report = from.store.copy_to(&to.store, &selection, &silent).await.unwrap();
+    assert_eq!(report.problems.len(), 2, "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_corrupt_is_left_behind_and_said() {
+    let (from, builds) = full().await;
+    let to = Fixture::new().await;
+    let path = from.blob(&builds[0].artifact("image").unwrap().digest);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[5000] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let report = from.store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();
+    assert_eq!((report.builds, report.problems.len()), (2, 1), "{report:?}");
+    assert!(report.problems[0].why.contains("corrupt"), "{report:?}");
+    assert!(to.store.verify(true, &quiet).await.unwrap().is_clean());
+    // It was made again there, and what was missing comes with the next transfer.
+    build(&from, 0).await;
+    let report = from.store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();
+    assert_eq!((report.builds, report.problems.len()), (1, 0), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobodys_word_is_taken_for_a_signature() {
+    let mut from = Fixture::new().await;
+    let elf = std::env::current_exe().unwrap();
+    let made = from.store.add_build(draft(1, &[("vmlinux", &elf)])).await.unwrap();
+    let path = from.manifest(&made.input_key);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let hash = made.signatures.get(SignatureKind::Syzkaller).unwrap().hash.to_hex();
+    std::fs::write(&path, text.replace(&hash, &Digest::of(b"claimed").to_hex())).unwrap();
+    let store = from.reopen_without_index().await;
+    let to = Fixture::new().await;
+    let report = store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();
+    assert_eq!((report.builds, report.problems.len()), (0, 1), "{report:?}");
+    assert!(report.problems[0].why.contains("syzkaller"), "{report:?}");
+    let query = Query::parse(&commit(1)).unwrap();
+    assert_eq!(to.store.find_build(&query).await.unwrap(), None);
+}

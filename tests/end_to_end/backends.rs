@@ -1,0 +1,89 @@
+//! One bisection over every backend that can run beside a test: the same answer from a folder with
+//! SQLite, and from S3 with PostgreSQL; and between them, by export and import.
+
+mod support;
+
+use kiln_servers::{Postgres, S3};
+use support::{Kiln, Repo};
+
+/// The history of `fakes.rs`: the "bug" is there from one commit on.
+fn history() -> (Repo, Vec<String>) {
+    let repo = Repo::new();
+    let commits = (0..20)
+        .map(|i| {
+            let bug = if i >= 13 { "bug\n" } else { "" };
+            repo.commit(&format!("change {i}"), &[("program", &format!("version {i}\n{bug}"))])
+        })
+        .collect();
+    (repo, commits)
+}
+
+fn bisect(kiln: &Kiln, repo: &Repo, commits: &[String]) -> serde_json::Value {
+    let build = "cp program \"$KILN_OUT/program\"";
+    let test = "! grep -q bug \"$KILN_ARTIFACTS/program\"";
+    let ends = ["--good", &commits[0], "--bad", &commits[19]];
+    kiln.run(
+        &["bisect", "--json", "--repo", repo.arg()]
+            .into_iter()
+            .chain(ends)
+            .chain(["--build-command", build, "--command", test])
+            .collect::<Vec<_>>(),
+    )
+    .exits(0)
+    .json()
+}
+
+fn culprit(answer: &serde_json::Value) -> &str {
+    answer["answer"]["commit"]["id"].as_str().unwrap_or("none")
+}
+
+#[test]
+fn the_same_answer_everywhere() {
+    let (repo, commits) = history();
+    let local = Kiln::new();
+    let first = bisect(&local, &repo, &commits);
+    assert_eq!(culprit(&first), commits[13], "{first:#}");
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let s3 = runtime.block_on(S3::start(folder.path())).unwrap();
+    let postgres = Postgres::shared().expect("PostgreSQL is not installed: tests/run does it");
+    let database = postgres.database().unwrap();
+    let bucket = |name: &str| {
+        let mut kiln = Kiln::new();
+        kiln.set("KILN_STORE", format!("s3://kiln/{name}"));
+        kiln.set("KILN_LOCAL", kiln.work().with_file_name("local").display().to_string());
+        s3.environment().into_iter().for_each(|(name, value)| kiln.set(name, value));
+        kiln
+    };
+    let mut shared = bucket("shared");
+    shared.set("KILN_DATABASE", database.clone());
+    let second = bisect(&shared, &repo, &commits);
+    assert_eq!(culprit(&second), commits[13], "{second:#}");
+
+    // Another machine with the same bucket and database has nothing left to do.
+    let mut other = bucket("shared");
+    other.set("KILN_DATABASE", database);
+    let third = bisect(&other, &repo, &commits);
+    assert_eq!(culprit(&third), commits[13]);
+    assert_eq!(third["bill"]["builds_compiled"], 0, "{:#}", third["bill"]);
+    assert_eq!(third["bill"]["runs_made"], 0, "{:#}", third["bill"]);
+
+    // Neither has one to which everything was brought, through a folder in between.
+    let between = folder.path().join("between");
+    let between = between.to_str().unwrap();
+    let exported = other.run(&["export", "--json", between]).exits(0).json();
+    assert!(exported["builds"].as_u64() > Some(2) && exported["runs"].as_u64() > Some(2));
+    let fresh = Kiln::new();
+    let imported = fresh.run(&["import", "--json", between]).exits(0).json();
+    assert_eq!(imported["builds"], exported["builds"]);
+    assert_eq!(imported["runs"], exported["runs"]);
+    let again = fresh.run(&["import", "--json", between]).exits(0).json();
+    assert_eq!((&again["builds"], &again["bytes"]), (&0.into(), &0.into()));
+    let fourth = bisect(&fresh, &repo, &commits);
+    assert_eq!(culprit(&fourth), commits[13]);
+    assert_eq!(fourth["bill"]["builds_compiled"], 0, "{:#}", fourth["bill"]);
+    for kiln in [&local, &shared, &fresh] {
+        kiln.run(&["verify", "--deep"]).exits(0);
+    }
+}

@@ -1,0 +1,209 @@
+//! `kiln serve`: replicas, tokens, ranges, and an end that cuts nobody off.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use kiln_servers::Postgres;
+use support::{Kiln, Repo};
+
+/// A running `kiln serve`.
+struct Served {
+    child: Child,
+    url: String,
+}
+
+impl Served {
+    fn start(kiln: &Kiln, args: &[&str]) -> Self {
+        let mut child = kiln
+            .command()
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().rsplit(' ').next().unwrap().to_owned();
+        assert!(url.starts_with("http://"), "{line}");
+        Self { child, url }
+    }
+
+    /// `curl` with the status behind the body.
+    fn get(&self, path: &str, args: &[&str]) -> (String, String) {
+        let output = Command::new("curl")
+            .args(["--silent", "--show-error", "--write-out", "\n%{http_code}"])
+            .args(args)
+            .arg(format!("{}{path}", self.url))
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (body, status) = text.rsplit_once('\n').unwrap();
+        (status.to_owned(), body.to_owned())
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+/// A store with one build of one large file, and its commit.
+fn with_a_build(kiln: &Kiln) -> (Repo, String) {
+    let repo = Repo::new();
+    let commit = repo.commit("first", &[("program", "x\n")]);
+    let build = "head -c 40000000 /dev/urandom >\"$KILN_OUT/image\"";
+    let args = ["build", "--repo", repo.arg(), "--build-command", build, &commit];
+    kiln.run(&args).exits(0);
+    (repo, commit)
+}
+
+fn token(kiln: &Kiln, args: &[&str]) -> (String, String) {
+    let args: Vec<&str> =
+        ["token", "create", "--json", "a test"].iter().chain(args).copied().collect();
+    let made = kiln.run(&args).exits(0).json();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    (text(&made["token"]["id"]), text(&made["secret"]))
+}
+
+#[test]
+fn reading_is_open_unless_it_is_private() {
+    let kiln = Kiln::new();
+    let (_repo, commit) = with_a_build(&kiln);
+    let path = format!("/v1/builds/{commit}");
+    let open = Served::start(&kiln, &[]);
+    assert_eq!(open.get(&path, &[]).0, "200");
+    assert_eq!(open.get("/v1/builds/ffffffffff", &[]).0, "404");
+
+    let private = Served::start(&kiln, &["--private"]);
+    assert_eq!(private.get(&path, &[]).0, "401");
+    assert_eq!(private.get("/healthz", &[]).0, "200");
+    let (id, secret) = token(&kiln, &[]);
+    let header = format!("Authorization: Bearer {secret}");
+    assert_eq!(private.get(&path, &["--header", &header]).0, "200");
+    let wrong = format!("Authorization: Bearer {secret}0");
+    assert_eq!(private.get(&path, &["--header", &wrong]).0, "401");
+    kiln.run(&["token", "revoke", &id]).exits(0);
+    kiln.run(&["token", "revoke", "nobody"]).exits(3).complains(&["kiln token list"]);
+    // A server may trust a token for two seconds more.
+    std::thread::sleep(Duration::from_millis(2200));
+    assert_eq!(private.get(&path, &["--header", &header]).0, "401");
+
+    let metrics = open.get("/metrics", &[]).1;
+    for line in [
+        "kiln_lookups_total{result=\"hit\",why=\"found\"} 1",
+        "kiln_lookups_total{result=\"miss\",why=\"unknown-name\"} 1",
+        "kiln_requests_total{route=\"/v1/builds/{selector}\",status=\"404\"} 1",
+    ] {
+        assert!(metrics.contains(line), "'{line}' is not in:\n{metrics}");
+    }
+}
+
+#[test]
+fn ranges_tags_and_heads() {
+    let kiln = Kiln::new();
+    let (_repo, commit) = with_a_build(&kiln);
+    let served = Served::start(&kiln, &[]);
+    let path = format!("/v1/builds/{commit}/artifacts/image");
+    assert_eq!(served.get(&path, &["--range", "39999990-", "--output", "/dev/null"]).0, "206");
+    let across = "\n%{size_download}";
+    let (length, _) = served.get(
+        &path,
+        &["--range", "1048570-1048585", "--output", "/dev/null", "--write-out", across],
+    );
+    assert_eq!(length, "16");
+    let (status, head) = served.get(&path, &["--head"]);
+    assert_eq!(status, "200");
+    let head = head.to_ascii_lowercase();
+    assert!(head.contains("content-length: 40000000"), "{head}");
+    let tag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().trim().to_owned();
+    let header = format!("If-None-Match: {tag}");
+    assert_eq!(served.get(&path, &["--header", &header]).0, "304");
+    assert_eq!(served.get(&path, &["--range", "50000000-"]).0, "416");
+}
+
+#[test]
+fn an_answer_that_is_under_way_is_finished() {
+    let kiln = Kiln::new();
+    let (_repo, commit) = with_a_build(&kiln);
+    let mut served = Served::start(&kiln, &[]);
+    let address = served.url.strip_prefix("http://").unwrap().to_owned();
+    let mut client = TcpStream::connect(&address).unwrap();
+    let request = format!(
+        "GET /v1/builds/{commit}/artifacts/image HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    );
+    client.write_all(request.as_bytes()).unwrap();
+    let mut begun = vec![0; 100_000];
+    client.read_exact(&mut begun).unwrap();
+    served.signal("-TERM");
+    // It takes no new clients from now on.
+    let asked = Instant::now();
+    while TcpStream::connect(&address).is_ok() {
+        assert!(asked.elapsed() < Duration::from_secs(5), "new clients are still accepted");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).unwrap();
+    assert!(begun.len() + rest.len() > 40_000_000, "{}", begun.len() + rest.len());
+    assert_eq!(served.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn replicas_over_one_database_answer_for_each_other() {
+    let database =
+        Postgres::shared().expect("PostgreSQL: tests/run installs it").database().unwrap();
+    let mut kiln = Kiln::new();
+    kiln.set("KILN_DATABASE", database);
+    let replicas = [Served::start(&kiln, &[]), Served::start(&kiln, &[])];
+    let (_repo, commit) = with_a_build(&kiln);
+    for replica in &replicas {
+        assert_eq!(replica.get(&format!("/v1/builds/{commit}"), &[]).0, "200");
+    }
+    let (_, secret) = token(&kiln, &["--write"]);
+    let header = format!("Authorization: Bearer {secret}");
+    for replica in &replicas {
+        assert_eq!(replica.get("/v1/token", &["--header", &header]).0, "200");
+        assert_eq!(replica.get("/v1/token", &[]).0, "401");
+    }
+    let (_, reader) = token(&kiln, &[]);
+    let header = format!("Authorization: Bearer {reader}");
+    assert_eq!(replicas[0].get("/v1/token", &["--header", &header]).0, "403");
+}
+
+#[test]
+fn a_build_is_fetched_before_it_is_compiled() {
+    let (server, client) = (Kiln::new(), Kiln::new());
+    let (repo, commit) = with_a_build(&server);
+    let build = "head -c 40000000 /dev/urandom >\"$KILN_OUT/image\"";
+    let made = server.run(&["show", "--json", &commit]).exits(0).json();
+    let served = Served::start(&server, &[]);
+    let ask = |url: &str| {
+        let args = ["build", "--json", "--repo", repo.arg(), "--build-command", build];
+        client.run(&args.iter().chain(&["--remote", url, &commit]).collect::<Vec<_>>())
+    };
+    // A cache that is down costs one line and a moment.
+    let down = Kiln::new();
+    let begun = Instant::now();
+    let args = ["build", "--json", "--repo", repo.arg(), "--build-command", "echo x >$KILN_OUT/x"];
+    let alone = down
+        .run(&args.iter().chain(&["--remote", "http://127.0.0.1:1", &commit]).collect::<Vec<_>>());
+    let alone = alone.exits(0).complains(&["http://127.0.0.1:1", "building without it"]);
+    assert_eq!(alone.json()["obtained"], "compiled");
+    assert!(begun.elapsed() < Duration::from_secs(20));
+
+    let fetched = ask(&served.url).exits(0).json();
+    // Random bytes: nothing but fetching gives the same.
+    assert_eq!(fetched["artifacts"], made["artifacts"]);
+    assert_eq!(fetched["obtained"], "input");
+    client.run(&["verify", "--deep"]).exits(0);
+}
