@@ -57,6 +57,12 @@ impl Side<'_> {
         masks.map(|it| &self.elf.data[it.range.clone()])
     }
 
+    /// What hides a byte of the file.
+    fn mask_at(&self, at: usize) -> Option<MaskKind> {
+        let index = self.masks.partition_point(|it| it.range.end <= at);
+        self.masks.get(index).filter(|it| it.range.contains(&at)).map(|it| it.kind)
+    }
+
     /// Bytes between two labels of one section.
     fn between(&self, [start, end]: [&str; 2]) -> Option<&[u8]> {
         let (start, end) = (self.symbols.only(start)?, self.symbols.only(end)?);
@@ -147,11 +153,14 @@ impl Elves<'_> {
         let mut counts = Counts::new();
         for run in runs(before, after) {
             let at = a.start + run.start;
-            let mask = self.before.masks.partition_point(|it| it.range.end <= at);
-            let mask = self.before.masks.get(mask).filter(|it| it.range.contains(&at));
+            // A mask that lies elsewhere in the other kernel explains nothing here.
+            let mask = self
+                .before
+                .mask_at(at)
+                .filter(|kind| self.after.mask_at(b.start + run.start) == Some(*kind));
             let symbol = self.before.symbols.holding(index, address + run.start as u64);
             let holder = match (mask, symbol) {
-                (Some(mask), _) => Holder::Mask(mask.kind.tag()),
+                (Some(kind), _) => Holder::Mask(kind.tag()),
                 (None, Some(symbol)) => Holder::Symbol(symbol.name),
                 (None, None) => Holder::Nothing,
             };

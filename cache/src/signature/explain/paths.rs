@@ -46,7 +46,14 @@ pub(super) fn moved(before: &BTreeSet<&[u8]>, after: &BTreeSet<&[u8]>) -> Option
     let lone = |mine: &BTreeSet<&[u8]>, other: &BTreeSet<&[u8]>| -> Vec<Vec<u8>> {
         mine.difference(other).take(MOST).map(|it| it.to_vec()).collect()
     };
-    let (lone_before, lone_after) = (lone(before, after), lone(after, before));
+    let (mut lone_before, mut lone_after) = (lone(before, after), lone(after, before));
+    // Where only some units were made anew, the old folder is named in both.
+    let all = |texts: &BTreeSet<&[u8]>| texts.iter().take(MOST).map(|it| it.to_vec()).collect();
+    match (lone_before.is_empty(), lone_after.is_empty()) {
+        (true, false) => lone_before = all(before),
+        (false, true) => lone_after = all(after),
+        _ => {}
+    }
     let mut by_name: BTreeMap<&[u8], Vec<&[u8]>> = BTreeMap::new();
     for text in &lone_after {
         by_name.entry(file_name(text)).or_default().push(text);
@@ -89,6 +96,16 @@ mod tests {
         let found = moved(&one, &two).unwrap();
         assert_eq!((&*found.before, &*found.after), ("/home/a/linux", "/srv/k"));
         assert_eq!(moved(&one, &one), None);
+    }
+
+    #[test]
+    fn a_folder_that_half_of_the_units_name() {
+        let one = absolute_texts(b"/a/linux/objects\0/usr/include\0");
+        let both = absolute_texts(b"/a/linux/objects\0/usr/include\0/b/objects\0");
+        let expected = Moved { before: "/a/linux".into(), after: "/b".into() };
+        assert_eq!(moved(&one, &both), Some(expected));
+        let expected = Moved { before: "/b".into(), after: "/a/linux".into() };
+        assert_eq!(moved(&both, &one), Some(expected));
     }
 
     #[test]
