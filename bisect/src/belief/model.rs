@@ -33,7 +33,7 @@ impl Default for Model {
             not_reproducible: 0.05,
             lowest_rate: 0.005,
             drift: 0.3,
-            epsilon: 0.002,
+            epsilon: 5e-4,
             hidden: 1e-3,
             stray: 1e-5,
             split_floor: 1e-9,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::belief::{Find, Posterior, RateGrid};
+use crate::belief::{Find, Model, Posterior, RateGrid};
 
 use super::choose::{Choice, Search};
 use super::confirm::{self, Missing, clean_runs};
@@ -15,6 +15,11 @@ use super::verdict::{More, Verdict};
 const HOPELESS: f64 = 0.03;
 /// Bits for a run's time below which no test is worth making.
 const NOTHING_TO_LEARN: f64 = 1e-4;
+/// Probability that the target does not show on the bad end, from which a single crash of it is
+/// taken for chance and asked to come again.
+const CHANCE: f64 = 0.02;
+/// A test of what is built is not worth making when the budget forbids one this many times better.
+const FORBIDDEN_BETTER: f64 = 10.0;
 /// Runs of the bad end that are asked for at a time.
 const BAD_END_RUNS: u32 = 20;
 
@@ -60,9 +65,7 @@ pub struct Test {
 pub fn decide(problem: &Problem, settings: &Settings) -> Result<Decision, ProblemError> {
     problem.check()?;
     let images = problem.image_list();
-    let grid = RateGrid::new(&settings.model);
     let evidence = problem.evidence(&images);
-    let posterior = Posterior::with_grid(&evidence, &settings.model, &grid);
     let mut built = vec![false; problem.images.len()];
     for status in problem.revisions.iter().chain([&problem.base]) {
         if let (State::Built, Some(image)) = (status.state, status.image) {
@@ -70,15 +73,30 @@ pub fn decide(problem: &Problem, settings: &Settings) -> Result<Decision, Proble
         }
     }
     let chances = testable(problem, settings);
-    let search = Search {
-        problem,
-        settings,
-        grid: &grid,
-        posterior: &posterior,
-        testable: &chances,
-        built: &built,
+    let next = |model: &Model, last: bool| {
+        let grid = RateGrid::new(model);
+        let posterior = Posterior::with_grid(&evidence, model, &grid);
+        if !last && posterior.top().1 >= settings.threshold {
+            return None;
+        }
+        let search = Search {
+            problem,
+            settings,
+            grid: &grid,
+            posterior: &posterior,
+            testable: &chances,
+            built: &built,
+        };
+        Some(Steps { search }.next())
     };
-    Ok(Steps { search }.next())
+    // Who would be named is judged once more, by the more cautious model.
+    let cautious = settings.cautious_drift > settings.model.drift;
+    if cautious && let Some(decision) = next(&settings.model, false) {
+        return Ok(decision);
+    }
+    let drift = settings.model.drift.max(settings.cautious_drift);
+    let decision = next(&Model { drift, ..settings.model }, true);
+    Ok(decision.expect("the last model always decides"))
 }
 
 struct Steps<'a> {
@@ -107,7 +125,18 @@ impl Steps<'_> {
             return self.inconclusive(why, None);
         }
         match self.search.best(false) {
-            Some(choice) if self.worthwhile(&choice) => self.narrow(&choice),
+            Some(choice) if self.worthwhile(&choice) => {
+                // Without builds left, what is built can be run for ever and tell nothing new.
+                let forbidden = if self.search.may_build() { None } else { self.search.best(true) };
+                match forbidden {
+                    Some(better)
+                        if better.prospect.value() > FORBIDDEN_BETTER * choice.prospect.value() =>
+                    {
+                        self.nothing_left()
+                    }
+                    _ => self.narrow(&choice),
+                }
+            }
             _ => self.nothing_left(),
         }
     }
@@ -117,7 +146,9 @@ impl Steps<'_> {
         let Search { problem, settings, posterior, .. } = &self.search;
         let place = problem.bad_end();
         let counts = problem.counts(place);
-        if counts.crashes >= settings.crashes {
+        // One crash is enough to begin with, while all else agrees with it.
+        let agreed = counts.crashes > 0 && posterior.not_reproducible < CHANCE;
+        if counts.crashes >= settings.crashes || agreed {
             return None;
         }
         if self.search.works(place) <= 0.0 && counts.censored > 0 {

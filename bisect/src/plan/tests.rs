@@ -353,6 +353,16 @@ fn budgets_end_with_what_more_would_buy() {
 }
 
 #[test]
+fn without_builds_left_nothing_is_run_for_ever() {
+    let mut play = Play::new(Graph::linear(1000).unwrap(), from(371, 4));
+    play.settings.max_builds = Some(5);
+    let Verdict::Inconclusive { more, set, .. } = play.finish() else { panic!("found") };
+    assert!(more.is_some_and(|more| more.build), "{more:?}");
+    assert!(set.commits.iter().any(|(c, _)| *c == 371));
+    assert!(play.problem.spent.runs <= 120, "{}", play.problem.spent.runs);
+}
+
+#[test]
 fn the_good_end_can_come_first() {
     let mut play = Play::new(Graph::linear(100).unwrap(), from(40, 2));
     play.settings.good_end_first = true;

@@ -1,35 +1,61 @@
-//! What `git bisect run` does, for comparison.
+//! What `git bisect` does with verdicts, whoever gives them.
 
 use crate::graph::Graph;
 use crate::plan::Place;
 
 use super::lab::{Lab, Seen};
 
-/// Halves the range as git does; each revision gets `runs` runs, and any crash makes it bad. A
-/// revision that does not build, or whose runs all fail, is skipped. Nothing when only skipped
-/// ones remain.
+/// What is told to git of one revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Good,
+    Bad,
+    Skip,
+    /// The whole bisection is given up.
+    Abort,
+}
+
+/// `git bisect run` with a script that makes `runs` runs and calls any crash bad. A revision that
+/// does not build, or whose runs all fail, is skipped. Nothing when only skipped ones remain.
 pub(super) fn play(lab: &mut Lab<'_>, runs: u32) -> Option<u32> {
+    halve(lab, |lab, place| {
+        if !lab.build(place) {
+            return Told::Skip;
+        }
+        let seen = lab.run(place, runs, |seen| matches!(seen, Seen::Target | Seen::OtherCrash));
+        if seen.iter().any(|s| matches!(s, Seen::Target | Seen::OtherCrash)) {
+            Told::Bad
+        } else if seen.contains(&Seen::Clean) {
+            Told::Good
+        } else {
+            Told::Skip
+        }
+    })
+}
+
+/// Halves the range by verdicts, as git does, until one commit is left. Nothing when only skipped
+/// ones remain, or it is given up.
+pub(super) fn halve(
+    lab: &mut Lab<'_>,
+    mut verdict: impl FnMut(&mut Lab<'_>, Place) -> Told,
+) -> Option<u32> {
     let graph = std::sync::Arc::clone(&lab.history.graph);
     let mut left = vec![true; graph.len()];
     let mut skipped = vec![false; graph.len()];
     let mut bad = graph.tip();
     while let Some(commit) = midpoint(&graph, &left, &skipped, bad) {
-        let place = Place::Commit(commit);
-        let seen = if lab.build(place) {
-            lab.run(place, runs, |seen| matches!(seen, Seen::Target | Seen::OtherCrash))
-        } else {
-            Vec::new()
-        };
-        let crashed = seen.iter().any(|s| matches!(s, Seen::Target | Seen::OtherCrash));
-        if crashed {
-            bad = commit;
-            let keep = graph.ancestors(commit);
-            left.iter_mut().zip(keep).for_each(|(l, k)| *l &= k);
-        } else if seen.contains(&Seen::Clean) {
-            let gone = graph.ancestors(commit);
-            left.iter_mut().zip(gone).for_each(|(l, g)| *l &= !g);
-        } else {
-            skipped[commit as usize] = true;
+        match verdict(lab, Place::Commit(commit)) {
+            Told::Bad => {
+                bad = commit;
+                let keep = graph.ancestors(commit);
+                left.iter_mut().zip(keep).for_each(|(l, k)| *l &= k);
+            }
+            Told::Good => {
+                let gone = graph.ancestors(commit);
+                left.iter_mut().zip(gone).for_each(|(l, g)| *l &= !g);
+            }
+            Told::Skip => skipped[commit as usize] = true,
+            Told::Abort => return None,
         }
     }
     (left.iter().filter(|l| **l).count() == 1).then_some(bad)

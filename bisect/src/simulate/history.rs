@@ -101,13 +101,15 @@ fn cover(graph: &Graph, start: u32, length: u32, marks: &mut [bool]) {
     }
 }
 
-/// The rate of one image: log-normal about the world's.
+/// The rate of one image: beta about the world's, so that runs are beta-binomial. As in the planner's
+/// model, high rates can't vary that much, and keep the spread of a rate of one half.
 fn drifted(world: &World, random: &mut Random) -> f64 {
-    if world.drift <= 0.0 {
+    if world.drift <= 0.0 || world.rate >= 1.0 {
         return world.rate;
     }
-    let spread = world.drift.powi(2).ln_1p();
-    (world.rate * (spread.sqrt() * random.normal() - spread / 2.0).exp()).min(1.0)
+    let variation = world.drift.powi(2);
+    let weight = ((1.0 - world.rate) / (variation * world.rate) - 1.0).max(1.0 / variation);
+    random.beta(world.rate * weight, (1.0 - world.rate) * weight)
 }
 
 /// A kernel-like history of `commits` commits, parents first, for benchmarks and simulations.

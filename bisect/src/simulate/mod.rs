@@ -6,10 +6,11 @@ mod kiln;
 mod lab;
 mod random;
 mod run;
+mod syzkaller;
 mod world;
 
 pub use history::merge_history;
-pub use run::{Policy, Summary, run};
+pub use run::{Bin, Policy, Summary, run};
 pub use world::{Shape, World};
 
 #[cfg(test)]

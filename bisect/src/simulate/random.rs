@@ -44,6 +44,28 @@ impl Random {
         1 + ((1.0 - self.unit()).ln() / (1.0 - stop).ln()) as u32
     }
 
+    /// Beta with parameters `a` and `b`.
+    pub(super) fn beta(&mut self, a: f64, b: f64) -> f64 {
+        let (x, y) = (self.gamma(a), self.gamma(b));
+        if x + y > 0.0 { x / (x + y) } else { a / (a + b) }
+    }
+
+    /// Gamma with this shape and scale 1 (Marsaglia and Tsang, 2000).
+    fn gamma(&mut self, shape: f64) -> f64 {
+        if shape < 1.0 {
+            return self.gamma(shape + 1.0) * (1.0 - self.unit()).powf(1.0 / shape);
+        }
+        let d = shape - 1.0 / 3.0;
+        let c = 1.0 / (9.0 * d).sqrt();
+        loop {
+            let x = self.normal();
+            let v = (1.0 + c * x).powi(3);
+            if v > 0.0 && (1.0 - self.unit()).ln() < 0.5 * x * x + d - d * v + d * v.ln() {
+                return d * v;
+            }
+        }
+    }
+
     /// Normal with mean 0 and variance 1 (Box and Muller).
     pub(super) fn normal(&mut self) -> f64 {
         let (u, v) = (1.0 - self.unit(), self.unit());
@@ -64,6 +86,10 @@ mod tests {
         assert!((mean((0..n).map(|_| f64::from(random.geometric(12.0))).sum()) - 12.0).abs() < 0.4);
         let squares: f64 = (0..n).map(|_| random.normal().powi(2)).sum();
         assert!((mean(squares) - 1.0).abs() < 0.05);
+        let rates: Vec<f64> = (0..n).map(|_| random.beta(0.8, 7.2)).collect();
+        assert!((mean(rates.iter().sum()) - 0.1).abs() < 0.003);
+        // Coefficient of variation 1: what the trap world of drift 1 is made of.
+        assert!((mean(rates.iter().map(|r| (r / 0.1 - 1.0).powi(2)).sum()) - 1.0).abs() < 0.05);
         assert_ne!(Random::new(1, 3).next(), Random::new(1, 4).next());
     }
 }

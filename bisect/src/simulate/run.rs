@@ -9,6 +9,7 @@ use crate::plan::{Settings, Verdict};
 use super::history::History;
 use super::lab::Lab;
 use super::random::Random;
+use super::syzkaller::{self, Rules};
 use super::world::World;
 use super::{git, kiln};
 
@@ -23,10 +24,30 @@ pub enum Policy {
         /// Runs a revision.
         runs: u32,
     },
+    /// syzkaller's rules of 2021.
+    Syzkaller2021,
+    /// syzkaller's rules of 2024 and later.
+    Syzkaller2026,
+}
+
+/// Lower ends of the bins of [`Summary::calibration`].
+const BINS: [f64; 4] = [0.0, 0.9, 0.95, 0.99];
+
+/// Answers that were given with about the same probability.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bin {
+    /// Lowest probability of the bin; it ends where the next one begins.
+    pub from: f64,
+    /// Answers in it.
+    pub answers: u32,
+    /// Their mean probability.
+    pub probability: f64,
+    /// The share of them that was right.
+    pub right: f64,
 }
 
 /// Shares and means over the trials.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Trials made.
     pub trials: u32,
@@ -48,12 +69,16 @@ pub struct Summary {
     pub hours: f64,
     /// Hours that no method can beat at 5 % error.
     pub lower_bound_hours: f64,
+    /// Answers by the probability that the planner gave them; empty bins are left out, and other
+    /// policies give no probabilities.
+    pub calibration: Vec<Bin>,
 }
 
 #[derive(Clone, Copy, Default)]
 struct Trial {
     right: bool,
     named: bool,
+    probability: Option<f64>,
     holds_truth: bool,
     set_size: usize,
     builds: u32,
@@ -92,39 +117,58 @@ fn play(world: &World, policy: &Policy, seed: u64, trial: u64) -> Trial {
     let history = History::new(world, &mut random);
     let mut lab = Lab::new(world, &history, random);
     let mut done = Trial::default();
-    match policy {
-        Policy::Git { runs } => {
-            if let Some(named) = git::play(&mut lab, *runs) {
-                done.named = true;
-                done.right = Some(named) == history.culprit;
-            }
+    let named = match policy {
+        Policy::Kiln(settings) => {
+            judge(&mut done, kiln::play(&mut lab, settings), history.culprit);
+            None
         }
-        Policy::Kiln(settings) => match kiln::play(&mut lab, settings) {
-            Some(Verdict::Culprit { commit, .. }) => {
-                done.named = true;
-                done.right = Some(commit) == history.culprit;
-            }
-            Some(Verdict::OlderThanGood { .. }) => {
-                done.named = true;
-                done.right = history.culprit.is_none();
-            }
-            Some(Verdict::Inconclusive { set, .. }) => {
-                done.set_size = set.commits.len();
-                done.holds_truth = match history.culprit {
-                    Some(culprit) => set.commits.iter().any(|(c, _)| *c == culprit),
-                    None => set.older.is_some(),
-                };
-            }
-            Some(Verdict::NotReproduced { .. }) | None => {}
-        },
+        Policy::Git { runs } => git::play(&mut lab, *runs),
+        Policy::Syzkaller2021 => syzkaller::play(&mut lab, Rules::Of2021),
+        Policy::Syzkaller2026 => syzkaller::play(&mut lab, Rules::Of2026),
+    };
+    if named.is_some() {
+        done.named = true;
+        done.right = named == history.culprit;
     }
     Trial { builds: lab.builds, runs: lab.runs, minutes: lab.minutes, ..done }
+}
+
+/// Compares the planner's verdict with the truth.
+fn judge(done: &mut Trial, verdict: Option<Verdict>, culprit: Option<u32>) {
+    match verdict {
+        Some(Verdict::Culprit { commit, probability, .. }) => {
+            done.named = true;
+            done.right = Some(commit) == culprit;
+            done.probability = Some(probability);
+        }
+        Some(Verdict::OlderThanGood { probability, .. }) => {
+            done.named = true;
+            done.right = culprit.is_none();
+            done.probability = Some(probability);
+        }
+        Some(Verdict::Inconclusive { set, .. }) => {
+            done.set_size = set.commits.len();
+            done.holds_truth = match culprit {
+                Some(culprit) => set.commits.iter().any(|(c, _)| *c == culprit),
+                None => set.older.is_some(),
+            };
+        }
+        Some(Verdict::NotReproduced { .. }) | None => {}
+    }
 }
 
 fn summarise<'a>(world: &World, trials: impl Iterator<Item = &'a Trial>) -> Summary {
     let mut sum = Summary { lower_bound_hours: world.lower_bound_hours(), ..Summary::default() };
     let (mut silent, mut hold) = (0.0, 0.0);
+    let mut bins = BINS.map(|from| Bin { from, ..Bin::default() });
     for trial in trials {
+        if let Some(probability) = trial.probability
+            && let Some(bin) = bins.iter_mut().rfind(|bin| probability >= bin.from)
+        {
+            bin.answers += 1;
+            bin.probability += probability;
+            bin.right += f64::from(u8::from(trial.right));
+        }
         sum.trials += 1;
         let one = |yes: bool| f64::from(u8::from(yes));
         sum.right += one(trial.named && trial.right);
@@ -143,5 +187,10 @@ fn summarise<'a>(world: &World, trials: impl Iterator<Item = &'a Trial>) -> Summ
     sum.inconclusive = silent / n;
     sum.set_contains_truth = if silent > 0.0 { hold / silent } else { 1.0 };
     sum.set_size = if silent > 0.0 { sum.set_size / silent } else { 0.0 };
+    sum.calibration = bins.into_iter().filter(|bin| bin.answers > 0).collect();
+    for bin in &mut sum.calibration {
+        bin.probability /= f64::from(bin.answers);
+        bin.right /= f64::from(bin.answers);
+    }
     sum
 }

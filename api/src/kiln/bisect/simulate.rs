@@ -58,9 +58,14 @@ enum Name {
     /// Host faults, unrelated crashes, a second bug, spans that don't build
     #[default]
     Main,
-    /// The rate varies from image to image by half of itself
+    /// The rate varies from image to image by 0.3 of itself (coefficient of variation)
+    #[value(name = "drift-0.3")]
+    Drift03,
+    /// The rate varies by half of itself
+    #[value(name = "drift-0.5")]
     Drift05,
     /// The rate varies by all of itself
+    #[value(name = "drift-1")]
     Drift1,
     /// In 30 % of the trials the bug is older than the good end
     Older,
@@ -82,6 +87,12 @@ enum Who {
     /// `git bisect run`, ten runs a revision, bad when one crashes
     #[value(name = "git-10")]
     Git10,
+    /// syzkaller's rules of 2021: one crash of any title is bad
+    #[value(name = "syzkaller-2021")]
+    Syzkaller2021,
+    /// syzkaller's rules since 2024: bad needs two crashes, good half of the runs clean
+    #[value(name = "syzkaller-2026")]
+    Syzkaller2026,
 }
 
 impl Args {
@@ -99,6 +110,7 @@ impl Args {
         };
         match self.world {
             Name::Main => {}
+            Name::Drift03 => world.drift = 0.3,
             Name::Drift05 => world.drift = 0.5,
             Name::Drift1 => world.drift = 1.0,
             Name::Older => world.older = 0.3,
@@ -116,6 +128,8 @@ impl Args {
             }
             Who::Git => Policy::Git { runs: 1 },
             Who::Git10 => Policy::Git { runs: 10 },
+            Who::Syzkaller2021 => Policy::Syzkaller2021,
+            Who::Syzkaller2026 => Policy::Syzkaller2026,
         }
     }
 }
@@ -157,6 +171,11 @@ fn print(summary: &Summary) {
         summary.hours,
         summary.hours / summary.lower_bound_hours
     ));
+    for bin in &summary.calibration {
+        let (sure, right) = (percent(bin.probability), percent(bin.right));
+        answer(format_args!("{:<14} {} answers given with {sure}", "calibration", bin.answers));
+        answer(format_args!("{:<14} {right} of them right", ""));
+    }
 }
 
 fn share(text: &str) -> Result<f64, String> {
