@@ -2,7 +2,7 @@
 
 use kiln_cache::remote::Timeouts;
 use kiln_cache::verify::{Phase, VerifyReport};
-use kiln_cache::{Digest, Remote, Store, StoreError};
+use kiln_cache::{Digest, Store, StoreError};
 
 use super::common::{Context, answer, answer_json, remote};
 use crate::terminal::exit::Exit;

@@ -472,7 +472,7 @@ impl ConfigSearch {
         self.watch.happening(Happening::Built { commit: &commit, build: &record });
         match record.obtained {
             Obtained::Compiled => self.answer.builds_compiled += 1,
-            Obtained::Input | Obtained::Closure => self.answer.builds_avoided += 1,
+            _ => self.answer.builds_avoided += 1,
         }
         Ok((built.manifest, record.obtained))
     }

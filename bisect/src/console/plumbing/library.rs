@@ -29,10 +29,11 @@ pub(super) const PARTS: &[Part] = &[
         "__get_user_1", "__get_user_2", "__get_user_4", "__get_user_8", "__get_user_nocheck*",
         "*clear_user*", "strncpy_from_*", "strnlen_user*", "csum_and_copy_*", "iterate_*",
     ],
-    // lib/{rbtree,idr,xarray,radix-tree,klist,llist,rhashtable,crc*,bitmap,find_bit}.c
+    // lib/{rbtree,idr,xarray,klist,rhashtable,crc*,bitmap,nlattr}.c, include/linux/{bitops,atomic}*
     &[
-        "rb_*", "__rb_*", "ida_free", "xas_*", "klist_*", "rhashtable_*", "__rhashtable_*",
-        "*crc16*", "*crc32*", "crc_*", "bitmap_*", "__bitmap_*", "set_bit*", "__set_bit*",
+        "rb_*", "__rb_*", "ida_free", "xas_*", "klist_*", "rhashtable_lookup*",
+        "__rhashtable_lookup*",
+        "*crc16*", "*crc32*", "crc_*", "__bitmap_*", "nla_str*", "nla_mem*", "set_bit*", "__set_bit*",
         "clear_bit*", "__clear_bit*", "change_bit", "__change_bit", "*test_bit",
         "*test_and_*_bit*", "arch_*_bit*", "atomic_*", "atomic64_*", "arch_atomic*",
         "raw_atomic*",

@@ -20,7 +20,7 @@ pub(super) const PARTS: &[Part] = &[
     &[
         "*alloc_pages*", "*alloc_frozen_pages*", "alloc_page", "alloc_page_*",
         "post_alloc_hook", "prep_new_page", "get_page_from_freelist", "__get_free_pages*",
-        "get_zeroed_page*", "*folio_alloc*", "__free_pages*", "__set_page_owner*",
+        "get_zeroed_page*", "*folio_alloc*", "__free_pages_ok*", "__set_page_owner*",
         "warn_alloc*", "*vmalloc*", "*vzalloc*", "vfree", "__vunmap", "vunmap",
         "*alloc_percpu*", "pcpu_alloc*", "pcpu_create_chunk", "alloc_vmap_area",
         "__get_vm_area_node",
