@@ -102,7 +102,7 @@ pub(crate) fn for_this_machine(config: Config) -> anyhow::Result<Config> {
 /// A Kiln to ask before compiling: with short timeouts, for a build must not wait for a cache.
 pub(crate) fn upstream(url: Option<&str>) -> anyhow::Result<Option<Remote>> {
     let timeouts = Timeouts { connect: Duration::from_secs(2), idle: Duration::from_secs(10) };
-    Ok(url.map(|url| remote(url, timeouts)).transpose()?)
+    url.map(|url| remote(url, timeouts)).transpose()
 }
 
 /// Processors that this process may use.

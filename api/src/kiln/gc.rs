@@ -44,7 +44,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let store = context.open().await?;
+    let store = context.open_existing().await?;
     let mut keep_commits = kept(&args)?;
     if !args.forget_ends {
         keep_commits.extend(ends(&store).await?);
@@ -168,7 +168,7 @@ pub(crate) struct PinArgs {
 }
 
 pub(crate) async fn pin(context: &Context, args: PinArgs) -> anyhow::Result<Exit> {
-    let store = context.open().await?;
+    let store = context.open_existing().await?;
     if let Some(build) = &args.build {
         let manifest = find(&store, &selector(build, &args.repo)?).await?;
         store.pin(&manifest.input_key, !args.remove).await.context("can't pin it")?;

@@ -18,7 +18,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let store = context.open().await?;
+    let store = context.open_existing().await?;
     let progress = context.progress();
     let options = PackOptions { level: args.level, largest: args.largest.saturating_mul(1 << 20) };
     let packed = store

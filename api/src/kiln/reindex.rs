@@ -4,7 +4,7 @@ use super::common::{Context, answer, answer_json};
 use crate::terminal::exit::Exit;
 
 pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
-    let store = context.open().await?;
+    let store = context.open_existing().await?;
     let progress = context.progress();
     progress.status("reading manifests");
     let builds = store.reindex().await;
