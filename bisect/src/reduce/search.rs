@@ -44,6 +44,8 @@ pub struct Question {
     pub config: Config,
     /// How it is built.
     pub how: How,
+    /// The compiler: a name or a path.
+    pub compiler: String,
     /// How images are tested.
     pub test: TestSpec,
     /// Pattern of the target title; without, the one that `config` shows most.
@@ -181,7 +183,8 @@ impl ConfigSearch {
         let id = uuid::Uuid::now_v7().simple().to_string();
         let running = Running::claim(&around.work, &id)?;
         Ok(Self {
-            builder: Builder::new(around.store.clone(), around.work.clone(), around.builds),
+            builder: Builder::new(around.store.clone(), around.work.clone(), around.builds)
+                .with_compiler(&question.compiler),
             kernels: running::kernels(&around.work, &id),
             _running: running,
             work: around.work,
@@ -471,7 +474,11 @@ impl ConfigSearch {
         self.watch.happening(Happening::Built { commit: &commit, build: &record });
         match record.obtained {
             Obtained::Compiled => self.answer.builds_compiled += 1,
-            Obtained::Input | Obtained::Closure => self.answer.builds_avoided += 1,
+            Obtained::Input
+            | Obtained::Closure
+            | Obtained::Commands
+            | Obtained::Tokens
+            | Obtained::Objects => self.answer.builds_avoided += 1,
         }
         Ok((built.manifest, record.obtained))
     }
