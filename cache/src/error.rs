@@ -181,6 +181,14 @@ pub enum StoreError {
     /// A journal that exists already.
     #[error("the journal '{0}' exists already")]
     JournalExists(String),
+    /// Somebody else is at it.
+    #[error(
+        "another process packs this store or collects its garbage: try again when it has finished"
+    )]
+    Busy,
+    /// Garbage can't be told from what is needed.
+    #[error("nothing was removed, because {0}: run `kiln verify` first")]
+    Refused(String),
     /// A background task was stopped: the process is ending, or it panicked.
     #[error("a background task of the store was stopped ({0})")]
     Stopped(String),

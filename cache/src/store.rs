@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::blob::reader::BlobReader;
 use crate::blob::store::{Blobs, object_of};
+use crate::blob::upload::hash_file;
 use crate::database::Database;
 use crate::digest::Digest;
 use crate::error::StoreError;
@@ -17,6 +18,7 @@ use crate::format;
 use crate::index::Index;
 use crate::location::{Location, Place};
 use crate::objects::{Backend, Cache, Objects};
+use crate::time::now;
 
 mod builds;
 mod evidence;
@@ -27,6 +29,7 @@ mod ingest;
 mod journals;
 mod lookup;
 mod numbers;
+mod push;
 
 /// The database file in the folder of a store.
 const INDEX: &str = "index.sqlite";
@@ -38,6 +41,8 @@ const LOCK: &str = ".lock";
 
 /// The object that says which store this is; a database that is no file in it must name the same.
 const ID: &str = "store-id";
+
+pub use push::{Pushed, PushedFile, files_of};
 
 /// An open store. Clones share it; several processes may have the same one open.
 ///
@@ -160,12 +165,42 @@ impl Store {
     /// durable. A content that is there already is not written again. Uses a few mebibytes of
     /// memory whatever the size. A file that changes meanwhile is refused.
     pub async fn put_file(&self, path: &Path) -> Result<(Digest, u64), StoreError> {
-        self.inner.blobs.put_file(path).await
+        loop {
+            let (digest, size) = self.inner.blobs.put_file(path).await?;
+            if self.hold(&digest).await? {
+                return Ok((digest, size));
+            }
+        }
+    }
+
+    /// Holds a blob that was just stored or found, so that collecting garbage does not take it
+    /// before somebody names it. `false`: it was gone already.
+    async fn hold(&self, digest: &Digest) -> Result<bool, StoreError> {
+        self.inner.index.reserve("blob", &[*digest], now()).await?;
+        self.inner.blobs.exists(digest).await
+    }
+
+    /// Stores a file whose content is said to be `digest`. `None`, and nothing stored, when it has
+    /// another.
+    pub async fn put_file_as(
+        &self,
+        path: &Path,
+        digest: &Digest,
+    ) -> Result<Option<(Digest, u64)>, StoreError> {
+        if hash_file(path).await?.0 != *digest {
+            return Ok(None);
+        }
+        self.put_file(path).await.map(Some)
     }
 
     /// Stores bytes as a blob; gives its digest. When this returns, the blob is durable.
     pub async fn put_bytes(&self, bytes: Bytes) -> Result<Digest, StoreError> {
-        self.inner.blobs.put_bytes(bytes).await
+        loop {
+            let digest = self.inner.blobs.put_bytes(bytes.clone()).await?;
+            if self.hold(&digest).await? {
+                return Ok(digest);
+            }
+        }
     }
 
     /// Opens a blob for reading. [`StoreError::Missing`] when it is not here;

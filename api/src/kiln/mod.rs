@@ -8,9 +8,13 @@ pub(crate) mod common;
 mod crash_title;
 mod diff;
 mod explain;
+mod gc;
 mod kernels;
 pub(crate) mod logs;
+mod pack;
 mod pull;
+mod push;
+mod reindex;
 mod serve;
 mod show;
 mod sign;
@@ -58,6 +62,16 @@ enum Command {
     Explain(explain::Args),
     /// Get a file of a build, from this store or a remote Kiln
     Pull(pull::Args),
+    /// Store files that were built elsewhere
+    Push(push::Args),
+    /// Make the store smaller
+    Pack(pack::Args),
+    /// Remove builds by age and quota, and files that nobody needs
+    Gc(gc::Args),
+    /// Keep a build whatever `gc` is told
+    Pin(gc::PinArgs),
+    /// Make the index again from the manifests
+    Reindex,
     /// Serve this store over HTTP
     Serve(serve::Args),
     /// Say what the store holds
@@ -113,6 +127,11 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Diff(args) => diff::run(&context, args).await,
         Command::Explain(args) => explain::run(&context, args).await,
         Command::Pull(args) => pull::run(&context, args).await,
+        Command::Push(args) => push::run(&context, args).await,
+        Command::Pack(args) => pack::run(&context, args).await,
+        Command::Gc(args) => gc::run(&context, args).await,
+        Command::Pin(args) => gc::pin(&context, args).await,
+        Command::Reindex => reindex::run(&context).await,
         Command::Serve(args) => serve::run(&context, args).await,
         Command::Stats => stats::run(&context).await,
         Command::Audit(command) => audit::run(&context, command).await,

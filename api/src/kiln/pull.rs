@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use kiln_builder::Repository;
-use kiln_cache::{Artifact, Manifest, Query, Remote, RemoteError, Store};
+use kiln_cache::{Artifact, Digest, Manifest, Query, Remote, RemoteError, Store};
 
 use super::common::{Context, answer, answer_json};
 use kiln_cache::remote::Timeouts;
@@ -15,10 +16,11 @@ use crate::terminal::text::size;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A revision, input key, signature or build id; of the latter 8 digits are enough when no
-    /// other build has them
+    /// other build has them. Or the digest of any file, with --output and no NAME
     build: String,
     /// The file: bzImage, vmlinux, System.map, .config, build.log, modules/…
-    name: String,
+    #[arg(required_unless_present = "output")]
+    name: Option<String>,
     /// Where to put it [default: its name, in this folder]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -31,18 +33,24 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let name = args.name.unwrap_or_default();
     let output = match args.output {
         Some(output) => output,
         None => {
             // An artifact's name may hold folders; the default output never leaves this one.
-            let name = args.name.rsplit('/').next().unwrap_or_default();
-            anyhow::ensure!(!name.is_empty(), "'{}' names no file", args.name);
-            PathBuf::from(name)
+            let file = name.rsplit('/').next().unwrap_or_default();
+            anyhow::ensure!(!file.is_empty(), "'{name}' names no file");
+            PathBuf::from(file)
         }
     };
     let progress = context.progress();
-    let selector = selector(&args.build, &args.repo)?;
-    let wanted = Wanted { selector, name: args.name, output };
+    let what = if name.is_empty() {
+        let digest = args.build.parse();
+        What::Blob(digest.context("without a NAME, give the digest of a file: 64 digits")?)
+    } else {
+        What::File(selector(&args.build, &args.repo)?, name)
+    };
+    let wanted = Wanted { what, output };
     let pulled = match &args.remote {
         Some(url) => match wanted.pull_remote(url, &progress).await {
             // A cache that is down must not stop whoever has the file at home.
@@ -74,19 +82,30 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// A file of a build, and where it goes.
+/// What is pulled.
+enum What {
+    /// A file of a build, by a name of the build and its own.
+    File(String, String),
+    /// Any blob.
+    Blob(Digest),
+}
+
+/// A file, and where it goes.
 struct Wanted {
-    selector: String,
-    name: String,
+    what: What,
     output: PathBuf,
 }
 
 impl Wanted {
     async fn pull_remote(&self, url: &str, progress: &Progress) -> anyhow::Result<Artifact> {
         let remote = Remote::new(url, Timeouts::default())?;
-        let manifest = remote.build(&self.selector).await?;
-        let manifest = manifest.ok_or_else(|| missing(&self.selector))?;
-        let artifact = choose(&manifest, &self.name)?.clone();
+        let artifact = match &self.what {
+            What::File(selector, name) => {
+                let manifest = remote.build(selector).await?;
+                choose(&manifest.ok_or_else(|| missing(selector))?, name)?.clone()
+            }
+            What::Blob(digest) => blob(digest, remote.size(digest).await?),
+        };
         let ticking = |done| {
             progress.counted_status(format!("pulling {}", artifact.name), done, artifact.size);
         };
@@ -96,12 +115,19 @@ impl Wanted {
 
     async fn pull_local(&self, context: &Context, progress: &Progress) -> anyhow::Result<Artifact> {
         let store = context.open_existing().await?;
-        let manifest = find(&store, &self.selector).await?;
-        let artifact = choose(&manifest, &self.name)?.clone();
+        let artifact = match &self.what {
+            What::File(selector, name) => choose(&find(&store, selector).await?, name)?.clone(),
+            What::Blob(digest) => blob(digest, store.reader(digest).await?.size()),
+        };
         progress.status(format!("pulling {}", artifact.name));
         store.read_to_file(&artifact.digest, &self.output).await?;
         Ok(artifact)
     }
+}
+
+/// A file that is known by its content alone.
+fn blob(digest: &Digest, size: u64) -> Artifact {
+    Artifact { name: digest.short().to_string(), digest: *digest, size }
 }
 
 /// Whether the remote Kiln, not the question, is at fault.

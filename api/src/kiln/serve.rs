@@ -1,8 +1,11 @@
 //! `kiln serve`: the store over HTTP.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use kiln_cache::pack::PackOptions;
+use kiln_cache::{Store, StoreError};
 
 use super::common::{Context, answer, answer_json};
 use crate::service;
@@ -13,6 +16,26 @@ pub(crate) struct Args {
     /// Address and port; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5456")]
     listen: SocketAddr,
+    /// Take uploads (`kiln push --remote`) from whoever can connect [default: only when nobody but
+    /// this machine can]
+    #[arg(long)]
+    uploads: bool,
+    /// Pack the store every so many minutes; 0 for never
+    #[arg(long, value_name = "MINUTES", default_value_t = 10)]
+    pack_every: u64,
+}
+
+/// Packs what came in, now and then. Readers do not wait for it; somebody else who packs or
+/// collects garbage goes first.
+async fn pack_now_and_then(store: Store, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        match store.pack(PackOptions::default(), &|_| {}).await {
+            Ok(report) if report.packed > 0 => tracing::info!(?report, "packed"),
+            Ok(_) | Err(StoreError::Busy) => {}
+            Err(error) => tracing::warn!(%error, "packing failed"),
+        }
+    }
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
@@ -26,6 +49,14 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     } else {
         answer(format_args!("serving {} at {url}", context.location()?));
     }
-    axum::serve(listener, service::router(store)).await?;
+    let uploads = args.uploads || args.listen.ip().is_loopback();
+    let packing = (args.pack_every > 0).then(|| {
+        let every = Duration::from_secs(args.pack_every.saturating_mul(60));
+        tokio::spawn(pack_now_and_then(store.clone(), every))
+    });
+    axum::serve(listener, service::router(store, uploads)).await?;
+    if let Some(packing) = packing {
+        packing.abort();
+    }
     Ok(Exit::Done)
 }

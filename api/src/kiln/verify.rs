@@ -1,9 +1,12 @@
 //! `kiln verify`: is everything there, and right?
 
-use kiln_cache::verify::Phase;
+use kiln_cache::remote::Timeouts;
+use kiln_cache::verify::{Phase, VerifyReport};
+use kiln_cache::{Digest, Remote, Store, StoreError};
 
 use super::common::{Context, answer, answer_json};
 use crate::terminal::exit::Exit;
+use crate::terminal::progress::Progress;
 use crate::terminal::text::size;
 
 #[derive(Debug, clap::Args)]
@@ -11,13 +14,37 @@ pub(crate) struct Args {
     /// Read every byte, not only names and tables
     #[arg(long)]
     deep: bool,
+    /// Fetch what is lost from a Kiln that serves, and check again
+    #[arg(long, value_name = "URL")]
+    remote: Option<String>,
 }
 
-pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let store = context.open().await?;
-    let progress = context.progress();
-    let report = store
-        .verify(args.deep, &|at| {
+/// Fetches what somebody needs and is not here; gives how many came.
+async fn fetch(store: &Store, url: &str, lost: &[Digest], progress: &Progress) -> usize {
+    let mut fetched = 0;
+    for digest in lost {
+        progress.status(format!("fetching {}", digest.short()));
+        match fetch_one(store, url, digest).await {
+            Ok(()) => fetched += 1,
+            Err(error) => progress.line(format!("{}: {error:#}", digest.short())),
+        }
+    }
+    fetched
+}
+
+async fn fetch_one(store: &Store, url: &str, digest: &Digest) -> anyhow::Result<()> {
+    let remote = Remote::new(url, Timeouts::default())?;
+    let size = remote.size(digest).await?;
+    let folder = tempfile::tempdir_in(store.folder())?;
+    let place = folder.path().join("blob");
+    remote.download(digest, size, &place, &|_| {}).await?;
+    store.put_file_as(&place, digest).await?;
+    Ok(())
+}
+
+async fn check(store: &Store, deep: bool, progress: &Progress) -> Result<VerifyReport, StoreError> {
+    store
+        .verify(deep, &|at| {
             let message = match at.phase {
                 Phase::Builds => "verifying builds".to_owned(),
                 Phase::Blobs => format!("verifying blobs, {} read", size(at.bytes)),
@@ -26,13 +53,29 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             };
             progress.counted_status(message, at.items, at.total_items);
         })
-        .await;
+        .await
+}
+
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let store = context.open().await?;
+    let progress = context.progress();
+    let mut report = check(&store, args.deep, &progress).await;
+    let mut fetched = 0;
+    if let (Some(url), Ok(found)) = (&args.remote, &report)
+        && !found.lost.is_empty()
+    {
+        fetched = fetch(&store, url, &found.lost, &progress).await;
+        report = check(&store, args.deep, &progress).await;
+    }
     progress.clear();
     let report = report?;
     let exit = if report.is_clean() { Exit::Done } else { Exit::Corrupt };
     if context.json {
         answer_json(&report)?;
         return Ok(exit);
+    }
+    if fetched > 0 {
+        answer(format_args!("fetched    {fetched} lost blobs from elsewhere"));
     }
     for problem in &report.problems {
         answer(format_args!("problem    {problem}"));

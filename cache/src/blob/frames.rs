@@ -26,11 +26,23 @@
 //! any single frame: what does not hash to its entry is corrupt, and no range of a blob is ever
 //! served that the name does not vouch for. The footer's own hash adds nothing to that proof; it
 //! catches accidents in sizes and lengths before a frame is read.
+//!
+//! Packing (`crate::pack`) replaces the stored form by a smaller one of the same blob. Its footer
+//! has version 2 and, in the first of the three zeros, the kind of it:
+//!
+//! ```text
+//! 0  frames  as above, only that zstd tried harder
+//! 1  delta   groups, then the table: u8[32] the base's digest, the head of a delta (see
+//!            `crate::pack::delta`), one hash a frame
+//! 2  parts   nothing but the table: a recipe (see `super::parts`), one hash a frame
+//! ```
+//!
+//! Every form has the hashes of all frames, so each is proven alike.
 
 use crate::digest::Digest;
 
 use super::merge::{hash_frame, merge};
-use super::table::{Encoding, Entry, encode_tail};
+use super::table::{Encoding, Entry, Form, encode_tail};
 
 /// log2 of the plain size of a frame: 1 MiB. Small enough to read a range of a large file
 /// quickly, large enough that zstd loses nothing worth having.
@@ -45,6 +57,7 @@ const LEVEL: i32 = 1;
 /// Makes the stored form, frame by frame, with the memory of one frame.
 pub(crate) struct FrameWriter {
     log2: u8,
+    form: Form,
     compressor: zstd::bulk::Compressor<'static>,
     entries: Vec<Entry>,
     /// Digest of the first frame by itself: the answer when no other follows.
@@ -63,9 +76,19 @@ pub(crate) struct Finished {
 impl FrameWriter {
     /// A writer of frames of `2^log2` bytes.
     pub(crate) fn new(log2: u8) -> std::io::Result<Self> {
+        Self::with(log2, LEVEL, Form::Fast)
+    }
+
+    /// A writer that takes its time.
+    pub(crate) fn hard(log2: u8, level: i32) -> std::io::Result<Self> {
+        Self::with(log2, level, Form::Frames)
+    }
+
+    fn with(log2: u8, level: i32, form: Form) -> std::io::Result<Self> {
         Ok(Self {
             log2,
-            compressor: zstd::bulk::Compressor::new(LEVEL)?,
+            form,
+            compressor: zstd::bulk::Compressor::new(level)?,
             entries: Vec::new(),
             first: None,
             plain_size: 0,
@@ -100,7 +123,7 @@ impl FrameWriter {
         if let [only] = self.entries.as_mut_slice() {
             only.hash = *digest.as_bytes();
         }
-        let tail = encode_tail(&self.entries, self.plain_size, self.log2);
+        let tail = encode_tail(&self.entries, self.plain_size, self.log2, self.form);
         Finished { digest, tail }
     }
 }

@@ -30,14 +30,14 @@ fn read(digest: &Digest, stored: &[u8], range: Option<Range<u64>>) -> Result<Vec
     let footer = Footer::parse(&stored[stored.len().saturating_sub(FOOTER)..], len)?;
     let table = &stored[footer.table.start as usize..footer.table.end as usize];
     let table = Table::parse(table, &footer, digest)?;
-    let range = range.unwrap_or(0..table.plain_size());
+    let range = range.unwrap_or(0..table.proof().plain_size());
     let mut out = Vec::new();
-    for frame in table.frames(&range) {
+    for frame in table.proof().frames(&range) {
         let at = table.stored_range(frame);
         let bytes = &stored[at.start as usize..at.end as usize];
         let unpacked = table.open(frame, bytes)?;
         let plain = unpacked.as_deref().unwrap_or(bytes);
-        let holds = table.plain_range(frame);
+        let holds = table.proof().plain_range(frame);
         let from = range.start.saturating_sub(holds.start) as usize;
         let to = (range.end.min(holds.end) - holds.start) as usize;
         out.extend(&plain[from..to]);

@@ -1,21 +1,27 @@
 //! Reading a blob: any range, every byte proven by the blob's name.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::GetRange;
 
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::objects::{Fetched, Objects};
+use crate::pack::delta::{Group, UNIT};
 
+use super::cache::FrameCache;
+use super::forms::{Apart, Based, Stored};
 use super::quarantine::quarantine;
 use super::store::object_of;
-use super::table::{Defect, FOOTER, Footer, Table};
+use super::table::{Defect, FOOTER, Footer, Form, Proof};
 
-/// Bytes fetched first from the end of a stored blob: footer and table of blobs up to 101 MiB.
+/// Bytes fetched first from the end of a stored blob: footer and table of blobs up to 101 MiB,
+/// and all of a small delta.
 const GLIMPSE: u64 = 4096;
 
 /// Frames unpacked side by side.
@@ -24,36 +30,66 @@ const AHEAD: usize = 2;
 /// How often a read begins again because somebody replaced the object under it.
 const RETRIES: usize = 3;
 
+/// Blobs that may rest on one another: an image on its payload, that on the kernel it was made
+/// from, that on its keyframe, and one more for stores to come.
+const DEPTH: u8 = 4;
+
 /// An open blob. Clones share it.
 #[derive(Clone, Debug)]
 pub struct BlobReader {
     objects: Objects,
+    cache: Arc<FrameCache>,
     digest: Digest,
     opened: Arc<Opened>,
+    /// How many blobs rest on this one, in this read.
+    depth: u8,
 }
 
 #[derive(Debug)]
 struct Opened {
     /// Entity tag of the object that the table was read from.
     tag: Option<String>,
-    table: Table,
+    /// What the object takes, in bytes.
+    size: u64,
+    stored: Stored,
 }
 
 impl BlobReader {
-    pub(crate) async fn open(objects: &Objects, digest: &Digest) -> Result<Self, StoreError> {
+    pub(crate) async fn open(
+        objects: &Objects,
+        cache: &Arc<FrameCache>,
+        digest: &Digest,
+    ) -> Result<Self, StoreError> {
+        Self::open_at(objects, cache, digest, 0).await
+    }
+
+    async fn open_at(
+        objects: &Objects,
+        cache: &Arc<FrameCache>,
+        digest: &Digest,
+        depth: u8,
+    ) -> Result<Self, StoreError> {
+        if depth >= DEPTH {
+            let why = format!("more than {DEPTH} blobs rest on one another");
+            return Err(StoreError::Damaged { what: format!("blob {digest}"), why });
+        }
         for _ in 0..RETRIES {
-            match open(objects, digest).await {
-                Err(object_store::Error::Precondition { .. }) => {}
+            let (tag, defect) = match open(objects, digest).await {
+                Err(object_store::Error::Precondition { .. }) => continue,
                 Err(source) => return Err(objects.fail(format!("reading blob {digest}"), source)),
                 Ok(None) => return Err(StoreError::Missing(*digest)),
-                Ok(Some((tag, Err(defect)))) => {
-                    return Err(corrupt(objects, digest, tag.as_deref(), &defect).await);
+                Ok(Some((tag, _, Err(defect)))) => (tag, defect),
+                Ok(Some((tag, size, Ok(stored)))) => {
+                    let opened = Arc::new(Opened { tag, size, stored });
+                    let (objects, cache) = (objects.clone(), cache.clone());
+                    return Ok(Self { objects, cache, digest: *digest, opened, depth });
                 }
-                Ok(Some((tag, Ok(table)))) => {
-                    let opened = Arc::new(Opened { tag, table });
-                    return Ok(Self { objects: objects.clone(), digest: *digest, opened });
-                }
+            };
+            if let Some((found, known)) = defect.newer() {
+                let what = format!("blob {digest}");
+                return Err(StoreError::NewerFormat { what, found, known });
             }
+            return Err(corrupt(objects, digest, tag.as_deref(), &defect).await);
         }
         Err(restless(digest))
     }
@@ -65,7 +101,32 @@ impl BlobReader {
 
     /// Plain size in bytes.
     pub fn size(&self) -> u64 {
-        self.opened.table.plain_size()
+        self.proof().plain_size()
+    }
+
+    /// What its object takes, in bytes; not what it rests on.
+    pub(crate) fn stored(&self) -> u64 {
+        self.opened.size
+    }
+
+    /// How it is stored, with all that its tail says.
+    pub(crate) fn form_of(&self) -> &Stored {
+        &self.opened.stored
+    }
+
+    /// How it is stored.
+    pub(crate) fn form(&self) -> Form {
+        self.opened.stored.form()
+    }
+
+    /// The blobs without which this one can't be read.
+    pub(crate) fn rests_on(&self) -> Vec<Digest> {
+        self.opened.stored.rests_on()
+    }
+
+    /// The hashes that prove it.
+    pub(crate) fn proof(&self) -> &Proof {
+        self.opened.stored.proof()
     }
 
     /// A range of the plain bytes, frame by frame (at most 1 MiB each). Every piece was proven
@@ -81,14 +142,14 @@ impl BlobReader {
             };
             return stream::once(std::future::ready(Err(error))).boxed();
         }
-        let frames = self.opened.table.frames(&range);
+        let frames = self.proof().frames(&range);
         let reader = self.clone();
         let pieces = stream::iter(frames)
             .map(move |frame| {
                 let (reader, range) = (reader.clone(), range.clone());
                 async move {
-                    let plain = reader.frame(frame).await?;
-                    let holds = reader.opened.table.plain_range(frame);
+                    let plain = reader.frame(frame, true).await?;
+                    let holds = reader.proof().plain_range(frame);
                     let from = range.start.saturating_sub(holds.start) as usize;
                     let to = (range.end.min(holds.end) - holds.start) as usize;
                     Ok(plain.slice(from..to))
@@ -108,38 +169,219 @@ impl BlobReader {
         Ok(bytes)
     }
 
-    /// One frame, unpacked and proven.
-    async fn frame(&self, frame: usize) -> Result<Bytes, StoreError> {
-        let mut opened = Arc::clone(&self.opened);
-        let object = object_of(&self.digest);
-        for _ in 0..RETRIES {
-            let range = GetRange::Bounded(opened.table.stored_range(frame));
-            let stored = match self.objects.get(&object, Some(range), opened.tag.clone()).await {
-                Ok(Some(fetched)) => fetched.bytes,
-                Ok(None) => return Err(StoreError::Missing(self.digest)),
-                Err(object_store::Error::Precondition { .. }) => {
-                    opened = Self::open(&self.objects, &self.digest).await?.opened;
-                    continue;
+    /// One frame. `prove`: compared with its hash; otherwise its caller proves what it makes of it.
+    fn frame(&self, frame: usize, prove: bool) -> BoxFuture<'_, Result<Bytes, StoreError>> {
+        async move {
+            let mut now = self.clone();
+            for _ in 0..RETRIES {
+                let made = match &now.opened.stored {
+                    Stored::Frames(..) => now.unpack(frame, prove).await,
+                    Stored::Delta(based) => now.derive(based, frame).await,
+                    Stored::Parts(apart) => now.assemble(apart, frame).await,
+                };
+                match made {
+                    Ok(bytes) => return Ok(bytes),
+                    Err(Trouble::Store(error)) => return Err(error),
+                    // Somebody replaced the object; another form of the same blob is as good.
+                    Err(Trouble::Replaced) => {
+                        let (log2, depth) = (self.proof().log2(), self.depth);
+                        now =
+                            Self::open_at(&self.objects, &self.cache, &self.digest, depth).await?;
+                        if now.proof().log2() != log2 {
+                            return Err(restless(&self.digest));
+                        }
+                    }
+                    Err(Trouble::Defect(defect)) => return Err(now.blame(defect).await),
                 }
-                Err(source) => {
-                    return Err(self.objects.fail(format!("reading blob {}", self.digest), source));
-                }
-            };
-            let table = Arc::clone(&opened);
-            let unpacked = tokio::task::spawn_blocking(move || {
-                let unpacked = table.table.open(frame, &stored)?;
-                Ok(unpacked.map_or(stored, Bytes::from))
-            });
-            return match unpacked.await.map_err(|error| StoreError::stopped(&error))? {
-                Ok(plain) => Ok(plain),
-                Err(defect) => {
-                    let tag = opened.tag.as_deref();
-                    Err(corrupt(&self.objects, &self.digest, tag, &defect).await)
-                }
-            };
+            }
+            Err(restless(&self.digest))
         }
-        Err(restless(&self.digest))
+        .boxed()
     }
+
+    /// A frame for a blob that rests on this one, from the cache or into it.
+    async fn part(&self, frame: usize) -> Result<Bytes, StoreError> {
+        if let Some(bytes) = self.cache.get(&self.digest, frame) {
+            return Ok(bytes);
+        }
+        let bytes = self.frame(frame, false).await?;
+        self.cache.put(&self.digest, frame, bytes.clone());
+        Ok(bytes)
+    }
+
+    /// Some of the object's bytes, as it was opened.
+    async fn fetch(&self, range: Range<u64>) -> Result<Bytes, Trouble> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let object = object_of(&self.digest);
+        let (range, tag) = (GetRange::Bounded(range), self.opened.tag.clone());
+        match self.objects.get(&object, Some(range), tag).await {
+            Ok(Some(fetched)) => Ok(fetched.bytes),
+            Ok(None) => Err(StoreError::Missing(self.digest).into()),
+            Err(object_store::Error::Precondition { .. }) => Err(Trouble::Replaced),
+            Err(source) => {
+                Err(self.objects.fail(format!("reading blob {}", self.digest), source).into())
+            }
+        }
+    }
+
+    /// A frame of a blob that is stored in frames.
+    async fn unpack(&self, frame: usize, prove: bool) -> Result<Bytes, Trouble> {
+        let Stored::Frames(table, _) = &self.opened.stored else {
+            return Err(Defect::Sizes.into());
+        };
+        let stored = self.fetch(table.stored_range(frame)).await?;
+        let opened = Arc::clone(&self.opened);
+        blocking(move || {
+            let Stored::Frames(table, _) = &opened.stored else { return Err(Defect::Sizes) };
+            let unpacked = match prove {
+                true => table.open(frame, &stored)?,
+                false => table.unpack(frame, &stored)?,
+            };
+            Ok(unpacked.map_or(stored, Bytes::from))
+        })
+        .await
+    }
+
+    /// A frame of a blob that is stored as a delta.
+    async fn derive(&self, based: &Based, frame: usize) -> Result<Bytes, Trouble> {
+        let unit = frame as u64;
+        let group = self.group(based, unit).await?;
+        let base = based.opened.get_or_try_init(|| {
+            Self::open_at(&self.objects, &self.cache, &based.base, self.depth + 1).boxed()
+        });
+        let base = base.await?;
+        if base.size() != based.delta.base_len() {
+            return Err(Defect::OtherBase(based.base).into());
+        }
+        let range = based.proof.plain_range(frame);
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        for copy in based.delta.copies(unit) {
+            let mut to = (copy.new - unit * UNIT) as usize;
+            let source = copy.base..copy.base + copy.len;
+            for part in base.proof().frames(&source) {
+                let holds = base.proof().plain_range(part);
+                let plain = base.part(part).await?;
+                let from = source.start.saturating_sub(holds.start) as usize;
+                let end = (source.end.min(holds.end) - holds.start) as usize;
+                let Some(plain) = plain.get(from..end) else {
+                    return Err(Defect::OtherBase(based.base).into());
+                };
+                bytes[to..to + plain.len()].copy_from_slice(plain);
+                to += plain.len();
+            }
+        }
+        let opened = Arc::clone(&self.opened);
+        blocking(move || {
+            let Stored::Delta(based) = &opened.stored else { return Err(Defect::Sizes) };
+            based.delta.finish(unit, &mut bytes, &group);
+            based.proof.check(frame, &bytes)?;
+            Ok(bytes.into())
+        })
+        .await
+    }
+
+    async fn group(&self, based: &Based, unit: u64) -> Result<Arc<Group>, Trouble> {
+        let (number, range) = based.delta.group_of(unit).ok_or(Defect::Recipe)?;
+        let last = || based.group.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((kept, group)) = &*last()
+            && *kept == number
+        {
+            return Ok(Arc::clone(group));
+        }
+        let stored = self.fetch(range).await?;
+        let opened = Arc::clone(&self.opened);
+        let group = blocking(move || {
+            let Stored::Delta(based) = &opened.stored else { return Err(Defect::Sizes) };
+            based.delta.open_group(number, &stored).map_err(|_| Defect::Recipe)
+        });
+        let group = Arc::new(group.await?);
+        *last() = Some((number, Arc::clone(&group)));
+        Ok(group)
+    }
+
+    /// A frame of a blob that is stored in parts.
+    async fn assemble(&self, apart: &Apart, frame: usize) -> Result<Bytes, Trouble> {
+        if let Some(bytes) = self.cache.get(&self.digest, frame)
+            && apart.proof.check(frame, &bytes).is_ok()
+        {
+            return Ok(bytes);
+        }
+        let whole = apart.whole.get_or_try_init(|| self.whole(apart)).await?;
+        let range = apart.proof.plain_range(frame);
+        let bytes = whole.get(range.start as usize..range.end as usize).ok_or(Defect::Parts)?;
+        apart.proof.check(frame, bytes)?;
+        let bytes = whole.slice_ref(bytes);
+        // A copy of its own: a slice would keep all of it.
+        self.cache.put(&self.digest, frame, Bytes::copy_from_slice(&bytes));
+        Ok(bytes)
+    }
+
+    async fn whole(&self, apart: &Apart) -> Result<Bytes, Trouble> {
+        let mut parts = Vec::new();
+        for part in apart.recipe.parts() {
+            let open = Self::open_at(&self.objects, &self.cache, part, self.depth + 1).boxed();
+            let reader = open.await?;
+            let mut bytes = Vec::with_capacity(reader.size().min(1 << 30) as usize);
+            for frame in reader.proof().frames(&(0..reader.size())) {
+                bytes.extend_from_slice(&reader.frame(frame, true).await?);
+            }
+            parts.push(bytes);
+        }
+        let recipe = apart.recipe.clone();
+        blocking(move || recipe.assemble(&parts).map(Bytes::from).ok_or(Defect::Parts)).await
+    }
+
+    /// What to say, and to do, when a blob does not come out right. When it rests on another one,
+    /// that may be what is corrupt: it is read as a whole, and quarantined if so.
+    async fn blame(&self, defect: Defect) -> StoreError {
+        for part in self.rests_on() {
+            self.cache.forget(&part);
+            let checked = async {
+                let open = Self::open_at(&self.objects, &self.cache, &part, self.depth + 1);
+                let reader = open.boxed().await?;
+                for frame in reader.proof().frames(&(0..reader.size())) {
+                    reader.frame(frame, true).await?;
+                }
+                Ok::<_, StoreError>(())
+            };
+            if let Err(error) = checked.await {
+                return error;
+            }
+        }
+        corrupt(&self.objects, &self.digest, self.opened.tag.as_deref(), &defect).await
+    }
+}
+
+/// Why there is no frame.
+enum Trouble {
+    /// Another object has the name by now.
+    Replaced,
+    /// The bytes are wrong.
+    Defect(Defect),
+    /// Something else.
+    Store(StoreError),
+}
+
+impl From<Defect> for Trouble {
+    fn from(defect: Defect) -> Self {
+        Self::Defect(defect)
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Work that takes a processor for a while.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Defect> + Send + 'static,
+) -> Result<T, Trouble> {
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.map_err(|error| StoreError::stopped(&error))??)
 }
 
 /// Passes a stream on up to and including its first error.
@@ -154,7 +396,8 @@ where
     })
 }
 
-type Found = (Option<String>, Result<Table, Defect>);
+/// Entity tag, size and tail of an object.
+type Found = (Option<String>, u64, Result<Stored, Defect>);
 
 /// Reads footer and table. `None`: no such object.
 async fn open(objects: &Objects, digest: &Digest) -> Result<Option<Found>, object_store::Error> {
@@ -162,10 +405,10 @@ async fn open(objects: &Objects, digest: &Digest) -> Result<Option<Found>, objec
     let Some(end) = objects.get(&object, Some(GetRange::Suffix(GLIMPSE)), None).await? else {
         return Ok(None);
     };
-    let tag = end.meta.e_tag.clone();
+    let (tag, size) = (end.meta.e_tag.clone(), end.meta.size);
     let footer = match footer_of(&end) {
         Ok(footer) => footer,
-        Err(defect) => return Ok(Some((tag, Err(defect)))),
+        Err(defect) => return Ok(Some((tag, size, Err(defect)))),
     };
     let table = if footer.table.start >= end.range.start {
         let from = (footer.table.start - end.range.start) as usize;
@@ -178,7 +421,7 @@ async fn open(objects: &Objects, digest: &Digest) -> Result<Option<Found>, objec
             None => return Ok(None),
         }
     };
-    Ok(Some((tag, Table::parse(&table, &footer, digest))))
+    Ok(Some((tag, size, Stored::parse(&table, &footer, digest))))
 }
 
 fn footer_of(end: &Fetched) -> Result<Footer, Defect> {

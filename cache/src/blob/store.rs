@@ -3,11 +3,13 @@
 use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::objects::Objects;
 
+use super::cache::FrameCache;
 use super::frames::{FRAME, FRAME_LOG2, FrameWriter};
 use super::reader::BlobReader;
 use super::upload::{hash_file, read_small, upload_file};
@@ -31,11 +33,12 @@ pub(crate) fn digest_of(object: &ObjectPath) -> Option<Digest> {
 #[derive(Clone, Debug)]
 pub(crate) struct Blobs {
     objects: Objects,
+    cache: Arc<FrameCache>,
 }
 
 impl Blobs {
     pub(crate) fn new(objects: Objects) -> Self {
-        Self { objects }
+        Self { objects, cache: Arc::default() }
     }
 
     /// Stores a file; gives its digest and size. Uses a few mebibytes of memory whatever the size.
@@ -73,7 +76,7 @@ impl Blobs {
 
     /// Opens a blob.
     pub(crate) async fn reader(&self, digest: &Digest) -> Result<BlobReader, StoreError> {
-        BlobReader::open(&self.objects, digest).await
+        BlobReader::open(&self.objects, &self.cache, digest).await
     }
 
     /// Whether an object for the blob exists. Says nothing about its bytes.
@@ -81,21 +84,23 @@ impl Blobs {
         Ok(self.objects.head(&object_of(digest)).await?.is_some())
     }
 
-    /// Whether a blob is there, durable, and whole as far as its table tells. A corrupt one is
-    /// quarantined and counts as absent.
+    /// Whether a blob is there, durable, and whole as far as its table tells, with all that it
+    /// rests on. Otherwise a corrupt one has been quarantined, and it is to be stored again.
     async fn holds(&self, digest: &Digest) -> Result<bool, StoreError> {
-        match self.reader(digest).await {
-            Ok(_) => {
-                self.objects.settle(&object_of(digest)).await?;
-                Ok(true)
+        let mut todo = vec![*digest];
+        while let Some(next) = todo.pop() {
+            match self.reader(&next).await {
+                Ok(reader) => todo.extend(reader.rests_on()),
+                Err(StoreError::Missing(_)) => return Ok(false),
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::warn!(%digest, %error, "replacing a corrupt blob");
+                    return Ok(false);
+                }
+                Err(other) => return Err(other),
             }
-            Err(StoreError::Missing(_)) => Ok(false),
-            Err(error @ StoreError::Corrupt { .. }) => {
-                tracing::warn!(%digest, %error, "replacing a corrupt blob");
-                Ok(false)
-            }
-            Err(other) => Err(other),
         }
+        self.objects.settle(&object_of(digest)).await?;
+        Ok(true)
     }
 }
 

@@ -11,6 +11,7 @@ mod find;
 mod journals;
 mod numbers;
 mod open;
+mod retention;
 mod settings;
 mod value;
 mod write;

@@ -346,7 +346,6 @@ impl Objects {
     }
 
     /// Removes an object. One that is not there is as good as removed.
-    #[expect(dead_code, reason = "for retention, which comes next")]
     pub(crate) async fn delete(&self, path: &Path) -> Result<(), StoreError> {
         let (at, mut tries) = (self.at(path), self.tries());
         loop {

@@ -134,7 +134,7 @@ impl Remote {
         RemoteError::Unreachable { url: self.base.to_string(), source: source.without_url() }
     }
 
-    fn nonsense(&self, why: String) -> RemoteError {
+    pub(super) fn nonsense(&self, why: String) -> RemoteError {
         RemoteError::Answer { url: self.base.to_string(), why }
     }
 }

@@ -3,6 +3,8 @@
 mod client;
 mod download;
 mod error;
+mod upload;
 
 pub use client::{Remote, Timeouts};
 pub use error::RemoteError;
+pub use upload::{PushAnswer, PushRequest, PushRequestFile};

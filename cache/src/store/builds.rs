@@ -1,5 +1,7 @@
 //! Adding builds and the names that lead to them.
 
+use uuid::Uuid;
+
 use crate::build_draft::BuildDraft;
 use crate::digest::Digest;
 use crate::error::{Quarantine, StoreError};
@@ -9,7 +11,7 @@ use crate::manifests;
 use crate::objects::Created;
 
 use super::Store;
-use super::ingest::ingest;
+use super::ingest::{describe, ingest};
 
 /// How often a build is stored while others store and remove the same one.
 const RETRIES: usize = 3;
@@ -22,7 +24,16 @@ impl Store {
     /// returned, and only the draft's request and commit are added as names of it. Unless it can
     /// no longer be served because blobs of it were lost: then it gives way to the new one.
     pub async fn add_build(&self, draft: BuildDraft) -> Result<Manifest, StoreError> {
-        let manifest = ingest(&self.inner.blobs, draft).await?;
+        draft.check()?;
+        let owner = Uuid::new_v4().to_string();
+        let artifacts = ingest(&self.inner, &owner, &draft.artifacts).await?;
+        let manifest = self.add_described(describe(draft, artifacts).await?).await?;
+        self.inner.index.release(&owner).await?;
+        Ok(manifest)
+    }
+
+    /// Stores the manifest of a build whose files are here, and its row in the index.
+    pub(super) async fn add_described(&self, manifest: Manifest) -> Result<Manifest, StoreError> {
         let key = manifest.input_key;
         let bytes = manifests::encode(&manifest)?;
         for _ in 0..RETRIES {

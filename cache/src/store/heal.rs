@@ -9,6 +9,7 @@ use crate::error::{Quarantine, StoreError};
 use crate::input::InputKey;
 use crate::manifest::Manifest;
 use crate::manifests::{self, Read};
+use crate::time::now;
 
 use super::Store;
 
@@ -44,6 +45,10 @@ impl Store {
                 return Err(unreadable.error);
             }
         };
+        if let Err(error) = self.inner.index.used(key, now()).await {
+            // Whoever looks something up does not care.
+            tracing::debug!(%key, %error, "a use was not noted");
+        }
         match indexed {
             Some(digest) if digest == read.digest => Ok(Some(read.manifest)),
             Some(_) => self.settle_difference(key, read).await,

@@ -3,7 +3,6 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::blob::store::Blobs;
 use crate::build_draft::{BuildDraft, VMLINUX, VMLINUX_O, content_signature};
 use crate::digest::Digest;
 use crate::error::StoreError;
@@ -11,15 +10,39 @@ use crate::manifest::{Artifact, BuildResult, FORMAT, Manifest};
 use crate::signature::{self, ElfError, Signature, SignatureError, SignatureKind, Signatures};
 use crate::time::now;
 
-/// Stores the files of a build; gives the manifest that describes them.
-pub(super) async fn ingest(blobs: &Blobs, draft: BuildDraft) -> Result<Manifest, StoreError> {
-    draft.check()?;
-    let mut artifacts = Vec::with_capacity(draft.artifacts.len());
-    for (name, path) in &draft.artifacts {
-        let (digest, size) = blobs.put_file(path).await?;
+use super::Inner;
+
+/// Stores the files of a build, and holds them for the upload `owner`.
+pub(super) async fn ingest(
+    inner: &Inner,
+    owner: &str,
+    files: &[(String, PathBuf)],
+) -> Result<Vec<Artifact>, StoreError> {
+    let mut artifacts = Vec::with_capacity(files.len());
+    for (name, path) in files {
+        let (digest, size) = inner.blobs.put_file(path).await?;
         artifacts.push(Artifact { name: name.clone(), digest, size });
     }
+    let digests: Vec<_> = artifacts.iter().map(|artifact| artifact.digest).collect();
+    inner.index.reserve(owner, &digests, now()).await?;
+    // What was found here, and not written, may have been removed before it was held. Now it
+    // stays.
+    for (artifact, (_, path)) in artifacts.iter().zip(files) {
+        if !inner.blobs.exists(&artifact.digest).await?
+            && inner.blobs.put_file(path).await?.0 != artifact.digest
+        {
+            return Err(StoreError::Changed(path.clone()));
+        }
+    }
     artifacts.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(artifacts)
+}
+
+/// The manifest of a build whose files have been stored as these artifacts.
+pub(super) async fn describe(
+    draft: BuildDraft,
+    artifacts: Vec<Artifact>,
+) -> Result<Manifest, StoreError> {
     let (signatures, build_id) = match draft.result {
         BuildResult::Built => sign(&draft, &artifacts).await?,
         BuildResult::Failed { .. } => (Signatures::default(), None),

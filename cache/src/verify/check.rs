@@ -195,21 +195,31 @@ impl Check<'_> {
             // Blobs that came after the listing are there all the same.
             if !stored.contains_key(digest) && !self.store.contains(digest).await? {
                 let (what, why) = (need.what.clone(), StoreError::Missing(*digest).to_string());
+                self.report.lost.push(*digest);
                 self.report.problems.push(Problem { what, why });
             }
         }
         let total_bytes = stored.values().sum();
         let total_items = stored.len() as u64;
+        let (mut loose, mut rested) = (Vec::new(), HashSet::new());
         for (digest, bytes) in stored {
             let need = self.needs.get(&digest);
             if need.is_none() {
-                self.report.orphans += 1;
-                self.report.orphan_bytes += bytes;
+                loose.push((digest, bytes));
             }
-            let problem = match self.blob(&digest, need, deep).await {
+            let problem = match self.blob(&digest, need, deep, &mut rested).await {
                 // Something removed it since it was listed: a problem only for who needs it.
-                Err(StoreError::Missing(_)) if need.is_none() => None,
-                Err(error) => Some(error.to_string()),
+                Err(StoreError::Missing(gone)) if need.is_none() && gone == digest => None,
+                Err(error) => {
+                    match &error {
+                        // What it rests on, perhaps.
+                        StoreError::Corrupt { digest, .. } | StoreError::Missing(digest) => {
+                            self.report.lost.push(*digest);
+                        }
+                        _ => {}
+                    }
+                    Some(error.to_string())
+                }
                 Ok(why) => why,
             };
             if let Some(why) = problem {
@@ -225,6 +235,13 @@ impl Check<'_> {
                 bytes: self.report.bytes,
                 total_bytes,
             });
+        }
+        self.report.lost.sort_unstable();
+        self.report.lost.dedup();
+        // Parts of boot images, and what others are differences to, have no name in a build.
+        for (_, bytes) in loose.iter().filter(|(digest, _)| !rested.contains(digest)) {
+            self.report.orphans += 1;
+            self.report.orphan_bytes += bytes;
         }
         Ok(())
     }
@@ -247,14 +264,21 @@ impl Check<'_> {
         Ok(stored)
     }
 
-    /// Reads one blob; says what is wrong with it.
+    /// Reads one blob; says what is wrong with it, and gathers what it rests on.
     async fn blob(
         &self,
         digest: &Digest,
         need: Option<&Need>,
         deep: bool,
+        rested: &mut HashSet<Digest>,
     ) -> Result<Option<String>, StoreError> {
         let reader = self.store.reader(digest).await?;
+        for base in reader.rests_on() {
+            if !self.store.contains(&base).await? {
+                return Err(StoreError::Missing(base));
+            }
+            rested.insert(base);
+        }
         if deep {
             let mut pieces = reader.stream(0..reader.size());
             while pieces.try_next().await?.is_some() {}

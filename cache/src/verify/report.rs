@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
+
 /// What a verification is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -61,6 +63,9 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// What is wrong. Corrupt blobs have been quarantined.
     pub problems: Vec<Problem>,
+    /// Blobs that somebody needs and that are gone or were corrupt: what to get elsewhere.
+    #[serde(default)]
+    pub lost: Vec<Digest>,
     /// Builds whose row in the index was missing and has been written now: their writer was
     /// killed between the two. Not a problem.
     pub healed: u64,

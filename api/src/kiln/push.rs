@@ -1,0 +1,117 @@
+//! `kiln push`: files that were built elsewhere enter the store.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use kiln_cache::remote::Timeouts;
+use kiln_cache::{InputKey, PushedFile, Remote, files_of};
+
+use super::common::{Context, answer, answer_json};
+use crate::terminal::exit::Exit;
+use crate::terminal::text::size;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Folders, each of which is a build (of one that `make` was run in, what belongs to a kernel
+    /// is taken; of any other, everything); and files, which are one build together
+    #[arg(required = true, value_name = "DIR|FILE")]
+    paths: Vec<PathBuf>,
+    /// The commit that it was built from
+    #[arg(long, value_name = "COMMIT")]
+    commit: Option<String>,
+    /// Push to a Kiln that serves, instead of a store here
+    #[arg(long, value_name = "URL", env = "KILN_REMOTE")]
+    remote: Option<String>,
+}
+
+/// A file as it is reported.
+#[derive(serde::Serialize)]
+struct Line {
+    /// The build's key.
+    build: InputKey,
+    #[serde(flatten)]
+    file: PushedFile,
+}
+
+type Files = Vec<(String, PathBuf)>;
+
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let builds = builds(&args.paths)?;
+    let progress = context.progress();
+    let commit = args.commit.as_deref();
+    let total: usize = builds.iter().map(Vec::len).sum();
+    let mut lines = Vec::new();
+    let store = match &args.remote {
+        None => Some(context.open().await?),
+        Some(_) => None,
+    };
+    for files in builds {
+        progress.counted_status("pushing", lines.len() as u64, total as u64);
+        let (build, files) = match (&store, &args.remote) {
+            (Some(store), _) => {
+                let pushed = store.push(files, commit).await?;
+                (pushed.manifest.input_key, pushed.files)
+            }
+            (None, Some(url)) => {
+                let remote = Remote::new(url, Timeouts::default())?;
+                let ticking = |name: &str| progress.status(format!("pushing {name}"));
+                remote.push(&files, commit, &ticking).await?
+            }
+            (None, None) => continue,
+        };
+        lines.extend(files.into_iter().map(|file| Line { build, file }));
+    }
+    progress.clear();
+    if context.json {
+        answer_json(&lines)?;
+        return Ok(Exit::Done);
+    }
+    let mut last = None;
+    for Line { build, file } in &lines {
+        if last != Some(build) {
+            answer(format_args!("build {build}"));
+            last = Some(build);
+        }
+        answer(format_args!(
+            "{:<24} {:>9}  stored in {:>9}  {}",
+            file.name,
+            size(file.size),
+            size(file.stored),
+            file.digest.short()
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+/// The builds that paths mean: each folder is one; files are one together, until a name comes for
+/// the second time.
+fn builds(paths: &[PathBuf]) -> anyhow::Result<Vec<Files>> {
+    let mut builds = Vec::new();
+    let mut loose: Files = Vec::new();
+    let mut names = HashSet::new();
+    for path in paths {
+        if path.is_dir() {
+            let files = files_of(path).with_context(|| format!("can't read {}", path.display()))?;
+            anyhow::ensure!(!files.is_empty(), "there is nothing to push in {}", path.display());
+            builds.push(files);
+            continue;
+        }
+        let name = name_of(path)?;
+        if !names.insert(name.clone()) {
+            builds.push(std::mem::take(&mut loose));
+            names = HashSet::from([name.clone()]);
+        }
+        loose.push((name, path.clone()));
+    }
+    if !loose.is_empty() {
+        builds.push(loose);
+    }
+    Ok(builds)
+}
+
+fn name_of(path: &Path) -> anyhow::Result<String> {
+    anyhow::ensure!(path.is_file(), "{} is no file and no folder", path.display());
+    let name = path.file_name().and_then(|name| name.to_str());
+    Ok(name.with_context(|| format!("the name of {} is not UTF-8", path.display()))?.to_owned())
+}

@@ -1,0 +1,117 @@
+//! Sending files to another Kiln, which checks every byte against its name.
+
+use std::path::{Path, PathBuf};
+
+use reqwest::{Body, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::input::InputKey;
+use crate::store::PushedFile;
+
+use super::client::Remote;
+use super::error::RemoteError;
+
+/// A build to be made of blobs that were sent before.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PushRequest {
+    /// What it was built from, if that is known.
+    #[serde(default)]
+    pub commit: Option<String>,
+    /// Its files.
+    pub files: Vec<PushRequestFile>,
+}
+
+/// A file of such a build.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PushRequestFile {
+    /// Name within the build.
+    pub name: String,
+    /// The blob.
+    pub digest: Digest,
+}
+
+/// The answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PushAnswer {
+    /// The build's key.
+    pub build: InputKey,
+    /// Its files.
+    pub files: Vec<PushedFile>,
+}
+
+impl Remote {
+    /// Size of a blob that the remote has; [`RemoteError::Missing`] when it has none.
+    pub async fn size(&self, digest: &Digest) -> Result<u64, RemoteError> {
+        let missing = || RemoteError::Missing { url: self.url().to_owned(), digest: *digest };
+        self.look(digest).await?.ok_or_else(missing)
+    }
+
+    async fn look(&self, digest: &Digest) -> Result<Option<u64>, RemoteError> {
+        let url = self.address(&["v1", "blobs", &digest.to_hex()]);
+        let response = self.client.head(url).send().await.map_err(|error| self.broken(error))?;
+        match response.status() {
+            StatusCode::NOT_FOUND => Ok(None),
+            StatusCode::OK => {
+                let length = response.headers().get(reqwest::header::CONTENT_LENGTH);
+                let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
+                Ok(Some(length.ok_or_else(|| self.nonsense("a file without a length".into()))?))
+            }
+            _ => Err(self.refusal(response).await),
+        }
+    }
+
+    /// Sends files as one build, each under its name. What the remote has already is not sent
+    /// again, so a push that broke off goes on where it was, file by file. `sending` is told the
+    /// name of each file that is sent.
+    pub async fn push(
+        &self,
+        files: &[(String, PathBuf)],
+        commit: Option<&str>,
+        sending: &(dyn Fn(&str) + Sync),
+    ) -> Result<(InputKey, Vec<PushedFile>), RemoteError> {
+        let mut named = Vec::with_capacity(files.len());
+        for (name, path) in files {
+            let digest = digest_of(path).await?;
+            if self.look(&digest).await?.is_none() {
+                sending(name);
+                self.send(&digest, path).await?;
+            }
+            named.push(PushRequestFile { name: name.clone(), digest });
+        }
+        let request = PushRequest { commit: commit.map(str::to_owned), files: named };
+        let url = self.address(&["v1", "builds"]);
+        let sent = self.client.post(url).json(&request).send().await;
+        let response = sent.map_err(|error| self.broken(error))?;
+        if !response.status().is_success() {
+            return Err(self.refusal(response).await);
+        }
+        let body = response.bytes().await.map_err(|error| self.broken(error))?;
+        let answer: PushAnswer =
+            serde_json::from_slice(&body).map_err(|error| self.nonsense(error.to_string()))?;
+        Ok((answer.build, answer.files))
+    }
+
+    async fn send(&self, digest: &Digest, path: &Path) -> Result<(), RemoteError> {
+        let fail = |source| RemoteError::File { doing: "read", path: path.to_owned(), source };
+        let file = tokio::fs::File::open(path).await.map_err(fail)?;
+        let length = file.metadata().await.map_err(fail)?.len();
+        let body = Body::wrap_stream(tokio_util::io::ReaderStream::with_capacity(file, 1 << 18));
+        let url = self.address(&["v1", "blobs", &digest.to_hex()]);
+        let request = self.client.put(url).header(reqwest::header::CONTENT_LENGTH, length);
+        let sent = request.body(body).send().await;
+        let response = sent.map_err(|error| self.broken(error))?;
+        if response.status().is_success() { Ok(()) } else { Err(self.refusal(response).await) }
+    }
+}
+
+async fn digest_of(path: &Path) -> Result<Digest, RemoteError> {
+    let owned = path.to_owned();
+    let hashed = tokio::task::spawn_blocking(move || {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(std::fs::File::open(owned)?)?;
+        Ok(Digest::from(hasher.finalize()))
+    });
+    let hashed = hashed.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    hashed.map_err(|source| RemoteError::File { doing: "read", path: path.to_owned(), source })
+}

@@ -1,0 +1,127 @@
+//! Which builds go: decided from what is known of them, without touching anything.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::input::InputKey;
+
+/// What the owner of a store wants.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// Bytes that the blobs of the store may take; no limit without.
+    pub quota: Option<u64>,
+    /// Seconds since its last use after which a build goes; never without.
+    pub max_age: Option<i64>,
+    /// Seconds for which a blob stays that nobody names: its build may be on its way.
+    pub embargo: i64,
+    /// Commits (hexadecimal) whose builds stay: release tags, ends of bisections.
+    pub keep_commits: HashSet<String>,
+    /// Only say what would go.
+    pub dry_run: bool,
+}
+
+/// Why a build goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// It was not asked for within the time that the policy gives.
+    Age,
+    /// The store is larger than its quota, and it was not asked for longer than what stays.
+    Quota,
+}
+
+/// A build that goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gone {
+    /// Its key.
+    pub build: InputKey,
+    /// The commit it was built for.
+    pub commit: String,
+    /// When it was last used, seconds since 1970.
+    pub last_use: i64,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What a collection did, or would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GcReport {
+    /// Whether nothing was removed.
+    pub dry_run: bool,
+    /// Builds in the store before.
+    pub builds: u64,
+    /// Of these, the ones that no policy removes: pinned, or of a commit that is kept.
+    pub kept_by_name: u64,
+    /// What goes, the longest unused first.
+    pub gone: Vec<Gone>,
+    /// Blobs before, and what they take in bytes.
+    pub blobs: u64,
+    /// See [`Self::blobs`].
+    pub bytes: u64,
+    /// Blobs that go.
+    pub freed_blobs: u64,
+    /// What they take, in bytes.
+    pub freed_bytes: u64,
+    /// Blobs that nobody needs but that stay: an upload may be about to name them.
+    pub embargoed: u64,
+    /// Bytes above the quota that remain, because nothing more may go.
+    pub above_quota: u64,
+}
+
+/// What deciding needs to know of a build.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) key: InputKey,
+    pub(super) commit: String,
+    /// The later of when it was made and when it was last asked for.
+    pub(super) last_use: i64,
+    pub(super) pinned: bool,
+}
+
+impl Policy {
+    /// Whether a build stays whatever its age.
+    pub(super) fn keeps(&self, build: &Known) -> bool {
+        build.pinned || self.keep_commits.contains(&build.commit)
+    }
+
+    /// Builds in the order in which they go, and the reason for those that go in any case.
+    pub(super) fn order<'a>(
+        &self,
+        builds: &'a [Known],
+        now: i64,
+    ) -> Vec<(&'a Known, Option<Reason>)> {
+        let mut order: Vec<_> = builds.iter().filter(|build| !self.keeps(build)).collect();
+        order.sort_by_key(|build| (build.last_use, build.key));
+        let is_old = |build: &Known| {
+            self.max_age.is_some_and(|age| build.last_use < now.saturating_sub(age))
+        };
+        order.into_iter().map(|build| (build, is_old(build).then_some(Reason::Age))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+
+    fn build(n: u8, last_use: i64) -> Known {
+        let key = InputKey(Digest::of(&[n]));
+        Known { key, commit: format!("{n:02x}"), last_use, pinned: n == 9 }
+    }
+
+    #[test]
+    fn the_longest_unused_go_first_and_what_is_kept_never() {
+        let builds = [build(1, 50), build(2, 10), build(9, 1), build(3, 5), build(4, 40)];
+        let policy = Policy {
+            max_age: Some(80),
+            keep_commits: HashSet::from(["03".to_owned()]),
+            ..Policy::default()
+        };
+        let order: Vec<_> =
+            policy.order(&builds, 100).into_iter().map(|it| (it.0.last_use, it.1)).collect();
+        assert_eq!(order, [(10, Some(Reason::Age)), (40, None), (50, None)]);
+        let none = Policy { max_age: None, ..policy };
+        assert!(none.order(&builds, i64::MAX).iter().all(|it| it.1.is_none()));
+    }
+}

@@ -1,0 +1,212 @@
+//! Builds that were made elsewhere.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::blob::table::Form;
+use crate::build_draft::{BuildDraft, VMLINUX, VMLINUX_O};
+use crate::digest::Digest;
+use crate::error::StoreError;
+use crate::input::{BuildInput, InputKey};
+use crate::manifest::{Artifact, BuildResult, Manifest};
+use crate::time::now;
+
+use super::Store;
+use super::ingest::{describe, ingest};
+
+/// Stands in the place of a recipe's version: nobody here knows how it was built.
+const RECIPE: &str = "pushed";
+
+/// The file that says which builds resemble each other.
+const CONFIG: &str = ".config";
+
+/// A build that was made elsewhere, as the store keeps it.
+#[derive(Clone, Debug)]
+pub struct Pushed {
+    /// Its record.
+    pub manifest: Manifest,
+    /// Its files, and what they take.
+    pub files: Vec<PushedFile>,
+}
+
+/// A file in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushedFile {
+    /// Name within the build.
+    pub name: String,
+    /// BLAKE3 of its content.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What it takes in the store now, in bytes; `kiln pack` makes it less.
+    pub stored: u64,
+}
+
+impl Store {
+    /// Stores files as one build, each under its name. The store computes digests and signatures;
+    /// the build's key is of its content, so the same files pushed again are the same build.
+    /// `commit` (hexadecimal) is what it was built from; without one, the build is known by the id
+    /// of its content.
+    pub async fn push(
+        &self,
+        files: Vec<(String, PathBuf)>,
+        commit: Option<&str>,
+    ) -> Result<Pushed, StoreError> {
+        // Names are checked before anything is written; the rest of a draft is made of content.
+        let nothing = [Artifact { name: String::new(), digest: Digest::of(b""), size: 0 }];
+        draft(&nothing, files.clone(), commit).check()?;
+        let owner = Uuid::new_v4().to_string();
+        let artifacts = ingest(&self.inner, &owner, &files).await?;
+        let pushed = self.pushed(artifacts, files, commit).await?;
+        self.inner.index.release(&owner).await?;
+        Ok(pushed)
+    }
+
+    /// The same, of blobs that are here already: uploads of a client far away.
+    pub async fn push_blobs(
+        &self,
+        files: &[(String, Digest)],
+        commit: Option<&str>,
+    ) -> Result<Pushed, StoreError> {
+        let owner = Uuid::new_v4().to_string();
+        let digests: Vec<_> = files.iter().map(|(_, digest)| *digest).collect();
+        self.inner.index.reserve(&owner, &digests, now()).await?;
+        let mut artifacts = Vec::new();
+        for (name, digest) in files {
+            let size = self.reader(digest).await?.size();
+            artifacts.push(Artifact { name: name.clone(), digest: *digest, size });
+        }
+        artifacts.sort_by(|a, b| a.name.cmp(&b.name));
+        let names = files.iter().map(|(name, _)| (name.clone(), PathBuf::new())).collect();
+        draft(&artifacts, names, commit).check()?;
+        // What is signed must be a file.
+        let folder = self.folder();
+        let folder = tempfile::tempdir_in(&folder)
+            .map_err(|source| StoreError::file("write in", &folder, source))?;
+        let mut places = Vec::new();
+        for artifact in artifacts.iter().filter(|it| [VMLINUX, VMLINUX_O].contains(&&*it.name)) {
+            let place = folder.path().join(&artifact.name);
+            self.read_to_file(&artifact.digest, &place).await?;
+            places.push((artifact.name.clone(), place));
+        }
+        let pushed = self.pushed(artifacts, places, commit).await?;
+        self.inner.index.release(&owner).await?;
+        Ok(pushed)
+    }
+
+    async fn pushed(
+        &self,
+        artifacts: Vec<Artifact>,
+        places: Vec<(String, PathBuf)>,
+        commit: Option<&str>,
+    ) -> Result<Pushed, StoreError> {
+        let draft = draft(&artifacts, places, commit);
+        let manifest = self.add_described(describe(draft, artifacts).await?).await?;
+        let files = self.files(&manifest).await?;
+        Ok(Pushed { manifest, files })
+    }
+
+    /// The files of a build, and what they take.
+    pub async fn files(&self, manifest: &Manifest) -> Result<Vec<PushedFile>, StoreError> {
+        let mut files = Vec::with_capacity(manifest.artifacts.len());
+        for Artifact { name, digest, size } in &manifest.artifacts {
+            let stored = self.stored_bytes(digest).await?;
+            files.push(PushedFile { name: name.clone(), digest: *digest, size: *size, stored });
+        }
+        Ok(files)
+    }
+
+    /// What a blob takes, in bytes; of one in parts, with its parts. What it is a difference to
+    /// is another blob and not counted.
+    pub async fn stored_bytes(&self, digest: &Digest) -> Result<u64, StoreError> {
+        let reader = self.reader(digest).await?;
+        let mut stored = reader.stored();
+        if reader.form() == Form::Parts {
+            for part in reader.rests_on() {
+                stored += self.reader(&part).await?.stored();
+            }
+        }
+        Ok(stored)
+    }
+}
+
+/// What is known of a build by its files alone.
+fn draft(
+    artifacts: &[Artifact],
+    places: Vec<(String, PathBuf)>,
+    commit: Option<&str>,
+) -> BuildDraft {
+    let mut content = blake3::Hasher::new_derive_key("kiln pushed build v1");
+    for artifact in artifacts {
+        content.update(&(artifact.name.len() as u64).to_le_bytes());
+        content.update(artifact.name.as_bytes());
+        content.update(artifact.digest.as_bytes());
+    }
+    let content = Digest::from(content.finalize()).to_hex();
+    let config = artifacts.iter().find(|it| it.name == CONFIG).map(|it| it.digest);
+    let config = config.unwrap_or_else(|| Digest::of(b""));
+    let input = BuildInput {
+        tree: content[..40].to_owned(),
+        config,
+        arch: "unknown".into(),
+        toolchain: Digest::of(b""),
+        recipe: RECIPE.into(),
+        targets: artifacts.iter().map(|it| it.name.clone()).collect(),
+    };
+    let family = BuildInput { tree: String::new(), targets: Vec::new(), ..input.clone() };
+    BuildDraft {
+        request_key: input.key(),
+        family_key: InputKey(family.key().0),
+        commit: commit.unwrap_or(&content[..40]).to_owned(),
+        input,
+        result: BuildResult::Built,
+        artifacts: places,
+        compiler: "unknown (pushed)".into(),
+        seconds: 0.0,
+    }
+}
+
+/// The files of a folder that are a build: of the folder that `make` was run in, what Kiln keeps
+/// of a build too; of any other, every regular file. Gives names and places, sorted. Blocks.
+pub fn files_of(folder: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
+    let is_kbuild = folder.join("include/generated").is_dir() && folder.join("scripts").is_dir();
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(place) = folders.pop() {
+        for entry in std::fs::read_dir(&place)? {
+            let entry = entry?;
+            let (path, kind) = (entry.path(), entry.file_type()?);
+            if kind.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            // A link to a file is a file; what leads to no file is nothing.
+            if !kind.is_file() && !path.is_file() {
+                continue;
+            }
+            let Ok(name) = path.strip_prefix(folder) else { continue };
+            let Some(name) = name.to_str() else { continue };
+            let name = if is_kbuild { artifact_of(name) } else { Some(name.to_owned()) };
+            files.extend(name.map(|name| (name, path.clone())));
+        }
+    }
+    files.sort();
+    files.dedup_by(|a, b| a.0 == b.0);
+    Ok(files)
+}
+
+/// What Kiln calls a file of the folder that `make` was run in; `None` for what it does not keep.
+fn artifact_of(name: &str) -> Option<String> {
+    const TOP: [&str; 5] = ["vmlinux", "vmlinux.o", "System.map", ".config", "build.log"];
+    const IMAGES: [&str; 5] = ["bzImage", "Image", "Image.gz", "zImage", "uImage"];
+    if TOP.contains(&name) {
+        return Some(name.to_owned());
+    }
+    if name.ends_with(".ko") {
+        return Some(format!("modules/{name}"));
+    }
+    let boot = name.strip_prefix("arch/")?.split_once("/boot/")?.1;
+    IMAGES.contains(&boot).then(|| boot.to_owned())
+}

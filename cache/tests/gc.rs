@@ -1,0 +1,159 @@
+//! Retention: what goes, what stays, and who is never in its way.
+
+mod common;
+
+use std::collections::HashSet;
+
+use common::{Fixture, draft, noise, quiet};
+use kiln_cache::pack::PackOptions;
+use kiln_cache::retention::{Policy, Reason};
+use kiln_cache::{Manifest, StoreError};
+
+const LIGHT: PackOptions = PackOptions { level: 3, largest: 1 << 30 };
+
+/// Builds of one file each, all but the first few bytes alike.
+async fn builds(fixture: &Fixture, count: u64) -> Vec<Manifest> {
+    let mut builds = Vec::new();
+    for n in 0..count {
+        let mut content = noise(1, 1_200_000);
+        content.splice(0..0, noise(n + 50, 200));
+        let path = fixture.file("blob", &content);
+        builds.push(fixture.store.add_build(draft(n, &[("blob", &path)])).await.unwrap());
+    }
+    builds
+}
+
+async fn readable(fixture: &Fixture, build: &Manifest) -> bool {
+    for artifact in &build.artifacts {
+        match fixture.store.reader(&artifact.digest).await {
+            Ok(reader) => assert!(reader.read(0..reader.size()).await.is_ok()),
+            Err(StoreError::Missing(_)) => return false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rehearsal_says_what_then_happens() {
+    let fixture = Fixture::new().await;
+    let builds = builds(&fixture, 30).await;
+    fixture.store.pin(&builds[3].input_key, true).await.unwrap();
+    let total = fixture.store.gc(&Policy { dry_run: true, ..Policy::default() }).await.unwrap();
+    assert_eq!((total.gone.len(), total.freed_blobs), (0, 0));
+    let policy = Policy {
+        quota: Some(total.bytes / 3),
+        embargo: 3600,
+        keep_commits: HashSet::from([builds[7].commit.clone()]),
+        dry_run: true,
+        ..Policy::default()
+    };
+    let said = fixture.store.gc(&policy).await.unwrap();
+    for build in &builds {
+        assert!(readable(&fixture, build).await, "a rehearsal removes nothing");
+    }
+    let done = fixture.store.gc(&Policy { dry_run: false, ..policy.clone() }).await.unwrap();
+    assert_eq!((said.freed_blobs, said.freed_bytes), (done.freed_blobs, done.freed_bytes));
+    assert_eq!(said.gone, done.gone);
+    assert_eq!((done.builds, done.kept_by_name, done.above_quota), (30, 2, 0));
+    assert!(done.gone.iter().all(|gone| gone.reason == Reason::Quota));
+    let gone: HashSet<_> = done.gone.iter().map(|gone| gone.build).collect();
+    for build in &builds {
+        let key = build.input_key;
+        assert_eq!(readable(&fixture, build).await, !gone.contains(&key));
+        assert_eq!(
+            fixture.store.build_by_input(&key).await.unwrap().is_some(),
+            !gone.contains(&key)
+        );
+    }
+    let left = fixture.store.stats().await.unwrap().stored_bytes;
+    assert_eq!(left, total.bytes - done.freed_bytes);
+    assert!(left <= total.bytes / 3);
+    assert!(fixture.store.verify(true, &quiet).await.unwrap().is_clean());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_rest_on_stays() {
+    let fixture = Fixture::new().await;
+    let builds = builds(&fixture, 6).await;
+    fixture.store.pack(LIGHT, &|_| {}).await.unwrap();
+    let everything = Policy { quota: Some(0), ..Policy::default() };
+    let keep =
+        Policy { keep_commits: HashSet::from([builds[0].commit.clone()]), ..everything.clone() };
+    let report = fixture.store.gc(&keep).await.unwrap();
+    assert_eq!(report.gone.len(), 5);
+    assert!(report.above_quota > 0);
+    assert!(readable(&fixture, &builds[0]).await);
+    assert!(fixture.store.verify(true, &quiet).await.unwrap().is_clean());
+    let report = fixture.store.gc(&everything).await.unwrap();
+    assert_eq!((report.gone.len(), report.above_quota), (1, 0));
+    assert_eq!(fixture.store.stats().await.unwrap().blobs, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn age_counts_from_the_last_use() {
+    let fixture = Fixture::new().await;
+    builds(&fixture, 3).await;
+    let old = Policy { max_age: Some(1000), ..Policy::default() };
+    assert_eq!(fixture.store.gc(&old).await.unwrap().gone.len(), 0);
+    let all = Policy { max_age: Some(-10), ..Policy::default() };
+    let report = fixture.store.gc(&all).await.unwrap();
+    assert!(report.gone.iter().all(|gone| gone.reason == Reason::Age));
+    assert_eq!(report.gone.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_are_left_alone() {
+    let fixture = Fixture::new().await;
+    // Nobody names it yet: it is held, and it is young.
+    let loose = fixture.store.put_bytes(noise(7, 5000).into()).await.unwrap();
+    let policy = Policy { quota: Some(0), embargo: 3600, ..Policy::default() };
+    let report = fixture.store.gc(&policy).await.unwrap();
+    assert_eq!((report.freed_blobs, report.embargoed), (0, 1));
+    assert!(fixture.store.contains(&loose).await.unwrap());
+    // An upload that died long ago.
+    let report = fixture.store.gc(&Policy { embargo: -10, ..policy }).await.unwrap();
+    assert_eq!((report.freed_blobs, report.embargoed), (1, 0));
+    assert!(!fixture.store.contains(&loose).await.unwrap());
+}
+
+/// Builds come while others go; whatever was acknowledged after its turn began is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn collecting_beside_uploads_loses_nothing() {
+    let fixture = Fixture::new().await;
+    let shared = fixture.file("shared", &noise(1, 300_000));
+    let policy = Policy { quota: Some(0), embargo: 3600, ..Policy::default() };
+    for round in 0..20_u64 {
+        let own = fixture.file(&format!("own{round}"), &noise(round + 10, 50_000));
+        let files = [("shared", shared.as_path()), ("own", own.as_path())];
+        let upload = fixture.store.add_build(draft(round, &files));
+        let (built, collected) = tokio::join!(upload, fixture.store.gc(&policy));
+        let (built, collected) = (built.unwrap(), collected.unwrap());
+        let was_seen = collected.gone.iter().any(|gone| gone.build == built.input_key);
+        assert!(was_seen || readable(&fixture, &built).await, "round {round}");
+        let verified = fixture.store.verify(false, &quiet).await.unwrap();
+        assert!(verified.is_clean(), "{:?}", verified.problems);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_goes_while_a_manifest_can_not_be_read() {
+    let fixture = Fixture::new().await;
+    let builds = builds(&fixture, 2).await;
+    std::fs::write(fixture.manifest(&builds[0].input_key), b"{").unwrap();
+    let policy = Policy { quota: Some(0), ..Policy::default() };
+    assert!(matches!(fixture.store.gc(&policy).await, Err(StoreError::Refused(_))));
+    assert!(readable(&fixture, &builds[1]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_without_what_its_builds_name_is_not_touched() {
+    let fixture = Fixture::new().await;
+    let builds = builds(&fixture, 2).await;
+    for build in &builds {
+        std::fs::remove_file(fixture.blob(&build.artifacts[0].digest)).unwrap();
+    }
+    fixture.store.put_bytes(noise(9, 100).into()).await.unwrap();
+    let policy = Policy { quota: Some(0), embargo: -10, ..Policy::default() };
+    assert!(matches!(fixture.store.gc(&policy).await, Err(StoreError::Refused(_))));
+}
