@@ -135,10 +135,14 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if args.how.build_command.is_none() {
         config = config.map(for_this_machine).transpose()?;
     }
+    let compiler = match args.how.build_command {
+        Some(_) => args.how.toolchain.clone(),
+        None => choose_compiler(&args.how.toolchain, &repository, &revision)?,
+    };
     let builder =
         Builder::new(store, context.work()?, Arc::new(BuildProgress::new(progress.clone())))
             .with_audit(args.how.audit)
-            .with_compiler(&choose_compiler(&args.how.toolchain, &repository, &revision)?)
+            .with_compiler(&compiler)
             .with_upstream(args.how.upstream()?);
     let request = Request {
         repository: args.repo.clone(),

@@ -44,6 +44,8 @@ pub struct Question {
     pub config: Config,
     /// How it is built.
     pub how: How,
+    /// The compiler: a name or a path.
+    pub compiler: String,
     /// How images are tested.
     pub test: TestSpec,
     /// Pattern of the target title; without, the one that `config` shows most.
@@ -182,6 +184,7 @@ impl ConfigSearch {
         let running = Running::claim(&around.work, &id)?;
         Ok(Self {
             builder: Builder::new(around.store.clone(), around.work.clone(), around.builds)
+                .with_compiler(&question.compiler)
                 .with_upstream(around.upstream),
             kernels: running::kernels(&around.work, &id),
             _running: running,
@@ -472,7 +475,11 @@ impl ConfigSearch {
         self.watch.happening(Happening::Built { commit: &commit, build: &record });
         match record.obtained {
             Obtained::Compiled => self.answer.builds_compiled += 1,
-            _ => self.answer.builds_avoided += 1,
+            Obtained::Input
+            | Obtained::Closure
+            | Obtained::Commands
+            | Obtained::Tokens
+            | Obtained::Objects => self.answer.builds_avoided += 1,
         }
         Ok((built.manifest, record.obtained))
     }

@@ -1,12 +1,12 @@
 //! One audit: the build is compiled, compared and written down.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use kiln_cache::build_draft::{BUILD_LOG, CLOSURE, PROVENANCE, UNITS, VMLINUX, VMLINUX_O};
+use kiln_cache::build_draft::{BUILD_LOG, CLOSURE, PROVENANCE, UNITS, VMLINUX_O};
 use kiln_cache::manifest::Manifest;
-use kiln_cache::signature::{SignatureKind, sign_kind};
+use kiln_cache::signature::{Signature, SignatureKind, is_named_by_image, sign_build};
 use kiln_cache::{Digest, InputKey, StoreError};
 use serde::Serialize;
 
@@ -223,8 +223,8 @@ impl Builder {
     }
 }
 
-/// Whether what was compiled is what is stored: the same image, and byte for byte everything else
-/// that a test can run; or both do not build.
+/// Whether what was compiled is what is stored: the same image, which names the kernel with its boot
+/// code and modules, and byte for byte everything else that a test can run; or both do not build.
 fn is_same(compiled: &Compiled, proved: &Manifest) -> Result<bool, BuildError> {
     match &compiled.made {
         Made::Badly { .. } => return Ok(!proved.is_built()),
@@ -232,27 +232,31 @@ fn is_same(compiled: &Compiled, proved: &Manifest) -> Result<bool, BuildError> {
         Made::Well { .. } => {}
     }
     let runs = |name: &str| !NOTES.contains(&name);
-    let made = compiled.artifacts.iter().filter(|(name, _)| runs(name));
+    let made: Vec<_> = compiled.artifacts.iter().filter(|(name, _)| runs(name)).collect();
     let stored = proved.artifacts.iter().filter(|artifact| runs(&artifact.name)).count();
-    let mut count = 0;
-    for (name, path) in made {
-        count += 1;
-        let Some(artifact) = proved.artifact(name) else { return Ok(false) };
-        let same = match name == VMLINUX {
-            true => Some(&image(path)?) == proved.signatures.get(SignatureKind::Image),
-            false => digest(path)? == artifact.digest,
-        };
-        if !same {
+    if made.len() != stored || made.iter().any(|(name, _)| proved.artifact(name).is_none()) {
+        return Ok(false);
+    }
+    let (named, rest): (Vec<_>, Vec<_>) =
+        made.into_iter().cloned().partition(|(name, _)| is_named_by_image(name));
+    if Some(&image(&named)?) != proved.signatures.get(SignatureKind::Image) {
+        tracing::error!("an audited build has another image");
+        return Ok(false);
+    }
+    for (name, path) in &rest {
+        if Some(digest(path)?) != proved.artifact(name).map(|artifact| artifact.digest) {
             tracing::error!(name, "an audited build differs here");
             return Ok(false);
         }
     }
-    Ok(count == stored)
+    Ok(true)
 }
 
-fn image(path: &Path) -> Result<kiln_cache::signature::Signature, BuildError> {
-    sign_kind(path, SignatureKind::Image)
-        .map_err(|error| BuildError::Infra { reason: error.to_string() })
+fn image(files: &[(String, PathBuf)]) -> Result<Signature, BuildError> {
+    let fail = |reason: String| BuildError::Infra { reason };
+    let signatures = sign_build(files).map_err(|error| fail(error.to_string()))?;
+    let image = signatures.get(SignatureKind::Image).cloned();
+    image.ok_or_else(|| fail("a kernel that was compiled has no image".to_owned()))
 }
 
 fn digest(path: &Path) -> Result<Digest, BuildError> {

@@ -179,7 +179,7 @@ async fn a_stage_is_audited_in_a_pair_of_its_own() {
     build(&builder_of(&toy), &toy, &first).await;
     let remark = toy.edit("remark", &[Edit::File(HELPER, &TEXT.replace('}', "} /* why */"))]);
     let built = build(&builder_of(&toy).with_audit(1.0), &toy, &remark).await;
-    assert_eq!(built.obtained, Obtained::Tokens);
+    assert_eq!(built.obtained, Obtained::Tokens, "{:?} {:?}", built.provenance, built.notes);
     assert_eq!(built.audit.unwrap().stage, Stage::Tokens);
     let report = audit_report(&toy.store).await.unwrap();
     assert_eq!((report.audited, report.mismatches), (1, 0));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use kiln_bisect::bisection::Surroundings;
 use kiln_bisect::reduce::{ConfigSearch, Difference, Found, Question, Reduced};
-use kiln_builder::{Config, Repository};
+use kiln_builder::{Config, Repository, choose_compiler};
 use serde_json::json;
 
 use super::TestArgs;
@@ -42,12 +42,18 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let upstream = args.how.upstream()?;
     let test = args.test.spec()?;
     let patterns = args.test.patterns.read()?;
+    let revision = repository.resolve(&args.revision)?;
+    let compiler = match args.how.build_command {
+        Some(_) => args.how.toolchain.clone(),
+        None => choose_compiler(&args.how.toolchain, &repository, &revision)?,
+    };
     let question = Question {
-        revision: repository.resolve(&args.revision)?,
+        revision,
         repository: repository.path().to_owned(),
         base: Config::read(&args.base)?,
         config: Config::read(&args.config)?,
         how: args.how.how(),
+        compiler,
         limits: args.test.limits(&test, args.how.jobs(), 0.95),
         title: args.test.title.clone(),
         test,
