@@ -24,7 +24,13 @@ pub fn git_log(record: &Record) -> String {
     };
     mark(bad, &header.bad.id, &header.bad.subject);
     mark(good, &header.good.id, &header.good.subject);
-    for test in tested(record) {
+    // git goes on from the last revision that was told to be in the newer state: that is the culprit,
+    // even where others were tried after it.
+    let culprit = record.finish().and_then(|(verdict, _)| verdict.culprit());
+    let (last, before): (Vec<_>, Vec<_>) = tested(record)
+        .into_iter()
+        .partition(|test| culprit.is_some_and(|c| c.id == test.commit.id));
+    for test in before.iter().chain(&last) {
         let end = test.commit.id == header.bad.id || test.commit.id == header.good.id;
         // git takes an answer for a fact, so a revision that is merely likely is left out.
         let unknown = test.judged == Judged::Skip && test.build.errors.is_empty();
@@ -37,7 +43,7 @@ pub fn git_log(record: &Record) -> String {
             mark(word, &test.commit.id, &test.commit.subject);
         }
     }
-    if let Some(culprit) = record.finish().and_then(|(verdict, _)| verdict.culprit()) {
+    if let Some(culprit) = culprit {
         let first = match header.find {
             Find::Cause => bad,
             Find::Fix => good,
