@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::belief::{Find, Model, Posterior, RateGrid};
+use crate::belief::{Find, Posterior, RateGrid};
 
 use super::choose::{Choice, Search};
 use super::confirm::{self, Missing, clean_runs};
@@ -65,7 +65,9 @@ pub struct Test {
 pub fn decide(problem: &Problem, settings: &Settings) -> Result<Decision, ProblemError> {
     problem.check()?;
     let images = problem.image_list();
+    let grid = RateGrid::new(&settings.model);
     let evidence = problem.evidence(&images);
+    let posterior = Posterior::with_grid(&evidence, &settings.model, &grid);
     let mut built = vec![false; problem.images.len()];
     for status in problem.revisions.iter().chain([&problem.base]) {
         if let (State::Built, Some(image)) = (status.state, status.image) {
@@ -73,30 +75,15 @@ pub fn decide(problem: &Problem, settings: &Settings) -> Result<Decision, Proble
         }
     }
     let chances = testable(problem, settings);
-    let next = |model: &Model, last: bool| {
-        let grid = RateGrid::new(model);
-        let posterior = Posterior::with_grid(&evidence, model, &grid);
-        if !last && posterior.top().1 >= settings.threshold {
-            return None;
-        }
-        let search = Search {
-            problem,
-            settings,
-            grid: &grid,
-            posterior: &posterior,
-            testable: &chances,
-            built: &built,
-        };
-        Some(Steps { search }.next())
+    let search = Search {
+        problem,
+        settings,
+        grid: &grid,
+        posterior: &posterior,
+        testable: &chances,
+        built: &built,
     };
-    // Who would be named is judged once more, by the more cautious model.
-    let cautious = settings.cautious_drift > settings.model.drift;
-    if cautious && let Some(decision) = next(&settings.model, false) {
-        return Ok(decision);
-    }
-    let drift = settings.model.drift.max(settings.cautious_drift);
-    let decision = next(&Model { drift, ..settings.model }, true);
-    Ok(decision.expect("the last model always decides"))
+    Ok(Steps { search }.next())
 }
 
 struct Steps<'a> {

@@ -5,11 +5,6 @@ use crate::belief::{Counts, POINTS, Posterior, RateGrid, entropy_bits};
 /// Share of the best value that is as good as the best: the larger number of runs, fewer questions.
 const NEARLY: f64 = 0.98;
 
-/// Share of a build's time that its first runs are charged with. A build stays: later runs of it
-/// need none. In a prototype of this search (a line of 6,693 commits, 300 trials a rate) 0.4 to 0.6
-/// took 4-6 % fewer hours than 1 at rates of 1 and 0.5, and about as many at 0.1.
-const BUILD_SHARE: f64 = 0.6;
-
 /// A possible test, weighed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Prospect {
@@ -19,14 +14,12 @@ pub(super) struct Prospect {
     pub(super) bits: f64,
     /// Expected seconds, build included.
     pub(super) seconds: f64,
-    /// The same with only [`BUILD_SHARE`] of the build.
-    charged: f64,
 }
 
 impl Prospect {
-    /// Bits for a second charged.
+    /// Bits for a second.
     pub(super) fn value(&self) -> f64 {
-        self.bits / self.charged
+        self.bits / self.seconds
     }
 }
 
@@ -133,7 +126,6 @@ impl Quiet {
                 runs: *runs,
                 bits: works * (entropy_bits(quiet[i]) - known[i]).max(0.0),
                 seconds: build + works * seconds,
-                charged: BUILD_SHARE * build + works * seconds,
             };
             peak = peak.max(prospect.value());
             if best.is_none() || prospect.value() >= NEARLY * peak {

@@ -12,10 +12,6 @@ pub struct Settings {
     pub model: Model,
     /// A culprit is named at this posterior probability, once confirmed.
     pub threshold: f64,
-    /// It must hold with this drift of the rate too, where it is more than the model's: a bad
-    /// revision that happened to crash seldom must not make a wrong culprit. Only the last runs of
-    /// a bisection are planned with it, which is far cheaper than to assume it all along.
-    pub cautious_drift: f64,
     /// What a credible set must hold.
     pub credible: f64,
     /// Chance left for a parent of the culprit to be bad after its clean runs: `ln(1/x)/p` runs.
@@ -45,7 +41,6 @@ impl Default for Settings {
         Self {
             model: Model::default(),
             threshold: 0.95,
-            cautious_drift: 0.5,
             credible: 0.95,
             parent_doubt: 0.05,
             crashes: 2,
