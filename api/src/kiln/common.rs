@@ -20,6 +20,17 @@ pub(crate) fn remote(url: &str, timeouts: Timeouts) -> anyhow::Result<Remote> {
     Ok(Remote::with_token(url, timeouts, token.as_deref())?)
 }
 
+/// Ends at Ctrl-C or SIGTERM; at once, with an error, where SIGTERM can't be listened for.
+pub(crate) async fn told_to_stop() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => (),
+        _ = terminate.recv() => (),
+    }
+    Ok(())
+}
+
 /// Options of every subcommand.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Context {

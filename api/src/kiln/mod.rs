@@ -32,7 +32,7 @@ use clap::{Parser, Subcommand};
 use kiln_cache::StoreError;
 
 use crate::terminal::exit::{self, Exit, Fault};
-use common::Context;
+use common::{Context, told_to_stop};
 use transfer::Direction;
 
 /// Kernel builds named by what they are, and bisections that say how sure they are.
@@ -150,14 +150,8 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
 }
 
 async fn interrupted() -> anyhow::Error {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(error) => return error.into(),
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => (),
-        _ = terminate.recv() => (),
+    if let Err(error) = told_to_stop().await {
+        return error.into();
     }
     let kept = "interrupted; what was finished is kept: the same command, or `kiln bisect resume` \
                 for a bisection, goes on from there";

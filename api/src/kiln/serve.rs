@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use kiln_cache::pack::PackOptions;
 use kiln_cache::{Store, StoreError};
 
-use super::common::{Context, answer, answer_json};
+use super::common::{Context, answer, answer_json, told_to_stop};
 use crate::service;
 use crate::terminal::exit::Exit;
 
@@ -76,12 +76,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 
 /// Ends when the service is told to stop: that is how it ends well.
 async fn stopped() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => (),
-            _ = terminate.recv() => (),
-        },
-        Err(_) => _ = tokio::signal::ctrl_c().await,
+    if told_to_stop().await.is_err() {
+        // Then only the terminal can.
+        _ = tokio::signal::ctrl_c().await;
     }
 }

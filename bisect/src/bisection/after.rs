@@ -213,12 +213,7 @@ impl Bisection {
                 target: Some(&target),
                 machines: self.header.limits.machines,
             };
-            let watch = Arc::clone(&self.watch);
-            let more = batch
-                .run(runs, &mut |outcome, done| {
-                    watch.happening(Happening::Ran { outcome, done, wanted: runs });
-                })
-                .await?;
+            let more = batch.run(runs, &*self.watch).await?;
             self.knowledge.spent.runs += more.len() as u32;
             step.runs.extend(more);
         };

@@ -13,6 +13,7 @@ use super::error::BisectError;
 use crate::record::{RunRecord, Source};
 use crate::tester::{TestRun, Tester};
 use crate::title::Target;
+use crate::watch::{Happening, Watch};
 
 /// Failures of the host in a row before giving up: by then the host is what is broken.
 const HOST_FAILURES: u32 = 5;
@@ -32,11 +33,11 @@ pub(crate) struct Batch<'a> {
 
 impl Batch<'_> {
     /// Makes `wanted` runs that say something of the kernel (failures of the host are made again),
-    /// telling `ran` of each.
+    /// telling `watch` of each.
     pub(crate) async fn run(
         &self,
         wanted: u32,
-        ran: &mut (dyn FnMut(&Outcome, u32) + Send),
+        watch: &dyn Watch,
     ) -> Result<Vec<RunRecord>, BisectError> {
         let mut flying: JoinSet<Result<TestRun, crate::tester::TestError>> = JoinSet::new();
         let mut records = Vec::new();
@@ -62,7 +63,7 @@ impl Batch<'_> {
                     done += 1;
                     seen |= matches!((outcome, self.target),
                         (Outcome::Crash { title }, Some(target)) if target.is(title));
-                    ran(outcome, done);
+                    watch.happening(Happening::Ran { outcome, done, wanted });
                 }
             }
             records.push(record);

@@ -311,12 +311,7 @@ impl Bisection {
             target: self.target.as_ref(),
             machines: self.header.limits.machines,
         };
-        let watch = Arc::clone(&self.watch);
-        let records = batch
-            .run(runs, &mut |outcome, done| {
-                watch.happening(Happening::Ran { outcome, done, wanted: runs });
-            })
-            .await?;
+        let records = batch.run(runs, &*self.watch).await?;
         let mut counts = self.knowledge.counts(image);
         for run in &records {
             counts.add(&run.outcome, 1);

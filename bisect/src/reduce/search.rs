@@ -564,12 +564,7 @@ impl ConfigSearch {
                 target: self.target.as_ref(),
                 machines: self.question.limits.machines,
             };
-            let watch = Arc::clone(&self.watch);
-            let made = batch
-                .run(runs, &mut |outcome, done| {
-                    watch.happening(Happening::Ran { outcome, done, wanted: runs });
-                })
-                .await?;
+            let made = batch.run(runs, &*self.watch).await?;
             for run in made {
                 debug_assert_eq!(run.source, Source::Booted);
                 self.answer.runs_made += 1;
