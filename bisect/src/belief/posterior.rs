@@ -256,16 +256,25 @@ impl Posterior {
         &self.joint.older
     }
 
+    /// All tested images.
+    pub(crate) fn tested(&self) -> impl Iterator<Item = u32> {
+        self.tested.iter().copied()
+    }
+
+    /// Tested images that hold `commit` in their history.
+    pub(crate) fn tested_with(&self, commit: u32) -> impl Iterator<Item = u32> {
+        self.tested.iter().enumerate().filter(move |(i, _)| self.holds(*i, commit)).map(|(_, t)| *t)
+    }
+
     /// Tested images that hold `with` in their history, and not `without`.
     pub(crate) fn tested_between(&self, with: u32, without: u32) -> impl Iterator<Item = u32> {
-        let word = move |commit: u32, i: usize| {
-            self.seen[commit as usize * self.words + i / 64] >> (i % 64) & 1 == 1
-        };
-        self.tested
-            .iter()
-            .enumerate()
-            .filter(move |(i, _)| word(with, *i) && !word(without, *i))
-            .map(|(_, image)| *image)
+        let between = move |i: usize| self.holds(i, with) && !self.holds(i, without);
+        self.tested.iter().enumerate().filter(move |(i, _)| between(*i)).map(|(_, t)| *t)
+    }
+
+    /// Whether the `i`-th tested image has `commit` in its history.
+    fn holds(&self, i: usize, commit: u32) -> bool {
+        self.seen[commit as usize * self.words + i / 64] >> (i % 64) & 1 == 1
     }
 }
 

@@ -1,11 +1,9 @@
 //! What must have been seen before a commit is named.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use crate::belief::{Counts, Find};
+use crate::belief::Counts;
 
 use super::choose::Search;
-use super::problem::{Place, Problem};
+use super::problem::Place;
 use super::verdict::Cleared;
 
 /// What is still missing to name a commit.
@@ -69,74 +67,4 @@ pub(super) fn check(search: &Search<'_>, commit: u32) -> (Vec<Cleared>, Vec<Miss
         cleared.push(Cleared { parent, seen, needed });
     }
     (cleared, missing)
-}
-
-/// Crashes under other titles that keep a commit from being named, by title: a revision that is to
-/// be good and crashes as often as the target does may well have the bug under another name.
-///
-/// Counted on the revisions that are to show that a parent (the commit itself, when it is a fix) is
-/// good, and only from `settings.crashes` on. They keep the commit from being named when their share
-/// of the runs there is not below the lower end of the target's rate. A title that the bad end shows
-/// at more than half its rate here is another bug, which was there all along.
-pub(super) fn strange(search: &Search<'_>, commit: u32) -> BTreeMap<String, u32> {
-    let problem = search.problem;
-    let at_home = Shown::of(problem, problem.status(problem.bad_end()).image);
-    let own = |place: Place| problem.status(place).image;
-    let parents = problem.graph.parents(commit);
-    let mut places: Vec<BTreeSet<u32>> = match problem.find {
-        Find::Fix => vec![own(Place::Commit(commit)).into_iter().collect()],
-        Find::Cause => parents
-            .iter()
-            .map(|parent| {
-                let between = search.posterior.tested_between(*parent, commit);
-                between.chain(own(Place::Commit(*parent))).collect()
-            })
-            .collect(),
-    };
-    if places.is_empty() {
-        places.push(own(Place::Base).into_iter().collect());
-    }
-    let mut all = BTreeMap::new();
-    for images in places {
-        let mut here = Shown::of(problem, images);
-        let runs = here.runs;
-        here.titles
-            .retain(|title, n| 2.0 * share(at_home.times(title), at_home.runs) <= share(*n, runs));
-        let times: u32 = here.titles.values().sum();
-        let often = share(times, runs) >= search.posterior.rate.low;
-        if times >= search.settings.crashes && often {
-            all.extend(here.titles);
-        }
-    }
-    all
-}
-
-/// Runs that reached the test, and what they showed beside the target.
-struct Shown {
-    titles: BTreeMap<String, u32>,
-    runs: f64,
-}
-
-impl Shown {
-    fn of(problem: &Problem, images: impl IntoIterator<Item = u32>) -> Self {
-        let mut shown = Self { titles: BTreeMap::new(), runs: 0.0 };
-        for image in images {
-            let telling = problem.images.get(image as usize).map_or(0, |c| c.informative());
-            shown.runs += f64::from(telling);
-            for (title, n) in problem.others.get(image as usize).into_iter().flatten() {
-                *shown.titles.entry(title.clone()).or_default() += n;
-                shown.runs += f64::from(*n);
-            }
-        }
-        shown
-    }
-
-    fn times(&self, title: &str) -> u32 {
-        self.titles.get(title).copied().unwrap_or(0)
-    }
-}
-
-/// The share that `times` of `runs` are.
-fn share(times: u32, runs: f64) -> f64 {
-    f64::from(times) / runs.max(1.0)
 }

@@ -1,5 +1,7 @@
 //! The decision: a pure function of the problem.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::belief::{Find, Posterior, RateGrid};
@@ -7,6 +9,7 @@ use crate::belief::{Find, Posterior, RateGrid};
 use super::choose::{Choice, Search};
 use super::confirm::{self, Missing, clean_runs};
 use super::problem::{Place, Problem, ProblemError, State};
+use super::renamed::{Renamed, renamed};
 use super::settings::Settings;
 use super::spans::{indistinguishable, testable};
 use super::verdict::{More, Verdict};
@@ -206,7 +209,6 @@ impl Steps<'_> {
         let Search { problem, posterior, .. } = &self.search;
         let (parents, missing) = confirm::check(&self.search, culprit);
         let own = Place::Commit(culprit);
-        let strange = confirm::strange(&self.search, culprit);
         match missing.first() {
             Some(Missing::Own) => self.inconclusive(
                 format!("the most probable {}'s own revision can't be tested", self.sought()),
@@ -236,28 +238,36 @@ impl Steps<'_> {
             None if posterior.contradiction => {
                 self.inconclusive("no commit can be named".to_owned(), None)
             }
-            None if !strange.is_empty() => {
-                let titles: Vec<String> =
-                    strange.iter().map(|(title, n)| format!("{n} x {title}")).collect();
-                let why = format!(
-                    "the most probable {} crashes as often, under titles that may be the same \
-                     bug: {} (--title can match several titles)",
-                    match problem.find {
-                        Find::Cause => "culprit's parent",
-                        Find::Fix => "fix itself",
-                    },
-                    titles.join(", ")
-                );
-                self.inconclusive(why, None)
-            }
-            None => Decision::Stop(Verdict::Culprit {
-                commit: culprit,
-                probability,
-                parents,
-                crashes: problem.counts(own).crashes,
-                rate: posterior.rate,
-            }),
+            None => match renamed(&self.search, culprit) {
+                Renamed::No => Decision::Stop(Verdict::Culprit {
+                    commit: culprit,
+                    probability,
+                    parents,
+                    crashes: problem.counts(own).crashes,
+                    rate: posterior.rate,
+                }),
+                Renamed::Unclear(place, runs) => self.ask(
+                    place,
+                    runs,
+                    "shows whether another crash of its neighbours is another bug".to_owned(),
+                ),
+                Renamed::Maybe(titles) => self.inconclusive(self.other_names(&titles), None),
+            },
         }
+    }
+
+    fn other_names(&self, titles: &BTreeMap<String, u32>) -> String {
+        let titles: Vec<String> =
+            titles.iter().map(|(title, n)| format!("{n} x {title}")).collect();
+        let whose = match self.search.problem.find {
+            Find::Cause => "culprit's parent",
+            Find::Fix => "fix itself",
+        };
+        format!(
+            "the most probable {whose} crashes as often, under titles that may be the same bug: {} \
+             (--title can match several titles)",
+            titles.join(", ")
+        )
     }
 
     /// What the commit that is sought is called.

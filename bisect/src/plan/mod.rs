@@ -5,6 +5,7 @@ mod confirm;
 mod decide;
 mod gain;
 mod problem;
+mod renamed;
 mod settings;
 mod spans;
 mod verdict;

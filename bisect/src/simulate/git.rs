@@ -22,8 +22,8 @@ pub(super) fn play(lab: &mut Lab<'_>, runs: u32) -> Option<u32> {
         if !lab.build(place) {
             return Told::Skip;
         }
-        let seen = lab.run(place, runs, |seen| matches!(seen, Seen::Target | Seen::OtherCrash));
-        if seen.iter().any(|s| matches!(s, Seen::Target | Seen::OtherCrash)) {
+        let seen = lab.run(place, runs, Seen::crashed);
+        if seen.iter().any(|s| s.crashed()) {
             Told::Bad
         } else if seen.contains(&Seen::Clean) {
             Told::Good

@@ -1,5 +1,6 @@
 //! The real planner in a made-up world.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::belief::Counts;
@@ -21,6 +22,7 @@ pub(super) fn play(lab: &mut Lab<'_>, settings: &Settings) -> Option<Verdict> {
     let mut problem = Problem::new(Arc::clone(&history.graph), costs);
     problem.machines = lab.world.machines;
     problem.images = vec![Counts::default(); history.rate.len()];
+    problem.others = vec![BTreeMap::new(); history.rate.len()];
     if lab.world.changing < 1.0 {
         for (status, image) in problem.revisions.iter_mut().zip(&history.image) {
             status.image = Some(*image);
@@ -45,7 +47,10 @@ pub(super) fn play(lab: &mut Lab<'_>, settings: &Settings) -> Option<Verdict> {
             match seen {
                 Seen::Target => counts.crashes += 1,
                 Seen::Clean => counts.clean += 1,
-                Seen::OtherCrash => counts.censored += 1,
+                Seen::Other(title) => {
+                    counts.censored += 1;
+                    *problem.others[image as usize].entry(title.to_owned()).or_default() += 1;
+                }
                 // Costs its time and says nothing of the image.
                 Seen::Infra => {}
             }

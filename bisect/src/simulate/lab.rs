@@ -10,9 +10,17 @@ use super::world::World;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     Target,
-    OtherCrash,
+    /// A crash under this title.
+    Other(&'static str),
     Clean,
     Infra,
+}
+
+impl Seen {
+    /// Whether the kernel crashed, under whatever title.
+    pub(super) fn crashed(self) -> bool {
+        matches!(self, Self::Target | Self::Other(_))
+    }
 }
 
 /// Builds and runs, and keeps the bill.
@@ -75,17 +83,17 @@ impl<'a> Lab<'a> {
         }
         if random.chance(world.unrelated) {
             let same = random.chance(world.unrelated_same_title);
-            return if same { Seen::Target } else { Seen::OtherCrash };
+            return if same { Seen::Target } else { Seen::Other("unrelated") };
         }
         if second && random.chance(world.second_rate) {
-            return Seen::OtherCrash;
+            return Seen::Other("second bug");
         }
         if random.chance(world.same_title) {
             return Seen::Target;
         }
         if bad && random.chance(self.history.rate[self.history.image_of(place) as usize]) {
             let other = random.chance(world.other_title);
-            return if other { Seen::OtherCrash } else { Seen::Target };
+            return if other { Seen::Other("target, renamed") } else { Seen::Target };
         }
         Seen::Clean
     }

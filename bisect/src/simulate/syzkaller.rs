@@ -43,9 +43,9 @@ impl Tester {
         let total: u32 = if self.flaky || self.first { 20 } else { 10 };
         self.first = false;
         let seen = lab.run(place, total, |_| false);
-        let count = |what: &[Seen]| seen.iter().filter(|s| what.contains(s)).count() as u32;
-        let bad = count(&[Seen::Target, Seen::OtherCrash]);
-        let (good, infra) = (count(&[Seen::Clean]), count(&[Seen::Infra]));
+        let bad = seen.iter().filter(|s| s.crashed()).count() as u32;
+        let count = |what: Seen| seen.iter().filter(|s| **s == what).count() as u32;
+        let (good, infra) = (count(Seen::Clean), count(Seen::Infra));
         let told = match self.rules {
             Rules::Of2021 if bad > 0 => Told::Bad,
             Rules::Of2021 if total - good > total / 3 * 2 => Told::Skip,

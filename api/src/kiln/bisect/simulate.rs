@@ -75,6 +75,8 @@ enum Name {
     OtherTitles,
     /// 30 % of the runs fail for the host's reasons
     Infra,
+    /// 5 % of all runs crash for an unrelated reason, mostly under a title of its own
+    Noisy,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -117,6 +119,7 @@ impl Args {
             Name::SameTitle => world.same_title = 0.002,
             Name::OtherTitles => world.other_title = 0.3,
             Name::Infra => world.infra = 0.3,
+            Name::Noisy => world.unrelated = 0.05,
         }
         world
     }
