@@ -63,8 +63,7 @@ impl Plants {
 #[test]
 fn a_planted_regression_from_nothing_to_a_served_artifact() {
     let Some(plants) = Plants::new(1) else { return };
-    let kiln = Kiln::new();
-    let record = the_culprit_is_found(&kiln, &plants);
+    let (kiln, record) = the_culprit_is_found(&plants);
     asked_again_it_answers_from_the_cache(&kiln, &plants);
     the_log_has_the_fields_of_syzbots(&kiln, &plants, &record);
     signatures_equal_an_independent_script(&kiln, &plants);
@@ -73,13 +72,28 @@ fn a_planted_regression_from_nothing_to_a_served_artifact() {
     kiln.run(&["verify", "--deep"]).exits(0);
 }
 
-fn the_culprit_is_found(kiln: &Kiln, plants: &Plants) -> Value {
-    let answer = kiln.run(&plants.bisect()).exits(0).json();
+/// The bug and the kernels are real, and so is chance: about one bisection in a hundred ends
+/// without an answer, and must hold the culprit among the suspects then. The next one starts with
+/// nothing; two such in a row are no chance.
+fn the_culprit_is_found(plants: &Plants) -> (Kiln, Value) {
+    const INCONCLUSIVE: i32 = 5;
+    let mut kiln = Kiln::new();
+    let mut said = kiln.run(&plants.bisect());
+    if said.code == INCONCLUSIVE {
+        let answer = &said.json()["answer"];
+        eprintln!("inconclusive: {}", answer["why"]);
+        let culprit = plants.id("culprit");
+        let suspects = answer["credible"].as_array().expect("suspects");
+        assert!(suspects.iter().any(|one| one[0]["id"] == culprit), "{answer:#}");
+        kiln = Kiln::new();
+        said = kiln.run(&plants.bisect());
+    }
+    let answer = said.exits(0).json();
     assert_eq!(answer["answer"]["commit"]["id"], plants.id("culprit"), "{answer:#}");
     assert_eq!(answer["target"], plants.id("title"), "{answer:#}");
     let bill = &answer["bill"];
     assert!(bill["builds_compiled"].as_u64().unwrap() <= 12, "{bill:#}");
-    answer
+    (kiln, answer)
 }
 
 fn asked_again_it_answers_from_the_cache(kiln: &Kiln, plants: &Plants) {

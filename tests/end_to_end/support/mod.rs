@@ -50,7 +50,14 @@ impl Answer {
     /// Asserts the exit code.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{self:#?}");
+        let Self { code: got, stdout, stderr } = &self;
+        assert_eq!(
+            *got,
+            code,
+            "standard error:\n{}\nstandard output:\n{}",
+            end(stderr),
+            end(stdout)
+        );
         self
     }
 
@@ -63,6 +70,12 @@ impl Answer {
         assert!(!self.stderr.contains("panicked"), "{self:#?}");
         self
     }
+}
+
+/// The last of a text that may be long: whoever reads a failed test sees only so much.
+fn end(text: &str) -> &str {
+    let lines = text.rmatch_indices('\n').nth(40).map_or(0, |(at, _)| at + 1);
+    &text[lines..]
 }
 
 impl From<Output> for Answer {
