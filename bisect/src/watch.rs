@@ -49,6 +49,13 @@ pub enum Happening<'a> {
         /// How many others.
         others: usize,
     },
+    /// So many commits change nothing that the builds at hand read: hardly one of them is the one.
+    Untouched {
+        /// How many.
+        commits: usize,
+        /// Commits of the range.
+        of: usize,
+    },
     /// A run has ended.
     Ran {
         /// What it showed.

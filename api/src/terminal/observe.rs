@@ -64,6 +64,8 @@ struct Visit {
     belief: Option<(f64, usize)>,
     /// What is expected was said once.
     forecast: bool,
+    /// How many commits change nothing that is read was said once.
+    untouched: bool,
 }
 
 impl Visit {
@@ -118,11 +120,11 @@ impl BisectProgress {
 
     /// Ends the visit that is shown, if any, and begins another.
     fn visit(&self, visit: &mut Visit, commit: String) {
-        let forecast = visit.forecast;
+        let (forecast, untouched) = (visit.forecast, visit.untouched);
         if let Some(line) = std::mem::take(visit).line() {
             self.line(line);
         }
-        (visit.commit, visit.forecast) = (commit, forecast);
+        *visit = Visit { commit, forecast, untouched, ..Visit::default() };
     }
 }
 
@@ -174,6 +176,14 @@ impl Watch for BisectProgress {
                 let commits = if others == 1 { "commit" } else { "commits" };
                 self.line(format!("  {others} more {commits} proved to give the same"));
             }
+            // The first build at hand tells most; what the others add is seen in the commits left.
+            Happening::Untouched { commits, of }
+                if !visit.untouched && !visit.commit.is_empty() =>
+            {
+                visit.untouched = true;
+                self.line(format!("  {commits} of {of} commits change nothing that it reads"));
+            }
+            Happening::Untouched { .. } => {}
             Happening::Ran { outcome, done, wanted } => progress.counted_status(
                 format!("running, last: {}", fit(&outcome_word(outcome), 40)),
                 u64::from(done),

@@ -70,6 +70,8 @@ pub struct Evidence<'a> {
     pub find: Find,
     /// Commits known to change nothing that runs, by other means than equal images.
     pub unchanged: &'a [u32],
+    /// Commits that change nothing which a build at hand reads: hardly one of them is the one.
+    pub untouched: &'a [u32],
     /// What was seen of each image.
     pub counts: &'a [Counts],
 }
@@ -82,9 +84,19 @@ pub(super) struct Seen {
     pub(super) words: usize,
     /// `words` words for each commit: bit set when the image has the commit in its history.
     pub(super) bits: Vec<u64>,
-    /// Commits in the history of some but not all revisions of one image, and those that change
-    /// nothing.
-    pub(super) split: Vec<bool>,
+    /// What speaks against each commit before any run.
+    pub(super) doubt: Vec<Doubt>,
+}
+
+/// What speaks against a commit before any run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Doubt {
+    /// Nothing.
+    None,
+    /// It changes nothing that a build at hand reads.
+    Untouched,
+    /// It is in the history of some but not all revisions of one image, or changes nothing.
+    Splits,
 }
 
 impl Seen {
@@ -117,9 +129,13 @@ impl Seen {
                 bits[commit * words + word] = *own;
             }
         }
-        let mut split = splits(evidence, &members, &mut sweep);
-        evidence.unchanged.iter().for_each(|commit| split[*commit as usize] = true);
-        Self { tested, words, bits, split }
+        let split = splits(evidence, &members, &mut sweep);
+        let mut doubt = vec![Doubt::None; n];
+        let mut mark = |commit: usize, what: Doubt| doubt[commit] = what;
+        evidence.untouched.iter().for_each(|commit| mark(*commit as usize, Doubt::Untouched));
+        evidence.unchanged.iter().for_each(|commit| mark(*commit as usize, Doubt::Splits));
+        (0..n).filter(|commit| split[*commit]).for_each(|commit| mark(commit, Doubt::Splits));
+        Self { tested, words, bits, doubt }
     }
 
     pub(super) fn of(&self, commit: usize) -> &[u64] {

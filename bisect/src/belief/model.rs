@@ -21,6 +21,10 @@ pub struct Model {
     pub hidden: f64,
     /// Probability that a good image shows the title at a rate of its own (another bug, same name).
     pub stray: f64,
+    /// Prior probability that the commit is one of those that change nothing a build at hand reads,
+    /// when there are others; all of them share it. Builds far from the one that was watched may
+    /// read more.
+    pub untouched: f64,
     /// Weight left to a commit that would split revisions of one image: a bug that was reverted
     /// and brought back makes the data contradict themselves, and something must remain.
     pub split_floor: f64,
@@ -36,6 +40,7 @@ impl Default for Model {
             epsilon: 5e-4,
             hidden: 1e-3,
             stray: 1e-5,
+            untouched: 0.02,
             split_floor: 1e-9,
         }
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::graph::Graph;
 
-use super::evidence::{Evidence, Find, Seen};
+use super::evidence::{Doubt, Evidence, Find, Seen};
 use super::model::Model;
 use super::rate::{POINTS, Rate, RateGrid};
 
@@ -70,7 +70,6 @@ impl Posterior {
     }
 
     pub(crate) fn with_grid(evidence: &Evidence<'_>, model: &Model, grid: &RateGrid) -> Self {
-        let n = evidence.graph.len();
         let seen = Seen::new(evidence);
         let counts: Vec<_> = seen.tested.iter().map(|i| &evidence.counts[*i as usize]).collect();
         // Relative to "every tested image is good", each bad image multiplies by a ratio; one that
@@ -85,11 +84,11 @@ impl Posterior {
         let is_base: Vec<bool> =
             seen.tested.iter().map(|image| evidence.base == Some(*image)).collect();
         let (group, keys) = groups(&seen);
-        let floor = model.split_floor.max(1e-300).ln();
+        let weights = Weights::new(model, &seen.doubt);
         let mut ln: Vec<[f64; POINTS]> = keys
             .iter()
-            .map(|(at, split)| {
-                let mut sum = [if *split { floor } else { 0.0 }; POINTS];
+            .map(|(at, doubt)| {
+                let mut sum = [weights.ln(*doubt); POINTS];
                 let own = seen.of(*at as usize);
                 for (i, r) in ratio.iter().enumerate() {
                     let contains = own[i / 64] >> (i % 64) & 1 == 1 && !is_base[i];
@@ -106,10 +105,9 @@ impl Posterior {
         }
         // Back from logarithms, scaled so that the largest is one.
         let top = ln.iter().chain(std::iter::once(&older)).flatten().fold(0.0f64, |a, b| a.max(*b));
-        let within = (1.0 - model.older - model.not_reproducible).max(1e-9);
-        let each = within / n as f64 / POINTS as f64;
+        let within = (1.0 - model.older - model.not_reproducible).max(1e-9) / POINTS as f64;
         for row in &mut ln {
-            row.iter_mut().for_each(|l| *l = (*l - top).exp() * each);
+            row.iter_mut().for_each(|l| *l = (*l - top).exp() * within);
         }
         older.iter_mut().for_each(|l| *l = (*l - top).exp() * model.older / POINTS as f64);
         let never = (-top).exp() * model.not_reproducible;
@@ -301,15 +299,48 @@ impl Joint {
     }
 }
 
-/// Numbers commits by what contains them: for each group a member and whether it splits an image.
-fn groups(seen: &Seen) -> (Vec<u32>, Vec<(u32, bool)>) {
-    let n = seen.split.len();
+/// Prior probabilities of single commits, given that it is one of them.
+struct Weights {
+    plain: f64,
+    untouched: f64,
+    floor: f64,
+}
+
+impl Weights {
+    /// A commit that splits an image counts like any other here, and is then weighed down: what
+    /// speaks against it are builds, not what was known beforehand.
+    fn new(model: &Model, doubt: &[Doubt]) -> Self {
+        let n = doubt.len() as f64;
+        let untouched = doubt.iter().filter(|d| **d == Doubt::Untouched).count() as f64;
+        let share = untouched / n;
+        // With nothing else to suspect there is nothing to tell apart.
+        let share = if untouched < n { share.min(model.untouched) } else { share };
+        Self {
+            plain: (1.0 - share) / (n - untouched).max(1.0),
+            untouched: share / untouched.max(1.0),
+            floor: model.split_floor.max(1e-300) / n,
+        }
+    }
+
+    fn ln(&self, doubt: Doubt) -> f64 {
+        match doubt {
+            Doubt::None => self.plain,
+            Doubt::Untouched => self.untouched,
+            Doubt::Splits => self.floor,
+        }
+        .ln()
+    }
+}
+
+/// Numbers commits by what contains them: for each group a member and what speaks against it.
+fn groups(seen: &Seen) -> (Vec<u32>, Vec<(u32, Doubt)>) {
+    let n = seen.doubt.len();
     let mut group: Vec<u32> = Vec::with_capacity(n);
-    let mut keys: Vec<(u32, bool)> = Vec::new();
-    let mut known: HashMap<(&[u64], bool), u32> = HashMap::new();
+    let mut keys: Vec<(u32, Doubt)> = Vec::new();
+    let mut known: HashMap<(&[u64], Doubt), u32> = HashMap::new();
     for commit in 0..n {
-        let key = (seen.of(commit), seen.split[commit]);
-        if commit > 0 && key == (seen.of(commit - 1), seen.split[commit - 1]) {
+        let key = (seen.of(commit), seen.doubt[commit]);
+        if commit > 0 && key == (seen.of(commit - 1), seen.doubt[commit - 1]) {
             group.push(group[commit - 1]);
             continue;
         }
@@ -333,8 +364,8 @@ fn contradicts(
     seen: &Seen,
     rate: f64,
 ) -> bool {
-    let split: f64 =
-        commits.iter().zip(&seen.split).filter(|(_, split)| **split).map(|(p, _)| p).sum();
+    let pairs = commits.iter().zip(&seen.doubt);
+    let split: f64 = pairs.filter(|(_, doubt)| **doubt == Doubt::Splits).map(|(p, _)| p).sum();
     if split > 0.5 {
         return true;
     }

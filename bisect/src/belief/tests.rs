@@ -112,7 +112,7 @@ proptest! {
         let find = if fix { Find::Fix } else { Find::Cause };
         let model = Model { split_floor: 0.0, ..Model::default() };
         let graph = Graph::new(parents.clone()).unwrap();
-        let evidence = Evidence { graph: &graph, images: &images, base, find, unchanged: &[], counts: &counts };
+        let evidence = Evidence { graph: &graph, images: &images, base, find, unchanged: &[], untouched: &[], counts: &counts };
         let got = Posterior::new(&evidence, &model);
         let (commits, older, never) = enumerate(&parents, &images, base, &counts, &model, find);
         for (c, want) in commits.iter().enumerate() {
@@ -141,7 +141,7 @@ proptest! {
         // Without the two escapes: a good image with a rate of its own explains more crashes better.
         let model = Model { stray: 0.0, hidden: 0.0, ..Model::default() };
         let at = |counts: &[Counts]| {
-            Posterior::new(&Evidence { graph: &graph, images: &images, base: None, find: Find::Cause, unchanged: &[], counts }, &model)
+            Posterior::new(&Evidence { graph: &graph, images: &images, base: None, find: Find::Cause, unchanged: &[], untouched: &[], counts }, &model)
         };
         let before = at(&all);
         all[r].crashes += 1;
@@ -177,8 +177,8 @@ proptest! {
         let moved_images: Vec<Option<u32>> = order.iter().map(|c| images[*c]).collect();
         let model = Model::default();
         let (a, b) = (Graph::new(parents).unwrap(), Graph::new(moved).unwrap());
-        let one = Posterior::new(&Evidence { graph: &a, images: &images, base, find: Find::Cause, unchanged: &[], counts: &counts }, &model);
-        let two = Posterior::new(&Evidence { graph: &b, images: &moved_images, base, find: Find::Cause, unchanged: &[], counts: &counts }, &model);
+        let one = Posterior::new(&Evidence { graph: &a, images: &images, base, find: Find::Cause, unchanged: &[], untouched: &[], counts: &counts }, &model);
+        let two = Posterior::new(&Evidence { graph: &b, images: &moved_images, base, find: Find::Cause, unchanged: &[], untouched: &[], counts: &counts }, &model);
         for (c, at) in place.iter().enumerate() {
             prop_assert!((one.commits[c] - two.commits[*at as usize]).abs() < 1e-9);
         }
@@ -208,6 +208,7 @@ fn equal_images_clear_the_commits_between_them() {
             base: None,
             find: Find::Cause,
             unchanged: &[],
+            untouched: &[],
             counts: &counts,
         },
         &Model::default(),
@@ -230,6 +231,7 @@ fn long_lists_of_equal_images_are_exact() {
             base: None,
             find: Find::Cause,
             unchanged: &[],
+            untouched: &[],
             counts: &[seen(0, 0)],
         },
         &Model::default(),
@@ -249,6 +251,7 @@ fn a_bug_that_was_reverted_and_came_back_contradicts() {
         base: None,
         find: Find::Cause,
         unchanged: &[],
+        untouched: &[],
         counts: &counts,
     };
     let got = Posterior::new(&evidence, &Model::default());
@@ -263,6 +266,7 @@ fn a_bug_that_was_reverted_and_came_back_contradicts() {
         base: Some(1),
         find: Find::Cause,
         unchanged: &[],
+        untouched: &[],
         counts: &counts,
     };
     let got = Posterior::new(&evidence, &Model::default());
@@ -286,6 +290,7 @@ fn the_first_seed_bisection_leaves_its_base_in_doubt() {
             base: Some(1),
             find: Find::Cause,
             unchanged: &[],
+            untouched: &[],
             counts: &counts,
         },
         &Model::default(),
@@ -304,6 +309,7 @@ fn credible_sets_hold_their_share() {
         base: None,
         find: Find::Cause,
         unchanged: &[],
+        untouched: &[],
         counts: &counts,
     };
     let got = Posterior::new(&evidence, &Model::default());
@@ -325,6 +331,7 @@ fn a_commit_that_changes_nothing_is_not_the_one() {
             base: None,
             find: Find::Cause,
             unchanged,
+            untouched: &[],
             counts: &counts,
         };
         Posterior::new(&evidence, &Model::default())
@@ -333,4 +340,37 @@ fn a_commit_that_changes_nothing_is_not_the_one() {
     assert!(with(&[1]).top().1 > 0.95);
     // The runs say that it is the one, the code that it can't be: that is a contradiction.
     assert!(with(&[2]).commits[2] < 0.5 || with(&[2]).contradiction);
+}
+
+#[test]
+fn commits_that_touch_nothing_share_a_small_part_and_can_still_be_the_one() {
+    let graph = Graph::linear(100).unwrap();
+    let untouched: Vec<u32> = (0..100).filter(|c| c % 10 != 3).collect();
+    let images: Vec<Option<u32>> =
+        (0..100).map(|c| [30, 50, 51, 99].iter().position(|i| *i == c).map(|i| i as u32)).collect();
+    let with = |counts: &[Counts]| {
+        let evidence = Evidence {
+            graph: &graph,
+            images: &images,
+            base: None,
+            find: Find::Cause,
+            unchanged: &[],
+            untouched: &untouched,
+            counts,
+        };
+        Posterior::new(&evidence, &Model::default())
+    };
+    let sum = |p: &Posterior| untouched.iter().map(|c| p.commits[*c as usize]).sum::<f64>();
+    let before = with(&[Counts::default(); 4]);
+    let model = Model::default();
+    let within = 1.0 - model.older - model.not_reproducible;
+    assert!((sum(&before) - model.untouched * within).abs() < 1e-9);
+    assert!((before.commits[3] / before.commits[13] - 1.0).abs() < 1e-9);
+    // Runs on both sides of commit 51 leave no other; two on the good side, since one image could
+    // hide the bug, which is no less likely than such a commit.
+    let crashes = Counts { crashes: 5, ..Counts::default() };
+    let clean = Counts { clean: 30, ..Counts::default() };
+    let after = with(&[clean, clean, crashes, crashes]);
+    assert_eq!(after.top().0, 51);
+    assert!(after.top().1 > 0.99, "{}", after.top().1);
 }

@@ -62,6 +62,8 @@ pub(super) struct Knowledge {
     revisions: Vec<Option<Known>>,
     base: Option<Known>,
     proofs: Proofs,
+    /// Commits that change nothing which a build at hand reads.
+    pub(super) untouched: Vec<u32>,
     /// Signatures of the code of builds that were looked at.
     codes: HashMap<Place, Digest>,
     images: HashMap<ImageId, u32>,
@@ -85,6 +87,7 @@ impl Knowledge {
             holds: holds.to_vec(),
             base: None,
             proofs: Proofs::default(),
+            untouched: Vec::new(),
             codes: HashMap::new(),
             images: HashMap::new(),
             counts: Vec::new(),
@@ -366,6 +369,7 @@ impl Knowledge {
             images,
             others,
             unchanged: self.unchanged(),
+            untouched: self.untouched.clone(),
             costs: Costs {
                 build_seconds: self.build_seconds.get(),
                 run_seconds: self.run_seconds.get(),
@@ -393,6 +397,7 @@ impl Belief {
             base: problem.base.image,
             find: problem.find,
             unchanged: &problem.unchanged,
+            untouched: &problem.untouched,
             counts: &problem.images,
         };
         let settings = Settings::default();

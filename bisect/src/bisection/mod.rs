@@ -1,6 +1,6 @@
 //! A bisection, carried out: ask the planner, build, run, write down, until there is an answer.
 //!
-//! [`knowledge`] is what decisions are made from ([`proofs`] what of it was only proved), [`batch`] makes runs,
+//! [`knowledge`] is what decisions are made from ([`proofs`] what of it was only proved, [`untouched`] what is only likely), [`batch`] makes runs,
 //! [`after`] looks at a commit that is to be named, [`running`] keeps two processes from one bisection, [`setup`] prepares the
 //! test, [`verdict_of`] puts the planner's answer into words. The loop itself is here.
 
@@ -13,6 +13,7 @@ mod proofs;
 pub(crate) mod running;
 mod setup;
 mod steps;
+mod untouched;
 mod verdict_of;
 
 pub use error::BisectError;

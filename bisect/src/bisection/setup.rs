@@ -15,6 +15,7 @@ use super::knowledge::Knowledge;
 use super::prepared::Prepared;
 use super::running::{Running, sweep};
 use super::steps::Made;
+use super::untouched::Untouched;
 use crate::belief::Find;
 use crate::console::Patterns;
 use crate::graph::{Graph, GraphError};
@@ -52,6 +53,7 @@ pub struct Bisection {
     pub(super) config: Option<Config>,
     pub(super) history: History,
     pub(super) edges: Arc<Edges>,
+    pub(super) untouched: Untouched,
     pub(super) knowledge: Knowledge,
     pub(super) target: Option<Target>,
     pub(super) made: HashMap<Place, Made>,
@@ -162,6 +164,7 @@ impl Bisection {
             id,
             history,
             edges,
+            untouched: Untouched::default(),
             header,
         })
     }

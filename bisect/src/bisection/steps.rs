@@ -431,6 +431,21 @@ impl Bisection {
             self.watch.happening(Happening::Proved { commit: &commit, others });
             self.write(Event::Proved { commit, others }).await?;
         }
+        self.suspect(manifest).await
+    }
+
+    /// Learns which commits change nothing that a build reads.
+    async fn suspect(&mut self, manifest: &Manifest) -> Result<(), BisectError> {
+        if !self.untouched.is_new(manifest.input_key) {
+            return Ok(());
+        }
+        let left = self.untouched.left(|| self.edges.all());
+        if let Some(left) = self.builder.unnoticed(&self.edges, left, manifest).await? {
+            self.untouched.narrow(left);
+            self.knowledge.untouched = self.untouched.commits();
+            let (commits, of) = (self.knowledge.untouched.len(), self.history.commits.len());
+            self.watch.happening(Happening::Untouched { commits, of });
+        }
         Ok(())
     }
 

@@ -98,6 +98,8 @@ pub struct Problem {
     pub others: Vec<BTreeMap<String, u32>>,
     /// Commits that are known to change nothing that runs: none of them is the one.
     pub unchanged: Vec<u32>,
+    /// Commits that change nothing which a build at hand reads: hardly one of them is the one.
+    pub untouched: Vec<u32>,
     /// What builds and runs take.
     pub costs: Costs,
     /// Machines that run side by side.
@@ -134,7 +136,9 @@ pub enum ProblemError {
         place: Place,
     },
     /// A commit that the graph does not have.
-    #[error("commit {commit} is said to change nothing, but the graph has {commits} commits")]
+    #[error(
+        "commit {commit} is said to change nothing that matters, but the graph has {commits} commits"
+    )]
     Unchanged {
         /// The commit named.
         commit: u32,
@@ -158,6 +162,7 @@ impl Problem {
             images: Vec::new(),
             others: Vec::new(),
             unchanged: Vec::new(),
+            untouched: Vec::new(),
             costs,
             machines: 1,
             spent: Spent::default(),
@@ -216,7 +221,8 @@ impl Problem {
                 _ => {}
             }
         }
-        if let Some(commit) = self.unchanged.iter().find(|c| **c as usize >= self.graph.len()) {
+        let mut named = self.unchanged.iter().chain(&self.untouched);
+        if let Some(commit) = named.find(|c| **c as usize >= self.graph.len()) {
             return Err(ProblemError::Unchanged { commit: *commit, commits: self.graph.len() });
         }
         for cost in [self.costs.build_seconds, self.costs.run_seconds] {
@@ -238,6 +244,7 @@ impl Problem {
             base: self.base.image,
             find: self.find,
             unchanged: &self.unchanged,
+            untouched: &self.untouched,
             counts: &self.images,
         }
     }

@@ -27,6 +27,10 @@ pub struct Decided {
     /// Commits that change nothing that runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unchanged: Vec<u32>,
+    /// Commits that change nothing which a build at hand reads, where they are others than before:
+    /// the first of some in a row, and how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untouched: Option<Vec<(u32, u32)>>,
     /// What builds and runs take.
     pub costs: Costs,
     /// Machines side by side.
@@ -63,6 +67,18 @@ fn places(problem: &Problem) -> impl Iterator<Item = Place> + use<> {
     std::iter::once(Place::Base).chain((0..problem.revisions.len() as u32).map(Place::Commit))
 }
 
+/// Rising numbers as rows: where one begins, and how long it is.
+fn rows(numbers: &[u32]) -> Vec<(u32, u32)> {
+    let mut rows: Vec<(u32, u32)> = Vec::new();
+    for number in numbers {
+        match rows.last_mut() {
+            Some((from, many)) if *from + *many == *number => *many += 1,
+            _ => rows.push((*number, 1)),
+        }
+    }
+    rows
+}
+
 impl Decided {
     /// Writes down a decision, beside the one before it.
     pub(crate) fn since(
@@ -87,6 +103,7 @@ impl Decided {
                 .map(|image| (image, Known::of(problem, image)))
                 .collect(),
             unchanged: problem.unchanged.clone(),
+            untouched: (problem.untouched != earlier.untouched).then(|| rows(&problem.untouched)),
             costs: problem.costs,
             machines: problem.machines,
             spent: problem.spent,
@@ -191,6 +208,14 @@ impl Replay {
             return Err(ReplayError::Position(*at, n));
         }
         problem.unchanged.clone_from(&decided.unchanged);
+        if let Some(rows) = &decided.untouched {
+            let beyond =
+                |(from, many): &&(u32, u32)| u64::from(*from) + u64::from(*many) > n as u64;
+            if let Some((from, _)) = rows.iter().find(beyond) {
+                return Err(ReplayError::Position(*from, n));
+            }
+            problem.untouched = rows.iter().flat_map(|(from, many)| *from..from + many).collect();
+        }
         problem.costs = decided.costs;
         problem.machines = decided.machines;
         problem.spent = decided.spent;
@@ -282,6 +307,7 @@ mod tests {
                 }
                 problem.images[image].clean += 1;
             }
+            problem.untouched = (5 + round / 2..12).collect();
             if round % 3 == 0 {
                 problem.others = vec![[("B".to_owned(), round)].into()];
             }

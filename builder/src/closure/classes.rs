@@ -88,32 +88,64 @@ impl Edges {
         self.touch_in(&self.repository.git()?, one, other, closure)
     }
 
-    /// Compares all edges at once, on every processor.
-    pub fn compare_all(&self) -> Result<(), TreeError> {
-        let edges: Vec<(usize, usize)> = self
-            .neighbours
+    /// All edges, the parent first.
+    pub fn all(&self) -> Vec<(usize, usize)> {
+        self.neighbours
             .iter()
             .enumerate()
             .flat_map(|(one, others)| others.iter().map(move |other| (one, *other)))
             .filter(|(one, other)| one < other)
-            .collect();
+            .collect()
+    }
+
+    /// Compares all edges at once, on every processor.
+    pub fn compare_all(&self) -> Result<(), TreeError> {
+        self.on_every_processor(&self.all(), |git, (one, other)| {
+            self.difference(git, one, other).map(|_| false)
+        })
+        .map(drop)
+    }
+
+    /// Those of some edges along which nothing changes that a build with this closure could notice.
+    pub fn unnoticed(
+        &self,
+        edges: &[(usize, usize)],
+        closure: &Closure,
+    ) -> Result<Vec<(usize, usize)>, TreeError> {
+        self.on_every_processor(edges, |git, (one, other)| {
+            Ok(self.touch_in(git, one, other, closure)?.is_none())
+        })
+    }
+
+    /// The edges that are to be kept, in their order.
+    fn on_every_processor(
+        &self,
+        edges: &[(usize, usize)],
+        keep: impl Fn(&git2::Repository, (usize, usize)) -> Result<bool, TreeError> + Sync,
+    ) -> Result<Vec<(usize, usize)>, TreeError> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let share = edges.len().div_ceil(threads).max(1);
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = edges
-                .chunks(share)
-                .map(|edges| {
-                    scope.spawn(move || -> Result<(), TreeError> {
-                        let git = self.repository.git()?;
-                        edges.iter().try_for_each(|(one, other)| {
-                            self.difference(&git, *one, *other).map(drop)
-                        })
-                    })
-                })
-                .collect();
-            // A comparison that panics does so again when somebody asks about its edge.
-            workers.into_iter().try_for_each(|worker| worker.join().unwrap_or(Ok(())))
-        })
+        let keep = &keep;
+        let part = |edges: &[(usize, usize)]| {
+            let git = self.repository.git()?;
+            let mut kept = Vec::new();
+            for edge in edges {
+                if keep(&git, *edge)? {
+                    kept.push(*edge);
+                }
+            }
+            Ok::<_, TreeError>(kept)
+        };
+        let parts: Result<Vec<_>, TreeError> = std::thread::scope(|scope| {
+            let workers: Vec<_> =
+                edges.chunks(share).map(|edges| scope.spawn(move || part(edges))).collect();
+            let join = |worker: std::thread::ScopedJoinHandle<'_, _>| match worker.join() {
+                Ok(kept) => kept,
+                Err(panic) => std::panic::resume_unwind(panic),
+            };
+            workers.into_iter().map(join).collect()
+        });
+        Ok(parts?.concat())
     }
 
     fn touch_in(

@@ -240,6 +240,10 @@ async fn a_history_falls_into_classes() {
     let edges = Arc::new(Edges::new(&repository, &history));
     let manifest = builder.build(&toy.request(&built, "")).await.unwrap().manifest;
     assert_eq!(builder.same_class(&edges, 1, &manifest).await.unwrap(), [0, 1, 2]);
+    // Beyond the change of what was built nothing is proved, but the next is likely the same.
+    assert_eq!(edges.all(), [(0, 1), (1, 2), (2, 3), (3, 4)]);
+    let unnoticed = builder.unnoticed(&edges, edges.all(), &manifest).await.unwrap();
+    assert_eq!(unnoticed.unwrap(), [(0, 1), (1, 2), (3, 4)]);
 }
 
 #[tokio::test]
