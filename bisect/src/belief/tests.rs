@@ -347,7 +347,7 @@ fn commits_that_touch_nothing_share_a_small_part_and_can_still_be_the_one() {
     let graph = Graph::linear(100).unwrap();
     let untouched: Vec<u32> = (0..100).filter(|c| c % 10 != 3).collect();
     let images: Vec<Option<u32>> =
-        (0..100).map(|c| [30, 50, 51, 99].iter().position(|i| *i == c).map(|i| i as u32)).collect();
+        (0..100).map(|c| [45, 50, 51, 99].iter().position(|i| *i == c).map(|i| i as u32)).collect();
     let with = |counts: &[Counts]| {
         let evidence = Evidence {
             graph: &graph,
