@@ -7,8 +7,13 @@ use regex::Regex;
 
 use crate::console::same_crash;
 
-/// Runs on the bad end before giving up on seeing any title twice.
-pub const LEARNING_RUNS: u32 = 40;
+/// Runs on the bad end after which the title that leads is taken, be it by a little.
+const LEARNING_RUNS: u32 = 40;
+
+/// Runs on the bad end after which no more are made: a crash that shows in one of fifty runs, the
+/// lowest rate worth hunting ([`crate::plan::Settings::least_rate`]), stays away from so many in one
+/// case of twenty: `ln(0.05) / ln(1 - 0.02)`.
+pub const MOST_LEARNING_RUNS: u32 = 149;
 
 /// How many times a title must be seen on the bad end to become the target.
 const TIMES_SEEN: u32 = 3;
@@ -87,8 +92,8 @@ pub enum Learning {
     Tie(Vec<String>),
     /// Run the bad end again.
     RunMore,
-    /// Enough runs, and no crash was seen often enough.
-    NothingRepeats,
+    /// As many runs as are worth making, and no crash.
+    NothingCrashes,
 }
 
 /// Chooses the target from what the bad end shows.
@@ -96,21 +101,22 @@ pub enum Learning {
 /// Titles that may be faces of one crash count together, under the most frequent of them. The most
 /// frequent title wins once it was seen three times and leads the next one clearly (an
 /// unrelated crash that comes first is not the bug). After [`LEARNING_RUNS`] runs the lead alone
-/// decides, if there is one, and a title seen less than twice is not taken for a reproducible bug.
+/// decides, if a title was seen twice; after [`MOST_LEARNING_RUNS`], also if it was seen once: the
+/// planner asks for more of it before it names anything.
 pub fn learn(counts: &Counts) -> Learning {
     let titles = families(&counts.crashes);
     let seen = |rank: usize| titles.get(rank).map_or(0, |(_, n)| *n);
     let clear_lead = seen(0) >= TIMES_SEEN && seen(0) > 2 * seen(1);
-    let enough = counts.total() - counts.infra >= LEARNING_RUNS;
+    let runs = counts.total() - counts.infra;
+    let all = runs >= MOST_LEARNING_RUNS;
+    let enough = all || (runs >= LEARNING_RUNS && seen(0) >= 2);
     match titles.first() {
-        Some((_, most)) if enough && *most >= 2 && seen(1) == *most => {
+        Some((_, most)) if enough && seen(1) == *most => {
             let tied = titles.iter().take_while(|(_, n)| n == most);
             Learning::Tie(tied.map(|(title, _)| title.clone()).collect())
         }
-        Some((title, _)) if clear_lead || (enough && seen(0) >= 2) => {
-            Learning::Title(title.clone())
-        }
-        _ if enough => Learning::NothingRepeats,
+        Some((title, _)) if clear_lead || enough => Learning::Title(title.clone()),
+        None if all => Learning::NothingCrashes,
         _ => Learning::RunMore,
     }
 }
@@ -168,10 +174,22 @@ mod tests {
     #[test]
     fn one_crash_is_no_target() {
         assert_eq!(learn(&counts(3, &[("A", 1)])), Learning::RunMore);
-        assert_eq!(learn(&counts(39, &[("A", 1)])), Learning::NothingRepeats);
+        assert_eq!(learn(&counts(39, &[("A", 1)])), Learning::RunMore);
+        assert_eq!(learn(&counts(60, &[("A", 2)])), Learning::Title("A".into()));
         // Failures of the host are no runs of the kernel.
         let faulty = Counts { infra: 90, ..counts(3, &[("A", 1)]) };
         assert_eq!(learn(&faulty), Learning::RunMore);
+    }
+
+    #[test]
+    fn a_rare_crash_is_hunted_and_none_is_given_up_as_the_planner_does() {
+        let least = crate::plan::Settings::default();
+        let missed = |runs: u32| (1.0 - least.least_rate).powi(runs as i32);
+        assert!(missed(MOST_LEARNING_RUNS) < 1.0 - least.credible);
+        assert!(missed(MOST_LEARNING_RUNS - 1) > 1.0 - least.credible);
+        assert_eq!(learn(&counts(148, &[("A", 1)])), Learning::Title("A".into()));
+        assert_eq!(learn(&counts(148, &[])), Learning::RunMore);
+        assert_eq!(learn(&counts(149, &[])), Learning::NothingCrashes);
     }
 
     #[test]
@@ -184,7 +202,8 @@ mod tests {
         let tie = Learning::Tie(vec!["A".into(), "B".into()]);
         assert_eq!(learn(&counts(30, &[("A", 5), ("B", 5), ("C", 1)])), tie);
         assert_eq!(learn(&counts(30, &[("A", 5), ("B", 6)])), Learning::Title("B".into()));
-        assert_eq!(learn(&counts(38, &[("A", 1), ("B", 1)])), Learning::NothingRepeats);
+        assert_eq!(learn(&counts(38, &[("A", 1), ("B", 1)])), Learning::RunMore);
+        assert_eq!(learn(&counts(147, &[("A", 1), ("B", 1)])), tie);
     }
 
     #[test]

@@ -269,6 +269,9 @@ fn killed_at_random_moments_it_resumes_to_the_same_answer() {
             }
         }
         assert!(seen.len() > 20, "{record:#}");
+        // What a killed process ran was paid for by this bisection: nothing of it was spared.
+        let bill = &record["bill"];
+        assert_eq!(bill["runs_avoided_evidence"], 0, "{bill:#}");
         kiln.run(&["verify", "--deep"]).exits(0);
     }
 }

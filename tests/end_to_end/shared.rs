@@ -110,7 +110,7 @@ fn a_report_is_a_mail_and_a_page_of_its_own() {
         "The reproducer",
         "Evidence",
         "kiln show ",
-        "would\nstay silent",
+        "that it has the bug and hid it",
         id,
     ] {
         let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");

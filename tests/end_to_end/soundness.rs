@@ -122,6 +122,32 @@ fn a_commit_that_cannot_be_undone_is_said_to_be() {
 }
 
 #[test]
+fn no_commit_is_undone_beyond_the_budget() {
+    let (repo, commits) = history(16, |i| (i == 9).then_some(("more", "bug\n")));
+    let kiln = Kiln::new();
+    let ends = (commits[0].as_str(), commits[15].as_str());
+    let more = ["--build-command", BUILD, "--command", FLAKY];
+    run(&kiln, &repo, ends, &more).exits(0);
+    // All of that is known now, and nothing else may be built.
+    let more = [&more[..], &["--confirm", "revert", "--max-builds", "0"]].concat();
+    let answer = run(&kiln, &repo, ends, &more).exits(0).json();
+    assert_eq!(culprit(&answer), commits[9], "{answer:#}");
+    let finding = &answer["answer"]["findings"][0];
+    assert_eq!(finding["finding"], "not-reverted", "{finding:#}");
+    assert!(finding["why"].as_str().unwrap().contains("budget of builds"), "{finding:#}");
+    assert_eq!(answer["bill"]["builds_compiled"], 0, "{:#}", answer["bill"]);
+}
+
+#[test]
+fn a_command_that_is_too_slow_is_told_from_a_broken_host() {
+    let (repo, commits) = history(4, |_| None);
+    let kiln = Kiln::new();
+    let ends = (commits[0].as_str(), commits[3].as_str());
+    let more = ["--build-command", BUILD, "--command", "sleep 30", "--run-timeout", "1"];
+    run(&kiln, &repo, ends, &more).exits(1).complains(&["ran longer than 1 s", "--run-timeout"]);
+}
+
+#[test]
 fn a_fix_is_confirmed_by_the_crash_that_comes_back() {
     let (repo, commits) = history(16, |i| match i {
         0 => Some(("more", "bug\n")),

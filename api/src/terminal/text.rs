@@ -30,6 +30,7 @@ pub(crate) fn size(bytes: u64) -> String {
 pub(crate) fn percent(share: f64) -> String {
     match share {
         p if p > 0.9999 && p < 1.0 => "over 99.99 %".into(),
+        p if p > 0.0 && p < 0.0001 => "under 0.01 %".into(),
         p if p > 0.99 && p < 1.0 => format!("{:.2} %", p * 100.0),
         p if p > 0.0 && p < 0.01 => format!("{:.2} %", p * 100.0),
         p => format!("{:.0} %", p * 100.0),

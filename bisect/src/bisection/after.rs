@@ -17,7 +17,7 @@ use super::steps::record_of;
 use crate::belief::Find;
 use crate::detector::{Kernel, visible_only};
 use crate::plan::{Cleared, Place, Settings, clean_runs};
-use crate::record::{Commit, Event, Obtained, RunRecord, Source, Step, TestSpec};
+use crate::record::{Commit, Event, Obtained, RunRecord, Step, TestSpec};
 use crate::tester::Tester;
 use crate::verdict::Finding;
 use crate::watch::Happening;
@@ -157,6 +157,10 @@ impl Bisection {
             subject: request.revision.subject.clone(),
         };
         let needed = clean_runs(rate, Settings::default().parent_doubt);
+        let build = self.builder.known(request).await?.is_none();
+        if let Some(why) = self.forbidden(build, needed) {
+            return Ok(Finding::NotReverted { why: why.to_owned() });
+        }
         let why = "the newer end without the commit: it must behave like the other side";
         self.watch.happening(Happening::Chosen { commit: &commit, why, runs: needed });
         let begun = Instant::now();
@@ -165,6 +169,8 @@ impl Bisection {
         self.watch.happening(Happening::Built { commit: &commit, build: &record });
         if record.obtained == Obtained::Compiled {
             self.knowledge.spent.builds += 1;
+            let (commit, seconds) = (commit.clone(), record.seconds);
+            self.write(Event::Compiled { commit, seconds }).await?;
         }
         let mut step = Step {
             commit: commit.clone(),
@@ -232,19 +238,12 @@ impl Bisection {
 
     /// All that was ever seen of an image that is none of the range's.
     async fn runs_of(
-        &self,
+        &mut self,
         tester: &Arc<Tester>,
         image: ImageId,
     ) -> Result<Vec<RunRecord>, BisectError> {
         let runs = self.store.runs(&image, &tester.key()).await?;
-        let record = |run: kiln_cache::Run| RunRecord {
-            id: Some(run.id),
-            outcome: run.outcome,
-            seconds: run.seconds,
-            source: Source::Evidence,
-            console: run.console,
-        };
-        Ok(runs.into_iter().map(record).collect())
+        Ok(runs.into_iter().map(|run| self.recalled(run)).collect())
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::error::BisectError;
+use crate::boot::host_command::RAN_LONGER;
 use crate::record::{RunRecord, Source};
 use crate::tester::{TestRun, Tester};
 use crate::title::Target;
@@ -55,7 +56,9 @@ impl Batch<'_> {
                 Outcome::Infra { reason } => {
                     failures += 1;
                     if failures >= HOST_FAILURES {
-                        return Err(BisectError::Host(reason.clone()));
+                        let slow = reason.starts_with(RAN_LONGER);
+                        let error = if slow { BisectError::Slow } else { BisectError::Host };
+                        return Err(error(reason.clone()));
                     }
                 }
                 outcome => {
@@ -98,7 +101,7 @@ impl Batch<'_> {
 }
 
 /// Seconds since 1970.
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs().try_into().unwrap_or(i64::MAX))

@@ -61,6 +61,13 @@ pub enum BisectError {
          tested. Mend the host and go on with `kiln bisect resume`"
     )]
     Host(String),
+    /// A host command that takes longer than it may, again and again.
+    #[error(
+        "{0}, run after run: give it more with --run-timeout \
+         in a new `kiln bisect` (what was built and seen is still known); if a hang is the bug, let \
+         the command end itself, as `timeout 50 ./test` does: its exit code 124 is a crash"
+    )]
+    Slow(String),
     /// Another process is at it.
     #[error("bisection {id} is running already ({by}, on this host); wait for it, or end it first")]
     Running {

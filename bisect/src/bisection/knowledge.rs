@@ -242,6 +242,16 @@ impl Knowledge {
         list
     }
 
+    /// Whether what is known of a revision's build was only proved.
+    pub(super) fn is_proved(&self, place: Place) -> bool {
+        self.proofs.of(place).is_some()
+    }
+
+    /// What builds and runs take, as far as is known.
+    pub(super) fn costs(&self) -> Costs {
+        Costs { build_seconds: self.build_seconds.get(), run_seconds: self.run_seconds.get() }
+    }
+
     /// Takes note of how long a run takes.
     pub(super) fn learn_run_seconds(&mut self, seconds: f64) {
         self.run_seconds.add(seconds);
@@ -370,10 +380,7 @@ impl Knowledge {
             others,
             unchanged: self.unchanged(),
             untouched: self.untouched.clone(),
-            costs: Costs {
-                build_seconds: self.build_seconds.get(),
-                run_seconds: self.run_seconds.get(),
-            },
+            costs: self.costs(),
             machines: machines as u32,
             spent: self.spent,
         }

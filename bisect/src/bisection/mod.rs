@@ -6,10 +6,12 @@
 
 mod after;
 pub(crate) mod batch;
+mod budget;
 mod error;
 pub(crate) mod knowledge;
 pub(crate) mod prepared;
 mod proofs;
+mod recall;
 pub(crate) mod running;
 mod setup;
 mod steps;

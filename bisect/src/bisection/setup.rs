@@ -65,6 +65,10 @@ pub struct Bisection {
     pub(super) decided: Option<(Problem, Settings)>,
     /// Runs that the record has already when a bisection goes on, by commit.
     pub(super) recorded: HashMap<String, HashSet<Uuid>>,
+    /// When a bisection that goes on was begun, and when it went on; seconds since 1970.
+    pub(super) interrupted: Option<(i64, i64)>,
+    /// Runs that a killed process made and did not write down, once met.
+    pub(super) paid: HashSet<Uuid>,
     /// Whether what it is expected to need was said.
     pub(super) expected: bool,
     /// Seconds spent before this process went on.
@@ -97,6 +101,7 @@ impl Bisection {
         bisection.before =
             bill.build_seconds + bill.run_seconds / record.header.limits.machines.max(1) as f64;
         bisection.target = record.matcher();
+        bisection.interrupted = Some((record.created, super::batch::now()));
         for step in record.steps() {
             let recorded = bisection.recorded.entry(step.commit.id.clone()).or_default();
             recorded.extend(step.runs.iter().filter_map(|run| run.id));
@@ -159,6 +164,8 @@ impl Bisection {
             before: 0.0,
             begun: Instant::now(),
             recorded: HashMap::new(),
+            interrupted: None,
+            paid: HashSet::new(),
             test,
             _running: running,
             id,

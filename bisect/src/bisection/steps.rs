@@ -1,13 +1,11 @@
 //! The loop: decide, carry out, write down.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use kiln_cache::InputKey;
 use kiln_cache::evidence::Counts;
 use kiln_cache::manifest::{BuildResult, Manifest};
-use kiln_cache::signature::ImageId;
 
 use super::batch::Batch;
 use super::error::BisectError;
@@ -18,7 +16,7 @@ use super::verdict_of::verdict_of;
 use crate::belief::Find;
 use crate::picture::{Forecast, Picture, Seen};
 use crate::plan::{self, Cleared, Decision, Place, Settings, Spent};
-use crate::record::{BuildRecord, Decided, Event, Obtained, Record, RunRecord, Source, Step};
+use crate::record::{BuildRecord, Decided, Event, Obtained, Record, RunRecord, Step};
 use crate::tester::Tester;
 use crate::title::{self, Learning, Target};
 use crate::verdict::Verdict;
@@ -107,45 +105,10 @@ impl Bisection {
         let suspects: Vec<u32> = set.commits.iter().map(|(commit, _)| *commit).collect();
         let needed = plan::clean_runs(belief.rate(), Settings::default().parent_doubt);
         let found = self.knowledge.doubtful_branch(&suspects, target, needed);
-        let left = self.runs_left();
-        Ok(found.filter(|_| left > 0).map(|(place, runs)| (place, runs.min(left))))
-    }
-
-    /// Runs that the user's budget still allows.
-    pub(super) fn runs_left(&self) -> u32 {
-        let most = self.header.limits.max_runs.unwrap_or(u32::MAX);
-        most.saturating_sub(self.knowledge.spent.runs)
-    }
-
-    /// Seconds spent so far, before a stop and after it.
-    fn elapsed(&self) -> f64 {
-        self.before + self.begun.elapsed().as_secs_f64()
-    }
-
-    /// The answer when another test would go beyond the time that the user gave.
-    async fn too_dear(
-        &self,
-        target: &Target,
-        test: &plan::Test,
-    ) -> Result<Option<Verdict>, BisectError> {
-        let Some(budget) = self.header.limits.budget_seconds else { return Ok(None) };
-        if self.elapsed() + test.expected_seconds <= budget {
-            return Ok(None);
-        }
-        let Some(belief) = self.belief().await? else { return Ok(None) };
-        let answer = plan::Verdict::Inconclusive {
-            why: "the budget of time is used up".to_owned(),
-            set: belief.set(),
-            more: Some(plan::More {
-                revision: test.revision,
-                runs: test.runs,
-                build: test.build,
-                bits: test.expected_gain,
-                seconds: test.expected_seconds,
-            }),
-            contradiction: belief.contradiction(),
-        };
-        Ok(Some(verdict_of(self, target, answer, Vec::new())))
+        let allowed = found.filter(|(place, runs)| {
+            self.forbidden(self.knowledge.build(*place).is_none(), *runs).is_none()
+        });
+        Ok(allowed.map(|(place, runs)| (place, runs.min(self.runs_left()))))
     }
 
     pub(super) fn target(&self) -> Result<&Target, BisectError> {
@@ -250,7 +213,7 @@ impl Bisection {
                         contradiction: false,
                     }));
                 }
-                Learning::NothingRepeats => {
+                Learning::NothingCrashes => {
                     let crashes = title::ranked(&counts.crashes);
                     return Ok(Some(Verdict::NotReproduced { clean: counts.ok, crashes }));
                 }
@@ -375,33 +338,8 @@ impl Bisection {
         Ok(made)
     }
 
-    /// Asks the store about every revision of the range at once.
-    async fn recall_builds(&mut self) -> Result<(), BisectError> {
-        let places: Vec<Place> = self.places().collect();
-        let mut keys = Vec::with_capacity(places.len());
-        for place in &places {
-            keys.push(self.builder.request_key(&self.request(*place))?);
-        }
-        let known = self.builder.known_of(&keys).await?;
-        let mut spread = HashSet::new();
-        for (place, key) in places.into_iter().zip(&keys) {
-            let Some(build) = known.get(key) else { continue };
-            let learned = match build.image {
-                Some(image) => Known::Built { image, seconds: build.seconds },
-                None => Known::Broken,
-            };
-            self.settle(place, learned, build.input_key);
-            if spread.insert(build.input_key)
-                && let Some(manifest) = self.builder.known(&self.request(place)).await?
-            {
-                self.spread(place, &manifest).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// Takes note of a revision's own build, and says so when something else was known of it.
-    fn settle(&mut self, place: Place, known: Known, key: InputKey) {
+    pub(super) fn settle(&mut self, place: Place, known: Known, key: InputKey) {
         if let Some(refuted) = self.knowledge.settle(place, known, key) {
             self.note(place, refuted);
         }
@@ -415,7 +353,11 @@ impl Bisection {
     }
 
     /// Learns of all commits that a build's closure proves to give the same.
-    async fn spread(&mut self, place: Place, manifest: &Manifest) -> Result<(), BisectError> {
+    pub(super) async fn spread(
+        &mut self,
+        place: Place,
+        manifest: &Manifest,
+    ) -> Result<(), BisectError> {
         // The good end is not a commit of the range: it has no edges there.
         let Place::Commit(start) = place else { return Ok(()) };
         let class = self.builder.same_class(&self.edges, start as usize, manifest).await?;
@@ -447,92 +389,6 @@ impl Bisection {
             self.watch.happening(Happening::Untouched { commits, of });
         }
         Ok(())
-    }
-
-    /// Loads all evidence of this test for the images of the range, and writes down what it was.
-    async fn recall_evidence(&mut self, tester: &Arc<Tester>) -> Result<(), BisectError> {
-        let images = self.knowledge.images();
-        let evidence = self.store.evidence_of(&images, &tester.key()).await?;
-        // Twins are many: the runs of each image are loaded once.
-        let mut recalled: HashMap<ImageId, Vec<RunRecord>> = HashMap::new();
-        for image in evidence.keys() {
-            recalled.insert(*image, self.recall_runs(tester, *image).await?);
-        }
-        let places: Vec<Place> = self.places().collect();
-        let (mut builds_known, mut evidence_known) = (0, 0);
-        for place in places {
-            let Some(known) = self.knowledge.build(place) else { continue };
-            builds_known += 1;
-            let runs = match known {
-                Known::Built { image, .. } => match recalled.get(&image) {
-                    Some(runs) => {
-                        evidence_known += 1;
-                        Some(runs)
-                    }
-                    // A build that nobody has run says nothing yet.
-                    None => continue,
-                },
-                Known::Broken => None,
-            };
-            // What was only proved has no manifest of its own, and no step either.
-            let Some(manifest) = self.builder.known(&self.request(place)).await? else { continue };
-            let mut runs = runs.cloned().unwrap_or_default();
-            let commit = self.commit(place);
-            if let Some(recorded) = self.recorded.get(&commit.id) {
-                // Goes on after a stop: the record has it, but perhaps not the last runs.
-                runs.retain(|run| run.id.is_none_or(|id| !recorded.contains(&id)));
-                self.shown.insert(place);
-                if runs.is_empty() {
-                    continue;
-                }
-            }
-            let step = Step {
-                commit,
-                why: "the store knew it".into(),
-                recalled: true,
-                build: BuildRecord {
-                    obtained: Obtained::Input,
-                    input_key: manifest.input_key,
-                    compiler: manifest.compiler.clone(),
-                    seconds: 0.0,
-                    compile_seconds: manifest.seconds,
-                    errors: errors_of(&manifest),
-                    notes: std::mem::take(&mut self.notes),
-                    signatures: manifest.signatures,
-                },
-                runs,
-                probability_bad: None,
-                credible: None,
-            };
-            self.shown.insert(place);
-            self.write(Event::Step(step)).await?;
-        }
-        let commits = self.history.commits.len();
-        self.watch.happening(Happening::Range { commits, builds_known, evidence_known });
-        self.write(Event::Range { commits, builds_known, evidence_known }).await
-    }
-
-    /// All that was ever seen of an image under this test.
-    async fn recall_runs(
-        &mut self,
-        tester: &Arc<Tester>,
-        image: ImageId,
-    ) -> Result<Vec<RunRecord>, BisectError> {
-        let runs = self.store.runs(&image, &tester.key()).await?;
-        let mut counts = Counts::default();
-        for run in &runs {
-            counts.add(&run.outcome, 1);
-            self.knowledge.learn_run_seconds(run.seconds);
-        }
-        self.knowledge.learn_counts(image, counts);
-        let record = |run: kiln_cache::Run| RunRecord {
-            id: Some(run.id),
-            outcome: run.outcome,
-            seconds: run.seconds,
-            source: Source::Evidence,
-            console: run.console,
-        };
-        Ok(runs.into_iter().map(record).collect())
     }
 
     async fn write_build_only(
@@ -569,7 +425,7 @@ impl Bisection {
     }
 
     /// The posterior as it stands; none while the target is not known.
-    async fn belief(&self) -> Result<Option<Belief>, BisectError> {
+    pub(super) async fn belief(&self) -> Result<Option<Belief>, BisectError> {
         let Some(target) = &self.target else { return Ok(None) };
         let problem = self.knowledge.problem(target, self.header.limits.machines);
         blocking(move || Ok(Some(Belief::of(&problem)))).await
@@ -633,7 +489,7 @@ fn known_of(manifest: &Manifest) -> Known {
     }
 }
 
-fn errors_of(manifest: &Manifest) -> Vec<String> {
+pub(super) fn errors_of(manifest: &Manifest) -> Vec<String> {
     match &manifest.result {
         BuildResult::Built => Vec::new(),
         BuildResult::Failed { errors } if errors.is_empty() => {

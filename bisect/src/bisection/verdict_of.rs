@@ -26,7 +26,8 @@ pub(super) fn verdict_of(
                     older: 0.0,
                     why,
                     more: None,
-                    contradiction: false,
+                    // Runs speak against the one commit that explained the others.
+                    contradiction: true,
                 };
             }
             Verdict::Culprit {

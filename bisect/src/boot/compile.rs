@@ -109,6 +109,8 @@ pub(crate) async fn compile_static(
             None => CompileError::Refused { name: name.to_owned(), messages },
         });
     }
+    // Its name tells its source, not its bytes: a power cut must not leave half of it there.
+    tokio::fs::File::open(&program).await.map_err(failed)?.sync_all().await.map_err(failed)?;
     tokio::fs::rename(&program, &output).await.map_err(failed)?;
     Ok(output)
 }

@@ -62,6 +62,9 @@ pub struct BuildPaths {
     pub vmlinux: Option<PathBuf>,
 }
 
+/// How the reason begins when a command was given up.
+pub(crate) const RAN_LONGER: &str = "the command ran longer than";
+
 impl HostCommand {
     /// A command as it stands now: reads the files that it names.
     ///
@@ -97,7 +100,7 @@ impl HostCommand {
             Ok(Some(status)) => judge(status),
             Ok(None) => {
                 let seconds = self.timeout.as_secs_f64();
-                Outcome::Infra { reason: format!("the command ran longer than {seconds} s") }
+                Outcome::Infra { reason: format!("{RAN_LONGER} {seconds} s") }
             }
             Err(e) => Outcome::Infra { reason: format!("cannot run '{}': {e}", self.command) },
         };

@@ -59,12 +59,14 @@ pub(crate) async fn write(
     let init = tokio::fs::read(&init).await.map_err(failed)?;
     let bytes = assemble(init, content)?.to_bytes();
     let path = dir.join(format!("{}.cpio", Digest::of(&bytes)));
-    if tokio::fs::try_exists(&path).await.map_err(failed)? {
+    // A torn file would fail every boot, and that would be counted against the kernels.
+    if tokio::fs::read(&path).await.is_ok_and(|kept| kept == bytes) {
         return Ok(path);
     }
     tokio::fs::create_dir_all(&dir).await.map_err(failed)?;
     let scratch = tempfile::NamedTempFile::new_in(&dir).map_err(failed)?;
     tokio::fs::write(scratch.path(), &bytes).await.map_err(failed)?;
+    scratch.as_file().sync_all().map_err(failed)?;
     scratch.persist(&path).map_err(|e| failed(e.error))?;
     Ok(path)
 }

@@ -1,9 +1,8 @@
 //! What a bisection cost, and what the cache saved of it.
 
-use kiln_cache::signature::ImageId;
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Obtained, Record, Source, Step};
+use super::{Event, Obtained, Record, Source};
 
 /// What was spent and what was saved, added up from a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,7 +54,9 @@ impl Bill {
             })
             .collect();
         let mut seen = std::collections::HashSet::new();
-        let mut recalled = std::collections::HashSet::new();
+        // A run is paid for, or spared, once: twins show the same ones, and so does a parent that is
+        // shown beside the culprit.
+        let mut runs = std::collections::HashSet::new();
         for step in record.visits() {
             if seen.insert(&step.commit.id) {
                 bill.revisions += 1;
@@ -83,11 +84,10 @@ impl Bill {
                     }
                 }
             }
-            // Twins that are recalled together were spared one set of runs, not one each.
-            if step.recalled && !recalled.insert(image_of(step)) {
-                continue;
-            }
             for run in &step.runs {
+                if run.id.is_some_and(|id| !runs.insert(id)) {
+                    continue;
+                }
                 match run.source {
                     Source::Booted => {
                         bill.runs_made += 1;
@@ -104,11 +104,6 @@ impl Bill {
         bill.build_seconds += compiled.values().sum::<f64>();
         bill
     }
-}
-
-/// The identity that a step's evidence is shared on.
-fn image_of(step: &Step) -> Option<ImageId> {
-    step.build.signatures.identity()
 }
 
 #[cfg(test)]
@@ -147,5 +142,36 @@ mod tests {
         let whole = bill(vec![compiled("a"), step("a", "compiled"), step("b", "input")]);
         assert_eq!((whole.builds_compiled, whole.builds_avoided_input), (1, 1));
         assert_eq!(whole.build_seconds, 61.0);
+    }
+
+    #[test]
+    fn a_run_that_twins_and_parents_show_again_is_billed_once() {
+        let run = |id: u8, source: &str| {
+            format!(
+                r#"{{"id":"{}","outcome":{{"kind":"ok"}},"seconds":2.0,"source":"{source}",
+                    "console":null}}"#,
+                uuid::Uuid::from_bytes([id; 16])
+            )
+        };
+        let step = |commit: &str, runs: &[String]| {
+            let text = format!(
+                r#"{{"event":"step","commit":{{"id":"{commit}","subject":""}},"why":"",
+                    "recalled":false,"build":{{"obtained":"compiled","input_key":"{}",
+                    "signatures":{{}},"compiler":"","seconds":1.0,"compile_seconds":1.0,
+                    "errors":[],"notes":[]}},"runs":[{}],"probability_bad":null,"credible":null}}"#,
+                Digest::of(b"").to_hex(),
+                runs.join(",")
+            );
+            (0, serde_json::from_str::<Event>(&text).unwrap())
+        };
+        let events = vec![
+            step("a", &[run(1, "booted"), run(2, "evidence")]),
+            // The parent, cleared by those runs of its twin, and by one of somebody else's.
+            step("b", &[run(1, "evidence"), run(2, "evidence"), run(3, "evidence")]),
+        ];
+        let header = crate::bisection::tests_header();
+        let bill = Bill::of(&Record { id: "x".into(), created: 0, header, events });
+        assert_eq!((bill.runs_made, bill.runs_avoided_evidence), (1, 2));
+        assert_eq!((bill.run_seconds, bill.run_seconds_saved), (2.0, 4.0));
     }
 }

@@ -30,6 +30,8 @@ const DOUBT: f64 = 0.01;
 /// Runs of the whole configuration at a time, and how often it must have crashed.
 const BATCH: u32 = 8;
 const CRASHES: u32 = 3;
+/// Runs of the whole configuration after which its crash counts as not reproduced.
+const MOST_RUNS: u32 = 200;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -406,7 +408,6 @@ impl ConfigSearch {
 
     /// Runs the whole configuration until its target and rate are known.
     async fn reproduce(&mut self, given: String) -> Result<bool, BisectError> {
-        let most = title::LEARNING_RUNS.max(200);
         loop {
             let counts = self.counts[0].clone();
             if !boots(&counts) {
@@ -427,11 +428,11 @@ impl ConfigSearch {
                         continue;
                     }
                     Learning::RunMore => {}
-                    Learning::Tie(_) | Learning::NothingRepeats => return Ok(false),
+                    Learning::Tie(_) | Learning::NothingCrashes => return Ok(false),
                 },
             }
             let left = self.question.limits.max_runs.unwrap_or(u32::MAX);
-            if counts.total() >= most || self.answer.runs_made >= left {
+            if counts.total() >= MOST_RUNS || self.answer.runs_made >= left {
                 return Ok(false);
             }
             let runs = BATCH.min(left - self.answer.runs_made);

@@ -97,12 +97,16 @@ fn answer(out: &mut String, record: &Record, dossier: &Dossier) {
                 let _ = writeln!(out, "    Fixes: {}\n", quoted(commit));
             }
         }
-        Some(Verdict::Inconclusive { credible, older, why, more, .. }) => {
+        Some(Verdict::Inconclusive { credible, older, why, more, contradiction }) => {
             say(out, &format!("Hello,\n\n{what} could not be bisected to one commit: {why}."));
             if !credible.is_empty() {
+                let sought = record.header.sought();
                 say(
                     out,
-                    &format!("The {} is, with probability 95 %, one of:", record.header.sought()),
+                    &match contradiction {
+                        true => "What explains the runs least badly:".to_owned(),
+                        false => format!("The {sought} is, with probability 95 %, one of:"),
+                    },
                 );
                 for (commit, share) in credible.iter().take(LISTED) {
                     let _ = writeln!(
@@ -139,14 +143,21 @@ fn sides(out: &mut String, record: &Record, parents: &[Commit], untested: &[Comm
         let row = rows.iter().find(|row| row.commit.id == parent.id);
         let text = match (record.header.find, row, rate) {
             (Find::Cause, Some(row), Some(rate)) if row.target == 0 && row.ok > 0 => {
-                let silent = (1.0 - rate).powi(row.ok as i32);
+                let left = match row.bad {
+                    Some(bad) => {
+                        format!(
+                            "; that it has the bug and hid it has a probability of {}",
+                            percent(bad)
+                        )
+                    }
+                    None => String::new(),
+                };
                 format!(
-                    "Its parent {} ran clean {} times. A kernel with the bug shows it in {} of its \
-                     runs, and would stay silent that long with a chance of {}.",
+                    "Its parent {} ran clean {} times, where a kernel with the bug shows it in about \
+                     {} of its runs{left}.",
                     parent.short(),
                     row.ok,
                     percent(rate),
-                    percent(silent)
                 )
             }
             (Find::Fix, Some(row), _) if row.target > 0 => format!(
