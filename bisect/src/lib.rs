@@ -22,6 +22,7 @@ pub mod picture;
 pub mod plan;
 pub mod record;
 pub mod reduce;
+pub mod rows;
 pub mod simulate;
 pub mod tester;
 pub mod title;

@@ -14,6 +14,7 @@ use crate::graph::Graph;
 use crate::picture::{Picture, Seen};
 use crate::plan::{Costs, Place, Problem, Settings, Spent, State, Status};
 use crate::record::Commit;
+use crate::rows::Rows;
 use crate::title::Target;
 
 /// Target crashes that show that a revision has the bug.
@@ -64,6 +65,8 @@ pub(super) struct Knowledge {
     proofs: Proofs,
     /// Commits that change nothing which a build at hand reads.
     pub(super) untouched: Vec<u32>,
+    /// For commits that failed to build in a file: those in which it is the same.
+    pub(super) faults: BTreeMap<u32, Rows>,
     /// Signatures of the code of builds that were looked at.
     codes: HashMap<Place, Digest>,
     images: HashMap<ImageId, u32>,
@@ -88,6 +91,7 @@ impl Knowledge {
             base: None,
             proofs: Proofs::default(),
             untouched: Vec::new(),
+            faults: BTreeMap::new(),
             codes: HashMap::new(),
             images: HashMap::new(),
             counts: Vec::new(),
@@ -380,6 +384,7 @@ impl Knowledge {
             others,
             unchanged: self.unchanged(),
             untouched: self.untouched.clone(),
+            faults: self.faults.clone(),
             costs: self.costs(),
             machines: machines as u32,
             spent: self.spent,

@@ -17,6 +17,7 @@ use crate::belief::Find;
 use crate::picture::{Forecast, Picture, Seen};
 use crate::plan::{self, Cleared, Decision, Place, Settings, Spent};
 use crate::record::{BuildRecord, Decided, Event, Obtained, Record, RunRecord, Step};
+use crate::rows::Rows;
 use crate::tester::Tester;
 use crate::title::{self, Learning, Target};
 use crate::verdict::Verdict;
@@ -361,6 +362,10 @@ impl Bisection {
         // The good end is not a commit of the range: it has no edges there.
         let Place::Commit(start) = place else { return Ok(()) };
         let class = self.builder.same_class(&self.edges, start as usize, manifest).await?;
+        if let Some(same) = self.fault_of(start as usize, manifest).await? {
+            let commits = class.iter().map(|index| *index as u32);
+            self.knowledge.faults.extend(commits.map(|commit| (commit, same.clone())));
+        }
         let class: Vec<Place> =
             class.into_iter().map(|index| Place::Commit(index as u32)).collect();
         let learned = self.knowledge.learn_proved(&class, known_of(manifest), manifest.input_key);
@@ -374,6 +379,18 @@ impl Bisection {
             self.write(Event::Proved { commit, others }).await?;
         }
         self.suspect(manifest).await
+    }
+
+    /// When a build failed in a file of the sources: the commits in which that file is the same.
+    async fn fault_of(&self, at: usize, manifest: &Manifest) -> Result<Option<Rows>, BisectError> {
+        let BuildResult::Failed { errors } = &manifest.result else { return Ok(None) };
+        let Some(path) = errors.first().and_then(|error| blamed(error)) else { return Ok(None) };
+        let (edges, path) = (Arc::clone(&self.edges), path.to_owned());
+        let same = blocking(move || Ok(edges.same_file(at, &path)?)).await?;
+        Ok(same.map(|same| {
+            let pairs = same.iter().zip(0u32..);
+            Rows::of(pairs.filter(|(same, _)| **same).map(|(_, commit)| commit))
+        }))
     }
 
     /// Learns which commits change nothing that a build reads.
@@ -489,6 +506,14 @@ fn known_of(manifest: &Manifest) -> Known {
     }
 }
 
+/// The file that a compiler's message begins with: "mm/mmap.c:81:3: error: ...".
+fn blamed(error: &str) -> Option<&str> {
+    let (path, rest) = error.split_once(':')?;
+    let line = rest.split(':').next().unwrap_or_default();
+    let numbered = !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit());
+    numbered.then(|| path.trim_start_matches("./"))
+}
+
 pub(super) fn errors_of(manifest: &Manifest) -> Vec<String> {
     match &manifest.result {
         BuildResult::Built => Vec::new(),
@@ -496,5 +521,24 @@ pub(super) fn errors_of(manifest: &Manifest) -> Vec<String> {
             vec!["no error was found in the log; see build.log".into()]
         }
         BuildResult::Failed { errors } => errors.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::blamed;
+
+    #[test]
+    fn a_compilers_message_names_a_file() {
+        assert_eq!(
+            blamed("lib/argv_split.c:86:35: error: 'word' undeclared"),
+            Some("lib/argv_split.c")
+        );
+        assert_eq!(blamed("./include/linux/list.h:7: error: x"), Some("include/linux/list.h"));
+        for other in
+            ["ld: vmlinux.o: undefined reference to `gone'", "make: *** [x] Error 1", "", "a:b"]
+        {
+            assert_eq!(blamed(other), None, "{other}");
+        }
     }
 }

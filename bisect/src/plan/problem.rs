@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::belief::{Counts, Evidence, Find};
 use crate::graph::Graph;
+use crate::rows::Rows;
 
 /// A revision that can be tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -100,6 +101,9 @@ pub struct Problem {
     pub unchanged: Vec<u32>,
     /// Commits that change nothing which a build at hand reads: hardly one of them is the one.
     pub untouched: Vec<u32>,
+    /// For commits that failed to build in a file: the commits in which that file is the same. The
+    /// others have another one, and the failure says nothing of them.
+    pub faults: BTreeMap<u32, Rows>,
     /// What builds and runs take.
     pub costs: Costs,
     /// Machines that run side by side.
@@ -163,6 +167,7 @@ impl Problem {
             others: Vec::new(),
             unchanged: Vec::new(),
             untouched: Vec::new(),
+            faults: BTreeMap::new(),
             costs,
             machines: 1,
             spent: Spent::default(),

@@ -7,7 +7,8 @@ use super::settings::Settings;
 ///
 /// Along history, "testable" is taken as a two-state Markov chain with the share and the mean
 /// length of spans from the settings; each commit is judged by the nearest known revision before
-/// and after it. Known ones give 1 or 0; [`State::Unclear`] gives 0, and says nothing of others.
+/// and after it. Known ones give 1 or 0; [`State::Unclear`] gives 0, and says nothing of others. Nor
+/// does a failure to build say anything of commits in which the file that failed is another.
 pub(super) fn testable(problem: &Problem, settings: &Settings) -> Vec<f64> {
     let graph = &problem.graph;
     let n = graph.len();
@@ -18,18 +19,20 @@ pub(super) fn testable(problem: &Problem, settings: &Settings) -> Vec<f64> {
         State::Broken | State::Untestable => Some(false),
         State::Unknown | State::Unclear => None,
     };
-    // (works, distance) of the nearest known revision on each side.
-    let mut before: Vec<Option<(bool, u32)>> = vec![None; n];
-    let mut after: Vec<Option<(bool, u32)>> = vec![None; n];
+    // The nearest known revision on each side.
+    let mut before: Vec<Option<Near>> = vec![None; n];
+    let mut after: Vec<Option<Near>> = vec![None; n];
+    let next = |at: usize, beyond: Option<Near>| match known(at) {
+        Some(works) => Some(Near { distance: 1, works, at: at as u32 }),
+        None => beyond.map(|near| Near { distance: near.distance + 1, ..near }),
+    };
     for commit in 0..n {
         for p in graph.parents(commit as u32) {
-            let p = *p as usize;
-            let near = known(p).map(|ok| (ok, 1)).or(before[p].map(|(ok, d)| (ok, d + 1)));
-            before[commit] = nearer(before[commit], near);
+            before[commit] = nearer(before[commit], next(*p as usize, before[*p as usize]));
         }
     }
     for commit in (0..n).rev() {
-        let near = known(commit).map(|ok| (ok, 1)).or(after[commit].map(|(ok, d)| (ok, d + 1)));
+        let near = next(commit, after[commit]);
         for p in graph.parents(commit as u32) {
             after[*p as usize] = nearer(after[*p as usize], near);
         }
@@ -48,8 +51,11 @@ pub(super) fn testable(problem: &Problem, settings: &Settings) -> Vec<f64> {
             }
             let mut odds = share / (1.0 - share);
             for side in [before[commit], after[commit]].into_iter().flatten() {
-                let tie = ties.get(side.1 as usize).copied().unwrap_or(0.0);
-                odds *= if side.0 {
+                let tie = ties.get(side.distance as usize).copied().unwrap_or(0.0);
+                if problem.faults.get(&side.at).is_some_and(|same| !same.contains(commit as u32)) {
+                    continue;
+                }
+                odds *= if side.works {
                     (1.0 - share) * (1.0 - tie) / (1.0 - share + share * tie)
                 } else {
                     (share + (1.0 - share) * tie) / (share * (1.0 - tie))
@@ -60,11 +66,19 @@ pub(super) fn testable(problem: &Problem, settings: &Settings) -> Vec<f64> {
         .collect()
 }
 
-fn nearer(a: Option<(bool, u32)>, b: Option<(bool, u32)>) -> Option<(bool, u32)> {
+/// A revision of which it is known whether it works, seen from another; the nearest comes first,
+/// and of equals one that does not.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Near {
+    distance: u32,
+    works: bool,
+    at: u32,
+}
+
+fn nearer(a: Option<Near>, b: Option<Near>) -> Option<Near> {
     match (a, b) {
-        (Some(x), Some(y)) => Some(if (y.1, y.0) < (x.1, x.0) { y } else { x }),
-        (x, None) => x,
-        (None, y) => y,
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
     }
 }
 

@@ -471,3 +471,17 @@ fn a_fix_that_only_renames_the_crash_is_not_named() {
     };
     assert!(why.contains("BUG: renamed"), "{why}");
 }
+
+#[test]
+fn a_failure_in_a_file_says_nothing_of_commits_with_another_one() {
+    let mut problem = Problem::new(Arc::new(Graph::linear(64).unwrap()), Costs::default());
+    problem.revisions[40].state = State::Broken;
+    let settings = Settings::default();
+    let before = super::spans::testable(&problem, &settings);
+    assert!(before[37] < 0.3 && before[44] < 0.3, "{} {}", before[37], before[44]);
+    problem.faults.insert(40, crate::rows::Rows::of(39..43));
+    let after = super::spans::testable(&problem, &settings);
+    assert_eq!(after[41], before[41]);
+    assert!((38..39).chain(43..48).all(|c| after[c] > 0.97), "{after:?}");
+    assert_eq!(after[40], 0.0);
+}

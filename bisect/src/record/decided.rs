@@ -10,6 +10,7 @@ use super::{Event, Record};
 use crate::belief::Counts;
 use crate::graph::Graph;
 use crate::plan::{self, Costs, Decision, Place, Problem, ProblemError, Settings, Spent, Status};
+use crate::rows::Rows;
 use crate::title::{self, Learning};
 
 /// One decision. What it was made from is told as the change since the decision before it, or since
@@ -27,10 +28,13 @@ pub struct Decided {
     /// Commits that change nothing that runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unchanged: Vec<u32>,
-    /// Commits that change nothing which a build at hand reads, where they are others than before:
-    /// the first of some in a row, and how many.
+    /// Commits that change nothing which a build at hand reads, where they are others than before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub untouched: Option<Vec<(u32, u32)>>,
+    pub untouched: Option<Rows>,
+    /// Commits that failed to build and share the file that was named, where something else is known
+    /// now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faults: Option<Vec<(u32, Rows)>>,
     /// What builds and runs take.
     pub costs: Costs,
     /// Machines side by side.
@@ -67,18 +71,6 @@ fn places(problem: &Problem) -> impl Iterator<Item = Place> + use<> {
     std::iter::once(Place::Base).chain((0..problem.revisions.len() as u32).map(Place::Commit))
 }
 
-/// Rising numbers as rows: where one begins, and how long it is.
-fn rows(numbers: &[u32]) -> Vec<(u32, u32)> {
-    let mut rows: Vec<(u32, u32)> = Vec::new();
-    for number in numbers {
-        match rows.last_mut() {
-            Some((from, many)) if *from + *many == *number => *many += 1,
-            _ => rows.push((*number, 1)),
-        }
-    }
-    rows
-}
-
 impl Decided {
     /// Writes down a decision, beside the one before it.
     pub(crate) fn since(
@@ -103,7 +95,11 @@ impl Decided {
                 .map(|image| (image, Known::of(problem, image)))
                 .collect(),
             unchanged: problem.unchanged.clone(),
-            untouched: (problem.untouched != earlier.untouched).then(|| rows(&problem.untouched)),
+            untouched: (problem.untouched != earlier.untouched)
+                .then(|| Rows::of(problem.untouched.iter().copied())),
+            faults: (problem.faults != earlier.faults).then(|| {
+                problem.faults.iter().map(|(commit, same)| (*commit, same.clone())).collect()
+            }),
             costs: problem.costs,
             machines: problem.machines,
             spent: problem.spent,
@@ -209,12 +205,13 @@ impl Replay {
         }
         problem.unchanged.clone_from(&decided.unchanged);
         if let Some(rows) = &decided.untouched {
-            let beyond =
-                |(from, many): &&(u32, u32)| u64::from(*from) + u64::from(*many) > n as u64;
-            if let Some((from, _)) = rows.iter().find(beyond) {
-                return Err(ReplayError::Position(*from, n));
+            if let Some(at) = rows.beyond(n) {
+                return Err(ReplayError::Position(at, n));
             }
-            problem.untouched = rows.iter().flat_map(|(from, many)| *from..from + many).collect();
+            problem.untouched = rows.iter().collect();
+        }
+        if let Some(faults) = &decided.faults {
+            problem.faults = faults.iter().cloned().collect();
         }
         problem.costs = decided.costs;
         problem.machines = decided.machines;
@@ -308,6 +305,10 @@ mod tests {
                 problem.images[image].clean += 1;
             }
             problem.untouched = (5 + round / 2..12).collect();
+            if round == 3 {
+                problem.revisions[30].state = State::Broken;
+                problem.faults.insert(30, Rows::of(29..34));
+            }
             if round % 3 == 0 {
                 problem.others = vec![[("B".to_owned(), round)].into()];
             }

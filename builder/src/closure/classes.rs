@@ -98,6 +98,19 @@ impl Edges {
             .collect()
     }
 
+    /// For each commit whether a file has the content there that it has at the commit `at`. `None`
+    /// when there is no such file.
+    pub fn same_file(&self, at: usize, path: &str) -> Result<Option<Vec<bool>>, TreeError> {
+        let git = self.repository.git()?;
+        let blob = |tree: &String| -> Option<git2::Oid> {
+            let tree = git.find_tree(git2::Oid::from_str(tree).ok()?).ok()?;
+            let entry = tree.get_path(std::path::Path::new(path)).ok()?;
+            (entry.kind() == Some(git2::ObjectType::Blob)).then(|| entry.id())
+        };
+        let Some(own) = self.trees.get(at).and_then(blob) else { return Ok(None) };
+        Ok(Some(self.trees.iter().map(|tree| blob(tree) == Some(own)).collect()))
+    }
+
     /// Compares all edges at once, on every processor.
     pub fn compare_all(&self) -> Result<(), TreeError> {
         self.on_every_processor(&self.all(), |git, (one, other)| {
