@@ -49,7 +49,8 @@ pub enum Happening<'a> {
         /// How many others.
         others: usize,
     },
-    /// So many commits change nothing that the builds at hand read: hardly one of them is the one.
+    /// So many commits change nothing that the builds at hand read, or only comments: hardly one of
+    /// them is the one.
     Untouched {
         /// How many.
         commits: usize,

@@ -13,6 +13,7 @@ pub mod command;
 mod error;
 pub mod failure;
 mod foresight;
+mod harmless;
 mod kbuild;
 mod kconfig;
 mod live;

@@ -72,21 +72,6 @@ impl Builder {
         blocking(move || Ok(edges.same_class(start, &closure)?)).await
     }
 
-    /// Those of some edges of a history along which nothing changes that a build could notice, by
-    /// what it asked of its sources: its neighbours most probably differ in nothing else. Unlike
-    /// [`Self::same_class`] this proves nothing, since a build further away may ask for more. `None`
-    /// when the build was not watched.
-    pub async fn unnoticed(
-        &self,
-        edges: &Arc<Edges>,
-        among: Vec<(usize, usize)>,
-        build: &Manifest,
-    ) -> Result<Option<Vec<(usize, usize)>>, BuildError> {
-        let Some(closure) = self.closure(build).await? else { return Ok(None) };
-        let edges = Arc::clone(edges);
-        blocking(move || Ok(Some(edges.unnoticed(&among, &closure)?))).await
-    }
-
     /// Looks for a build that is proved to be what a request asks for.
     pub(crate) async fn prove(
         &self,

@@ -21,7 +21,7 @@ pub struct Model {
     pub hidden: f64,
     /// Probability that a good image shows the title at a rate of its own (another bug, same name).
     pub stray: f64,
-    /// Prior probability that the commit is one of those that change nothing a build at hand reads,
+    /// Prior probability that the commit is one of those that change nothing a build at hand reads, or only comments of it,
     /// when there are others; all of them share it. Builds far from the one that was watched may
     /// read more.
     pub untouched: f64,

@@ -113,25 +113,37 @@ impl Edges {
 
     /// Compares all edges at once, on every processor.
     pub fn compare_all(&self) -> Result<(), TreeError> {
-        self.on_every_processor(&self.all(), |git, (one, other)| {
-            self.difference(git, one, other).map(|_| false)
-        })
-        .map(drop)
+        self.keep(&self.all(), |git, (one, other)| self.difference(git, one, other).map(|_| false))
+            .map(drop)
     }
 
-    /// Those of some edges along which nothing changes that a build with this closure could notice.
-    pub fn unnoticed(
+    /// The tree of a commit, in hexadecimal.
+    pub(crate) fn tree(&self, commit: usize) -> &str {
+        &self.trees[commit]
+    }
+
+    /// The changes between two neighbours that a build with this closure could notice; only the
+    /// first when the difference is a large one.
+    pub(crate) fn few_touches(
         &self,
-        edges: &[(usize, usize)],
+        git: &git2::Repository,
+        one: usize,
+        other: usize,
         closure: &Closure,
-    ) -> Result<Vec<(usize, usize)>, TreeError> {
-        self.on_every_processor(edges, |git, (one, other)| {
-            Ok(self.touch_in(git, one, other, closure)?.is_none())
-        })
+    ) -> Result<Vec<Touch>, TreeError> {
+        match self.difference(git, one.min(other), one.max(other))? {
+            Difference::Kept(changes) => {
+                let each = changes.iter().map(std::slice::from_ref);
+                Ok(each.filter_map(|change| touches(closure, change)).collect())
+            }
+            Difference::TooLarge => {
+                Ok(self.touch_in(git, one, other, closure)?.into_iter().collect())
+            }
+        }
     }
 
-    /// The edges that are to be kept, in their order.
-    fn on_every_processor(
+    /// The edges for which `keep` is true, in their order; asked on every processor at once.
+    pub(crate) fn keep(
         &self,
         edges: &[(usize, usize)],
         keep: impl Fn(&git2::Repository, (usize, usize)) -> Result<bool, TreeError> + Sync,

@@ -52,6 +52,17 @@ pub(crate) fn difference(
     Ok(found)
 }
 
+/// Whether a C file, assembler included, differs between two trees (ids in hexadecimal) in nothing
+/// but comments and white space, so far as that can be told. Not when it can't be read.
+pub(crate) fn differ_in_comments_only(git: &Git, one: &str, other: &str, path: &[u8]) -> bool {
+    let is_c = [&b".c"[..], b".h", b".S"].iter().any(|end| path.ends_with(end));
+    let content = |hex: &str| text(git, &git.find_tree(git2::Oid::from_str(hex).ok()?).ok()?, path);
+    is_c && match (content(one), content(other)) {
+        (Some(one), Some(other)) => comments_only(&one, &other),
+        _ => false,
+    }
+}
+
 /// The text of everything that make and Kconfig read, of both trees.
 fn make_texts(git: &Git, trees: [&Tree<'_>; 2], closure: &Closure) -> Vec<u8> {
     let mut all = Vec::new();

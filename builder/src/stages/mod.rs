@@ -70,7 +70,7 @@ mod survey;
 mod tokens;
 mod unrecorded;
 
-pub(crate) use difference::difference;
+pub(crate) use difference::{differ_in_comments_only, difference};
 pub use plan::{Plan, Reason};
 pub(crate) use plan::{Touched, plan};
 pub(crate) use provenance::PROVENANCE;

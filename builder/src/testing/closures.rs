@@ -235,15 +235,18 @@ async fn a_history_falls_into_classes() {
     toy.edit("2", &docs("2"));
     toy.edit("3", &[Edit::File(HELPER, "int helper(int x) { return x; }\n")]);
     toy.edit("4", &docs("4"));
+    toy.edit("5", &[Edit::File(HELPER, "// Same.\nint helper(int x)\n{ return x; }\n")]);
+    toy.edit("6", &[Edit::File(HELPER, "int helper(int y) { return y; }\n")]);
     let repository = toy.fixture.repository();
     let history = repository.history(&first.commit, "HEAD").unwrap();
     let edges = Arc::new(Edges::new(&repository, &history));
     let manifest = builder.build(&toy.request(&built, "")).await.unwrap().manifest;
     assert_eq!(builder.same_class(&edges, 1, &manifest).await.unwrap(), [0, 1, 2]);
     // Beyond the change of what was built nothing is proved, but the next is likely the same.
-    assert_eq!(edges.all(), [(0, 1), (1, 2), (2, 3), (3, 4)]);
+    // So is one that a comment parts.
+    assert_eq!(edges.all(), [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 6)]);
     let unnoticed = builder.unnoticed(&edges, edges.all(), &manifest).await.unwrap();
-    assert_eq!(unnoticed.unwrap(), [(0, 1), (1, 2), (3, 4)]);
+    assert_eq!(unnoticed.unwrap(), [(0, 1), (1, 2), (3, 4), (4, 5)]);
 }
 
 #[tokio::test]
