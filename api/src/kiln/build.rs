@@ -18,7 +18,8 @@ use kiln_cache::remote::Timeouts;
 use super::common::{Context, answer, answer_json, remote};
 use crate::terminal::exit::Exit;
 use crate::terminal::observe::BuildProgress;
-use crate::terminal::text::{duration, labelled, size};
+use crate::terminal::table::WIDTH;
+use crate::terminal::text::{duration, hanging, labelled, size, wrapped};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -180,7 +181,7 @@ async fn foresee(context: &Context, builder: &Builder, request: &Request) -> any
         Foreseen::Tokens => "compares objects, compiles if they differ",
         Foreseen::Compiled => "compiles",
     };
-    answer(format_args!("{head}: {why}"));
+    answer(wrapped(&format!("{head}: {why}"), WIDTH));
     if let Some(from) = from {
         answer(labelled("held against", &from.to_string()));
     }
@@ -220,17 +221,21 @@ fn json<'a>(commit: &'a str, built: &'a Built) -> Answer<'a> {
 fn print(commit: &str, built: &Built) {
     let manifest = &built.manifest;
     for note in &built.notes {
-        answer(format_args!("note       {note}"));
+        answer(hanging("note       ", note));
     }
     answer(format_args!("commit     {commit}"));
     answer(format_args!("input key  {}", manifest.input_key));
-    answer(format_args!("obtained   {} in {}", said(built.obtained), duration(built.seconds)));
+    let obtained = format!("{} in {}", said(built.obtained), duration(built.seconds));
+    answer(hanging("obtained   ", &obtained));
     if let BuildResult::Failed { errors } = &manifest.result {
         answer("result     does not build; first errors:");
         for error in errors {
-            answer(format_args!("  {error}"));
+            answer(hanging("  ", error));
         }
-        answer(format_args!("the whole log: kiln pull {} build.log", manifest.input_key));
+        answer(format_args!(
+            "the whole log: kiln pull {:.16} build.log",
+            manifest.input_key.to_string()
+        ));
         return;
     }
     print_identity(manifest);

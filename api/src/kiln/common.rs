@@ -10,6 +10,7 @@ use kiln_cache::{Database, Digest, Location, Remote, Store};
 
 use crate::terminal::exit::{Exit, Fault};
 use crate::terminal::progress::Progress;
+use crate::terminal::text::harmless;
 
 /// The variable with the token for a remote Kiln.
 const TOKEN: &str = "KILN_TOKEN";
@@ -157,9 +158,10 @@ fn directories() -> anyhow::Result<directories::ProjectDirs> {
         .context("no home directory; say where things are with --store and --work")
 }
 
-/// Prints a line of the answer. A reader that has gone away is no error: `kiln … | head` ends.
+/// Prints a line of the answer, or several: [`harmless`] ones, whatever is in them. A reader that
+/// has gone away is no error: `kiln … | head` ends.
 pub(crate) fn answer(line: impl Display) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    let _ = writeln!(std::io::stdout().lock(), "{}", harmless(&line.to_string()));
 }
 
 /// Prints the answer as JSON.

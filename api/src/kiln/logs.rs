@@ -21,23 +21,36 @@ pub(crate) enum Format {
     Json,
 }
 
+/// A log, and what had to be left out of it.
+pub(crate) struct Rendered {
+    pub(crate) text: String,
+    /// Why the crash is not in it, when its console was kept and can't be read.
+    pub(crate) without_crash: Option<String>,
+}
+
 /// The log in a format.
 pub(crate) async fn render(
     store: &Store,
     record: &Record,
     format: Format,
-) -> anyhow::Result<String> {
-    match format {
-        Format::Git => Ok(git_log(record)),
-        Format::Json => Ok(serde_json::to_string_pretty(&self::json(record))? + "\n"),
+) -> anyhow::Result<Rendered> {
+    let mut without_crash = None;
+    let text = match format {
+        Format::Git => git_log(record),
+        Format::Json => serde_json::to_string_pretty(&self::json(record))? + "\n",
         Format::Syzkaller => {
-            let crash = crash_text(store, record).await?;
+            // A record is worth having without one of its consoles.
+            let crash = crash_text(store, record).await.unwrap_or_else(|error| {
+                without_crash = Some(format!("{error:#}"));
+                None
+            });
             let crash = crash
                 .as_ref()
                 .map(|(title, text)| CrashText { title: title.as_str(), text: text.as_str() });
-            Ok(syzkaller_log(record, crash))
+            syzkaller_log(record, crash)
         }
-    }
+    };
+    Ok(Rendered { text, without_crash })
 }
 
 /// The record with its answer and its bill.

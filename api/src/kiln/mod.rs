@@ -32,6 +32,7 @@ use clap::{Parser, Subcommand};
 use kiln_cache::StoreError;
 
 use crate::terminal::exit::{self, Exit, Fault};
+use crate::terminal::text::harmless;
 use common::{Context, told_to_stop};
 use transfer::Direction;
 
@@ -170,7 +171,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
             message.push_str(&cause);
         }
     }
-    eprintln!("kiln: {message}");
+    eprintln!("kiln: {}", harmless(&message));
     exit_of(error).into()
 }
 

@@ -7,6 +7,7 @@ use kiln_builder::Repository;
 use kiln_cache::{Artifact, Digest, Manifest, Query, RemoteError, Store};
 
 use super::common::{Context, answer, answer_json, remote};
+use super::exit_of;
 use kiln_cache::remote::Timeouts;
 
 use crate::terminal::exit::{Exit, Fault};
@@ -43,6 +44,12 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             PathBuf::from(file)
         }
     };
+    // The file is put in place by its name, which would take a device's.
+    anyhow::ensure!(
+        !output.exists() || output.is_file(),
+        "{} is no regular file: give another --output",
+        output.display()
+    );
     let progress = context.progress();
     let what = if name.is_empty() {
         let digest = args.build.parse();
@@ -56,7 +63,11 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             // A cache that is down must not stop whoever has the file at home.
             Err(error) if is_outage(&error) => {
                 progress.line(format!("{error}; looking in this store instead"));
-                wanted.pull_local(context, &progress).await.map_err(|_| error)
+                // What this store has not got is the remote's failure; what it has broken is not.
+                wanted
+                    .pull_local(context, &progress)
+                    .await
+                    .map_err(|local| if exit_of(&local) == Exit::NotFound { error } else { local })
             }
             pulled => pulled,
         },
@@ -120,7 +131,7 @@ impl Wanted {
             What::Blob(digest) => blob(digest, store.reader(digest).await?.size()),
         };
         progress.status(format!("pulling {}", artifact.name));
-        store.read_to_file(&artifact.digest, &self.output).await?;
+        store.export_file(&artifact.digest, &self.output).await?;
         Ok(artifact)
     }
 }

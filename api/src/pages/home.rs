@@ -3,6 +3,7 @@
 use axum::extract::State;
 use kiln_bisect::record::{JOURNAL_KIND, Record};
 use kiln_cache::Store;
+use kiln_cache::journal::JournalSummary;
 use maud::{Markup, html};
 
 use super::frame::page;
@@ -16,23 +17,24 @@ const SHOWN: usize = 100;
 /// `GET /`
 pub(crate) async fn home(State(store): State<Store>) -> Result<Markup, ApiError> {
     let stats = store.stats().await?;
-    let mut records = Vec::new();
+    let mut rows = Vec::new();
     for summary in store.journals(JOURNAL_KIND).await?.iter().take(SHOWN) {
         if let Some(journal) = store.journal_read(&summary.id).await? {
-            records.push(Record::from_journal(journal).map_err(|e| ApiError::internal(&e))?);
+            // One that can't be read hides none of the others.
+            rows.push(Record::from_journal(journal).map_or_else(|_| unreadable(summary), row));
         }
     }
     Ok(page(
         "Bisections",
         &html! {
             h1 { "Bisections" }
-            @if records.is_empty() {
+            @if rows.is_empty() {
                 p { "None yet. " code { "kiln bisect --help" } " says how to start one." }
             } @else {
                 table {
                     thead { tr { th { "started (UTC)" } th { "answer" } th { "commit" } th { "range" } } }
                     tbody {
-                        @for record in &records { (row(record)) }
+                        @for row in &rows { (row) }
                     }
                 }
             }
@@ -52,7 +54,18 @@ pub(crate) async fn home(State(store): State<Store>) -> Result<Markup, ApiError>
     ))
 }
 
-fn row(record: &Record) -> Markup {
+fn unreadable(summary: &JournalSummary) -> Markup {
+    html! {
+        tr {
+            td { (when(summary.created)) }
+            td { "unreadable" }
+            td {}
+            td { code { (summary.id) } }
+        }
+    }
+}
+
+fn row(record: Record) -> Markup {
     let verdict = record.finish().map(|(verdict, _)| verdict);
     html! {
         tr {

@@ -39,9 +39,13 @@ pub(crate) async fn log(
     Query(query): Query<LogQuery>,
 ) -> Result<String, ApiError> {
     let record = read(&store, &id).await?;
-    logs::render(&store, &record, query.format)
+    let log = logs::render(&store, &record, query.format)
         .await
-        .map_err(|error| ApiError::internal(error.as_ref()))
+        .map_err(|error| ApiError::internal(error.as_ref()))?;
+    if let Some(error) = log.without_crash {
+        tracing::warn!(id, error, "the log of a bisection is given without its crash");
+    }
+    Ok(log.text)
 }
 
 /// Reads a record.

@@ -9,7 +9,7 @@ use kiln_cache::evidence::Counts;
 use super::progress::Progress;
 use super::screen::{Frame, forecast, screen};
 use super::table::WIDTH;
-use super::text::{duration, fit, percent};
+use super::text::{duration, fit, hanging, percent, wrapped};
 use crate::kiln::bisect::report::outcome_word;
 
 /// Shows builds.
@@ -95,7 +95,8 @@ impl Visit {
             return Some(format!("  {all}"));
         }
         crashes.push(rest.join("; "));
-        Some(format!("  {}", crashes.join("\n  ")))
+        let lines: Vec<_> = crashes.iter().map(|line| hanging("  ", line)).collect();
+        Some(lines.join("\n"))
     }
 }
 
@@ -133,9 +134,13 @@ impl Watch for BisectProgress {
         let progress = &self.progress;
         let mut visit = self.visit.lock().unwrap_or_else(PoisonError::into_inner);
         match happening {
-            Happening::Range { commits, builds_known, evidence_known } => progress.line(format!(
-                "{commits} commits; the store has builds of {builds_known} revisions, and evidence of {evidence_known}"
-            )),
+            Happening::Range { commits, builds_known, evidence_known } => {
+                let text = format!(
+                    "{commits} commits; the store has builds of {builds_known} revisions, and \
+                     evidence of {evidence_known}"
+                );
+                progress.line(wrapped(&text, WIDTH));
+            }
             Happening::Chosen { commit, why, .. } => {
                 // Configurations of one revision are told apart by what stands for the subject.
                 let key = format!("{} {}", commit.id, commit.subject);
@@ -144,7 +149,7 @@ impl Watch for BisectProgress {
                     let subject = fit(&commit.subject, 64);
                     self.line(format!("{} {subject}", commit.short()));
                     if !why.is_empty() {
-                        self.line(format!("  {why}"));
+                        self.line(hanging("  ", why));
                     }
                 }
                 progress.status(format!("{}: {why}", commit.short()));
@@ -160,10 +165,10 @@ impl Watch for BisectProgress {
             }
             Happening::Built { commit, build } => {
                 for note in &build.notes {
-                    progress.line(format!("  note: {note}"));
+                    progress.line(hanging("  note: ", note));
                 }
                 if let Some(error) = build.errors.first() {
-                    progress.line(format!("  does not build: {error}"));
+                    progress.line(hanging("  does not build: ", error));
                 } else if build.obtained == kiln_bisect::record::Obtained::Compiled {
                     self.line(format!("  compiled in {}", duration(build.seconds)));
                 } else {
@@ -192,7 +197,7 @@ impl Watch for BisectProgress {
             Happening::TitleLearned { title } => {
                 self.visit(&mut visit, String::new());
                 title.clone_into(&mut self.target.lock().unwrap_or_else(PoisonError::into_inner));
-                progress.line(format!("target: {title}"));
+                progress.line(hanging("target: ", title));
             }
             Happening::StepDone { step } => {
                 for run in &step.runs {
@@ -202,5 +207,31 @@ impl Watch for BisectProgress {
             }
             Happening::Finished => self.visit(&mut visit, String::new()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_fits_the_terminal() {
+        let title = |what: &str| format!("{what}: slab-out-of-bounds ").repeat(6);
+        for titles in 0..4 {
+            let visit = Visit {
+                counts: Counts {
+                    ok: 12_345,
+                    infra: 12,
+                    crashes: (0..titles).map(|n| (title(&format!("KASAN {n}")), 999)).collect(),
+                    boot_failures: (0..titles).map(|n| (title(&n.to_string()), 7)).collect(),
+                },
+                belief: Some((0.999_999_9, 1_000_000)),
+                ..Visit::default()
+            };
+            let said = visit.line().unwrap();
+            assert!(said.lines().all(|line| line.chars().count() <= WIDTH), "{said}");
+            assert_eq!(said.matches(" x ").count(), 2 * titles, "{said}");
+        }
+        assert_eq!(Visit::default().line(), None);
     }
 }

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::text::harmless;
+
 /// Elsewhere than on a terminal, what is going on is said this often.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
@@ -48,7 +50,7 @@ impl Progress {
     pub(crate) fn status(&self, message: impl Into<String>) {
         if self.live {
             self.bar.set_style(Self::spinner());
-            self.bar.set_message(message.into());
+            self.bar.set_message(harmless(&message.into()).into_owned());
         } else {
             self.heartbeat(|| format!("  ... {}", message.into()));
         }
@@ -60,7 +62,7 @@ impl Progress {
             self.bar.set_style(Self::counted());
             self.bar.set_length(total.max(done));
             self.bar.set_position(done);
-            self.bar.set_message(message.into());
+            self.bar.set_message(harmless(&message.into()).into_owned());
         } else {
             self.heartbeat(|| format!("  ... {}, {done} of {total}", message.into()));
         }
@@ -74,7 +76,7 @@ impl Progress {
     /// Lines above the moving one that are drawn anew each time. Only on a terminal.
     pub(crate) fn screen(&self, lines: &[String]) {
         if self.live {
-            let mut text = lines.join("\n");
+            let mut text = harmless(&lines.join("\n")).into_owned();
             text.push('\n');
             self.bar.set_prefix(text);
         }
@@ -84,10 +86,11 @@ impl Progress {
     // Standard error belongs to progress.
     #[allow(clippy::print_stderr)]
     pub(crate) fn line(&self, message: impl AsRef<str>) {
+        let message = harmless(message.as_ref());
         if self.live {
-            self.bar.println(message.as_ref());
+            self.bar.println(message);
         } else if !self.quiet {
-            eprintln!("{}", message.as_ref());
+            eprintln!("{message}");
             *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         }
     }

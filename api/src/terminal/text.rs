@@ -1,4 +1,8 @@
-//! Numbers, times and sizes as people read them.
+//! Numbers, times and sizes as people read them, and text that a terminal can't be fooled by.
+
+use std::borrow::Cow;
+
+use super::table::WIDTH;
 
 /// "3 min 15 s", "4.2 s", "2 h 5 min".
 pub(crate) fn duration(seconds: f64) -> String {
@@ -37,10 +41,28 @@ pub(crate) fn percent(share: f64) -> String {
     }
 }
 
-/// The text cut to a width in characters, with an ellipsis when cut.
+/// Text from elsewhere, such as a commit's subject or a console, as it may reach a terminal: what
+/// would move the cursor, recolour the screen or turn the direction of writing is replaced. Line
+/// ends and tabs stay.
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
+    if text.contains(is_harmful) {
+        text.replace("\r\n", "\n").replace(is_harmful, "\u{fffd}").into()
+    } else {
+        text.into()
+    }
+}
+
+fn is_harmful(c: char) -> bool {
+    // The second list: the marks of the Unicode bidirectional algorithm that override or isolate.
+    (c.is_control() && !matches!(c, '\n' | '\t'))
+        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The text on one line, cut to a width in characters, with an ellipsis when cut.
 pub(crate) fn fit(text: &str, width: usize) -> String {
+    let text = harmless(text).replace(['\n', '\t'], " ");
     if text.chars().count() <= width {
-        return text.to_owned();
+        return text;
     }
     let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
     cut.push('…');
@@ -69,23 +91,16 @@ pub(crate) fn wrapped(text: &str, width: usize) -> String {
 
 /// A label and its text, wrapped to 80 columns; lines after the first are indented.
 pub(crate) fn labelled(label: &str, text: &str) -> String {
-    const INDENT: usize = 13;
-    let mut out = format!("{label:<INDENT$}");
-    let mut width = INDENT;
-    for (place, word) in text.split_whitespace().enumerate() {
-        let own = word.chars().count();
-        if place > 0 && width + 1 + own > 80 {
-            out.push('\n');
-            out.push_str(&" ".repeat(INDENT));
-            width = INDENT;
-        } else if place > 0 {
-            out.push(' ');
-            width += 1;
-        }
-        out.push_str(word);
-        width += own;
-    }
-    out.trim_end().to_owned()
+    hanging(&format!("{label:<13}"), text)
+}
+
+/// A beginning and a text, wrapped to 80 columns; lines after the first are indented as far as the
+/// beginning reaches. Only a word that is longer than a line makes a longer one.
+pub(crate) fn hanging(beginning: &str, text: &str) -> String {
+    let indent = beginning.chars().count();
+    let text = wrapped(text, WIDTH.saturating_sub(indent));
+    let below = format!("\n{}", " ".repeat(indent));
+    format!("{beginning}{}", text.replace('\n', &below)).trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -98,6 +113,31 @@ mod tests {
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert!(text.starts_with("next         word word"));
         assert!(text.lines().nth(1).unwrap().starts_with("             word"));
+    }
+
+    #[test]
+    fn long_text_hangs_below_its_beginning() {
+        let text = hanging("  note: ", &"word ".repeat(40));
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(text.starts_with("  note: word"));
+        assert!(text.lines().nth(1).unwrap().starts_with("        word"));
+        assert_eq!(hanging("  ", "one"), "  one");
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_replaced() {
+        for (text, shown) in [
+            ("net: fix a leak", "net: fix a leak"),
+            ("\u{1b}[2J\u{1b}]0;title\u{7}gone", "\u{fffd}[2J\u{fffd}]0;title\u{fffd}gone"),
+            ("a\u{9b}31mred", "a\u{fffd}31mred"),
+            ("bad\rgood", "bad\u{fffd}good"),
+            ("one\r\ntwo\tthree\n", "one\ntwo\tthree\n"),
+            ("a\u{202e}b\u{2066}c", "a\u{fffd}b\u{fffd}c"),
+            ("Größe", "Größe"),
+        ] {
+            assert_eq!(harmless(text), shown);
+        }
+        assert_eq!(fit("a\u{1b}[1m\tb\nc", 80), "a\u{fffd}[1m b c");
     }
 
     #[test]

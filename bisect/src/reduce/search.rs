@@ -11,6 +11,7 @@ use kiln_cache::{InputKey, Manifest, Store};
 use serde::{Deserialize, Serialize};
 
 use super::options::{Difference, differences, with};
+use super::reproduction::{Reproduction, reproduction};
 use super::shows::Shows;
 use super::smallest::smallest;
 use crate::belief;
@@ -22,16 +23,11 @@ use crate::bisection::{BisectError, Surroundings};
 use crate::console::Patterns;
 use crate::record::{Commit, Limits, Obtained, Source, TestSpec};
 use crate::tester::Tester;
-use crate::title::{self, Learning, Target};
+use crate::title::Target;
 use crate::watch::{Happening, Watch};
 
 /// Doubt that is left when a kernel is taken not to show the target.
 const DOUBT: f64 = 0.01;
-/// Runs of the whole configuration at a time, and how often it must have crashed.
-const BATCH: u32 = 8;
-const CRASHES: u32 = 3;
-/// Runs of the whole configuration after which its crash counts as not reproduced.
-const MOST_RUNS: u32 = 200;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -137,10 +133,17 @@ pub enum Found {
         which: String,
         /// What is wrong.
         why: String,
+        /// It builds, and does not boot.
+        builds: bool,
+    },
+    /// The configuration given shows several crashes equally often: one has to be named.
+    Tie {
+        /// Their titles.
+        titles: Vec<String>,
     },
     /// The budget does not suffice.
     Budget {
-        /// The smallest set that is known to show it.
+        /// The smallest set that is known to show it; empty while nothing is.
         smallest: Vec<Difference>,
     },
 }
@@ -247,7 +250,6 @@ impl ConfigSearch {
 
     async fn search(&mut self) -> Result<Found, BisectError> {
         let (given, base) = (self.question.config.clone(), self.question.base.clone());
-        let unusable = |which: &str, why: String| Found::Unusable { which: which.into(), why };
         let whole = self.build("the whole configuration", given.clone()).await?;
         let given = self.completed(&whole.0, &given).await?;
         let bottom = self.build("the baseline", base.clone()).await?;
@@ -258,26 +260,19 @@ impl ConfigSearch {
         for (set, built) in [(all.clone(), whole), (Vec::new(), bottom)] {
             self.note(set, built);
         }
-        if let Some(why) = self.answer.tried[0].unusable.clone() {
-            return Ok(unusable("the configuration", why));
+        if let Some(found) = self.unusable(0).or_else(|| self.unusable(1)) {
+            return Ok(found);
         }
-        if let Some(why) = self.answer.tried[1].unusable.clone() {
-            return Ok(unusable("the baseline", why));
-        }
-        let shown = self.reproduce(given.clone()).await?;
-        if let Some(why) = self.answer.tried[0].unusable.clone() {
-            return Ok(unusable("the configuration", why));
-        }
-        if !shown {
-            return Ok(Found::NotReproduced);
+        if let Some(found) = self.reproduce(given.clone()).await? {
+            return Ok(self.unusable(0).unwrap_or(found));
         }
         let whole = self.told(0);
         let shows = Shows::new(&whole);
         loop {
             match self.known(&shows, &[]) {
                 Some(true) => return Ok(Found::BaseShows),
-                Some(false) => match self.answer.tried[1].unusable.clone() {
-                    Some(why) => return Ok(unusable("the baseline", why)),
+                Some(false) => match self.unusable(1) {
+                    Some(found) => return Ok(found),
                     None => break,
                 },
                 None if !self.more(&shows, Vec::new(), &base, &base).await? => {
@@ -373,8 +368,7 @@ impl ConfigSearch {
         text: &str,
         base: &str,
     ) -> Result<bool, BisectError> {
-        let limits = &self.question.limits;
-        if limits.budget_seconds.is_some_and(|most| self.begun.elapsed().as_secs_f64() > most) {
+        if self.is_late() {
             return Ok(false);
         }
         let config = match set.is_empty() {
@@ -384,7 +378,8 @@ impl ConfigSearch {
         let place = match self.places.get(&set) {
             Some(place) => *place,
             None => {
-                if limits.max_builds.is_some_and(|most| self.answer.builds_compiled >= most) {
+                let most = self.question.limits.max_builds;
+                if most.is_some_and(|most| self.answer.builds_compiled >= most) {
                     return Ok(false);
                 }
                 let name = format!("{} of {} options", set.len(), self.answer.differences.len());
@@ -397,8 +392,7 @@ impl ConfigSearch {
             }
         };
         let runs = shows.missing(&self.told(place), DOUBT);
-        let left =
-            limits.max_runs.map_or(u32::MAX, |most| most.saturating_sub(self.answer.runs_made));
+        let left = self.runs_left();
         if left == 0 {
             return Ok(false);
         }
@@ -406,38 +400,49 @@ impl ConfigSearch {
         Ok(true)
     }
 
-    /// Runs the whole configuration until its target and rate are known.
-    async fn reproduce(&mut self, given: String) -> Result<bool, BisectError> {
+    /// Runs the whole configuration until its target and rate are known. The end of the search
+    /// when it does not come that far.
+    async fn reproduce(&mut self, given: String) -> Result<Option<Found>, BisectError> {
         loop {
-            let counts = self.counts[0].clone();
-            if !boots(&counts) {
-                return Ok(false);
-            }
-            match &self.target {
-                Some(target) => {
-                    let seen = target.informative(&counts);
-                    if seen.target >= CRASHES && seen.target + seen.clean >= BATCH {
-                        return Ok(true);
-                    }
+            let left = if self.is_late() { 0 } else { self.runs_left() };
+            let runs = match reproduction(self.target.as_ref(), &self.counts[0], left) {
+                Reproduction::Shown => return Ok(None),
+                Reproduction::NotShown => return Ok(Some(Found::NotReproduced)),
+                Reproduction::Tie(titles) => return Ok(Some(Found::Tie { titles })),
+                Reproduction::OutOfBudget => {
+                    return Ok(Some(Found::Budget { smallest: Vec::new() }));
                 }
-                None => match title::learn(&counts) {
-                    Learning::Title(title) => {
-                        self.watch.happening(Happening::TitleLearned { title: &title });
-                        self.target = Some(Target::learned(&title));
-                        self.answer.target = title;
-                        continue;
-                    }
-                    Learning::RunMore => {}
-                    Learning::Tie(_) | Learning::NothingCrashes => return Ok(false),
-                },
-            }
-            let left = self.question.limits.max_runs.unwrap_or(u32::MAX);
-            if counts.total() >= MOST_RUNS || self.answer.runs_made >= left {
-                return Ok(false);
-            }
-            let runs = BATCH.min(left - self.answer.runs_made);
+                Reproduction::Target(title) => {
+                    self.watch.happening(Happening::TitleLearned { title: &title });
+                    self.target = Some(Target::learned(&title));
+                    self.answer.target = title;
+                    continue;
+                }
+                Reproduction::Runs(runs) => runs,
+            };
             self.test(0, Config::new(&given), runs).await?;
         }
+    }
+
+    /// Whether the time is used up.
+    fn is_late(&self) -> bool {
+        let budget = self.question.limits.budget_seconds;
+        budget.is_some_and(|most| self.begun.elapsed().as_secs_f64() > most)
+    }
+
+    /// Runs that may still be made.
+    fn runs_left(&self) -> u32 {
+        let most = self.question.limits.max_runs;
+        most.map_or(u32::MAX, |most| most.saturating_sub(self.answer.runs_made))
+    }
+
+    /// The end of the search, when this place can't be tested.
+    fn unusable(&self, place: usize) -> Option<Found> {
+        let why = self.answer.tried[place].unusable.clone()?;
+        let which = if place == 0 { "the configuration" } else { "the baseline" };
+        // What does not build never ran.
+        let builds = self.counts[place].total() > 0;
+        Some(Found::Unusable { which: which.into(), why, builds })
     }
 
     /// Runs of a tried set, for and against the target.

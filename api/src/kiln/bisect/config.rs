@@ -1,6 +1,6 @@
 //! `kiln bisect config`: which options does the crash need?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kiln_bisect::bisection::Surroundings;
 use kiln_bisect::reduce::{ConfigSearch, Difference, Found, Question, Reduced};
@@ -9,11 +9,11 @@ use serde_json::json;
 
 use super::TestArgs;
 use super::start::{absolute, surroundings};
-use crate::kiln::build::HowArgs;
+use crate::kiln::build::{HowArgs, for_this_machine};
 use crate::kiln::common::{Context, answer, answer_json};
 use crate::terminal::exit::Exit;
-use crate::terminal::table;
-use crate::terminal::text::{duration, percent};
+use crate::terminal::table::{self, WIDTH};
+use crate::terminal::text::{duration, hanging, labelled, percent, wrapped};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -47,11 +47,18 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         Some(_) => args.how.toolchain.clone(),
         None => choose_compiler(&args.how.toolchain, &repository, &revision)?,
     };
+    let read = |path: &Path| -> anyhow::Result<Config> {
+        let config = Config::read(path)?;
+        match args.how.build_command {
+            None => for_this_machine(config),
+            Some(_) => Ok(config),
+        }
+    };
     let question = Question {
         revision,
         repository: repository.path().to_owned(),
-        base: Config::read(&args.base)?,
-        config: Config::read(&args.config)?,
+        base: read(&args.base)?,
+        config: read(&args.config)?,
         how: args.how.how(),
         compiler,
         limits: args.test.limits(&test, args.how.jobs(), 0.95),
@@ -73,13 +80,14 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         Found::Needs { .. } => Exit::Done,
         Found::BaseShows => Exit::OlderThanGood,
         Found::NotReproduced => Exit::NotReproduced,
+        Found::Unusable { builds: false, .. } => Exit::DoesNotBuild,
         Found::Unusable { .. } => Exit::Failed,
-        Found::Budget { .. } => Exit::Inconclusive,
+        Found::Tie { .. } | Found::Budget { .. } => Exit::Inconclusive,
     })
 }
 
 fn print(reduced: &Reduced) {
-    answer(format_args!("target       {}", reduced.target));
+    answer(labelled("target", &reduced.target));
     answer(format_args!("differences  {}", reduced.differences.len()));
     let rows: Vec<Vec<String>> = reduced
         .tried
@@ -132,7 +140,18 @@ fn print(reduced: &Reduced) {
         }
         Found::BaseShows => answer("the baseline shows it too: give another --base"),
         Found::NotReproduced => answer("not reproduced with the configuration given"),
-        Found::Unusable { which, why } => answer(format_args!("{which} can't be tested: {why}")),
+        Found::Unusable { which, why, .. } => {
+            answer(wrapped(&format!("{which} can't be tested: {why}"), WIDTH));
+        }
+        Found::Tie { titles } => {
+            answer(
+                "inconclusive: these crashes come equally often; say with --title which to hunt:",
+            );
+            titles.iter().for_each(|title| answer(hanging("  ", title)));
+        }
+        Found::Budget { smallest } if smallest.is_empty() => {
+            answer("inconclusive: the budget is used up before the crash was seen often enough");
+        }
         Found::Budget { smallest } => {
             answer("inconclusive: the budget is used up; this is known to show it:");
             for one in smallest {

@@ -3,6 +3,7 @@
 use kiln_bisect::log::import::{Answer, Imported};
 use kiln_bisect::record::{JOURNAL_KIND, Record};
 use kiln_cache::Store;
+use kiln_cache::journal::JournalSummary;
 use serde_json::{Value, json};
 
 use super::import;
@@ -47,8 +48,18 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
 async fn own(store: &Store) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for summary in store.journals(JOURNAL_KIND).await? {
-        let Some(journal) = store.journal_read(&summary.id).await? else { continue };
-        let record = Record::from_journal(journal)?;
+        let record = match store.journal_read(&summary.id).await {
+            Ok(None) => continue,
+            Ok(Some(journal)) => Record::from_journal(journal).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let record = match record {
+            Ok(record) => record,
+            Err(why) => {
+                rows.push(unreadable(summary, false, &why));
+                continue;
+            }
+        };
         let verdict = record.finish().map(|(verdict, _)| verdict);
         let culprit = verdict.and_then(|verdict| verdict.culprit());
         rows.push(Row {
@@ -72,11 +83,35 @@ async fn own(store: &Store) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// One that can't be read, written by a newer Kiln maybe, hides none of the others.
+fn unreadable(summary: JournalSummary, imported: bool, why: &str) -> Row {
+    Row {
+        created: summary.created,
+        answer: "unreadable".into(),
+        culprit: String::new(),
+        json: json!({
+            "id": summary.id,
+            "imported": imported,
+            "created": summary.created,
+            "answer": null,
+            "unreadable": why,
+        }),
+        id: summary.id,
+    }
+}
+
 async fn imported(store: &Store) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for summary in store.journals(import::JOURNAL_KIND).await? {
         // One whose import was interrupted has nothing to show; importing it again mends it.
-        let Some(log) = import::kept(store, &summary.id).await? else { continue };
+        let log = match import::kept(store, &summary.id).await {
+            Ok(Some(log)) => log,
+            Ok(None) => continue,
+            Err(error) => {
+                rows.push(unreadable(summary, true, &format!("{error:#}")));
+                continue;
+            }
+        };
         rows.push(Row {
             created: summary.created,
             answer: format!("{}, imported", log.answer.word()),
@@ -100,5 +135,32 @@ fn culprit(log: &Imported) -> String {
             format!("{} {title}", commit.get(..12).unwrap_or(commit))
         }
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_cache::Location;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_record_that_cannot_be_read_hides_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::parse(folder.path().to_str().unwrap()).unwrap();
+        let store = Store::open(&location).await.unwrap();
+        for id in ["a", "b"] {
+            store
+                .journal_create(id, JOURNAL_KIND, json!({ "format": "of the future" }))
+                .await
+                .unwrap();
+        }
+        let rows = own(&store).await.unwrap();
+        assert_eq!(rows.len(), 2);
+        for row in rows {
+            assert_eq!(row.answer, "unreadable");
+            let why = row.json["unreadable"].as_str().unwrap();
+            assert!(why.contains(&row.id) && why.contains("newer Kiln"), "{why}");
+        }
     }
 }

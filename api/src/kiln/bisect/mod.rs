@@ -24,6 +24,8 @@ use super::common::{Context, answer, answer_json};
 use super::logs::{self, Format};
 use super::title_patterns::TitlePatterns;
 use crate::terminal::exit::{Exit, Fault};
+use crate::terminal::table::WIDTH;
+use crate::terminal::text::wrapped;
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -229,7 +231,12 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             if context.json {
                 answer_json(&logs::json(&record))?;
             } else {
-                answer(logs::render(&store, &record, format).await?.trim_end());
+                let log = logs::render(&store, &record, format).await?;
+                if let Some(why) = log.without_crash {
+                    let note = format!("note: the crash is left out, its console is lost: {why}");
+                    context.progress().line(wrapped(&note, WIDTH));
+                }
+                answer(log.text.trim_end());
             }
             Ok(Exit::Done)
         }

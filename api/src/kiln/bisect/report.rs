@@ -1,7 +1,7 @@
 //! The answer of a bisection, with everything it rests on.
 
 use kiln_bisect::belief::Find;
-use kiln_bisect::record::{Bill, Record};
+use kiln_bisect::record::{Bill, Commit, Record};
 use kiln_bisect::verdict::{Finding, MoreRuns, Verdict};
 use kiln_cache::evidence::Outcome;
 
@@ -9,10 +9,11 @@ use super::evidence::rows;
 use crate::kiln::common::{Context, answer, answer_json};
 use crate::kiln::logs;
 use crate::terminal::exit::Exit;
-use crate::terminal::table;
-use crate::terminal::text::{duration, fit, labelled, percent};
+use crate::terminal::table::{self, WIDTH};
+use crate::terminal::text::{duration, fit, labelled, percent, wrapped};
 
-/// Prints the answer and returns the exit code that says it in a number.
+/// Prints the answer and returns the exit code that says it in a number. One that is not there yet is
+/// no fault: who asked was told how it stands.
 pub(super) fn print(context: &Context, record: &Record) -> anyhow::Result<Exit> {
     let verdict = record.finish().map(|(verdict, _)| verdict);
     if context.json {
@@ -20,7 +21,7 @@ pub(super) fn print(context: &Context, record: &Record) -> anyhow::Result<Exit> 
     } else {
         print_evidence(record);
         match verdict {
-            Some(verdict) => print_verdict(record, verdict),
+            Some(verdict) => answer(verdict_text(record, verdict)),
             None => answer(format_args!(
                 "\nunfinished; `kiln bisect resume {}` goes on with it",
                 record.id
@@ -34,10 +35,13 @@ pub(super) fn print(context: &Context, record: &Record) -> anyhow::Result<Exit> 
         ));
     }
     Ok(match verdict {
-        None => Exit::Failed,
+        None => Exit::Done,
         Some(Verdict::Culprit { .. }) => Exit::Done,
         Some(Verdict::OlderThanGood { .. } | Verdict::NotFixed { .. }) => Exit::OlderThanGood,
         Some(Verdict::NotReproduced { .. }) => Exit::NotReproduced,
+        Some(Verdict::EndUnusable { commit, .. }) if is_broken(record, commit) => {
+            Exit::DoesNotBuild
+        }
         Some(Verdict::EndUnusable { .. }) => Exit::Failed,
         Some(Verdict::Inconclusive { .. }) => Exit::Inconclusive,
     })
@@ -68,96 +72,93 @@ fn print_evidence(record: &Record) {
         answer(format_args!("\n{}", table::render(&heading, &rows, &[1, 2, 3, 4]).trim_end()));
     }
     if let Some(title) = record.header.title.as_deref().or(record.learned_title()) {
-        answer(format_args!("\ntarget       {title}"));
+        answer(format_args!("\n{}", labelled("target", title)));
     } else {
         answer("");
     }
 }
 
-fn print_verdict(record: &Record, verdict: &Verdict) {
+/// The answer, for people.
+fn verdict_text(record: &Record, verdict: &Verdict) -> String {
+    let mut lines = Vec::new();
     match verdict {
         Verdict::Culprit { commit, probability, parents, untested, findings } => {
-            answer(format_args!("{:<11}  {}", record.header.sought(), commit.id));
-            answer(labelled("", &commit.subject));
-            answer(format_args!("probability  {}", percent(*probability)));
-            for parent in parents {
-                let label = match record.header.find {
-                    Find::Cause => "good parent",
-                    Find::Fix => "bad parent",
-                };
-                answer(labelled(label, &format!("{} {}", parent.short(), parent.subject)));
-            }
-            for parent in untested {
-                let text = format!("{} {}", parent.short(), parent.subject);
-                answer(labelled("not tested", &text));
-            }
+            lines.push(format!("{:<11}  {}", record.header.sought(), commit.id));
+            lines.push(labelled("", &commit.subject));
+            lines.push(format!("probability  {}", percent(*probability)));
+            let label = match record.header.find {
+                Find::Cause => "good parent",
+                Find::Fix => "bad parent",
+            };
+            let named = |commit: &Commit| format!("{} {}", commit.short(), commit.subject);
+            lines.extend(parents.iter().map(|parent| labelled(label, &named(parent))));
+            lines.extend(untested.iter().map(|parent| labelled("not tested", &named(parent))));
             for finding in findings {
                 let (label, text) = finding_text(finding);
-                answer(labelled(label, &text));
+                lines.push(labelled(label, &text));
             }
         }
         Verdict::OlderThanGood { probability, target, clean } => {
-            answer("older than the good end");
-            answer(format_args!(
-                "             {} shows the target in {target} of {} runs ({} sure)",
-                record.header.good.short(),
-                target + clean,
-                percent(*probability)
-            ));
-            answer("             give an older --good");
+            lines.push("older than the good end".into());
+            lines.push(shown_by_good(record, *target, *clean, *probability));
+            lines.push(labelled("", "give an older --good"));
         }
         Verdict::NotFixed { probability, target, clean } => {
-            answer("not fixed");
-            answer(format_args!(
-                "             {} shows the target in {target} of {} runs ({} sure)",
-                record.header.good.short(),
-                target + clean,
-                percent(*probability)
-            ));
-            answer("             give a newer --good");
+            lines.push("not fixed".into());
+            lines.push(shown_by_good(record, *target, *clean, *probability));
+            lines.push(labelled("", "give a newer --good"));
         }
         Verdict::NotReproduced { clean, crashes } => {
-            answer(format_args!(
+            lines.push(format!(
                 "not reproduced: {} ended well in {clean} runs",
                 record.header.bad.short()
             ));
-            for (title, times) in crashes {
-                answer(format_args!("             {times} x {title}"));
-            }
-            answer("             check the reproducer, the configuration and --title");
+            let crashes = crashes.iter();
+            lines.extend(crashes.map(|(title, times)| labelled("", &format!("{times} x {title}"))));
+            lines.push(labelled("", "check the reproducer, the configuration and --title"));
         }
         Verdict::EndUnusable { commit, why } => {
-            answer(format_args!("{} can't be tested: {why}", commit.short()));
-            answer("             choose another end that builds and boots");
+            lines.push(wrapped(&format!("{} can't be tested: {why}", commit.short()), WIDTH));
+            lines.push(labelled("", "choose another end that builds and boots"));
         }
         Verdict::Inconclusive { credible, older, why, more, contradiction } => {
-            answer(format_args!("inconclusive: {why}"));
+            lines.push(wrapped(&format!("inconclusive: {why}"), WIDTH));
             if !credible.is_empty() {
-                answer(match contradiction {
-                    true => "what explains the runs least badly:",
-                    false => match record.header.find {
-                        Find::Cause => "the culprit is, with 95 % probability, one of:",
-                        Find::Fix => "the fix is, with 95 % probability, one of:",
-                    },
-                });
+                let heading = match (contradiction, record.header.find) {
+                    (true, _) => "what explains the runs least badly:",
+                    (false, Find::Cause) => "the culprit is, with 95 % probability, one of:",
+                    (false, Find::Fix) => "the fix is, with 95 % probability, one of:",
+                };
+                lines.push(heading.into());
             }
             for (commit, probability) in credible {
-                answer(format_args!(
-                    "  {:>6}  {} {}",
-                    percent(*probability),
-                    commit.short(),
-                    fit(&commit.subject, 56)
-                ));
+                let share = percent(*probability);
+                let line = format!("  {share:>6}  {} {}", commit.short(), commit.subject);
+                lines.push(fit(&line, WIDTH));
             }
             if *older > 0.0005 {
                 let (share, what) = (percent(*older), all_bad(record.header.find));
-                answer(format_args!("  {share:>6}  {what}"));
+                lines.push(format!("  {share:>6}  {what}"));
             }
             if let Some(more) = more {
-                answer(labelled("would help", &more_text(more)));
+                lines.push(labelled("would help", &more_text(more)));
             }
         }
     }
+    lines.join("\n")
+}
+
+/// How often the good end shows the crash, too.
+fn shown_by_good(record: &Record, target: u32, clean: u32, probability: f64) -> String {
+    let (good, runs) = (record.header.good.short(), target + clean);
+    let sure = percent(probability);
+    labelled("", &format!("{good} shows the target in {target} of {runs} runs ({sure} sure)"))
+}
+
+/// Whether a revision was visited and does not build.
+fn is_broken(record: &Record, commit: &Commit) -> bool {
+    let mut steps = record.steps().filter(|step| step.commit.id == commit.id);
+    steps.any(|step| step.build.signatures.0.is_empty())
 }
 
 /// What another test would cost and bring.
@@ -239,5 +240,78 @@ pub(crate) fn outcome_word(outcome: &Outcome) -> String {
         Outcome::Crash { title } => format!("crashed: {title}"),
         Outcome::BootFailure { title } => format!("boot failed: {title}"),
         Outcome::Infra { reason } => format!("host failed: {reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn commit(digit: &str) -> Value {
+        json!({ "id": digit.repeat(40), "subject": "net: a subject of many words ".repeat(7) })
+    }
+
+    /// A record of nothing but its answer.
+    fn record(find: &str, verdict: &Value) -> Record {
+        let header = json!({
+            "find": find, "repository": "/linux", "good": commit("a"), "bad": commit("b"),
+            "config": null, "config_digest": null, "build_command": "make",
+            "toolchain": null, "strict_config": false, "title": null,
+            "test": { "kind": "command", "command": "true", "folder": "/" },
+            "limits": {
+                "machines": 1, "jobs": 1, "boot_timeout": 60, "run_timeout": 60, "memory_mb": 256,
+                "cpus": 1, "confidence": 0.95, "max_builds": null, "max_runs": null,
+            },
+        });
+        let event = json!({ "event": "finished", "verdict": verdict, "tested": [] });
+        Record {
+            id: "1".into(),
+            created: 0,
+            header: serde_json::from_value(header).unwrap(),
+            events: vec![(0, serde_json::from_value(event).unwrap())],
+        }
+    }
+
+    #[test]
+    fn no_answer_is_wider_than_the_terminal() {
+        let long = "words of a long reason, ".repeat(12);
+        let (target, clean, probability) = (1_000_123, 2_000_456, 0.999_999_9);
+        let finding = json!({ "finding": "visibility", "reasons": [&long, &long] });
+        for verdict in [
+            json!({
+                "verdict": "culprit", "commit": commit("c"), "probability": probability,
+                "parents": [commit("d")], "untested": [commit("e")],
+                "findings": [finding, { "finding": "not-reverted", "why": &long }],
+            }),
+            json!({
+                "verdict": "older-than-good", "probability": probability, "target": target,
+                "clean": clean,
+            }),
+            json!({
+                "verdict": "not-fixed", "probability": probability, "target": target,
+                "clean": clean,
+            }),
+            json!({ "verdict": "not-reproduced", "clean": clean, "crashes": [[&long, 12]] }),
+            json!({ "verdict": "end-unusable", "commit": commit("f"), "why": &long }),
+            json!({
+                "verdict": "inconclusive", "older": 0.5, "why": &long,
+                "credible": [[commit("c"), probability], [commit("d"), 0.000_012]],
+                "more": {
+                    "commit": commit("c"), "runs": 1_234_567, "build": true, "bits": 0.9,
+                    "seconds": 1e7,
+                },
+            }),
+        ] {
+            for find in ["cause", "fix"] {
+                let record = record(find, &verdict);
+                let text = verdict_text(&record, record.finish().unwrap().0);
+                assert!(text.lines().count() > 1, "{text}");
+                for line in text.lines() {
+                    assert!(line.chars().count() <= WIDTH, "{line}");
+                }
+            }
+        }
     }
 }

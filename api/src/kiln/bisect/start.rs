@@ -106,7 +106,7 @@ fn header(new: Start) -> anyhow::Result<Header> {
     let test = new.test.spec()?;
     // One compiler for the whole range: the one for its newer end would be wrong for no commit that
     // the older end's is right for, unless the range crosses a row of the table.
-    let newest = repository.resolve(new.bad.as_deref().unwrap_or("HEAD"))?;
+    let newest = repository.resolve(newer_end(&new).context("give both ends: --good, --bad")?)?;
     let compiler = match new.how.build_command {
         Some(_) => new.how.toolchain.clone(),
         None => choose_compiler(&new.how.toolchain, &repository, &newest)?,
@@ -141,6 +141,14 @@ fn header(new: Start) -> anyhow::Result<Header> {
         repository: repo,
         test,
     })
+}
+
+/// The revision that the other end is an ancestor of.
+fn newer_end(new: &Start) -> Option<&str> {
+    match new.find {
+        super::Find::Cause => new.bad.as_deref(),
+        super::Find::Fix => new.good.as_deref(),
+    }
 }
 
 impl TestArgs {
@@ -194,7 +202,25 @@ pub(super) fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        start: Start,
+    }
+
+    #[test]
+    fn the_compiler_is_chosen_for_the_newer_end() {
+        for (find, newer) in [("cause", "b"), ("fix", "g")] {
+            let line = ["kiln", "--find", find, "--good", "g", "--bad", "b"];
+            let more = ["--build-command", "make", "--command", "true"];
+            let Line { start } = Line::parse_from(line.iter().chain(&more));
+            assert_eq!(newer_end(&start), Some(newer), "{find}");
+        }
+    }
 
     #[test]
     fn commands_run_one_after_the_other_unless_told_otherwise() {
