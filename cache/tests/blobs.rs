@@ -2,8 +2,12 @@
 
 mod common;
 
+use std::future::poll_fn;
 use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::task::Poll;
+use std::time::Duration;
 
 use common::{Fixture, noise, quiet, story};
 use futures::TryStreamExt;
@@ -232,6 +236,33 @@ async fn a_blob_becomes_a_file_whole_or_not_at_all() {
     fixture.store.read_to_file(&digest, &out).await.unwrap_err();
     assert_eq!(std::fs::read(&out).unwrap(), b"old");
     assert_eq!(std::fs::read_dir(out.parent().unwrap()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn what_is_interrupted_leaves_nothing_beside_the_file() {
+    let fixture = Fixture::new().await;
+    let content = noise(11, 9 * MIB);
+    let digest = fixture.store.put_bytes(content.clone().into()).await.unwrap();
+    let folder = fixture.folder.path().join("out");
+    std::fs::create_dir(&folder).unwrap();
+    let out = folder.join("image");
+    let files = || std::fs::read_dir(&folder).unwrap().count();
+    let mut export = Box::pin(fixture.store.export_file(&digest, &out));
+    // Step by step, until there is a file that is not whole yet.
+    while files() == 0 {
+        let step = poll_fn(|context| Poll::Ready(export.as_mut().poll(context))).await;
+        assert!(step.is_pending(), "it was never seen halfway");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(!out.exists());
+    drop(export);
+    assert_eq!(files(), 0);
+    fixture.store.export_file(&digest, &out).await.unwrap();
+    assert_eq!(std::fs::read(&out).unwrap(), content);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+    let other = folder.join("other");
+    std::fs::write(&other, "").unwrap();
+    assert_eq!(mode(&out), mode(&other), "for whom the umask lets");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,14 @@
 //! Blobs back to files.
 
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use futures::TryStreamExt;
+use tempfile::TempPath;
+use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
-use uuid::Uuid;
 
 use crate::digest::Digest;
 use crate::error::StoreError;
@@ -13,26 +17,59 @@ use super::Store;
 
 impl Store {
     /// Writes a blob to a file, replacing one that is there. The file appears whole and proven,
-    /// or not at all. It is not synced: it can be had again from the store.
+    /// or not at all; nothing else is left when this is dropped halfway. It is not synced: it can be
+    /// had again from the store.
     pub async fn read_to_file(&self, digest: &Digest, path: &Path) -> Result<(), StoreError> {
+        self.write_file(digest, path, false).await
+    }
+
+    /// As [`Store::read_to_file`], for a file that is the user's: it survives a power cut once this
+    /// has returned.
+    pub async fn export_file(&self, digest: &Digest, path: &Path) -> Result<(), StoreError> {
+        self.write_file(digest, path, true).await
+    }
+
+    async fn write_file(
+        &self,
+        digest: &Digest,
+        path: &Path,
+        durable: bool,
+    ) -> Result<(), StoreError> {
         let reader = self.reader(digest).await?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let staged = path.with_file_name(format!(".{name}.{}", Uuid::new_v4().simple()));
-        let done = async {
-            let fail = |source| StoreError::file("write", path, source);
-            let mut file = tokio::fs::File::create(&staged).await.map_err(fail)?;
-            let mut pieces = reader.stream(0..reader.size());
-            while let Some(piece) = pieces.try_next().await? {
-                file.write_all(&piece).await.map_err(fail)?;
-            }
-            file.flush().await.map_err(fail)?;
-            tokio::fs::rename(&staged, path).await.map_err(fail)
-        };
-        let done = done.await;
-        if done.is_err() {
-            // Best effort: the reason for the failure is what the caller has to see.
-            let _ = tokio::fs::remove_file(&staged).await;
+        let fail = |source| StoreError::file("write", path, source);
+        let (mut file, staged) = stage(path).map_err(fail)?;
+        let mut pieces = reader.stream(0..reader.size());
+        while let Some(piece) = pieces.try_next().await? {
+            file.write_all(&piece).await.map_err(fail)?;
         }
-        done
+        file.flush().await.map_err(fail)?;
+        if durable {
+            file.sync_all().await.map_err(fail)?;
+        }
+        staged.persist(path).map_err(|error| fail(error.error))?;
+        if durable {
+            let folder = File::open(folder_of(path)).await.map_err(fail)?;
+            folder.sync_all().await.map_err(fail)?;
+        }
+        Ok(())
+    }
+}
+
+/// An empty file beside `path`, which goes away unless it is put in its place.
+fn stage(path: &Path) -> io::Result<(File, TempPath)> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let (file, staged) = tempfile::Builder::new()
+        .prefix(&format!(".{name}."))
+        // As any new file: for whom the umask lets.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder_of(path))?
+        .into_parts();
+    Ok((File::from_std(file), staged))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }
