@@ -9,6 +9,7 @@ pub(crate) mod batch;
 mod budget;
 mod error;
 pub(crate) mod knowledge;
+mod old;
 pub(crate) mod prepared;
 mod proofs;
 mod recall;

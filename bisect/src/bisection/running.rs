@@ -2,16 +2,20 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::error::BisectError;
+use super::old;
 
 /// A bisection's place among the running ones of a work folder, held until this is dropped or the
 /// process ends. Tells processes of one host apart, not hosts that share the folder.
 #[derive(Debug)]
 pub(crate) struct Running {
-    /// Holds the lock. The file itself stays: who removed it could take it from under another.
+    /// Holds the lock.
     _file: File,
+    path: PathBuf,
 }
 
 impl Running {
@@ -23,14 +27,10 @@ impl Running {
         let path = lock_path(work, id);
         let fail = |source| BisectError::Io { path: path.clone(), source };
         fs::create_dir_all(work.join("bisections")).map_err(fail)?;
-        let mut file = File::options()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(fail)?;
+        let mut file = open(&path).map_err(fail)?;
         match file.try_lock() {
+            // Old locks are removed, by who holds them: what was opened before that is no lock.
+            Ok(()) if !is_still(&file, &path).map_err(fail)? => return Self::claim(work, id),
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 // Best effort: the holder may not have written it yet.
@@ -46,7 +46,25 @@ impl Running {
         }
         file.set_len(0).map_err(fail)?;
         writeln!(file, "process {}", std::process::id()).map_err(fail)?;
-        Ok(Self { _file: file })
+        Ok(Self { _file: file, path })
+    }
+
+    /// Gives the place up, and leaves no trace of it.
+    pub(super) fn forget(self) -> io::Result<()> {
+        fs::remove_file(&self.path)
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    File::options().create(true).truncate(false).read(true).write(true).open(path)
+}
+
+/// Whether an open file is the one that has this name.
+fn is_still(file: &File, path: &Path) -> io::Result<bool> {
+    let own = file.metadata()?;
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        found => found.map(|found| (found.dev(), found.ino()) == (own.dev(), own.ino())),
     }
 }
 
@@ -59,9 +77,15 @@ pub(crate) fn kernels(work: &Path, id: &str) -> PathBuf {
     work.join("kernels").join(id)
 }
 
+/// Removes what no running bisection needs: kernels under test, and what is [`old`].
+pub(crate) fn sweep(work: &Path) -> io::Result<()> {
+    sweep_kernels(work)?;
+    old::sweep(work, SystemTime::now() - old::KEPT)
+}
+
 /// Removes kernels that no running bisection tests: those of interrupted ones, which pull theirs
 /// again when they go on, and those from before each bisection had its own folder.
-pub(crate) fn sweep(work: &Path) -> io::Result<()> {
+fn sweep_kernels(work: &Path) -> io::Result<()> {
     let folder = work.join("kernels");
     let entries = match fs::read_dir(&folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

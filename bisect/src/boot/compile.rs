@@ -9,6 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::arch::Arch;
+use super::used::use_kept;
 
 const FLAGS: [&str; 5] = ["-static", "-O1", "-pthread", "-w", "-std=gnu11"];
 
@@ -65,7 +66,7 @@ pub(crate) async fn compile_static(
     identity.extend_from_slice(BY_LINES.as_bytes());
     identity.extend_from_slice(source);
     let output = dir.join(Digest::of(&identity).to_hex());
-    if tokio::fs::try_exists(&output).await.map_err(failed)? {
+    if use_kept(&output).map_err(failed)? {
         return Ok(output);
     }
     tokio::fs::create_dir_all(dir).await.map_err(failed)?;
@@ -133,7 +134,6 @@ fn missing_library(messages: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::print_stderr)] // A skipped test says so.
 mod tests {
     use super::*;
 
@@ -149,7 +149,7 @@ mod tests {
                 assert!(messages.contains("repro.c:1:"), "{messages}");
                 assert!(messages.contains("retrun"), "{messages}");
             }
-            CompileError::Missing { .. } => eprintln!("skipped: {error}"),
+            CompileError::Missing { .. } => kiln_skip::skip(kiln_skip::Lack::Program, error),
             CompileError::Io { .. } => panic!("{error}"),
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing half-made is left");

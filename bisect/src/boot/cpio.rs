@@ -154,7 +154,6 @@ fn write_entry(out: &mut Vec<u8>, number: u32, name: &str, entry: &Entry) {
 }
 
 #[cfg(test)]
-#[allow(clippy::print_stderr)] // A skipped test says so.
 mod tests {
     use std::io::Write;
     use std::process::{Command, Stdio};
@@ -203,7 +202,7 @@ mod tests {
             .stdout(Stdio::piped())
             .spawn();
         let Ok(mut child) = child else {
-            eprintln!("skipped: cpio is not installed");
+            kiln_skip::skip(kiln_skip::Lack::Program, "cpio is not installed");
             return;
         };
         child.stdin.take().unwrap().write_all(&sample(false).to_bytes()).unwrap();

@@ -9,6 +9,7 @@ use super::arch::Arch;
 use super::compile::{self, CompileError};
 use super::cpio::{Archive, ArchiveError};
 use super::shell::Shell;
+use super::used::use_kept;
 
 /// The guest's first process; see the heads of the files for what it does.
 const INIT: &str = concat!(include_str!("output.c"), include_str!("init.c"));
@@ -60,7 +61,8 @@ pub(crate) async fn write(
     let bytes = assemble(init, content)?.to_bytes();
     let path = dir.join(format!("{}.cpio", Digest::of(&bytes)));
     // A torn file would fail every boot, and that would be counted against the kernels.
-    if tokio::fs::read(&path).await.is_ok_and(|kept| kept == bytes) {
+    let is_whole = tokio::fs::read(&path).await.is_ok_and(|kept| kept == bytes);
+    if is_whole && use_kept(&path).map_err(failed)? {
         return Ok(path);
     }
     tokio::fs::create_dir_all(&dir).await.map_err(failed)?;
@@ -103,7 +105,6 @@ fn assemble(init: Vec<u8>, content: Content) -> Result<Archive, ArchiveError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::print_stderr)] // A skipped test says so.
 mod tests {
     use super::*;
 
@@ -124,7 +125,7 @@ mod tests {
         let first = match write(Content::Nothing, Arch::X86_64, dir.path()).await {
             Ok(path) => path,
             Err(InitramfsError::Init(error @ CompileError::Missing { .. })) => {
-                eprintln!("skipped: {error}");
+                kiln_skip::skip(kiln_skip::Lack::Program, error);
                 return;
             }
             Err(error) => panic!("{error}"),

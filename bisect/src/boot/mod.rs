@@ -18,6 +18,7 @@ pub mod qemu;
 pub mod runner;
 pub mod said;
 mod shell;
+pub(crate) mod used;
 
 pub use accel::{Probe, ProbeError, probe};
 pub use arch::{Arch, UnknownArch};

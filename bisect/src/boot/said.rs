@@ -64,7 +64,6 @@ fn parts(console: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
 }
 
 #[cfg(test)]
-#[allow(clippy::print_stderr)] // A skipped test says so.
 mod tests {
     use super::*;
 
@@ -120,7 +119,7 @@ mod tests {
         let program = match compile_static("t.c", source.as_bytes(), arch, dir.path()).await {
             Ok(program) => program,
             Err(error @ CompileError::Missing { .. }) => {
-                eprintln!("skipped: {error}");
+                kiln_skip::skip(kiln_skip::Lack::Program, error);
                 return None;
             }
             Err(error) => panic!("{error}"),

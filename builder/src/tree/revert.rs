@@ -1,7 +1,9 @@
 //! A revision without one of its commits.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
+use std::time::SystemTime;
 
 use git2::{Oid, Signature, Time};
 
@@ -49,7 +51,16 @@ impl Repository {
         let git = git2::Repository::init_bare(folder).map_err(fail)?;
         let alternates = git.path().join("objects/info/alternates");
         let text = format!("{}\n", objects.display());
-        if fs::read_to_string(&alternates).ok().as_deref() != Some(&text) {
+        // The time of this file tells when the repository was used last.
+        let known = match fs::File::open(&alternates) {
+            Ok(mut file) => {
+                let _ = file.set_modified(SystemTime::now());
+                let mut found = String::new();
+                file.read_to_string(&mut found).is_ok_and(|_| found == text)
+            }
+            Err(_) => false,
+        };
+        if !known {
             fs::write(&alternates, text).map_err(|error| {
                 let message = format!("{} can't be written: {error}", alternates.display());
                 fail(git2::Error::from_str(&message))
