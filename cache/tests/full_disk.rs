@@ -3,13 +3,13 @@
 
 mod common;
 
-use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
 use common::{draft, noise, quiet, story};
 use kiln_cache::error::StoreError;
 use kiln_cache::{Location, Store};
+use kiln_skip::{Lack, skip};
 
 const FOLDER: &str = "KILN_TEST_FULL_DISK";
 const MIB: usize = 1 << 20;
@@ -19,8 +19,7 @@ fn a_full_disk_is_named_and_survived() {
     let namespace = ["--user", "--map-root-user", "--mount", "--"];
     let allowed = Command::new("unshare").args(namespace).arg("true").status();
     if !allowed.is_ok_and(|status| status.success()) {
-        let why = "skipped: no small file system can be mounted without user namespaces";
-        writeln!(std::io::stderr(), "{why}").unwrap();
+        skip(Lack::Namespaces, "no small file system can be mounted without user namespaces");
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -45,7 +45,7 @@ fn the_same_answer_everywhere() {
     assert_eq!(culprit(&first), commits[13], "{first:#}");
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let folder = tempfile::tempdir().unwrap();
+    let folder = support::scratch();
     let s3 = runtime.block_on(S3::start(folder.path())).unwrap();
     let postgres = Postgres::shared().expect("PostgreSQL is not installed: tests/run does it");
     let database = postgres.database().unwrap();

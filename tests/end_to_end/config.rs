@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{Kiln, Repo};
+use support::{Kiln, Repo, coin};
 
 /// What `make olddefconfig` would do: D needs C.
 const BUILD: &str = "cp \"$KILN_CONFIG\" \"$KILN_OUT/.config\"; \
@@ -11,13 +11,23 @@ const BUILD: &str = "cp \"$KILN_CONFIG\" \"$KILN_OUT/.config\"; \
     grep -q '^CONFIG_C=y' c || sed -i '/^CONFIG_D=/d' c; cp c \"$KILN_OUT/.config\"";
 
 fn config(kiln: &Kiln, repo: &Repo, base: &str, given: &str, command: &str) -> support::Answer {
+    config_with(kiln, repo, (base, given), command, &[])
+}
+
+fn config_with(
+    kiln: &Kiln,
+    repo: &Repo,
+    (base, given): (&str, &str),
+    command: &str,
+    more: &[&str],
+) -> support::Answer {
     let file = |name: &str, text: &str| {
         let path = kiln.work().parent().unwrap().join(name);
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     };
     let (base, given) = (file("base", base), file("given", given));
-    kiln.run(&[
+    let args = [
         "bisect",
         "config",
         "--json",
@@ -33,7 +43,8 @@ fn config(kiln: &Kiln, repo: &Repo, base: &str, given: &str, command: &str) -> s
         BUILD,
         "--command",
         command,
-    ])
+    ];
+    kiln.run(&[&args, more].concat())
 }
 
 /// Many options, of which the last assignment in the list counts.
@@ -47,7 +58,7 @@ fn needs(options: &[&str], n: u32) -> String {
         .iter()
         .map(|option| format!("grep -q '^CONFIG_{option}=y' \"$KILN_ARTIFACTS/.config\""))
         .collect();
-    format!("if {} && [ $(shuf -i 1-{n} -n 1) = 1 ]; then exit 1; fi", all.join(" && "))
+    format!("if {} && {}; then exit 1; fi", all.join(" && "), coin(n))
 }
 
 fn found(answer: &Value) -> Vec<&str> {
@@ -95,4 +106,18 @@ fn ends_that_do_not_fit_are_told_apart() {
     let answer = config(&kiln, &repo, "CONFIG_A=y\n", both, &needs(&["A"], 2)).exits(6).json();
     assert_eq!(answer["result"]["result"], "base-shows");
     config(&kiln, &repo, "CONFIG_A=y\n", both, "true").exits(7);
+}
+
+#[test]
+fn what_ends_before_anything_is_known_is_no_answer() {
+    let repo = Repo::new();
+    repo.commit("a kernel", &[("file", "1\n")]);
+    let kiln = Kiln::new();
+    let ends = ("CONFIG_A=y\n", "CONFIG_A=y\nCONFIG_B=y\n");
+    for budget in [["--max-runs", "4"], ["--budget", "0.001s"]] {
+        let command = format!("true {}", budget[0]);
+        let answer = config_with(&kiln, &repo, ends, &command, &budget).exits(5).json();
+        assert_eq!(answer["result"]["result"], "budget", "{answer:#}");
+        assert!(answer["runs_made"].as_u64().unwrap() <= 4, "{answer:#}");
+    }
 }

@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{Kiln, Repo};
+use support::{Kiln, Repo, coin};
 
 /// The "kernel" is all files together.
 const BUILD: &str = "cat * >\"$KILN_OUT/program\"";
@@ -12,7 +12,8 @@ const BUILD: &str = "cat * >\"$KILN_OUT/program\"";
 fn flaky(n: u32) -> String {
     format!(
         "cd \"$KILN_ARTIFACTS\"; if grep -q bug program && ! grep -q mended program && \
-         [ $(shuf -i 1-{n} -n 1) = 1 ]; then exit 1; fi"
+         {}; then exit 1; fi",
+        coin(n)
     )
 }
 

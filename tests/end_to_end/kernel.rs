@@ -4,7 +4,7 @@
 //! Building kernels takes minutes, so these tests share one store and run in one order: the test
 //! at the bottom calls them as steps.
 
-// A test that can't run here says so.
+// What came by chance is said.
 #![allow(clippy::print_stderr)]
 
 mod support;
@@ -30,7 +30,7 @@ impl Plants {
         let (Some(generator), Some(repo)) =
             (std::env::var_os("KILN_FIXTURE"), std::env::var_os("KILN_FIXTURE_REPO"))
         else {
-            eprintln!("skipped: no kernel history is prepared; tests/run prepares one");
+            kiln_skip::skip(kiln_skip::Lack::History, "KILN_FIXTURE is not set: tests/run sets it");
             return None;
         };
         let output = Command::new(generator)
@@ -133,7 +133,7 @@ fn pull(kiln: &Kiln, build: &str, name: &str, to: &Path) {
 }
 
 fn signatures_equal_an_independent_script(kiln: &Kiln, plants: &Plants) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = support::scratch();
     let script = root().join("tests/end_to_end/syzkaller_signature.py");
     let mut seen = Vec::new();
     for end in ["culprit", "bad"] {
@@ -156,7 +156,7 @@ fn signatures_equal_an_independent_script(kiln: &Kiln, plants: &Plants) {
 }
 
 fn config_changes_are_told(kiln: &Kiln, plants: &Plants) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = support::scratch();
     let config = folder.path().join("config");
     let tiny = std::fs::read_to_string(root().join("tests/fixtures/tiny.config")).unwrap();
     std::fs::write(&config, tiny + "CONFIG_THERE_IS_NO_SUCH_OPTION=y\n").unwrap();
@@ -208,7 +208,7 @@ impl Drop for Served {
 }
 
 fn an_interrupted_pull_resumes(kiln: &Kiln, plants: &Plants) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = support::scratch();
     let (whole, pulled) = (folder.path().join("whole"), folder.path().join("bzImage"));
     pull(kiln, plants.id("bad"), "bzImage", &whole);
     let whole = std::fs::read(&whole).unwrap();

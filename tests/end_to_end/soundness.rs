@@ -6,14 +6,15 @@ mod support;
 use std::time::Instant;
 
 use serde_json::Value;
-use support::{Kiln, Repo};
+use support::{Kiln, Repo, coin};
 
 /// The "kernel" is all files together.
 const BUILD: &str = "cat * >\"$KILN_OUT/program\"";
 
 /// Fails one time in two while the build holds a bug.
-const FLAKY: &str =
-    "if grep -q bug \"$KILN_ARTIFACTS/program\" && [ $(shuf -i 1-2 -n 1) = 1 ]; then exit 1; fi";
+fn flaky() -> String {
+    format!("if grep -q bug \"$KILN_ARTIFACTS/program\" && {}; then exit 1; fi", coin(2))
+}
 
 fn run(kiln: &Kiln, repo: &Repo, ends: (&str, &str), more: &[&str]) -> support::Answer {
     let args = [
@@ -58,7 +59,8 @@ fn undoing_the_culprit_confirms_it() {
     let (repo, commits) = history(16, |i| (i == 9).then_some(("more", "bug\n")));
     let kiln = Kiln::new();
     let ends = (commits[0].as_str(), commits[15].as_str());
-    let more = ["--build-command", BUILD, "--command", FLAKY, "--confirm", "revert"];
+    let command = flaky();
+    let more = ["--build-command", BUILD, "--command", &command, "--confirm", "revert"];
     let answer = run(&kiln, &repo, ends, &more).exits(0).json();
     assert_eq!(culprit(&answer), commits[9], "{answer:#}");
     let finding = &answer["answer"]["findings"][0];
@@ -96,7 +98,8 @@ fn a_culprit_whose_removal_does_not_help_is_not_named() {
     });
     let kiln = Kiln::new();
     let ends = (commits[0].as_str(), commits[15].as_str());
-    let more = ["--build-command", BUILD, "--command", FLAKY, "--confirm", "revert"];
+    let command = flaky();
+    let more = ["--build-command", BUILD, "--command", &command, "--confirm", "revert"];
     let answer = run(&kiln, &repo, ends, &more).exits(5).json();
     let why = answer["answer"]["why"].as_str().unwrap();
     assert!(why.contains("still shows"), "{why}");
@@ -113,7 +116,8 @@ fn a_commit_that_cannot_be_undone_is_said_to_be() {
     });
     let kiln = Kiln::new();
     let ends = (commits[0].as_str(), commits[15].as_str());
-    let more = ["--build-command", BUILD, "--command", FLAKY, "--confirm", "revert"];
+    let command = flaky();
+    let more = ["--build-command", BUILD, "--command", &command, "--confirm", "revert"];
     let answer = run(&kiln, &repo, ends, &more).exits(0).json();
     assert_eq!(culprit(&answer), commits[9], "{answer:#}");
     let finding = &answer["answer"]["findings"][0];
@@ -126,7 +130,8 @@ fn no_commit_is_undone_beyond_the_budget() {
     let (repo, commits) = history(16, |i| (i == 9).then_some(("more", "bug\n")));
     let kiln = Kiln::new();
     let ends = (commits[0].as_str(), commits[15].as_str());
-    let more = ["--build-command", BUILD, "--command", FLAKY];
+    let command = flaky();
+    let more = ["--build-command", BUILD, "--command", &command];
     run(&kiln, &repo, ends, &more).exits(0);
     // All of that is known now, and nothing else may be built.
     let more = [&more[..], &["--confirm", "revert", "--max-builds", "0"]].concat();
@@ -156,8 +161,9 @@ fn a_fix_is_confirmed_by_the_crash_that_comes_back() {
     });
     let kiln = Kiln::new();
     let ends = (commits[15].as_str(), commits[2].as_str());
+    let command = flaky();
     let more =
-        ["--find", "fix", "--build-command", BUILD, "--command", FLAKY, "--confirm", "revert"];
+        ["--find", "fix", "--build-command", BUILD, "--command", &command, "--confirm", "revert"];
     let answer = run(&kiln, &repo, ends, &more).exits(0).json();
     assert_eq!(culprit(&answer), commits[9], "{answer:#}");
     let finding = &answer["answer"]["findings"][0];
@@ -189,7 +195,7 @@ fn a_budget_of_time_is_kept() {
     let (repo, commits) = history(64, |i| (i == 40).then_some(("more", "bug\n")));
     let kiln = Kiln::new();
     let ends = (commits[0].as_str(), commits[63].as_str());
-    let slow = format!("sleep 0.3; {FLAKY}");
+    let slow = format!("sleep 0.3; {}", flaky());
     let begun = Instant::now();
     let more = ["--build-command", BUILD, "--command", &slow, "--budget", "6s"];
     let answer = run(&kiln, &repo, ends, &more).exits(5).json();

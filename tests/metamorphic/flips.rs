@@ -11,6 +11,7 @@ use kiln_cache::signature::{Masked, SignatureKind, masked, sign_build};
 use object::{Object as _, ObjectSection as _, SectionFlags};
 use tempfile::TempDir;
 
+use crate::support::scratch;
 use crate::tree::shared;
 
 /// How many flips of each kind, unless the time is up before.
@@ -30,7 +31,7 @@ struct Kernel {
 impl Kernel {
     fn new() -> Option<Self> {
         let tree = shared()?;
-        let folder = TempDir::new().unwrap();
+        let folder = scratch();
         let parts = [("vmlinux", "vmlinux"), ("bzImage", "arch/x86/boot/bzImage")];
         let files = parts.map(|(name, from)| {
             let to = folder.path().join(name);

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::edits::{PROBED, prepend, replace};
 use crate::support::root;
-use crate::tree::{Make, Names, Tree, is_full, shared};
+use crate::tree::{Make, Names, Tree, shared};
 
 /// The configuration that the long run is for.
 fn config() -> PathBuf {
@@ -16,10 +16,8 @@ fn config() -> PathBuf {
 }
 
 #[test]
+#[ignore = "takes a build from nothing: tests/bench/metamorphic runs it"]
 fn everything_made_anew_elsewhere() {
-    if !is_full() {
-        return;
-    }
     let Some(here) = Tree::new(&config(), Make::new()) else { return };
     let Some(mut there) = Tree::unbuilt(&config(), Make::new().elsewhere()) else { return };
     there.rename("another-name-of-the-tree");
@@ -28,10 +26,8 @@ fn everything_made_anew_elsewhere() {
 }
 
 #[test]
+#[ignore = "takes a build from nothing: tests/bench/metamorphic runs it"]
 fn lines_in_the_widest_headers() {
-    if !is_full() {
-        return;
-    }
     let Some(mut tree) = shared() else { return };
     for lines in ["/* a line */\n".repeat(10), "\n".repeat(10_000)] {
         let change = tree.change(|tree| {
@@ -67,10 +63,8 @@ CONFIG_DEBUG_INFO_DWARF4=y
 ";
 
 #[test]
+#[ignore = "takes a build from nothing: tests/bench/metamorphic runs it"]
 fn another_module_key_and_another_path_with_debug_information() {
-    if !is_full() {
-        return;
-    }
     let mut make = Make::new();
     make.targets = vec!["bzImage", "modules"];
     let Some(mut tree) = Tree::tiny(make, SIGNED) else { return };
@@ -106,12 +100,10 @@ fn another_module_key_and_another_path_with_debug_information() {
 }
 
 #[test]
+#[ignore = "takes a build from nothing: tests/bench/metamorphic runs it"]
 fn arm64() {
-    if !is_full() {
-        return;
-    }
     if Command::new("aarch64-linux-gnu-gcc").arg("--version").output().is_err() {
-        eprintln!("skipped: no compiler for arm64; apt-get install gcc-aarch64-linux-gnu");
+        kiln_skip::skip(kiln_skip::Lack::Arm64, "apt-get install gcc-aarch64-linux-gnu");
         return;
     }
     let mut make = Make::new();

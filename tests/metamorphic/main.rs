@@ -6,11 +6,11 @@
 //!
 //! Not tested: the order of files in folders, which only the file system decides.
 //!
-//! With `KILN_METAMORPHIC=full` (see `tests/bench/metamorphic`) come what takes a build from
-//! nothing each, and any configuration: `KILN_METAMORPHIC_CONFIG`. To try a test on a tree that is built
-//! already: `KILN_METAMORPHIC_TREE`, `SOURCES:OBJECTS`.
+//! What takes a build from nothing each is ignored unless asked for, as `tests/bench/metamorphic`
+//! does. Any configuration is named by `KILN_METAMORPHIC_CONFIG`. To try a test on a tree that is
+//! built already: `KILN_METAMORPHIC_TREE`, `SOURCES:OBJECTS`.
 
-// A test that can't run here says so, and what it found.
+// A test says what it found.
 #![allow(clippy::print_stderr)]
 
 mod different;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::edits::{PROBED, append, probe};
-use crate::support::{Kiln, root};
+use crate::support::{Kiln, root, scratch};
 
 /// Where objects are, in the tree.
 const OBJECTS: &str = "kiln-objects";
@@ -108,12 +108,16 @@ impl Tree {
 
     pub(crate) fn unbuilt(config: &Path, make: Make) -> Option<Self> {
         let Some(repo) = std::env::var_os("KILN_FIXTURE_REPO") else {
-            eprintln!("skipped: no kernel history is prepared; tests/run prepares one");
+            kiln_skip::skip(
+                kiln_skip::Lack::History,
+                "KILN_FIXTURE_REPO is not set: tests/run sets it",
+            );
             return None;
         };
-        let parent =
-            std::env::var_os("KILN_BENCH_DIR").unwrap_or_else(|| std::env::temp_dir().into());
-        let folder = TempDir::new_in(parent).expect("a temporary folder");
+        let folder = match std::env::var_os("KILN_BENCH_DIR") {
+            Some(parent) => TempDir::new_in(parent).expect("a temporary folder"),
+            None => scratch(),
+        };
         let path = folder.path().join("tree");
         let git = |arguments: &[&OsStr]| {
             let output = Command::new("git").args(arguments).output().expect("git runs");
@@ -160,7 +164,7 @@ impl Tree {
         if !fs::read_to_string(path.join(PROBED)).unwrap().contains("kiln_probe") {
             probe(&path);
         }
-        let folder = TempDir::new().expect("a temporary folder");
+        let folder = scratch();
         let tree = Self { folder, path, outside: Some(objects.into()), make: Make::new() };
         tree.build();
         tree
@@ -233,15 +237,6 @@ pub(crate) fn shared() -> Option<MutexGuard<'static, Tree>> {
     let tree = TREE.get_or_init(|| make().map(Mutex::new)).as_ref()?;
     // A test that failed leaves a tree that is as good as before: each compares its own change.
     Some(tree.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
-}
-
-/// Whether the long run is asked for.
-pub(crate) fn is_full() -> bool {
-    let full = std::env::var_os("KILN_METAMORPHIC").is_some_and(|it| it == "full");
-    if !full {
-        eprintln!("skipped: takes builds from nothing; tests/bench/metamorphic does it");
-    }
-    full
 }
 
 /// The signatures of a build folder.

@@ -17,10 +17,9 @@ fn have_perl() -> bool {
 }
 
 #[test]
-#[allow(clippy::print_stderr)] // says that it did nothing
 fn a_commits_own_script_is_asked_about_its_change() {
     if !have_perl() {
-        eprintln!("skipped: no perl");
+        kiln_skip::skip(kiln_skip::Lack::Program, "perl is not installed");
         return;
     }
     let fixture = Fixture::new();

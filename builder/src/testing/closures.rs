@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kiln_cache::BuildDraft;
+use kiln_skip::{Lack, skip};
 
 use super::toy::Toy;
 use super::{Edit, Fixture};
@@ -16,10 +17,7 @@ use crate::{Builder, Built, How, Obtained, Revision};
 /// `None`, and a line that says so, where builds can't be watched.
 async fn watched() -> Option<(Toy, Revision)> {
     if let Err(reason) = availability() {
-        #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-        {
-            eprintln!("skipped, no views here: {reason}");
-        }
+        skip(Lack::Views, reason);
         return None;
     }
     Some(Toy::new().await)

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use kiln_skip::{Lack, skip};
+
 use super::Edit;
 use super::toy::Toy;
 use crate::trace::availability;
@@ -12,10 +14,7 @@ const TEXT: &str = "int helper(int x) { return x + 1; }\n";
 
 async fn watched() -> Option<(Toy, Revision)> {
     if let Err(reason) = availability() {
-        #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-        {
-            eprintln!("skipped, no views here: {reason}");
-        }
+        skip(Lack::Views, reason);
         return None;
     }
     Some(Toy::new().await)

@@ -1,5 +1,7 @@
 //! Stages T1 to T3, on the toy kernel: each answer is held against a build from nothing.
 
+use kiln_skip::{Lack, skip};
+
 use super::Edit;
 use super::toy::Toy;
 use crate::audit::audit_report;
@@ -13,10 +15,7 @@ const TEXT: &str = "int helper(int x) { return x + 1; }\n";
 /// `None`, and a line that says so, where builds can't be watched.
 async fn watched() -> Option<(Toy, Revision)> {
     if let Err(reason) = availability() {
-        #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-        {
-            eprintln!("skipped, no views here: {reason}");
-        }
+        skip(Lack::Views, reason);
         return None;
     }
     Some(Toy::new().await)

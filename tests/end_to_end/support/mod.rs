@@ -25,11 +25,24 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the root")
 }
 
+/// An empty folder that goes away with the value; in the target folder, where what a killed test
+/// leaves behind is in nobody's way.
+pub fn scratch() -> TempDir {
+    TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder")
+}
+
+/// A piece of shell that is true one time in `n`: in each `n` calls of a test's commands once, at
+/// places that are the same in every run. True chance would fail a test now and then.
+pub fn coin(n: u32) -> String {
+    format!(
+        r#"{{ i=$(cat "$KILN_COIN" 2>/dev/null); echo $((${{i:-0}} + 1)) >"$KILN_COIN"; [ $((${{i:-0}} / {n} * 7 % {n})) = $((${{i:-0}} % {n})) ]; }}"#
+    )
+}
+
 /// A store and a work folder of one test.
 pub struct Kiln {
-    folder: PathBuf,
+    folder: TempDir,
     env: Vec<(String, String)>,
-    _own: Option<TempDir>,
 }
 
 /// What a command gave.
@@ -91,14 +104,7 @@ impl From<Output> for Answer {
 impl Kiln {
     /// A new, empty store that goes away with the test.
     pub fn new() -> Self {
-        let own = TempDir::new().expect("a temporary folder");
-        Self { folder: own.path().to_owned(), env: Vec::new(), _own: Some(own) }
-    }
-
-    /// A store that stays, for tests that share costly builds.
-    pub fn lasting(folder: &Path) -> Self {
-        std::fs::create_dir_all(folder).expect("a folder for the store");
-        Self { folder: folder.to_owned(), env: Vec::new(), _own: None }
+        Self { folder: scratch(), env: Vec::new() }
     }
 
     /// Sets a variable of every later command.
@@ -107,11 +113,11 @@ impl Kiln {
     }
 
     pub fn store(&self) -> PathBuf {
-        self.folder.join("store")
+        self.folder.path().join("store")
     }
 
     pub fn work(&self) -> PathBuf {
-        self.folder.join("work")
+        self.folder.path().join("work")
     }
 
     /// The command with this store, ready for more arguments.
@@ -120,6 +126,7 @@ impl Kiln {
         command
             .env("KILN_STORE", self.store())
             .env("KILN_WORK", self.work())
+            .env("KILN_COIN", self.folder.path().join("coin"))
             .env_remove("KILN_REMOTE")
             .env_remove("KILN_DATABASE")
             .envs(self.env.iter().cloned())
@@ -140,7 +147,7 @@ pub struct Repo {
 
 impl Repo {
     pub fn new() -> Self {
-        let repo = Self { folder: TempDir::new().expect("a temporary folder") };
+        let repo = Self { folder: scratch() };
         repo.git(&["init", "--quiet", "--initial-branch=main"]);
         repo
     }

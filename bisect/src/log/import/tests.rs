@@ -5,11 +5,10 @@ use kiln_cache::evidence::Outcome;
 use super::*;
 
 /// Logs of a folder of shared data, with their names; nothing where it is absent.
-#[allow(clippy::print_stderr)] // a skipped test says so
 pub(crate) fn shared(folder: &str) -> Vec<(String, Vec<u8>)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(folder);
     let Ok(files) = std::fs::read_dir(&folder) else {
-        eprintln!("skipped: {} is absent", folder.display());
+        kiln_skip::skip(kiln_skip::Lack::Shared, format_args!("no {}", folder.display()));
         return Vec::new();
     };
     let mut all: Vec<(String, Vec<u8>)> = files

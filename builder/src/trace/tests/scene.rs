@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use kiln_skip::{Lack, skip};
 use tempfile::TempDir;
 
 use crate::closure::{Closure, Paths};
@@ -20,10 +21,7 @@ impl Scene {
     /// a link. `None`, and a line that says so, where nothing can be mounted.
     pub(super) fn new(files: &[(&str, &str)]) -> Option<Self> {
         if let Err(reason) = is_available() {
-            #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-            {
-                eprintln!("skipped, no views here: {reason}");
-            }
+            skip(Lack::Views, reason);
             return None;
         }
         let scene = Self { folder: tempfile::tempdir().unwrap() };

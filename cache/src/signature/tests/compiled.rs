@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use kiln_skip::{Lack, skip};
+
 /// Kernel-like: no position-independent code, no unwind tables, statics where they are written.
 const X86: &[&str] = &["-mcmodel=kernel", "-mno-sse", "-fcf-protection=none"];
 const COMMON: &[&str] = &[
@@ -29,12 +31,11 @@ const ARM64: Compiler =
     Compiler { gcc: "aarch64-linux-gnu-gcc", ld: "aarch64-linux-gnu-ld", flags: &[] };
 
 /// The compiler of this machine, and Debian's one for arm64 where it is installed.
-#[allow(clippy::print_stderr)]
 pub(super) fn compilers() -> Vec<Compiler> {
     let mut all = vec![NATIVE];
     match Command::new(ARM64.gcc).arg("--version").output() {
         Ok(_) => all.push(ARM64),
-        Err(_) => eprintln!("no {}: arm64 is left out of this test", ARM64.gcc),
+        Err(_) => skip(Lack::Arm64, format_args!("no {}: arm64 is left out", ARM64.gcc)),
     }
     all
 }
