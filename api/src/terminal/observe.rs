@@ -186,7 +186,9 @@ impl Watch for BisectProgress {
                 if !visit.untouched && !visit.commit.is_empty() =>
             {
                 visit.untouched = true;
-                self.line(format!("  {commits} of {of} commits change nothing that it reads, or comments"));
+                self.line(format!(
+                    "  {commits} of {of} commits change nothing that it reads, or comments"
+                ));
             }
             Happening::Untouched { .. } => {}
             Happening::Ran { outcome, done, wanted } => progress.counted_status(
