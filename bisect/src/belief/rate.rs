@@ -20,6 +20,15 @@ pub struct Rate {
     pub high: f64,
 }
 
+/// How probable it is that an image is an exception, given its runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Exception {
+    /// That it shows the title for a cause of its own, were it good.
+    pub(crate) stray: f64,
+    /// That something hides the bug on it, were it bad: for each rate.
+    pub(crate) hidden: [f64; POINTS],
+}
+
 /// Log-spaced rates, each the mean of a beta distribution over images.
 #[derive(Clone, Debug)]
 pub(crate) struct RateGrid {
@@ -63,7 +72,7 @@ impl RateGrid {
     /// Log-likelihood of the counts on a good image.
     pub(crate) fn ln_good(&self, seen: &Counts) -> f64 {
         let (crashes, clean) = (f64::from(seen.crashes), f64::from(seen.clean));
-        let honest = crashes * self.epsilon.ln() + clean * (-self.epsilon).ln_1p();
+        let honest = self.ln_honest(seen);
         if self.stray == 0.0 {
             return honest;
         }
@@ -89,6 +98,24 @@ impl RateGrid {
         let masked = self.hidden.ln() + good;
         let open = (-self.hidden).ln_1p();
         shown.map(|shown| ln_add(open + shown, masked))
+    }
+
+    /// Log-likelihood of the counts on a good image that has no bug of the same title.
+    fn ln_honest(&self, seen: &Counts) -> f64 {
+        let (crashes, clean) = (f64::from(seen.crashes), f64::from(seen.clean));
+        crashes * self.epsilon.ln() + clean * (-self.epsilon).ln_1p()
+    }
+
+    /// What an image's own runs say of its being an exception.
+    pub(crate) fn exception(&self, seen: &Counts) -> Exception {
+        let good = self.ln_good(seen);
+        let bad = self.unless_hidden(good, self.ln_shown(seen));
+        let honest = (-self.stray).ln_1p() + self.ln_honest(seen);
+        let hidden = self.hidden.ln() + good;
+        Exception {
+            stray: (1.0 - (honest - good).exp()).clamp(0.0, 1.0),
+            hidden: bad.map(|bad| (hidden - bad).exp().min(1.0)),
+        }
     }
 
     /// Mean and interval of a weighting of the grid.
@@ -130,6 +157,17 @@ mod tests {
                 .sum();
             assert!((sum - 1.0).abs() < 1e-9, "{sum}");
         }
+    }
+
+    #[test]
+    fn exceptions_are_told_by_their_runs() {
+        let grid = RateGrid::new(&Model::default());
+        let none = grid.exception(&Counts::default());
+        assert!((none.stray - 1e-5).abs() < 1e-9 && (none.hidden[9] - 1e-3).abs() < 1e-9);
+        let quiet = grid.exception(&Counts { clean: 900, ..Counts::default() });
+        assert!(quiet.hidden[POINTS - 1] > 0.999 && quiet.hidden[0] < 0.1, "{quiet:?}");
+        let loud = grid.exception(&Counts { crashes: 5, clean: 40, censored: 0 });
+        assert!(loud.stray > 0.999 && loud.hidden[..20].iter().all(|h| *h < 1e-3), "{loud:?}");
     }
 
     #[test]

@@ -48,24 +48,29 @@ impl Quiet {
     /// For a kernel of which `seen` is known already.
     pub(super) fn new(terms: &Terms<'_>, seen: Counts) -> Self {
         let runs = ladder(terms.machines.max(1), terms.most_runs);
-        // By rate, given what its image has shown.
-        let by_rate: Vec<[f64; POINTS]> = {
-            let (crashes, clean) = (f64::from(seen.crashes), f64::from(seen.clean));
-            let mut quiet = [1.0; POINTS];
-            let mut done = 0;
-            let mut table = Vec::with_capacity(runs.len());
-            for upto in &runs {
-                for run in done..*upto {
-                    for (k, q) in quiet.iter_mut().enumerate() {
-                        let stay = terms.grid.clean[k] + clean + f64::from(run);
-                        *q *= stay / (terms.grid.crash[k] + crashes + stay);
-                    }
+        // By rate, given what its image has shown: of that, and of the chance that it is an exception.
+        let chance = terms.grid.exception(&seen);
+        let (crashes, clean) = (f64::from(seen.crashes), f64::from(seen.clean));
+        let mut by_rate: Vec<[f64; POINTS]> = Vec::with_capacity(runs.len());
+        let mut by_good: Vec<f64> = Vec::with_capacity(runs.len());
+        let (mut shown, mut stray, mut done) = ([1.0; POINTS], 1.0, 0);
+        for upto in &runs {
+            for run in done..*upto {
+                let clean = clean + f64::from(run);
+                for (k, quiet) in shown.iter_mut().enumerate() {
+                    let stay = terms.grid.clean[k] + clean;
+                    *quiet *= stay / (terms.grid.crash[k] + crashes + stay);
                 }
-                done = *upto;
-                table.push(quiet);
+                stray *= (1.0 + clean) / (2.0 + crashes + clean);
             }
-            table
-        };
+            done = *upto;
+            let honest = (f64::from(*upto) * (-terms.epsilon).ln_1p()).exp();
+            let good = chance.stray * stray + (1.0 - chance.stray) * honest;
+            by_good.push(good);
+            by_rate.push(std::array::from_fn(|k| {
+                chance.hidden[k] * good + (1.0 - chance.hidden[k]) * shown[k]
+            }));
+        }
         let with_entropy = |q: f64| (q, entropy_bits(q));
         let groups = terms.posterior.groups().iter().chain([terms.posterior.older_by_rate()]);
         let bad = groups
@@ -80,10 +85,7 @@ impl Quiet {
                     .collect()
             })
             .collect();
-        let good = runs
-            .iter()
-            .map(|n| with_entropy((f64::from(*n) * (-terms.epsilon).ln_1p()).exp()))
-            .collect();
+        let good = by_good.into_iter().map(with_entropy).collect();
         Self { runs, bad, good, seen }
     }
 

@@ -290,6 +290,10 @@ fn with_another_title(before: u32, bad_end: Option<u32>) -> Verdict {
         Place::Commit(c) if c < 60 && nth % before == 1 => other(),
         _ => clean(),
     });
+    if let Some(every) = bad_end {
+        play.problem.images.push(Counts { crashes: 2, clean: 2 * every - 4, censored: 2 });
+        play.problem.revisions[99] = Status { image: Some(0), state: State::Built };
+    }
     play.finish_naming("B")
 }
 
@@ -484,4 +488,22 @@ fn a_failure_in_a_file_says_nothing_of_commits_with_another_one() {
     assert_eq!(after[41], before[41]);
     assert!((38..39).chain(43..48).all(|c| after[c] > 0.97), "{after:?}");
     assert_eq!(after[40], 0.0);
+}
+
+#[test]
+fn what_only_an_exception_explains_is_not_run_for_ever() {
+    // Only 400 crashes, often: it may be the culprit, or have a bug of its own. And 399 never does:
+    // good, or the bug is hidden on it. More runs of either can't tell.
+    let mut problem = Problem::new(Arc::new(Graph::linear(6693).unwrap()), Costs::default());
+    let seen = [(6692, 1, 38), (400, 200, 1800), (399, 0, 2000)];
+    for (image, (commit, crashes, clean)) in seen.into_iter().enumerate() {
+        problem.images.push(Counts { crashes, clean, censored: 0 });
+        let image = Some(image as u32);
+        problem.revisions[commit] = Status { image, state: State::Built };
+    }
+    let settings = Settings { threshold: 0.999, ..Settings::default() };
+    match decide(&problem, &settings).unwrap() {
+        Decision::Test(test) => assert!(test.build, "{test:?}"),
+        Decision::Stop(verdict) => panic!("{verdict:?}"),
+    }
 }
