@@ -36,7 +36,7 @@ pub(super) fn weigh(log: &Imported, chain: &Chain, target: &Target) -> Option<We
     let priors = priors(log, chain, &model);
     let mut ln: Vec<[f64; POINTS]> = Vec::with_capacity(chain.order.len());
     for (place, prior) in priors.iter().enumerate() {
-        let mut sum = [prior.ln(); POINTS];
+        let mut sum = grid.prior.map(|p| prior.ln() + p.ln());
         for ((_, members), likelihood) in images.iter().zip(&all) {
             let bad = members.iter().filter(|at| **at >= place).count();
             // One kernel has one state: between two of its revisions the culprit hardly is.

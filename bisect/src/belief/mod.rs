@@ -8,7 +8,7 @@ mod posterior;
 mod rate;
 
 pub use evidence::{Counts, Evidence, Find};
-pub use model::Model;
+pub use model::{DRIFTS, Drift, Model};
 pub use posterior::{Credible, Posterior};
 pub use rate::Rate;
 

@@ -2,6 +2,25 @@
 
 use serde::{Deserialize, Serialize};
 
+/// How many extents of drift are weighed against each other.
+pub const DRIFTS: usize = 3;
+
+/// One extent of drift.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Prior probability that it is this one; all together are scaled to one.
+    pub share: f64,
+    /// Coefficient of variation of the rate from one bad image to another.
+    pub variation: f64,
+}
+
+impl Drift {
+    /// A drift of this prior probability and coefficient of variation.
+    pub const fn new(share: f64, variation: f64) -> Self {
+        Self { share, variation }
+    }
+}
+
 /// Priors and noise of the world model (design section 7).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -13,8 +32,12 @@ pub struct Model {
     pub not_reproducible: f64,
     /// Lowest rate of crashing that is considered, a probability for one run.
     pub lowest_rate: f64,
-    /// Coefficient of variation of that rate from one bad image to another.
-    pub drift: f64,
+    /// Power of the rate to which its prior density on a logarithmic scale is proportional: zero
+    /// prefers no order of magnitude, one half is Jeffreys' prior (little is lost whatever it is).
+    pub rate_power: f64,
+    /// How much that rate may vary from one bad image to another. Which of these holds is learned
+    /// with the rate.
+    pub drifts: [Drift; DRIFTS],
     /// Probability that one run of a good kernel shows the target's title for another cause.
     pub epsilon: f64,
     /// Probability that a bad image hides the bug altogether (another change masks it).
@@ -33,12 +56,13 @@ pub struct Model {
 impl Default for Model {
     fn default() -> Self {
         Self {
-            older: 0.1,
+            older: 0.05,
             not_reproducible: 0.05,
             lowest_rate: 0.005,
-            drift: 0.3,
+            rate_power: 0.5,
+            drifts: [Drift::new(0.5, 0.1), Drift::new(0.45, 0.5), Drift::new(0.05, 1.0)],
             epsilon: 5e-4,
-            hidden: 1e-3,
+            hidden: 2e-4,
             stray: 1e-5,
             untouched: 0.02,
             split_floor: 1e-9,

@@ -105,11 +105,14 @@ impl Posterior {
         }
         // Back from logarithms, scaled so that the largest is one.
         let top = ln.iter().chain(std::iter::once(&older)).flatten().fold(0.0f64, |a, b| a.max(*b));
-        let within = (1.0 - model.older - model.not_reproducible).max(1e-9) / POINTS as f64;
+        let within = (1.0 - model.older - model.not_reproducible).max(1e-9);
         for row in &mut ln {
-            row.iter_mut().for_each(|l| *l = (*l - top).exp() * within);
+            row.iter_mut().zip(&grid.prior).for_each(|(l, p)| *l = (*l - top).exp() * within * p);
         }
-        older.iter_mut().for_each(|l| *l = (*l - top).exp() * model.older / POINTS as f64);
+        older
+            .iter_mut()
+            .zip(&grid.prior)
+            .for_each(|(l, p)| *l = (*l - top).exp() * model.older * p);
         let never = (-top).exp() * model.not_reproducible;
         let mut joint = Joint { group, mass: ln, older, rates: grid.rate, by_rate: [0.0; POINTS] };
         let total = joint.total() + never;

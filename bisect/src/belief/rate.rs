@@ -1,13 +1,15 @@
-//! How often a bad kernel crashes: a grid of rates, each drifting from image to image.
+//! How often a bad kernel crashes: a grid of rates, each drifting more or less from image to image.
 
 use serde::{Deserialize, Serialize};
 
 use super::evidence::Counts;
 use super::math::{ln_add, ln_beta};
-use super::model::Model;
+use super::model::{DRIFTS, Model};
 
-/// Points of the grid.
-pub(crate) const POINTS: usize = 28;
+/// Rates of the grid.
+const RATES: usize = 28;
+/// Points of the grid: each rate with each extent of drift.
+pub(crate) const POINTS: usize = RATES * DRIFTS;
 
 /// What is known of the rate of crashing of a bad kernel, a probability for one run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +35,8 @@ pub(crate) struct Exception {
 #[derive(Clone, Debug)]
 pub(crate) struct RateGrid {
     pub(crate) rate: [f64; POINTS],
+    /// Prior probability of each point.
+    pub(crate) prior: [f64; POINTS],
     /// Beta parameters: weight of crashing, and of running clean.
     pub(crate) crash: [f64; POINTS],
     pub(crate) clean: [f64; POINTS],
@@ -46,9 +50,9 @@ impl RateGrid {
     pub(crate) fn new(model: &Model) -> Self {
         const HIGHEST: f64 = 0.995;
         let low = model.lowest_rate.clamp(1e-4, 0.5);
-        let variation = model.drift.clamp(0.01, 2.0).powi(2);
         let mut grid = Self {
             rate: [0.0; POINTS],
+            prior: [0.0; POINTS],
             crash: [0.0; POINTS],
             clean: [0.0; POINTS],
             ln_norm: [0.0; POINTS],
@@ -57,7 +61,10 @@ impl RateGrid {
             stray: model.stray.clamp(0.0, 0.5),
         };
         for i in 0..POINTS {
-            let rate = low * (HIGHEST / low).powf(i as f64 / (POINTS - 1) as f64);
+            let drift = &model.drifts[i % DRIFTS];
+            let rate = low * (HIGHEST / low).powf((i / DRIFTS) as f64 / (RATES - 1) as f64);
+            let variation = drift.variation.clamp(0.01, 2.0).powi(2);
+            grid.prior[i] = drift.share.max(0.0) * rate.powf(model.rate_power);
             // A beta with mean `rate` and this variation; high rates can't vary that much, and
             // keep the spread of a rate of one half.
             let weight = ((1.0 - rate) / (variation * rate) - 1.0).max(1.0 / variation);
@@ -66,6 +73,8 @@ impl RateGrid {
             grid.clean[i] = (1.0 - rate) * weight;
             grid.ln_norm[i] = ln_beta(grid.crash[i], grid.clean[i]);
         }
+        let total: f64 = grid.prior.iter().sum();
+        grid.prior.iter_mut().for_each(|prior| *prior /= total.max(f64::MIN_POSITIVE));
         grid
     }
 
@@ -163,11 +172,30 @@ mod tests {
     fn exceptions_are_told_by_their_runs() {
         let grid = RateGrid::new(&Model::default());
         let none = grid.exception(&Counts::default());
-        assert!((none.stray - 1e-5).abs() < 1e-9 && (none.hidden[9] - 1e-3).abs() < 1e-9);
+        assert!((none.stray - 1e-5).abs() < 1e-9 && (none.hidden[9] - 2e-4).abs() < 1e-9);
+        // The first points of the grid drift little.
         let quiet = grid.exception(&Counts { clean: 900, ..Counts::default() });
-        assert!(quiet.hidden[POINTS - 1] > 0.999 && quiet.hidden[0] < 0.1, "{quiet:?}");
+        assert!(quiet.hidden[POINTS - DRIFTS] > 0.999 && quiet.hidden[0] < 0.2, "{quiet:?}");
         let loud = grid.exception(&Counts { crashes: 5, clean: 40, censored: 0 });
-        assert!(loud.stray > 0.999 && loud.hidden[..20].iter().all(|h| *h < 1e-3), "{loud:?}");
+        assert!(loud.stray > 0.999 && loud.hidden[POINTS / 2] < 1e-3, "{loud:?}");
+    }
+
+    #[test]
+    fn runs_of_several_images_tell_how_much_the_rate_drifts() {
+        let grid = RateGrid::new(&Model::default());
+        let drifting = |images: &[(u32, u32)]| {
+            let mut share = [0.0; DRIFTS];
+            for k in 0..POINTS {
+                let seen = images.iter().map(|(crashes, clean)| {
+                    let (crashes, clean) = (*crashes, *clean);
+                    grid.ln_shown(&Counts { crashes, clean, censored: 0 })[k]
+                });
+                share[k % DRIFTS] += grid.prior[k] * seen.sum::<f64>().exp();
+            }
+            1.0 - share[0] / share.iter().sum::<f64>()
+        };
+        assert!(drifting(&[(5, 15), (5, 15), (4, 16), (6, 14)]) < 0.3);
+        assert!(drifting(&[(1, 19), (12, 8), (0, 20), (7, 13)]) > 0.95);
     }
 
     #[test]

@@ -65,7 +65,7 @@ fn enumerate(
                     good(c)
                 };
             }
-            weight += l / POINTS as f64;
+            weight += l * grid.prior[k];
         }
         let prior = if hypothesis == n {
             model.older
@@ -278,7 +278,7 @@ fn a_bug_that_was_reverted_and_came_back_contradicts() {
 #[test]
 fn the_first_seed_bisection_leaves_its_base_in_doubt() {
     // 3 of 20 crashed at the head, 0 of 20 at the good end: design section 7 says that leaves
-    // 19 % for "bad already" at even odds and a uniform rate; a prior of 10 % leaves some percent.
+    // 19 % for "bad already" at even odds; a prior of 5 % leaves about one percent.
     let graph = Graph::linear(1000).unwrap();
     let mut images = vec![None; 1000];
     images[999] = Some(0);
@@ -295,7 +295,7 @@ fn the_first_seed_bisection_leaves_its_base_in_doubt() {
         },
         &Model::default(),
     );
-    assert!((0.01..0.06).contains(&got.older), "{}", got.older);
+    assert!((0.004..0.03).contains(&got.older), "{}", got.older);
     assert!(got.rate.low < 0.07 && got.rate.high > 0.25, "{:?}", got.rate);
 }
 
@@ -346,8 +346,9 @@ fn a_commit_that_changes_nothing_is_not_the_one() {
 fn commits_that_touch_nothing_share_a_small_part_and_can_still_be_the_one() {
     let graph = Graph::linear(100).unwrap();
     let untouched: Vec<u32> = (0..100).filter(|c| c % 10 != 3).collect();
-    let images: Vec<Option<u32>> =
-        (0..100).map(|c| [45, 50, 51, 99].iter().position(|i| *i == c).map(|i| i as u32)).collect();
+    let images: Vec<Option<u32>> = (0..100)
+        .map(|c| [40, 45, 50, 51, 99].iter().position(|i| *i == c).map(|i| i as u32))
+        .collect();
     let with = |counts: &[Counts]| {
         let evidence = Evidence {
             graph: &graph,
@@ -361,16 +362,16 @@ fn commits_that_touch_nothing_share_a_small_part_and_can_still_be_the_one() {
         Posterior::new(&evidence, &Model::default())
     };
     let sum = |p: &Posterior| untouched.iter().map(|c| p.commits[*c as usize]).sum::<f64>();
-    let before = with(&[Counts::default(); 4]);
+    let before = with(&[Counts::default(); 5]);
     let model = Model::default();
     let within = 1.0 - model.older - model.not_reproducible;
     assert!((sum(&before) - model.untouched * within).abs() < 1e-9);
     assert!((before.commits[3] / before.commits[13] - 1.0).abs() < 1e-9);
-    // Runs on both sides of commit 51 leave no other; two on the good side, since one image could
-    // hide the bug, which is no less likely than such a commit.
+    // Runs on both sides of commit 51 leave no other; three on the good side, since one or two images
+    // could hide the bug, which is no less likely than such a commit.
     let crashes = Counts { crashes: 5, ..Counts::default() };
     let clean = Counts { clean: 30, ..Counts::default() };
-    let after = with(&[clean, clean, crashes, crashes]);
+    let after = with(&[clean, clean, clean, crashes, crashes]);
     assert_eq!(after.top().0, 51);
-    assert!(after.top().1 > 0.95, "{}", after.top().1);
+    assert!(after.top().1 > 0.9, "{}", after.top().1);
 }

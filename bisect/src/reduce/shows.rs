@@ -18,7 +18,8 @@ impl Shows {
     pub(super) fn new(whole: &Counts) -> Self {
         let model = Model::default();
         let grid = RateGrid::new(&model);
-        let shown = grid.ln_shown(whole);
+        let mut shown = grid.ln_shown(whole);
+        shown.iter_mut().zip(&grid.prior).for_each(|(l, prior)| *l += prior.ln());
         let total = shown.iter().copied().fold(f64::NEG_INFINITY, ln_add);
         Self { rates: shown.map(|rate| rate - total), grid, model }
     }
