@@ -1,7 +1,7 @@
 //! The tree that all tests share.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -107,13 +107,7 @@ impl Tree {
     }
 
     pub(crate) fn unbuilt(config: &Path, make: Make) -> Option<Self> {
-        let Some(repo) = std::env::var_os("KILN_FIXTURE_REPO") else {
-            kiln_skip::skip(
-                kiln_skip::Lack::History,
-                "KILN_FIXTURE_REPO is not set: tests/run sets it",
-            );
-            return None;
-        };
+        let repo = history()?;
         let folder = match std::env::var_os("KILN_BENCH_DIR") {
             Some(parent) => TempDir::new_in(parent).expect("a temporary folder"),
             None => scratch(),
@@ -225,12 +219,29 @@ impl Tree {
     }
 }
 
+/// The prepared history; `None`, with a line that says so, where there is none.
+fn history() -> Option<OsString> {
+    let repo = std::env::var_os("KILN_FIXTURE_REPO");
+    if repo.is_none() {
+        kiln_skip::skip(
+            kiln_skip::Lack::History,
+            "KILN_FIXTURE_REPO is not set: tests/run sets it",
+        );
+    }
+    repo
+}
+
 /// The tree of all tests that need only a few compiles each.
 pub(crate) fn shared() -> Option<MutexGuard<'static, Tree>> {
     static TREE: OnceLock<Option<Mutex<Tree>>> = OnceLock::new();
     let config = std::env::var_os("KILN_METAMORPHIC_CONFIG")
         .map_or_else(|| root().join("tests/fixtures/tiny.config"), PathBuf::from);
-    let make = || match std::env::var("KILN_METAMORPHIC_TREE") {
+    let given = std::env::var("KILN_METAMORPHIC_TREE");
+    if given.is_err() {
+        // Each test that is left out says so, not only the first.
+        history()?;
+    }
+    let make = || match given {
         Ok(place) => Some(Tree::given(&place)),
         Err(_) => Tree::new(&config, Make::new()),
     };
