@@ -81,6 +81,20 @@ pub enum StoreError {
         /// The newest format this version knows.
         known: u64,
     },
+    /// An index whose layout is none that this version ever had: neither an older nor a newer one.
+    #[error(
+        "the index {database} has a layout of another line of Kiln ({why}), as copies from between \
+         two releases had: open it with the Kiln that wrote it, or move it (a file with its -wal \
+         and -shm files) away, or name an empty database with --database; Kiln then rebuilds what \
+         it knows of builds from their manifests (evidence and bisection records stay in the old \
+         index)"
+    )]
+    OtherLayout {
+        /// The database.
+        database: String,
+        /// Which step of its layout tells.
+        why: String,
+    },
     /// A record of the store that can't be read.
     #[error("{what} can't be read ({why}); `kiln verify` says what else is wrong")]
     Damaged {

@@ -106,11 +106,16 @@ fn check(store: &(impl std::fmt::Display + ?Sized), bytes: &[u8]) -> Result<(), 
     let what = format!("the store {store}");
     match serde_json::from_slice::<Mark>(bytes) {
         Ok(Mark { format }) if (1..=FORMAT).contains(&format) => Ok(()),
-        Ok(Mark { format }) => Err(StoreError::NewerFormat { what, found: format, known: FORMAT }),
-        Err(error) => {
-            Err(StoreError::Damaged { what: format!("{store}/{MARK}"), why: error.to_string() })
+        Ok(Mark { format }) if format > FORMAT => {
+            Err(StoreError::NewerFormat { what, found: format, known: FORMAT })
         }
+        Ok(Mark { format }) => Err(damaged(store, format!("no Kiln ever had format {format}"))),
+        Err(error) => Err(damaged(store, error.to_string())),
     }
+}
+
+fn damaged(store: &(impl std::fmt::Display + ?Sized), why: String) -> StoreError {
+    StoreError::Damaged { what: format!("{store}/{MARK}"), why }
 }
 
 fn staged_name() -> String {
@@ -173,7 +178,7 @@ mod tests {
     #[test]
     fn refuses_a_mark_that_is_none() {
         let folder = tempfile::tempdir().unwrap();
-        for text in ["", "{}", "{\"format\":-1}", "\0\0"] {
+        for text in ["", "{}", "{\"format\":-1}", "{\"format\":0}", "\0\0"] {
             mark(folder.path(), text);
             let error = claim(folder.path()).unwrap_err();
             assert!(matches!(error, StoreError::Damaged { .. }), "{text:?}: {error}");

@@ -103,16 +103,21 @@ fn unreachable(database: &Database, source: sqlx::Error) -> StoreError {
 }
 
 fn explain_migration(database: &Database, error: MigrateError) -> StoreError {
+    let newest = MIGRATIONS.iter().map(|step| step.version).max().unwrap_or(0);
+    let other = |why| StoreError::OtherLayout { database: database.to_string(), why };
     match error {
-        MigrateError::VersionMissing(version) => StoreError::NewerFormat {
+        MigrateError::VersionMissing(version) if version > newest => StoreError::NewerFormat {
             what: format!("the index {database}"),
-            found: u64::try_from(version).unwrap_or(0),
-            known: MIGRATIONS.iter().map(|step| step.version).max().unwrap_or(0).unsigned_abs(),
+            found: version.unsigned_abs(),
+            known: newest.unsigned_abs(),
         },
-        MigrateError::VersionMismatch(version) => StoreError::IndexDamaged {
-            database: database.to_string(),
-            why: format!("its step {version} is not the one that Kiln knows"),
-        },
+        // Steps are only ever added behind the newest one, so no release lacks one in between.
+        MigrateError::VersionMissing(version) => other(format!(
+            "it took a step {version}, which this Kiln does not have, though it has later ones"
+        )),
+        MigrateError::VersionMismatch(version) => {
+            other(format!("its step {version} is not the one that this Kiln takes"))
+        }
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
             explain(database, "updating its layout", error)
         }
