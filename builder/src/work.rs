@@ -172,7 +172,7 @@ impl Job {
     /// be made of either.
     pub(crate) fn must_be_unchanged(&self, pair: &mut Pair) -> Result<(), BuildError> {
         let Some((toolchain, _)) = &self.kernel else { return Ok(()) };
-        let what = if !toolchain.is_current() {
+        let what = if !toolchain.is_the_same()? {
             "the toolchain"
         } else if outside::digest(self.request.text())? != self.given {
             "a file that the configuration names"

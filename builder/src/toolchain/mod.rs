@@ -113,6 +113,14 @@ impl Toolchain {
     }
 }
 
+impl Toolchain {
+    /// Whether it still is what its id says: as [`Self::is_current`], but files that were touched are
+    /// read. A new name for a file (a hard link), another mode or owner touch it, too.
+    pub fn is_the_same(&self) -> Result<bool, ToolchainError> {
+        Ok(self.is_current() || Self::find(&self.compiler)?.id == self.id)
+    }
+}
+
 /// Whether a role is one of what host programs are made with, which is not run.
 fn is_of_host_programs(role: &str) -> bool {
     role.strip_prefix("host ").is_some_and(|part| !matches!(part, "cc1" | "cc1plus"))
@@ -182,6 +190,8 @@ fn version_line(tool: &Path) -> Result<String, ToolchainError> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -213,6 +223,20 @@ mod tests {
         assert_eq!(base, id(part("two", "compiler")));
         assert_ne!(base, id(part("three", "compiler2")));
         assert_ne!(base, id(BTreeMap::from([("cc".to_owned(), None)])));
+    }
+
+    #[test]
+    fn a_tool_that_is_only_touched_is_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let compiler = folder.path().join("cc");
+        std::fs::write(&compiler, "#!/bin/sh\nexec gcc \"$@\"\n").unwrap();
+        std::fs::set_permissions(&compiler, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let found = Toolchain::find(compiler.to_str().unwrap()).unwrap();
+        assert!(found.is_current() && found.is_the_same().unwrap());
+        std::fs::hard_link(&compiler, folder.path().join("another name")).unwrap();
+        assert!(!found.is_current() && found.is_the_same().unwrap());
+        std::fs::write(&compiler, "#!/bin/sh\nexec gcc -O1 \"$@\"\n").unwrap();
+        assert!(!found.is_the_same().unwrap());
     }
 
     #[test]
