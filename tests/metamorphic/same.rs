@@ -38,7 +38,7 @@ fn another_clock_and_builder() {
             .with("KBUILD_BUILD_USER", "mary");
         tree.build();
     });
-    change.keeps_image_but_for_room();
+    change.keeps_image();
     let causes = change.causes();
     let kinds: Vec<&str> = causes.iter().map(|it| it.0.as_str()).collect();
     assert_eq!(kinds, ["build-timestamp", "build-user"], "{:#}", change.explain());

@@ -283,26 +283,7 @@ impl Change {
     pub(crate) fn keeps_image(&self) {
         let explained = self.explain();
         assert_eq!(self.before.image, self.after.image, "{explained:#}");
-        assert_eq!(self.before.code, self.after.code, "{explained:#}");
         assert_eq!(explained["image_equal"], true, "{explained:#}");
-    }
-
-    /// As [`Self::keeps_image`], for builds whose packed kernels may have another length: where one
-    /// needs so much more room that the decompressor behind it moves, the boot image is another.
-    #[track_caller]
-    pub(crate) fn keeps_image_but_for_room(&self) {
-        let folders = [self.kept.path(), &self.objects];
-        let alone = folders.map(|folder| {
-            let vmlinux = folder.join("vmlinux");
-            let arguments = ["sign", "--kind", "image", vmlinux.to_str().unwrap()];
-            Kiln::new().run(&arguments).exits(0).stdout
-        });
-        assert_eq!(alone[0], alone[1], "{:#}", self.explain());
-        if self.before.image != self.after.image {
-            let explained = self.explain().to_string();
-            assert!(explained.contains("its length moves the decompressor"), "{explained}");
-            eprintln!("the packed kernel needs another room: two names of one kernel");
-        }
     }
 
     #[track_caller]

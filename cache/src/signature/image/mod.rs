@@ -1,4 +1,4 @@
-//! The `image` signature, version 2: Kiln's name of a kernel, of everything in a build that runs.
+//! The `image` signature, version 3: Kiln's name of a kernel, of everything in a build that runs.
 //!
 //! It is the BLAKE3 hash of a manifest of the files of the build that a machine executes:
 //!
@@ -21,15 +21,16 @@
 //! byte by byte: then twins may be named differently without need, but never different kernels
 //! equally. So it is with what a mask can't hide because its *length* differs: a longer banner, an
 //! embedded configuration, certificates, an initramfs with times. The compressed part of an x86
-//! boot image is hidden with the zeros after it, as far as the next part of the decompressor, which
-//! is aligned to 16 bytes: where another build id or time needs so many bytes more or less that this
-//! part moves, the name is another one. (With gzip and a tiny 6.1 kernel 13 of 14 random build ids,
-//! and 11 of 14 with random times as well, took the room of a kernel with a time of zeros.) Of the
-//! compressions that Linux offers bzip2, lzo and lz4 are not unpacked here.
+//! boot image is hidden, whatever room it takes and however far it pushes the decompressor (see the
+//! module `decompressor`). Of the compressions that Linux offers bzip2, lzo and lz4 are not unpacked
+//! here.
 //!
-//! Version 1 was of `vmlinux` alone. `image` of a lone `vmlinux` is a manifest with one part.
+//! Version 2 named twins differently when the compressed part moved the decompressor, version 1 was of
+//! `vmlinux` alone. `image` of a lone `vmlinux` is a manifest with one part.
 
+mod decompressor;
 mod flat;
+mod header;
 mod masked;
 mod module;
 mod payload;
@@ -49,7 +50,7 @@ pub(crate) use module::without_signature;
 pub(crate) use x86_boot::payload_of;
 
 /// Version of this definition.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 const DOMAIN: &[u8] = b"kiln.signature.image";
 

@@ -12,7 +12,13 @@
 //! | `boot-payload-length` | its length, wherever its four bytes are repeated outside it |
 //! | `boot-crc` | the last four bytes, if they are the checksum of all bytes before |
 //!
-//! When it does not unpack to that `vmlinux`, nothing is masked and every byte counts.
+//! The decompressor of a 64-bit kernel then counts as the module [`decompressor`](super::decompressor)
+//! sees it: wherever the compressed part pushes it. Fields of the header that say where it is or how
+//! large count in the same way (see [`header`](super::header)). The decompressor of a 32-bit kernel
+//! counts byte by byte.
+//!
+//! When the compressed part does not unpack to that `vmlinux`, nothing is masked and every byte
+//! counts.
 
 use std::ops::Range;
 
@@ -22,6 +28,8 @@ use crate::signature::elf::Elf;
 use crate::signature::mapping::ByteSource;
 use crate::signature::masks::{Mask, MaskKind, settle};
 
+use super::decompressor::{Decompressor, Layout};
+use super::header;
 use super::masked;
 use super::payload::{self, Rest};
 use super::writer::Writer;
@@ -35,10 +43,13 @@ mod field {
     pub(super) const MAGIC: usize = 0x202;
     pub(super) const PROTOCOL: usize = 0x206;
     pub(super) const VERSION_TEXT: usize = 0x20e;
+    pub(super) const LOAD_FLAGS: usize = 0x236;
     pub(super) const PAYLOAD_OFFSET: usize = 0x248;
     pub(super) const PAYLOAD_LENGTH: usize = 0x24c;
 }
 
+/// The load flag of a kernel with a 64-bit entry.
+const IS_64: u8 = 1;
 const SECTOR: usize = 512;
 /// The first protocol that says where the compressed part is.
 const OLDEST_PROTOCOL: u16 = 0x208;
@@ -59,11 +70,40 @@ pub(super) fn hash(
     let bytes = file.bytes();
     let (masks, rest) = masks_of(file, vmlinux, source)?;
     let mut manifest = Writer::new(DOMAIN);
-    manifest.number(bytes.len() as u64);
-    masked::write(&mut manifest, file, &(0..bytes.len()), &masks);
+    if number(bytes, field::LOAD_FLAGS).is_some_and(|[flags]| flags & IS_64 != 0) {
+        manifest.text(b"64");
+        apart(&mut manifest, bytes, &masks)?;
+    } else {
+        manifest.number(bytes.len() as u64);
+        masked::write(&mut manifest, file, &(0..bytes.len()), &masks);
+    }
     manifest.number(rest.length);
     manifest.hash(&rest.hash);
     Some(manifest.finish())
+}
+
+/// Writes the set-up code and the decompressor of a boot image, each as if it had not moved.
+fn apart(manifest: &mut Writer, bytes: &[u8], masks: &[Mask]) -> Option<()> {
+    let payload = payload_of(bytes)?;
+    let start = setup_length(bytes)?;
+    let of_kind = |kind| masks.iter().find(move |it| it.kind == kind).map(|it| it.range.clone());
+    let end = of_kind(MaskKind::BootCrc).map_or(bytes.len(), |it| it.start);
+    let room_end = of_kind(MaskKind::BootPayload).map_or(payload.end, |it| it.end);
+    if payload.start < start || room_end > end {
+        return None;
+    }
+    let shift = |range: Range<usize>| range.start - start..range.end - start;
+    let layout =
+        Layout { payload: shift(payload.clone()), room_end: room_end - start, end: end - start };
+    let hidden = |it: &&Mask| !matches!(it.kind, MaskKind::BootPayload | MaskKind::BootCrc);
+    let hidden = masks.iter().filter(hidden).map(|it| it.range.clone());
+    let (setup, rest): (Vec<_>, Vec<_>) = hidden.partition(|it| it.end <= start);
+    let rest: Vec<_> = rest.into_iter().map(shift).collect();
+    let decompressor = Decompressor::new(&bytes[start..end], layout, &rest);
+    let unpacked = u32::from_le_bytes(number(bytes, payload.end - 4)?);
+    header::write(manifest, &bytes[..start], &setup, &decompressor, payload.len(), unpacked);
+    decompressor.write(manifest, &rest);
+    Some(())
 }
 
 /// What is masked in a boot image of this `vmlinux`, and what it holds behind the kernel.
@@ -86,6 +126,13 @@ fn number<const SIZE: usize>(bytes: &[u8], at: usize) -> Option<[u8; SIZE]> {
     bytes.get(at..)?.first_chunk().copied()
 }
 
+/// Length of the set-up code in bytes: the decompressor begins behind it.
+fn setup_length(bytes: &[u8]) -> Option<usize> {
+    let [sectors] = number(bytes, field::SETUP_SECTORS)?;
+    let sectors = if sectors == 0 { 4 } else { usize::from(sectors) };
+    Some((sectors + 1) * SECTOR)
+}
+
 /// Where the compressed part is in a boot image.
 pub(crate) fn payload_of(bytes: &[u8]) -> Option<Range<usize>> {
     let is_boot_image = number(bytes, field::BOOT_FLAG)? == [0x55, 0xaa]
@@ -94,11 +141,9 @@ pub(crate) fn payload_of(bytes: &[u8]) -> Option<Range<usize>> {
     if !is_boot_image || protocol < OLDEST_PROTOCOL {
         return None;
     }
-    let [sectors] = number(bytes, field::SETUP_SECTORS)?;
-    let sectors = if sectors == 0 { 4 } else { usize::from(sectors) };
     let offset = u32::from_le_bytes(number(bytes, field::PAYLOAD_OFFSET)?);
     let length = u32::from_le_bytes(number(bytes, field::PAYLOAD_LENGTH)?);
-    let start = ((sectors + 1) * SECTOR).checked_add(offset as usize)?;
+    let start = setup_length(bytes)?.checked_add(offset as usize)?;
     let end = start.checked_add(length as usize)?;
     (end <= bytes.len() && length > 0).then_some(start..end)
 }

@@ -70,6 +70,8 @@ fn boot(build: &Build, packed: &[u8], size: usize, align: usize) -> Boot {
     put(0x202, b"HdrS");
     put(0x206, &0x20f_u16.to_le_bytes());
     put(0x20e, &(VERSION as u16 - 512).to_le_bytes());
+    // No 64-bit entry: the decompressor is no code that could be read.
+    put(0x236, &[0]);
     put(0x248, &(HEAD as u32).to_le_bytes());
     put(0x24c, &(packed.len() as u32).to_le_bytes());
     put(VERSION, text.as_bytes());

@@ -3,6 +3,7 @@
 mod boot;
 mod code;
 mod compiled;
+mod decompressor;
 mod explain;
 mod garbage;
 mod image;

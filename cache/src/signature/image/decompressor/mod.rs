@@ -1,0 +1,148 @@
+//! The decompressor of an x86-64 boot image, seen so that it does not matter where the packed kernel
+//! pushes it.
+//!
+//! The compressed part lies between the decompressor's head and the rest of it (Linux,
+//! arch/x86/boot/compressed/vmlinux.lds.S). Where it takes other room, because another time or build
+//! id packs otherwise, all that lies behind it moves: `.text` by some multiples of 16 bytes, the
+//! read-only data to the next multiple of 32 or 64, and the data, which begins on a page, mostly not
+//! at all. No byte of what the decompressor *does* is another one, but every field that says how far
+//! it is from here to there is. So:
+//!
+//! 1. the fields that lead somewhere are found (see [`references`]), and count by the [`Place`] that
+//!    they lead to, not by their bytes;
+//! 2. zeros that fill up to a section's start do not count. They are those of no instruction right
+//!    before something that a field leads to: fewer than 64 up to a multiple of 32, or fewer than a page up to a page;
+//! 3. every other byte counts.
+//!
+//! A place is how many bytes that are not zero lie before it behind the packed kernel, and how many
+//! zeros from it to the next one that is not: two places of one image are never the same, and a place
+//! stays the same when all of its section moves. So two images have the same form only if one is the
+//! other with its parts moved and its fields brought up to date: what a linker does. What is not
+//! found (a field in data, a section that begins with something that nothing leads to) is named
+//! differently without need, as before.
+
+mod places;
+mod references;
+
+use std::ops::Range;
+
+use super::writer::Writer;
+use places::{Place, Places};
+use references::{References, references};
+
+/// Memory behind the file that a field may lead to, in bytes: `.bss` with stack and heap, and the
+/// page tables. (The heap is at most 192 KiB with the compressions that are unpacked here.)
+const BEHIND: usize = 512 << 10;
+/// What a field is in the form, beside its place. As no zero it ends a run of zeros.
+const FIELD: u8 = 0xff;
+const PAGE: usize = 4096;
+/// Sections that do not begin on a page are aligned to this at most.
+const SECTION: usize = 64;
+
+/// Where the parts of a decompressor are, in bytes from its start.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    /// The packed kernel.
+    pub(super) payload: Range<usize>,
+    /// The end of the zeros behind it.
+    pub(super) room_end: usize,
+    /// The end of what is in the file.
+    pub(super) end: usize,
+}
+
+impl Layout {
+    /// Whether an address is behind the packed kernel, in the file or in memory.
+    fn is_behind(&self, address: u64) -> bool {
+        (self.room_end as u64..(self.end + BEHIND) as u64).contains(&address)
+    }
+}
+
+/// Four bytes that say where something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Field {
+    /// Where they are.
+    at: usize,
+    /// Where they lead to.
+    target: usize,
+}
+
+/// A decompressor, taken apart.
+pub(super) struct Decompressor<'a> {
+    bytes: &'a [u8],
+    layout: Layout,
+    fields: Vec<Field>,
+    /// Of each byte behind the packed kernel: whether it is one of an instruction.
+    code: Vec<bool>,
+    places: Places,
+}
+
+impl<'a> Decompressor<'a> {
+    /// Of its bytes; `masks` are ranges of them that do not count.
+    pub(super) fn new(bytes: &'a [u8], layout: Layout, masks: &[Range<usize>]) -> Self {
+        let bytes = &bytes[..layout.end];
+        let References { fields, code } = references(bytes, &layout, masks);
+        let mut shown = bytes[layout.room_end..].to_vec();
+        let behind = layout.room_end;
+        for range in fields.iter().map(|it| it.at..it.at + 4).chain(masks.iter().cloned()) {
+            if range.start >= behind {
+                shown[range.start - behind..range.end - behind].fill(FIELD);
+            }
+        }
+        let places = Places::new(layout.clone(), shown);
+        Self { bytes, layout, fields, code, places }
+    }
+
+    /// The place of an address from the decompressor's start.
+    pub(super) fn place(&self, address: usize) -> Option<Place> {
+        self.layout.is_behind(address as u64).then(|| self.places.of(address))
+    }
+
+    /// Whether a field of the head leads to an address.
+    pub(super) fn head_leads_to(&self, address: u64) -> bool {
+        let mut head = self.fields.iter().filter(|it| it.at < self.layout.payload.start);
+        head.any(|it| it.target as u64 == address)
+    }
+
+    /// Writes the form.
+    pub(super) fn write(&self, manifest: &mut Writer, masks: &[Range<usize>]) {
+        let length = self.layout.payload.start;
+        let mut head = self.bytes[..length].to_vec();
+        let fields = self.fields.iter().map(|it| it.at..it.at + 4);
+        for range in fields.chain(masks.iter().cloned()).filter(|it| it.end <= length) {
+            head[range].fill(FIELD);
+        }
+        manifest.text(&head);
+        manifest.number(masks.len() as u64);
+        for mask in masks {
+            self.places.of(mask.start).write(manifest);
+            manifest.number(mask.len() as u64);
+        }
+        manifest.number(self.fields.len() as u64);
+        for field in &self.fields {
+            self.places.of(field.at).write(manifest);
+            self.places.of(field.target).write(manifest);
+        }
+        manifest.text(&self.without_fill());
+    }
+
+    /// What is behind the packed kernel, without the zeros before the start of a section.
+    fn without_fill(&self) -> Vec<u8> {
+        let shown = self.places.shown();
+        let mut is_kept = vec![true; shown.len()];
+        let behind = self.fields.iter().filter(|it| it.target <= self.layout.end);
+        for start in behind.filter_map(|it| it.target.checked_sub(self.layout.room_end)) {
+            let bytes = shown[..start].iter().zip(&self.code).rev();
+            let zeros = bytes.take_while(|(byte, is_code)| **byte == 0 && !**is_code).count();
+            if is_fill(self.layout.room_end + start, zeros) {
+                is_kept[start - zeros..start].fill(false);
+            }
+        }
+        shown.iter().zip(is_kept).filter_map(|(byte, is_kept)| is_kept.then_some(*byte)).collect()
+    }
+}
+
+/// Whether so many zeros up to an address can be what a linker fills up to a section's start with.
+fn is_fill(start: usize, zeros: usize) -> bool {
+    start.is_multiple_of(SECTION / 2) && zeros < SECTION
+        || start.is_multiple_of(PAGE) && zeros < PAGE
+}
