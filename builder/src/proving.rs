@@ -195,7 +195,10 @@ impl Builder {
         };
         match bytes {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(error @ (StoreError::Missing(_) | StoreError::Corrupt { .. })) => {
+            Err(
+                error
+                @ (StoreError::Missing(_) | StoreError::LetGo(_) | StoreError::Corrupt { .. }),
+            ) => {
                 tracing::warn!(%blob, %error, "a part of a build can't be read");
                 Ok(None)
             }

@@ -70,6 +70,8 @@ impl Builder {
                 self.store.add_request(key, &manifest.input_key).await?;
                 Ok(Some(manifest))
             }
+            // It was let go of there: that build only is not to be had.
+            Err(Failure::Upstream(RemoteError::Missing { .. })) => Ok(None),
             Err(Failure::Upstream(error)) => {
                 upstream.give_up(&error);
                 Ok(None)

@@ -33,6 +33,12 @@ pub enum StoreError {
          rebuild the revision it came from, or pull it from another Kiln"
     )]
     Missing(Digest),
+    /// A blob that was let go of by a policy; its build is here without it.
+    #[error(
+        "blob {0} was let go of to make room (debug information goes before builds do, see \
+         `kiln gc`): push the same file again, or pull it from another Kiln"
+    )]
+    LetGo(Digest),
     /// A range that ends before it begins or behind the end of the blob.
     #[error("blob {digest} has {size} bytes: {start}..{end} is not a range of it")]
     Range {

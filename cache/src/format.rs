@@ -70,7 +70,9 @@ pub(crate) async fn claim_bucket(objects: &Objects) -> Result<(), StoreError> {
     if let Some(found) = read(objects, &mark).await? {
         return check(objects.name(), &found);
     }
-    let somebody = objects.list("").next().await;
+    let fail = |source| objects.fail(format!("opening {}", objects.name()), source);
+    // A bucket that does not exist, for one, can't be listed.
+    let somebody = objects.list("").next().await.transpose().map_err(fail)?;
     if somebody.is_some() {
         // Somebody may have created the store between the two looks.
         return match read(objects, &mark).await? {

@@ -28,6 +28,7 @@ mod store;
 mod time;
 pub mod tokens;
 pub mod transfer;
+mod turns;
 pub mod verify;
 
 pub use blob::reader::BlobReader;
@@ -44,3 +45,4 @@ pub use query::{BuildSummary, FamilyBuild, Query};
 pub use remote::{Remote, RemoteError};
 pub use stats::Stats;
 pub use store::{Pushed, PushedFile, Store, files_of};
+pub use turns::{Turn, Turns};

@@ -58,6 +58,8 @@ pub use push::{Pushed, PushedFile, files_of};
 ///                              in a folder only, when no other database was chosen
 /// store-id                     whose a database is that may be shared
 /// quarantine/                  objects that were found corrupt
+/// made/                        boot images put together lately, at most 256 MiB; of a bucket, in
+///                              the local folder
 /// ```
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -179,7 +181,7 @@ impl Store {
     /// before somebody names it. `false`: it was gone already.
     async fn hold(&self, digest: &Digest) -> Result<bool, StoreError> {
         self.inner.index.reserve("blob", &[*digest], now()).await?;
-        self.inner.blobs.exists(digest).await
+        self.inner.blobs.is_here(digest).await
     }
 
     /// Stores a file whose content is said to be `digest`. `None`, and nothing stored, when it has
@@ -205,7 +207,8 @@ impl Store {
         }
     }
 
-    /// Opens a blob for reading. [`StoreError::Missing`] when it is not here;
+    /// Opens a blob for reading. [`StoreError::Missing`] when it is not here,
+    /// [`StoreError::LetGo`] when a policy removed it from a build that stayed,
     /// [`StoreError::Corrupt`] when what is here is not that blob.
     pub async fn reader(&self, digest: &Digest) -> Result<BlobReader, StoreError> {
         self.inner.blobs.reader(digest).await
@@ -221,7 +224,8 @@ impl Store {
         self.inner.objects.signed_url(&object_of(digest), valid).await
     }
 
-    /// Whether there is a blob of that name. Its bytes are not looked at; reading checks them.
+    /// Whether there is a blob of that name, or was before a policy let go of it. Its bytes are not
+    /// looked at; reading checks them.
     pub async fn contains(&self, digest: &Digest) -> Result<bool, StoreError> {
         self.inner.blobs.exists(digest).await
     }

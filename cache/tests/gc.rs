@@ -157,3 +157,86 @@ async fn a_store_without_what_its_builds_name_is_not_touched() {
     let policy = Policy { quota: Some(0), embargo: -10, ..Policy::default() };
     assert!(matches!(fixture.store.gc(&policy).await, Err(StoreError::Refused(_))));
 }
+
+/// An ELF file of nothing but the names of its sections.
+fn elf(names: &[u8], seed: u64) -> Vec<u8> {
+    let mut file = vec![0; 64];
+    file[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    file.extend(names);
+    file.extend(noise(seed, 900_000));
+    let table = file.len() as u64;
+    let mut entry = vec![0; 64];
+    entry[0x18..0x20].copy_from_slice(&64_u64.to_le_bytes());
+    entry[0x20..0x28].copy_from_slice(&(names.len() as u64).to_le_bytes());
+    file.extend(entry);
+    file[0x28..0x30].copy_from_slice(&table.to_le_bytes());
+    file[0x3c..0x3e].copy_from_slice(&1_u16.to_le_bytes());
+    file
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn debug_information_goes_first_and_can_come_back() {
+    let fixture = Fixture::new().await;
+    let mut builds = Vec::new();
+    for n in 0..6 {
+        let names: &[u8] = if n == 5 { b"\0.text\0" } else { b"\0.text\0.rela.debug_info\0" };
+        let object = fixture.file("vmlinux.o", &elf(names, n + 70));
+        let image = fixture.file("image", &noise(n + 50, 300_000));
+        let files = [("vmlinux.o", object.as_path()), ("image", image.as_path())];
+        builds.push(fixture.store.add_build(draft(n, &files)).await.unwrap());
+    }
+    fixture.store.pin(&builds[1].input_key, true).await.unwrap();
+    let all = fixture.store.gc(&Policy { dry_run: true, ..Policy::default() }).await.unwrap().bytes;
+    // Room for all but three of the objects.
+    let policy = Policy {
+        quota: Some(all - 2_500_000),
+        debug_first: true,
+        embargo: 3600,
+        dry_run: true,
+        ..Policy::default()
+    };
+    let said = fixture.store.gc(&policy).await.unwrap();
+    let done = fixture.store.gc(&Policy { dry_run: false, ..policy.clone() }).await.unwrap();
+    assert_eq!((&said.let_go, said.freed_bytes), (&done.let_go, done.freed_bytes));
+    assert_eq!((done.let_go.len(), done.gone.len(), done.above_quota), (3, 0, 0));
+    assert_eq!(fixture.store.stats().await.unwrap().stored_bytes, all - done.freed_bytes);
+    let gone: HashSet<_> = done.let_go.iter().map(|file| file.build).collect();
+    assert!(!gone.contains(&builds[1].input_key), "it is pinned");
+    assert!(!gone.contains(&builds[5].input_key), "it has none");
+    for build in &builds {
+        let object = build.artifact("vmlinux.o").unwrap();
+        let image = build.artifact("image").unwrap();
+        let opened = fixture.store.reader(&object.digest).await;
+        match gone.contains(&build.input_key) {
+            true => assert!(matches!(opened, Err(StoreError::LetGo(_)))),
+            false => assert!(opened.is_ok()),
+        }
+        assert_eq!(fixture.store.reader(&image.digest).await.unwrap().size(), 300_000);
+        assert!(fixture.store.is_whole(build).await.unwrap(), "nobody takes it for lost");
+    }
+    for _ in 0..2 {
+        let report = fixture.store.verify(true, &quiet).await.unwrap();
+        assert!(report.is_clean(), "{:?}", report.problems);
+        assert_eq!((report.let_go, report.quarantined), (3, 0));
+        // Packing passes them by.
+        fixture.store.pack(LIGHT, &|_| {}).await.unwrap();
+    }
+    // The same files again bring one back.
+    let n = builds.iter().position(|build| gone.contains(&build.input_key)).unwrap() as u64;
+    let object = fixture.file("vmlinux.o", &elf(b"\0.text\0.rela.debug_info\0", n + 70));
+    let image = fixture.file("image", &noise(n + 50, 300_000));
+    let files = [("vmlinux.o", object.as_path()), ("image", image.as_path())];
+    let again = fixture.store.add_build(draft(n, &files)).await.unwrap();
+    assert!(fixture.store.reader(&again.artifact("vmlinux.o").unwrap().digest).await.is_ok());
+    // By age, whatever the quota; and a whole build takes the name with it.
+    let aged = Policy { debug_age: Some(-10), quota: None, dry_run: false, ..policy.clone() };
+    let report = fixture.store.gc(&aged).await.unwrap();
+    assert!(report.let_go.iter().all(|file| file.reason == Reason::Age));
+    assert_eq!(report.let_go.len(), 2, "{:?}", report.let_go);
+    let nothing = Policy { quota: Some(0), dry_run: false, ..policy };
+    let report = fixture.store.gc(&nothing).await.unwrap();
+    assert_eq!(report.gone.len(), 5);
+    let report = fixture.store.verify(true, &quiet).await.unwrap();
+    assert!(report.is_clean(), "{:?}", report.problems);
+    assert_eq!(report.let_go, 0);
+}

@@ -155,7 +155,7 @@ async fn a_newer_form_is_not_called_corrupt() {
     *stored.last_mut().unwrap() = 9;
     std::fs::write(fixture.blob(&digest), stored).unwrap();
     match fixture.store.reader(&digest).await {
-        Err(StoreError::NewerFormat { found: 9, known: 2, .. }) => {}
+        Err(StoreError::NewerFormat { found: 9, known: 3, .. }) => {}
         other => panic!("{other:?}"),
     }
     assert!(fixture.blob(&digest).exists(), "it stays where it is");
@@ -188,7 +188,7 @@ async fn what_lost_its_keyframe_comes_back_when_it_is_stored_again() {
     let keyframe = largest.unwrap().0;
     std::fs::remove_file(fixture.blob(&keyframe)).unwrap();
     let report = fixture.store.verify(false, &quiet).await.unwrap();
-    assert_eq!(report.lost, [keyframe]);
+    assert!(report.lost.contains(&keyframe) && report.lost.len() == 3, "what rests on it, too");
     for (digest, content) in &files {
         if *digest != keyframe {
             let path = fixture.file("again", content);

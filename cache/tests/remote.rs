@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_RANGE, RANGE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -47,8 +47,13 @@ impl Behaviour {
 async fn blob(
     State(server): State<Arc<Behaviour>>,
     Path(digest): Path<String>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
+    // There is no bucket behind it.
+    if query.as_deref() == Some("form=stored") {
+        return StatusCode::NOT_FOUND.into_response();
+    }
     let header = |name| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     server.asked.lock().unwrap().push(header(RANGE));
     let fresh = header(IF_RANGE).is_none_or(|tag| tag == format!("\"{digest}\""));

@@ -71,15 +71,25 @@ class Chain:
                     "refs/kiln/base", "refs/kiln/newer", "--", "*.c").stdout.split()
         return [name for name in names if (self.objects / name).with_suffix(".o").exists()]
 
-    def ensure(self):
-        """Makes what is missing of the chain; gives its folders."""
-        if len(self.builds()) < self.count:
+    def begin(self):
+        """The tree as the last build left it, or at the older release with a first build; the
+        content of the last `vmlinux`, and the files that are still to be changed."""
+        if self.builds() and (self.tree / ".git").exists():
+            last = (self.builds()[-1] / "vmlinux").read_bytes()
+        else:
             for old in self.builds():
                 shutil.rmtree(old)
             self.prepare()
             self.keep()
             last = (self.objects / "vmlinux").read_bytes()
-            todo = self.changed()
+        done = set(run("git", "-C", self.tree, "diff", "--cached", "--name-only", "refs/kiln/base").stdout.split())
+        return last, [name for name in self.changed() if name not in done]
+
+    def ensure(self):
+        """Makes what is missing of the chain, from where an earlier call was ended; gives its
+        folders."""
+        if len(self.builds()) < self.count:
+            last, todo = self.begin()
             while len(self.builds()) < self.count and todo:
                 batch, todo = todo[:self.step], todo[self.step:]
                 run("git", "-C", self.tree, "checkout", "--quiet", "refs/kiln/newer", "--", *batch)
@@ -105,6 +115,8 @@ def install(packages):
 
 def repository():
     """The imported kernel source of the fixtures, with both point releases."""
+    if made := os.environ.get("KILN_FIXTURE_REPO"):
+        return made
     prepare = Path(__file__).resolve().parents[1] / "fixtures/prepare"
     text = subprocess.run([prepare], stdout=subprocess.PIPE, text=True, check=True).stdout
     return dict(line.split("=", 1) for line in text.splitlines())["KILN_FIXTURE_REPO"]

@@ -1,9 +1,10 @@
 //! One bisection over every backend that can run beside a test: the same answer from a folder with
-//! SQLite, and from S3 with PostgreSQL; and between them, by export and import.
+//! SQLite, from S3 with PostgreSQL, and from Azure with PostgreSQL; and between them, by export and
+//! import.
 
 mod support;
 
-use kiln_servers::{Postgres, S3};
+use kiln_servers::{Azurite, Postgres, S3};
 use support::{Kiln, Repo};
 
 /// The history of `fakes.rs`: the "bug" is there from one commit on.
@@ -33,6 +34,16 @@ fn bisect(kiln: &Kiln, repo: &Repo, commits: &[String]) -> serde_json::Value {
     .json()
 }
 
+/// A store in a bucket, with a database that others share.
+fn over(url: &str, environment: Vec<(&'static str, String)>, database: &str) -> Kiln {
+    let mut kiln = Kiln::new();
+    kiln.set("KILN_STORE", url);
+    kiln.set("KILN_LOCAL", kiln.work().with_file_name("local").display().to_string());
+    kiln.set("KILN_DATABASE", database);
+    environment.into_iter().for_each(|(name, value)| kiln.set(name, value));
+    kiln
+}
+
 fn culprit(answer: &serde_json::Value) -> &str {
     answer["answer"]["commit"]["id"].as_str().unwrap_or("none")
 }
@@ -49,21 +60,12 @@ fn the_same_answer_everywhere() {
     let s3 = runtime.block_on(S3::start(folder.path())).unwrap();
     let postgres = Postgres::shared().expect("PostgreSQL is not installed: tests/run does it");
     let database = postgres.database().unwrap();
-    let bucket = |name: &str| {
-        let mut kiln = Kiln::new();
-        kiln.set("KILN_STORE", format!("s3://kiln/{name}"));
-        kiln.set("KILN_LOCAL", kiln.work().with_file_name("local").display().to_string());
-        s3.environment().into_iter().for_each(|(name, value)| kiln.set(name, value));
-        kiln
-    };
-    let mut shared = bucket("shared");
-    shared.set("KILN_DATABASE", database.clone());
+    let shared = over("s3://kiln/shared", s3.environment(), &database);
     let second = bisect(&shared, &repo, &commits);
     assert_eq!(culprit(&second), commits[13], "{second:#}");
 
     // Another machine with the same bucket and database has nothing left to do.
-    let mut other = bucket("shared");
-    other.set("KILN_DATABASE", database);
+    let other = over("s3://kiln/shared", s3.environment(), &database);
     let third = bisect(&other, &repo, &commits);
     assert_eq!(culprit(&third), commits[13]);
     assert_eq!(third["bill"]["builds_compiled"], 0, "{:#}", third["bill"]);
@@ -86,4 +88,32 @@ fn the_same_answer_everywhere() {
     for kiln in [&local, &shared, &fresh] {
         kiln.run(&["verify", "--deep"]).exits(0);
     }
+}
+
+#[test]
+fn the_same_answer_from_azure() {
+    let Some(program) = Azurite::program() else {
+        kiln_skip::skip(kiln_skip::Lack::Azurite, "azurite is not installed");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let azure = Azurite::start(&program, &folder.path().join("azure")).unwrap();
+    let postgres = Postgres::shared().expect("PostgreSQL is not installed: tests/run does it");
+    let database = postgres.database().unwrap();
+    let (repo, commits) = history();
+    let kiln = over("az://kiln/a/b", azure.environment(), &database);
+    let answer = bisect(&kiln, &repo, &commits);
+    assert_eq!(culprit(&answer), commits[13], "{answer:#}");
+    kiln.run(&["pack"]).exits(0);
+    kiln.run(&["verify", "--deep"]).exits(0);
+    let other = over("az://kiln/a/b", azure.environment(), &database);
+    let again = bisect(&other, &repo, &commits);
+    assert_eq!(culprit(&again), commits[13]);
+    assert_eq!(again["bill"]["builds_compiled"], 0, "{:#}", again["bill"]);
+    // A container that is not there is not taken for one with other things in it.
+    let nowhere = over("az://nowhere/a", azure.environment(), &postgres.database().unwrap());
+    nowhere
+        .run(&["build", "--repo", repo.arg(), "--build-command", "true", &commits[0]])
+        .exits(1)
+        .complains(&["az://nowhere/a", "opening"]);
 }

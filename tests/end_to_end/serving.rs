@@ -7,7 +7,8 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use kiln_servers::Postgres;
+use kiln_cache::Digest;
+use kiln_servers::{Postgres, S3};
 use support::{Kiln, Repo};
 
 /// A running `kiln serve`.
@@ -206,4 +207,104 @@ fn a_build_is_fetched_before_it_is_compiled() {
     assert_eq!(fetched["artifacts"], made["artifacts"]);
     assert_eq!(fetched["obtained"], "input");
     client.run(&["verify", "--deep"]).exits(0);
+}
+
+/// A client that sends a file by hand.
+fn sender(served: &Served, digest: &Digest, length: usize) -> TcpStream {
+    let address = served.url.strip_prefix("http://").unwrap();
+    let mut client = TcpStream::connect(address).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let head =
+        format!("PUT /v1/blobs/{digest} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+    client.write_all(head.as_bytes()).unwrap();
+    client
+}
+
+/// The status that a client gets.
+fn status(client: &mut TcpStream) -> String {
+    let mut line = String::new();
+    BufReader::new(client).read_line(&mut line).unwrap();
+    line.split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn several_uploads_of_one_file_cost_one() {
+    let kiln = Kiln::new();
+    let served = Served::start(&kiln, &[]);
+    let content: Vec<u8> = (0..3_000_000_u64).map(|i| (i * i % 251) as u8).collect();
+    let digest = Digest::of(&content);
+    let mut broken = sender(&served, &digest, content.len());
+    broken.write_all(&content[..1_000_000]).unwrap();
+    // The second waits for the first, which breaks off, and sends all of it.
+    std::thread::sleep(Duration::from_millis(300));
+    let mut second = sender(&served, &digest, content.len());
+    std::thread::sleep(Duration::from_millis(300));
+    drop(broken);
+    second.write_all(&content[..2_000_000]).unwrap();
+    // The third sends nothing; and who asks learns of it when it is there.
+    std::thread::sleep(Duration::from_millis(300));
+    let mut third = sender(&served, &digest, content.len());
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| served.get(&format!("/v1/blobs/{digest}"), &["--head"]).0);
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(!asked.is_finished(), "it is on its way");
+        second.write_all(&content[2_000_000..]).unwrap();
+        assert_eq!(status(&mut second), "201");
+        assert_eq!(status(&mut third), "200");
+        assert_eq!(asked.join().unwrap(), "200");
+    });
+    let metrics = served.get("/metrics", &[]).1;
+    for line in
+        ["kiln_uploads_total{result=\"stored\"} 1", "kiln_uploads_total{result=\"merged\"} 1"]
+    {
+        assert!(metrics.contains(line), "'{line}' is not in:\n{metrics}");
+    }
+}
+
+#[test]
+fn a_pull_goes_to_the_bucket_and_is_proven_here() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let s3 = runtime.block_on(S3::start(folder.path())).unwrap();
+    let mut kiln = Kiln::new();
+    kiln.set("KILN_STORE", "s3://kiln/redirects");
+    kiln.set("KILN_LOCAL", kiln.work().with_file_name("local").display().to_string());
+    s3.environment().into_iter().for_each(|(name, value)| kiln.set(name, value));
+    let repo = Repo::new();
+    // Two builds of one file that differ a little: one becomes a difference to the other.
+    let build = "seq 1 400000 >\"$KILN_OUT/image\"; cat program >>\"$KILN_OUT/image\"";
+    let commits = ["one", "two"].map(|text| {
+        let commit = repo.commit(text, &[("program", text)]);
+        let args = ["build", "--repo", repo.arg(), "--build-command", build, &commit];
+        kiln.run(&args).exits(0);
+        commit
+    });
+    let packed = kiln.run(&["pack", "--json"]).exits(0).json();
+    assert_eq!(packed["deltas"], 1, "{packed:#}");
+    let served = Served::start(&kiln, &[]);
+    let client = Kiln::new();
+    let sent = |served: &Served| {
+        let metrics = served.get("/metrics", &[]).1;
+        let find = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name));
+        let number = |name| find(name).map_or(0, |text| text.trim().parse::<u64>().unwrap());
+        let redirects = "kiln_blobs_total{result=\"hit\",why=\"redirected\"} ";
+        (number(redirects), number("kiln_blob_bytes_sent_total "))
+    };
+    let place = folder.path().join("out");
+    let place = place.to_str().unwrap();
+    for (commit, text) in commits.iter().zip(["one", "two"]) {
+        client.run(&["pull", commit, "image", "-o", place, "--remote", &served.url]).exits(0);
+        assert!(std::fs::read(place).unwrap().ends_with(text.as_bytes()));
+    }
+    assert_eq!(sent(&served), (3, 0), "both, and what one of them rests on");
+    // Nothing is left beside them.
+    let left = std::fs::read_dir(folder.path()).unwrap().filter(|entry| {
+        entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(".kiln-pull")
+    });
+    assert_eq!(left.count(), 0);
+    // A Kiln that sends nobody elsewhere sends the bytes.
+    let direct = Served::start(&kiln, &["--no-redirects"]);
+    client.run(&["pull", &commits[0], "image", "-o", place, "--remote", &direct.url]).exits(0);
+    let (redirects, bytes) = sent(&direct);
+    assert!(redirects == 0 && bytes > 2_000_000);
 }

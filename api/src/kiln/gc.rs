@@ -1,63 +1,84 @@
 //! `kiln gc` and `kiln pin`: what goes when the room is short, and what stays.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use kiln_bisect::record::{JOURNAL_KIND, Record};
-use kiln_builder::Repository;
+use kiln_cache::InputKey;
 use kiln_cache::retention::{GcReport, Policy, Reason};
-use kiln_cache::{InputKey, Store};
 
 use super::common::{Context, answer, answer_json, when};
 use super::pull::{find, selector};
+use super::retention::{PolicyFile, Room, Wishes};
 use crate::terminal::exit::Exit;
 use crate::terminal::text::size;
 
-/// Hours in which an upload must have ended.
-const EMBARGO: u64 = 24;
+/// The end of the help: the format of the file, by example.
+pub(crate) const FORMAT: &str = "\
+The file of --policy, all of it optional; the command line goes before it:
+  quota = \"200G\"          # of all files together
+  max-age = 180             # days since a build was last asked for
+  debug-max-age = 30        # the same, for debug information alone
+  keep-debug-info = false   # true: builds go whole, the longest unused first
+  embargo = 24              # hours for uploads to end
+  repo = \"/srv/linux.git\"  # where revisions and tags are looked up
+  keep = []                 # revisions whose builds stay
+  keep-tags = [\"v*\"]       # tags whose builds stay
+  forget-ends = false       # true: ends of bisections are not kept
+";
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = FORMAT)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    file: PolicyFile,
     /// Say what would go, and why; remove nothing
     #[arg(long)]
     dry_run: bool,
-    /// Room that the files of the store may take: 500M, 20G; builds go until it is enough, the
-    /// longest unused first
-    #[arg(long, value_name = "SIZE", env = "KILN_QUOTA", value_parser = bytes)]
-    quota: Option<u64>,
+    /// Room that the files of the store may take: 500M, 20G. Until it is enough, debug information
+    /// goes first (the kernels stay), then builds, the longest unused first
+    #[arg(long, value_name = "SIZE", env = "KILN_QUOTA")]
+    quota: Option<Room>,
     /// Remove builds that nobody has asked for in so many days
     #[arg(long, value_name = "DAYS", env = "KILN_MAX_AGE")]
     max_age: Option<u32>,
+    /// Remove the debug information of builds that nobody has asked for in so many days
+    #[arg(long, value_name = "DAYS")]
+    debug_max_age: Option<u32>,
+    /// Remove builds whole, and debug information no sooner
+    #[arg(long)]
+    keep_debug_info: bool,
     /// Keep the builds of these revisions: --keep $(git tag -l 'v*')
     #[arg(long, value_name = "REVISION", num_args = 1..)]
     keep: Vec<String>,
-    /// The git repository in which names of revisions are looked up
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    repo: PathBuf,
+    /// The git repository in which names of revisions are looked up [default: this folder]
+    #[arg(long, value_name = "DIR")]
+    repo: Option<PathBuf>,
     /// Remove the builds of the ends of bisections, too
     #[arg(long)]
     forget_ends: bool,
-    /// Hours for which files stay that no build names: their upload may be under way
-    #[arg(long, value_name = "HOURS", default_value_t = EMBARGO)]
-    embargo: u64,
+    /// Hours for which files stay that no build names: their upload may be under way [default: 24]
+    #[arg(long, value_name = "HOURS")]
+    embargo: Option<u64>,
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let store = context.open_existing().await?;
-    let mut keep_commits = kept(&args)?;
-    if !args.forget_ends {
-        keep_commits.extend(ends(&store).await?);
-    }
     let progress = context.progress();
     progress.status("looking at what is needed");
-    let policy = Policy {
+    let dry_run = args.dry_run;
+    let file = args.file.read()?;
+    let wishes = Wishes {
         quota: args.quota,
-        max_age: args.max_age.map(|days| i64::from(days) * 24 * 3600),
-        embargo: i64::try_from(args.embargo.saturating_mul(3600)).unwrap_or(i64::MAX),
-        keep_commits,
-        dry_run: args.dry_run,
+        max_age: args.max_age,
+        debug_max_age: args.debug_max_age,
+        keep_debug_info: args.keep_debug_info,
+        embargo: args.embargo,
+        repo: args.repo,
+        keep: args.keep,
+        keep_tags: Vec::new(),
+        forget_ends: args.forget_ends,
     };
+    let policy = Policy { dry_run, ..wishes.or(file).policy(&store).await? };
     let report = store.gc(&policy).await;
     progress.clear();
     let report = report?;
@@ -69,18 +90,33 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// A reason, for people.
+fn why(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Age => "unused for too long",
+        Reason::Quota => "over the quota",
+    }
+}
+
 fn print(report: &GcReport) {
     let verb = if report.dry_run { "would go" } else { "gone" };
-    for gone in &report.gone {
-        let why = match gone.reason {
-            Reason::Age => "unused for too long",
-            Reason::Quota => "over the quota",
-        };
+    for file in &report.let_go {
         answer(format_args!(
-            "build      {}  {}  last used {}, {why}",
+            "debug info {}  {}  {}, {} free, {}",
+            &file.build.to_string()[..12],
+            file.commit.get(..12).unwrap_or(&file.commit),
+            file.name,
+            size(file.freed),
+            why(file.reason)
+        ));
+    }
+    for gone in &report.gone {
+        answer(format_args!(
+            "build      {}  {}  last used {}, {}",
             &gone.build.to_string()[..12],
             gone.commit.get(..12).unwrap_or(&gone.commit),
-            when(gone.last_use)
+            when(gone.last_use),
+            why(gone.reason)
         ));
     }
     answer(format_args!(
@@ -110,51 +146,6 @@ fn print(report: &GcReport) {
     }
 }
 
-/// The commits that the command line keeps.
-fn kept(args: &Args) -> anyhow::Result<HashSet<String>> {
-    if args.keep.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let repository = Repository::open(&args.repo)?;
-    args.keep.iter().map(|name| Ok(repository.resolve(name)?.commit)).collect()
-}
-
-/// The ends of all bisections: whoever goes on with one needs their builds first.
-async fn ends(store: &Store) -> anyhow::Result<HashSet<String>> {
-    let mut ends = HashSet::new();
-    for summary in store.journals(JOURNAL_KIND).await? {
-        let Some(journal) = store.journal_read(&summary.id).await? else { continue };
-        // A record of another version names no ends that are known here.
-        if let Ok(record) = Record::from_journal(journal) {
-            ends.extend([record.header.good.id, record.header.bad.id]);
-        }
-    }
-    Ok(ends)
-}
-
-/// Reads `1500`, `20G`, `500 MiB`.
-fn bytes(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
-    let unit = text[digits.len()..].trim().to_ascii_lowercase();
-    let scale: u64 = match unit.as_str() {
-        "" | "b" => 1,
-        "k" | "kb" => 1000,
-        "m" | "mb" => 1_000_000,
-        "g" | "gb" => 1_000_000_000,
-        "t" | "tb" => 1_000_000_000_000,
-        "kib" => 1 << 10,
-        "mib" => 1 << 20,
-        "gib" => 1 << 30,
-        "tib" => 1 << 40,
-        _ => return Err(format!("'{unit}' is no unit: use k, M, G, T, or KiB to TiB")),
-    };
-    let number: f64 = digits.parse().map_err(|_| format!("'{text}' is no size"))?;
-    if !(number.is_finite() && number >= 0.0) {
-        return Err(format!("'{text}' is no size"));
-    }
-    Ok((number * scale as f64) as u64)
-}
-
 #[derive(Debug, clap::Args)]
 pub(crate) struct PinArgs {
     /// The build, by any of its names; without one, the pinned builds are listed
@@ -181,25 +172,4 @@ pub(crate) async fn pin(context: &Context, args: PinArgs) -> anyhow::Result<Exit
         pins.iter().for_each(answer);
     }
     Ok(Exit::Done)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_as_people_write_them() {
-        for (text, size) in [
-            ("0", 0),
-            ("1500", 1500),
-            ("20G", 20_000_000_000),
-            ("1.5 MiB", 1_572_864),
-            ("3kb", 3000),
-        ] {
-            assert_eq!(bytes(text), Ok(size), "{text}");
-        }
-        for text in ["", "G", "-1", "5 bananas", "nan", "1e999"] {
-            assert!(bytes(text).is_err(), "{text}");
-        }
-    }
 }

@@ -15,6 +15,7 @@ mod pack;
 mod pull;
 mod push;
 mod reindex;
+mod retention;
 mod serve;
 mod show;
 mod sign;
@@ -184,7 +185,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
                 return Some(fault.exit);
             }
             match cause.downcast_ref::<StoreError>()? {
-                StoreError::Missing(_) => Some(Exit::NotFound),
+                StoreError::Missing(_) | StoreError::LetGo(_) => Some(Exit::NotFound),
                 StoreError::Corrupt { .. } | StoreError::Damaged { .. } => Some(Exit::Corrupt),
                 _ => None,
             }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use kiln_cache::pack::PackOptions;
+use kiln_cache::retention::GcReport;
 use kiln_cache::{Store, StoreError};
 
 use super::common::{Context, answer, answer_json, told_to_stop};
+use super::retention::PolicyFile;
 use crate::service;
 use crate::terminal::exit::Exit;
 
@@ -23,6 +25,11 @@ pub(crate) struct Args {
     /// Pack the store every so many minutes; 0 for never
     #[arg(long, value_name = "MINUTES", default_value_t = 10)]
     pack_every: u64,
+    /// Collect garbage by the policy's file every so many hours, as `kiln gc` does; 0 for never
+    #[arg(long, value_name = "HOURS", default_value_t = 0)]
+    gc_every: u64,
+    #[command(flatten)]
+    policy: PolicyFile,
     /// Reading needs a token, too; without this, only adding does
     #[arg(long)]
     private: bool,
@@ -44,7 +51,32 @@ async fn pack_now_and_then(store: Store, every: Duration) {
     }
 }
 
+/// Collects garbage now and then, by what the file says at that time.
+async fn collect_now_and_then(store: Store, every: Duration, file: PolicyFile) {
+    loop {
+        tokio::time::sleep(every).await;
+        match collect(&store, &file).await {
+            Ok(report) => tracing::info!(
+                builds = report.gone.len(),
+                debug_info = report.let_go.len(),
+                freed = report.freed_bytes,
+                above_quota = report.above_quota,
+                "collected garbage"
+            ),
+            Err(error) => tracing::warn!("collecting garbage failed: {error:#}"),
+        }
+    }
+}
+
+async fn collect(store: &Store, file: &PolicyFile) -> anyhow::Result<GcReport> {
+    Ok(store.gc(&file.read()?.policy(store).await?).await?)
+}
+
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    if args.gc_every > 0 {
+        // A mistake in it is for whoever starts the server.
+        args.policy.read()?;
+    }
     let store = context.open().await?;
     let listener = tokio::net::TcpListener::bind(args.listen).await.with_context(|| {
         format!("can't listen on {}; choose another address with --listen", args.listen)
@@ -59,6 +91,10 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         let every = Duration::from_secs(args.pack_every.saturating_mul(60));
         tokio::spawn(pack_now_and_then(store.clone(), every))
     });
+    let collecting = (args.gc_every > 0).then(|| {
+        let every = Duration::from_secs(args.gc_every.saturating_mul(3600));
+        tokio::spawn(collect_now_and_then(store.clone(), every, args.policy.clone()))
+    });
     let metrics = service::metrics::begin().context("can't count what happens")?;
     let options = service::Options {
         private: args.private,
@@ -67,8 +103,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     };
     let router = service::router(store.clone(), &options, metrics);
     service::listen::serve(listener, router, stopped()).await;
-    if let Some(packing) = packing {
-        packing.abort();
+    for work in [packing, collecting].into_iter().flatten() {
+        work.abort();
     }
     store.close().await;
     Ok(Exit::Done)

@@ -94,6 +94,9 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             size(report.orphan_bytes)
         ));
     }
+    if report.let_go > 0 {
+        answer(format_args!("let go     {} files, to make room", report.let_go));
+    }
     if report.quarantined > 0 {
         answer(format_args!("quarantine {} objects", report.quarantined));
     }

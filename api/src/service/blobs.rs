@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_range_header::parse_range_header;
 use kiln_cache::{Digest, StoreError};
 use metrics::counter;
 
 use super::error::ApiError;
+use super::push::awaited;
 use super::state::Service;
 
 /// How long the address of a blob in the bucket can be used.
@@ -29,11 +30,16 @@ pub(crate) async fn blob(
     State(service): State<Service>,
     Path(digest): Path<String>,
     Query(form): Query<Form>,
+    method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let digest: Digest = digest
         .parse()
         .map_err(|error: kiln_cache::ParseDigestError| ApiError::bad_request(error.to_string()))?;
+    // Whoever only asks may be about to send it.
+    if method == Method::HEAD && awaited(&service.uploads, &digest).await {
+        return Ok(on_its_way());
+    }
     match form.form.as_deref() {
         None | Some("plain") => serve(&service, &digest, &headers).await,
         Some("stored") => stored(&service, &digest).await,
@@ -41,6 +47,12 @@ pub(crate) async fn blob(
             Err(ApiError::bad_request(format!("'{other}' is no form of a blob: plain, stored")))
         }
     }
+}
+
+/// Says that somebody else is sending the blob: no need to, ask again.
+fn on_its_way() -> Response {
+    counted("miss", "on-its-way");
+    (StatusCode::NOT_FOUND, [(header::RETRY_AFTER, "0")]).into_response()
 }
 
 /// Sends the client to the bucket for the packed bytes, which it proves by itself.
@@ -85,6 +97,7 @@ pub(super) async fn serve(
         Err(error) => {
             match &error {
                 StoreError::Missing(_) => counted("miss", "unknown-blob"),
+                StoreError::LetGo(_) => counted("miss", "let-go"),
                 StoreError::Corrupt { .. } => counted("miss", "corrupt"),
                 _ => counted("error", "store"),
             }

@@ -60,7 +60,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         let message = error.to_string();
         match error {
-            StoreError::Missing(_) => Self::not_found(message),
+            StoreError::Missing(_) | StoreError::LetGo(_) => Self::not_found(message),
             StoreError::Query(QueryError::Ambiguous { matches, .. }) => {
                 Self::ambiguous(message, matches)
             }

@@ -39,7 +39,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post, put};
-use kiln_cache::Store;
+use kiln_cache::{Store, Turns};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tower_http::trace::TraceLayer;
 
@@ -63,6 +63,7 @@ pub(crate) fn router(store: Store, options: &Options, metrics: PrometheusHandle)
         pieces: Arc::new(pieces::Pieces::new()),
         lookups: Arc::new(lookups::Lookups::new()),
         access: Arc::new(access::Access::new(options.private, options.uploads)),
+        uploads: Turns::default(),
         metrics,
         redirects: options.redirects,
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use kiln_cache::Store;
+use kiln_cache::{Store, Turns};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::access::Access;
@@ -17,6 +17,8 @@ pub(crate) struct Service {
     pub(crate) pieces: Arc<Pieces>,
     pub(crate) lookups: Arc<Lookups>,
     pub(crate) access: Arc<Access>,
+    /// Who sends which file.
+    pub(crate) uploads: Turns,
     pub(crate) metrics: PrometheusHandle,
     /// Whether pulls may be sent to the bucket itself.
     pub(crate) redirects: bool,
@@ -39,4 +41,5 @@ part! {
     Arc<Pieces>: pieces;
     Arc<Lookups>: lookups;
     Arc<Access>: access;
+    Turns: uploads;
 }

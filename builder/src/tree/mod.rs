@@ -6,6 +6,7 @@ mod history;
 mod kernel;
 mod repository;
 mod revert;
+mod tags;
 
 pub(crate) use changes::Entry;
 pub use changes::{Change, ChangeKind};

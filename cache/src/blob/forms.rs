@@ -10,7 +10,7 @@ use crate::pack::delta::{self, Delta, Group};
 use crate::pack::parts::Recipe;
 
 use super::reader::BlobReader;
-use super::table::{Defect, Footer, Form, Proof, Table};
+use super::table::{Defect, Footer, Form, Proof, Table, let_go};
 
 /// An opened blob.
 #[derive(Debug)]
@@ -70,6 +70,7 @@ impl Stored {
                 }
                 Ok(Self::Parts(Apart { proof, recipe, whole: OnceCell::new() }))
             }
+            Form::LetGo => Err(let_go(table, footer, digest)),
         }
     }
 

@@ -37,7 +37,10 @@
 //! 2  parts   nothing but the table: a recipe (see `super::parts`), one hash a frame
 //! ```
 //!
-//! Every form has the hashes of all frames, so each is proven alike.
+//! Each of these has the hashes of all frames, so each is proven alike.
+//!
+//! Version 3 is what stays of a blob that was let go of to make room (`crate::retention`): no frames,
+//! the digest as table, and the footer.
 
 use crate::digest::Digest;
 

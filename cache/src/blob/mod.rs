@@ -3,6 +3,7 @@
 pub(crate) mod cache;
 pub(crate) mod forms;
 pub(crate) mod frames;
+pub(crate) mod made;
 pub(crate) mod merge;
 pub(crate) mod quarantine;
 pub(crate) mod reader;

@@ -16,6 +16,7 @@ use crate::pack::delta::{Group, UNIT};
 
 use super::cache::FrameCache;
 use super::forms::{Apart, Based, Stored};
+use super::made;
 use super::quarantine::quarantine;
 use super::store::object_of;
 use super::table::{Defect, FOOTER, Footer, Form, Proof};
@@ -32,7 +33,7 @@ const RETRIES: usize = 3;
 
 /// Blobs that may rest on one another: an image on its payload, that on the kernel it was made
 /// from, that on its keyframe, and one more for stores to come.
-const DEPTH: u8 = 4;
+pub(crate) const DEPTH: u8 = 4;
 
 /// An open blob. Clones share it.
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub struct BlobReader {
     opened: Arc<Opened>,
     /// How many blobs rest on this one, in this read.
     depth: u8,
+    /// Whether copies of what was put together before don't count.
+    afresh: bool,
 }
 
 #[derive(Debug)]
@@ -82,9 +85,13 @@ impl BlobReader {
                 Ok(Some((tag, size, Ok(stored)))) => {
                     let opened = Arc::new(Opened { tag, size, stored });
                     let (objects, cache) = (objects.clone(), cache.clone());
-                    return Ok(Self { objects, cache, digest: *digest, opened, depth });
+                    let (digest, afresh) = (*digest, false);
+                    return Ok(Self { objects, cache, digest, opened, depth, afresh });
                 }
             };
+            if defect == Defect::LetGo {
+                return Err(StoreError::LetGo(*digest));
+            }
             if let Some((found, known)) = defect.newer() {
                 let what = format!("blob {digest}");
                 return Err(StoreError::NewerFormat { what, found, known });
@@ -92,6 +99,11 @@ impl BlobReader {
             return Err(corrupt(objects, digest, tag.as_deref(), &defect).await);
         }
         Err(restless(digest))
+    }
+
+    /// The same, made of what is stored alone: copies from before are not looked at.
+    pub(crate) fn afresh(self) -> Self {
+        Self { afresh: true, ..self }
     }
 
     /// The blob's name.
@@ -187,6 +199,7 @@ impl BlobReader {
                         let (log2, depth) = (self.proof().log2(), self.depth);
                         now =
                             Self::open_at(&self.objects, &self.cache, &self.digest, depth).await?;
+                        now.afresh = self.afresh;
                         if now.proof().log2() != log2 {
                             return Err(restless(&self.digest));
                         }
@@ -303,7 +316,8 @@ impl BlobReader {
 
     /// A frame of a blob that is stored in parts.
     async fn assemble(&self, apart: &Apart, frame: usize) -> Result<Bytes, Trouble> {
-        if let Some(bytes) = self.cache.get(&self.digest, frame)
+        if !self.afresh
+            && let Some(bytes) = self.cache.get(&self.digest, frame)
             && apart.proof.check(frame, &bytes).is_ok()
         {
             return Ok(bytes);
@@ -318,7 +332,17 @@ impl BlobReader {
         Ok(bytes)
     }
 
+    /// All of a blob in parts: a copy from before, or put together now.
     async fn whole(&self, apart: &Apart) -> Result<Bytes, Trouble> {
+        let folder = self.objects.folder().join(made::FOLDER);
+        let (opened, digest) = (Arc::clone(&self.opened), self.digest);
+        let place = folder.clone();
+        let kept = move || Ok(made::get(&place, &digest, opened.stored.proof()));
+        if !self.afresh
+            && let Some(bytes) = blocking(kept).await?
+        {
+            return Ok(bytes.into());
+        }
         let mut parts = Vec::new();
         for part in apart.recipe.parts() {
             let open = Self::open_at(&self.objects, &self.cache, part, self.depth + 1).boxed();
@@ -330,7 +354,18 @@ impl BlobReader {
             parts.push(bytes);
         }
         let recipe = apart.recipe.clone();
-        blocking(move || recipe.assemble(&parts).map(Bytes::from).ok_or(Defect::Parts)).await
+        let opened = Arc::clone(&self.opened);
+        blocking(move || {
+            let bytes = recipe.assemble(&parts).ok_or(Defect::Parts)?;
+            // Its user proves it anyway: only what is right is worth keeping.
+            if made::proves(opened.stored.proof(), &bytes)
+                && let Err(error) = made::put(&folder, &digest, &bytes, made::LIMIT)
+            {
+                tracing::debug!(%digest, %error, "not kept");
+            }
+            Ok(bytes.into())
+        })
+        .await
     }
 
     /// What to say, and to do, when a blob does not come out right. When it rests on another one,

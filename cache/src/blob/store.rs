@@ -8,10 +8,12 @@ use std::sync::Arc;
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::objects::Objects;
+use crate::turns::Turns;
 
 use super::cache::FrameCache;
 use super::frames::{FRAME, FRAME_LOG2, FrameWriter};
-use super::reader::BlobReader;
+use super::reader::{BlobReader, DEPTH};
+use super::table::encode_let_go;
 use super::upload::{hash_file, read_small, upload_file};
 
 /// The folder of all blobs.
@@ -34,11 +36,13 @@ pub(crate) fn digest_of(object: &ObjectPath) -> Option<Digest> {
 pub(crate) struct Blobs {
     objects: Objects,
     cache: Arc<FrameCache>,
+    /// Two that store one content here and now cost one.
+    storing: Turns,
 }
 
 impl Blobs {
     pub(crate) fn new(objects: Objects) -> Self {
-        Self { objects, cache: Arc::default() }
+        Self { objects, cache: Arc::default(), storing: Turns::default() }
     }
 
     /// Stores a file; gives its digest and size. Uses a few mebibytes of memory whatever the size.
@@ -50,6 +54,7 @@ impl Blobs {
             return Ok((self.put_bytes(bytes).await?, size));
         }
         let (digest, size) = hash_file(path).await?;
+        let _turn = self.storing.take(&digest).await;
         if !self.holds(&digest).await? {
             upload_file(&self.objects, path, &digest).await?;
         }
@@ -63,6 +68,7 @@ impl Blobs {
             (digest, bytes)
         });
         let (digest, bytes) = packed.await.map_err(|error| StoreError::stopped(&error))?;
+        let _turn = self.storing.take(&digest).await;
         if self.holds(&digest).await? {
             return Ok(digest);
         }
@@ -79,19 +85,40 @@ impl Blobs {
         BlobReader::open(&self.objects, &self.cache, digest).await
     }
 
-    /// Whether an object for the blob exists. Says nothing about its bytes.
+    /// Whether an object for the blob exists, if only its name. Says nothing about its bytes.
     pub(crate) async fn exists(&self, digest: &Digest) -> Result<bool, StoreError> {
         Ok(self.objects.head(&object_of(digest)).await?.is_some())
+    }
+
+    /// Whether a blob is there and can be opened.
+    pub(crate) async fn is_here(&self, digest: &Digest) -> Result<bool, StoreError> {
+        match self.reader(digest).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::Missing(_) | StoreError::LetGo(_) | StoreError::Corrupt { .. }) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets go of a blob of so many bytes: its name stays, so that nobody takes it for lost.
+    pub(crate) async fn let_go(&self, digest: &Digest, size: u64) -> Result<(), StoreError> {
+        self.cache.forget(digest);
+        self.objects.put(&object_of(digest), encode_let_go(digest, size).into()).await
     }
 
     /// Whether a blob is there, durable, and whole as far as its table tells, with all that it
     /// rests on. Otherwise a corrupt one has been quarantined, and it is to be stored again.
     async fn holds(&self, digest: &Digest) -> Result<bool, StoreError> {
-        let mut todo = vec![*digest];
-        while let Some(next) = todo.pop() {
+        let mut todo = vec![(*digest, 0)];
+        while let Some((next, depth)) = todo.pop() {
+            if depth >= DEPTH {
+                tracing::warn!(%digest, "replacing a blob that rests on too many others");
+                return Ok(false);
+            }
             match self.reader(&next).await {
-                Ok(reader) => todo.extend(reader.rests_on()),
-                Err(StoreError::Missing(_)) => return Ok(false),
+                Ok(reader) => todo.extend(reader.rests_on().into_iter().map(|it| (it, depth + 1))),
+                Err(StoreError::Missing(_) | StoreError::LetGo(_)) => return Ok(false),
                 Err(error @ StoreError::Corrupt { .. }) => {
                     tracing::warn!(%digest, %error, "replacing a corrupt blob");
                     return Ok(false);

@@ -20,6 +20,8 @@ const MAGIC: &[u8; 7] = b"KILNFRM";
 const VERSION: u8 = 1;
 /// What packing made: the footer has a [`Form`].
 const PACKED: u8 = 2;
+/// Nothing but the name of a blob that was let go of.
+const LET_GO: u8 = 3;
 /// Frame sizes that a reader accepts: what it may have to hold in memory is bounded.
 const LOG2: std::ops::RangeInclusive<u8> = 10..=24;
 
@@ -54,6 +56,8 @@ pub(crate) enum Form {
     Delta,
     /// Parts that are blobs, put together again.
     Parts,
+    /// Not at all: it was let go of to make room.
+    LetGo,
 }
 
 /// Why stored bytes are not the blob they are named after.
@@ -63,7 +67,7 @@ pub(crate) enum Defect {
     Short(u64),
     #[error("its footer does not begin or end as one")]
     Footer,
-    #[error("it has version {0} of the stored form, and this Kiln knows versions up to {PACKED}")]
+    #[error("it has version {0} of the stored form, and this Kiln knows versions up to {LET_GO}")]
     Version(u8),
     #[error("its sizes contradict each other")]
     Sizes,
@@ -81,6 +85,9 @@ pub(crate) enum Defect {
     OtherBase(Digest),
     #[error("what it rests on does not give it any more")]
     Parts,
+    /// No defect: it was let go of.
+    #[error("it was let go of to make room")]
+    LetGo,
 }
 
 impl Defect {
@@ -88,7 +95,7 @@ impl Defect {
     /// not corrupt.
     pub(crate) fn newer(&self) -> Option<(u64, u64)> {
         match self {
-            Self::Version(found) if *found > PACKED => Some((u64::from(*found), PACKED.into())),
+            Self::Version(found) if *found > LET_GO => Some((u64::from(*found), LET_GO.into())),
             _ => None,
         }
     }
@@ -118,7 +125,8 @@ impl Footer {
             (PACKED, 0) => Form::Frames,
             (PACKED, 1) => Form::Delta,
             (PACKED, 2) => Form::Parts,
-            (VERSION | PACKED, _) => return Err(Defect::Footer),
+            (LET_GO, 0) => Form::LetGo,
+            (VERSION | PACKED | LET_GO, _) => return Err(Defect::Footer),
             (version, _) => return Err(Defect::Version(version)),
         };
         if bytes[14..16] != [0; 2] {
@@ -138,6 +146,7 @@ impl Footer {
             Form::Delta | Form::Parts => {
                 frames.checked_mul(HASH as u64).is_some_and(|hashes| hashes <= table_len)
             }
+            Form::LetGo => table_len == HASH as u64 && table_start == 0,
         };
         if !fits {
             return Err(Defect::Sizes);
@@ -317,6 +326,20 @@ pub(crate) fn encode_recipe(recipe: &[u8], proof: &Proof, form: Form) -> Vec<u8>
     close(tail, proof.plain_size, proof.log2, form)
 }
 
+/// What is left of a blob that is let go of.
+pub(crate) fn encode_let_go(digest: &Digest, plain_size: u64) -> Vec<u8> {
+    close(digest.as_bytes().to_vec(), plain_size, super::frames::FRAME_LOG2, Form::LetGo)
+}
+
+/// What is to be said of a blob of which nothing is left: [`Defect::LetGo`], if it is the one.
+pub(crate) fn let_go(table: &[u8], footer: &Footer, digest: &Digest) -> Defect {
+    match footer.check(table) {
+        Err(defect) => defect,
+        Ok(()) if table != digest.as_bytes() => Defect::OtherContent,
+        Ok(()) => Defect::LetGo,
+    }
+}
+
 /// A table with its footer behind it.
 fn close(mut tail: Vec<u8>, plain_size: u64, log2: u8, form: Form) -> Vec<u8> {
     let table_len = tail.len();
@@ -325,6 +348,7 @@ fn close(mut tail: Vec<u8>, plain_size: u64, log2: u8, form: Form) -> Vec<u8> {
         Form::Frames => (PACKED, 0),
         Form::Delta => (PACKED, 1),
         Form::Parts => (PACKED, 2),
+        Form::LetGo => (LET_GO, 0),
     };
     tail.extend(plain_size.to_le_bytes());
     // A table of 4 GiB would describe a blob of 100 TiB.

@@ -194,6 +194,17 @@ impl Condemn {
         Ok(row == (0, 0))
     }
 
+    /// Whether an upload holds the blob.
+    pub(crate) async fn is_held(&mut self, digest: &Digest) -> Result<bool, StoreError> {
+        let (count,): (i64,) =
+            sqlx::query_as("SELECT COUNT(*) FROM reservations WHERE digest = $1")
+                .bind(digest.to_hex())
+                .fetch_one(&mut *self.write)
+                .await
+                .map_err(self.index.fail("removing blobs"))?;
+        Ok(count > 0)
+    }
+
     /// Ends it.
     pub(crate) async fn done(self) -> Result<(), StoreError> {
         self.write.commit().await.map_err(self.index.fail("removing blobs"))

@@ -15,5 +15,6 @@ mod replace;
 mod report;
 mod run;
 mod spool;
+mod towers;
 
 pub use report::{PackOptions, PackProgress, PackReport};

@@ -19,6 +19,7 @@ use super::plan::{Candidate, Plan, plan};
 use super::replace::{self, Pieces, blocking};
 use super::report::{PackOptions, PackProgress, PackReport};
 use super::spool::Spool;
+use super::towers::Towers;
 use super::{delta, image, lock};
 
 /// Names of the parts of an image are its own name and one of these.
@@ -26,6 +27,8 @@ const KERNEL: &str = ":kernel";
 const REST: &str = ":rest";
 /// Images longer than this are not taken apart.
 const LARGEST_IMAGE: u64 = 256 << 20;
+/// A vmlinux so many times as long as its kernel has debug information.
+const LEAN: u64 = 2;
 /// What a blob takes packed hard, as a share of what it takes packed fast; measured on kernels.
 const HARD: f64 = 0.75;
 
@@ -38,6 +41,7 @@ struct Run<'a> {
     total: u64,
     /// Whether parts of images are being packed.
     parts: bool,
+    towers: Towers,
     /// The last base, which is likely the next one too.
     base: Option<(Digest, Arc<Spool>)>,
 }
@@ -58,9 +62,17 @@ impl Store {
         let _alone = self.inner().index.alone().await?.ok_or(StoreError::Busy)?;
         let mut plan = plan(&self.inner().objects).await?;
         let total = plan.values().map(|blobs| blobs.len() as u64).sum();
-        let report = PackReport::default();
-        let mut run =
-            Run { store: self, folder, options, progress, report, total, parts: false, base: None };
+        let mut run = Run {
+            store: self,
+            folder,
+            options,
+            progress,
+            report: PackReport::default(),
+            total,
+            parts: false,
+            towers: Towers::of(self).await?,
+            base: None,
+        };
         for (name, blobs) in std::mem::take(&mut plan) {
             let left = run.take_apart(&name, blobs, &mut plan).await?;
             plan.insert(name, left);
@@ -97,6 +109,10 @@ impl Run<'_> {
             | StoreError::Damaged { .. }
             | StoreError::NewerFormat { .. } => {
                 self.report.problems.push(error.to_string());
+                self.report.skipped += 1;
+                Ok(())
+            }
+            StoreError::LetGo(_) => {
                 self.report.skipped += 1;
                 Ok(())
             }
@@ -161,7 +177,7 @@ impl Run<'_> {
         let (size, split, codec) = (reader.size(), apart.split, apart.codec);
         let recipe = Recipe { parts: [rest, kernel], size, split, codec };
         let pieces = replace::parts(&recipe, reader);
-        self.replace(reader, pieces).await?;
+        self.replace(reader, pieces, recipe.parts.to_vec()).await?;
         self.report.images += 1;
         self.tick();
         Ok(Some(recipe.parts))
@@ -210,13 +226,16 @@ impl Run<'_> {
         let reader = self.store.reader(&blob.digest).await?;
         let plain = Arc::new(Spool::read(&reader, &self.folder).await?);
         let mut bases = keyframes.candidates(&blob.family);
-        if name.ends_with(KERNEL) {
-            bases.splice(0..0, blob.vmlinux);
+        if name.ends_with(KERNEL)
+            && let Some(vmlinux) = blob.vmlinux
+            && (bases.is_empty() || self.is_lean(&vmlinux, reader.size()).await)
+        {
+            bases.insert(0, vmlinux);
         }
         let alone = (reader.stored() as f64 * HARD) as u64;
         let mut best: Option<(Digest, delta::Packed)> = None;
         for base in bases {
-            if base == blob.digest {
+            if !self.towers.may_rest(&blob.digest, &base) {
                 continue;
             }
             let bytes = match self.base(&base).await {
@@ -244,13 +263,20 @@ impl Run<'_> {
             let pieces = replace::delta(base, &bytes, packed, &reader).await?;
             if replace::size(&pieces) < reader.stored() {
                 self.report.deltas += 1;
-                return self.replace(&reader, pieces).await;
+                return self.replace(&reader, pieces, vec![base]).await;
             }
         }
         let pieces = replace::frames(&plain, self.options.level).await?;
         keyframes.add(blob.digest, blob.family, replace::size(&pieces));
         self.report.keyframes += 1;
-        self.replace(&reader, pieces).await
+        self.replace(&reader, pieces, Vec::new()).await
+    }
+
+    /// Whether a vmlinux has little beside the kernel that is in its image. One with debug
+    /// information is let go of sooner than the image, which must not rest on it then.
+    async fn is_lean(&self, vmlinux: &Digest, kernel: u64) -> bool {
+        let reader = self.store.reader(vmlinux).await;
+        reader.is_ok_and(|reader| reader.size() < kernel.saturating_mul(LEAN))
     }
 
     /// The bytes of a base.
@@ -266,14 +292,21 @@ impl Run<'_> {
         Ok(bytes)
     }
 
-    async fn replace(&mut self, reader: &BlobReader, pieces: Pieces) -> Result<(), StoreError> {
+    async fn replace(
+        &mut self,
+        reader: &BlobReader,
+        pieces: Pieces,
+        bases: Vec<Digest>,
+    ) -> Result<(), StoreError> {
         // Parts were in their image before.
         if !self.parts {
             self.report.bytes_before += reader.stored();
         }
         self.report.bytes_after += replace::size(&pieces);
         self.report.packed += 1;
-        replace::replace(&self.store.inner().objects, reader.digest(), pieces).await
+        replace::replace(&self.store.inner().objects, reader.digest(), pieces).await?;
+        self.towers.set(*reader.digest(), bases);
+        Ok(())
     }
 }
 

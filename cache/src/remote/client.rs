@@ -1,9 +1,11 @@
 //! Questions to another Kiln.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 
 use crate::input::InputKey;
@@ -35,7 +37,24 @@ impl Default for Timeouts {
 #[derive(Clone, Debug)]
 pub struct Remote {
     pub(super) client: Client,
+    pub(super) timeouts: Timeouts,
+    headers: HeaderMap,
+    rare: Arc<Rare>,
     base: Url,
+}
+
+/// Clients for single purposes, made when they are first needed.
+#[derive(Debug, Default)]
+struct Rare {
+    sending: OnceLock<Client>,
+    asking: OnceLock<Client>,
+    elsewhere: OnceLock<Client>,
+}
+
+fn builder(timeouts: Timeouts) -> ClientBuilder {
+    Client::builder()
+        .connect_timeout(timeouts.connect)
+        .user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")))
 }
 
 /// The body of an error, as `kiln serve` writes it.
@@ -70,14 +89,41 @@ impl Remote {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        let client = Client::builder()
-            .default_headers(headers)
-            .connect_timeout(timeouts.connect)
-            .read_timeout(timeouts.idle)
-            .user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| fail(error.to_string()))?;
-        Ok(Self { client, base })
+        let client = builder(timeouts).default_headers(headers.clone());
+        let client = client.read_timeout(timeouts.idle).build();
+        let client = client.map_err(|error| fail(error.to_string()))?;
+        Ok(Self { client, timeouts, headers, rare: Arc::default(), base })
+    }
+
+    /// A client without a limit on the time until an answer begins: that comes after all was sent.
+    pub(super) fn sending(&self) -> Result<&Client, RemoteError> {
+        let make = || builder(self.timeouts).default_headers(self.headers.clone());
+        self.made(&self.rare.sending, make)
+    }
+
+    /// A client that does not go where an answer leads.
+    pub(super) fn asking(&self) -> Result<&Client, RemoteError> {
+        let own = || builder(self.timeouts).default_headers(self.headers.clone());
+        let make = || own().read_timeout(self.timeouts.idle).redirect(Policy::none());
+        self.made(&self.rare.asking, make)
+    }
+
+    /// A client that has no token, for addresses that a Kiln names.
+    pub(super) fn elsewhere(&self) -> Result<&Client, RemoteError> {
+        let make = || builder(self.timeouts).read_timeout(self.timeouts.idle);
+        self.made(&self.rare.elsewhere, make)
+    }
+
+    fn made<'a>(
+        &self,
+        place: &'a OnceLock<Client>,
+        make: impl FnOnce() -> ClientBuilder,
+    ) -> Result<&'a Client, RemoteError> {
+        if let Some(client) = place.get() {
+            return Ok(client);
+        }
+        let client = make().build().map_err(|error| self.broken(error))?;
+        Ok(place.get_or_init(|| client))
     }
 
     /// The address.

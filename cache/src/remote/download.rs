@@ -36,7 +36,8 @@ enum Attempt {
 impl Remote {
     /// Fetches the blob `digest` of `size` bytes to the file `to`. It arrives in `<to>.part`,
     /// which is kept when the transfer breaks off and is gone on from, in this call or in a later
-    /// one. The file appears only whole, checked against the digest, and synced.
+    /// one. The file appears only whole, checked against the digest, and synced. Where the remote
+    /// names addresses in a bucket, it comes from there, at once or not at all.
     ///
     /// `progress` is told how many of the bytes are there.
     pub async fn download(
@@ -48,6 +49,9 @@ impl Remote {
     ) -> Result<(), RemoteError> {
         let part = part_of(to);
         let resumed = length(&part).await? > 0;
+        if !resumed && self.fill_from_bucket(digest, size, &part, progress).await? {
+            return publish(&part, to).await;
+        }
         self.fill(digest, size, &part, progress).await?;
         if !self.is_right(digest, &part).await? {
             remove(&part).await?;
@@ -220,7 +224,7 @@ async fn length(path: &Path) -> Result<u64, RemoteError> {
     }
 }
 
-async fn remove(path: &Path) -> Result<(), RemoteError> {
+pub(super) async fn remove(path: &Path) -> Result<(), RemoteError> {
     match tokio::fs::remove_file(path).await {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file("remove", path, error)),
         _ => Ok(()),
@@ -239,6 +243,6 @@ async fn publish(part: &Path, to: &Path) -> Result<(), RemoteError> {
     File::open(folder).await.map_err(fail)?.sync_all().await.map_err(fail)
 }
 
-fn file(doing: &'static str, path: &Path, source: io::Error) -> RemoteError {
+pub(super) fn file(doing: &'static str, path: &Path, source: io::Error) -> RemoteError {
     RemoteError::File { doing, path: path.to_owned(), source }
 }

@@ -83,6 +83,21 @@ pub enum RemoteError {
         /// What broke.
         why: String,
     },
+    /// The other side stopped taking a file.
+    #[error(
+        "sending blob {digest} broke off at {done} of {total} bytes ({why}): \
+         push again to go on with this file"
+    )]
+    Unsent {
+        /// The blob.
+        digest: Digest,
+        /// Bytes that were sent.
+        done: u64,
+        /// Bytes of the blob.
+        total: u64,
+        /// What broke.
+        why: String,
+    },
     /// Bytes that are not the blob. They were thrown away.
     #[error("{url} sent bytes that are not blob {digest}; they were thrown away")]
     WrongBytes {
@@ -112,6 +127,7 @@ impl RemoteError {
             Self::Unreachable { .. }
                 | Self::Server { .. }
                 | Self::Interrupted { .. }
+                | Self::Unsent { .. }
                 | Self::Answer { .. }
                 | Self::WrongBytes { .. }
         )

@@ -3,6 +3,7 @@
 mod client;
 mod download;
 mod error;
+mod stored;
 mod upload;
 
 pub use client::{Remote, Timeouts};

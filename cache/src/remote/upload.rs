@@ -1,8 +1,12 @@
 //! Sending files to another Kiln, which checks every byte against its name.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use reqwest::{Body, StatusCode};
+use futures::TryStreamExt;
+use reqwest::{Body, Response, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -11,6 +15,12 @@ use crate::store::PushedFile;
 
 use super::client::Remote;
 use super::error::RemoteError;
+
+/// Bytes sent at a time.
+const PIECE: usize = 1 << 18;
+
+/// How long a server may take to store what it has received, beyond its usual time to answer.
+const STORING: Duration = Duration::from_secs(270);
 
 /// A build to be made of blobs that were sent before.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,7 +59,13 @@ impl Remote {
 
     async fn look(&self, digest: &Digest) -> Result<Option<u64>, RemoteError> {
         let url = self.address(&["v1", "blobs", &digest.to_hex()]);
-        let response = self.client.head(url).send().await.map_err(|error| self.broken(error))?;
+        let mut response = self.head(&url).await?;
+        // Somebody else is sending it: each answer takes a while.
+        while response.headers().contains_key(reqwest::header::RETRY_AFTER)
+            && response.status() == StatusCode::NOT_FOUND
+        {
+            response = self.head(&url).await?;
+        }
         match response.status() {
             StatusCode::NOT_FOUND => Ok(None),
             StatusCode::OK => {
@@ -59,6 +75,10 @@ impl Remote {
             }
             _ => Err(self.refusal(response).await),
         }
+    }
+
+    async fn head(&self, url: &Url) -> Result<Response, RemoteError> {
+        self.client.head(url.clone()).send().await.map_err(|error| self.broken(error))
     }
 
     /// Sends files as one build, each under its name. What the remote has already is not sent
@@ -96,12 +116,48 @@ impl Remote {
         let fail = |source| RemoteError::File { doing: "read", path: path.to_owned(), source };
         let file = tokio::fs::File::open(path).await.map_err(fail)?;
         let length = file.metadata().await.map_err(fail)?.len();
-        let body = Body::wrap_stream(tokio_util::io::ReaderStream::with_capacity(file, 1 << 18));
+        let pieces = tokio_util::io::ReaderStream::with_capacity(file, PIECE);
+        let pace = Arc::new(Pace::default());
+        let counted = {
+            let pace = Arc::clone(&pace);
+            pieces.inspect_ok(move |piece| pace.sent(piece.len() as u64))
+        };
         let url = self.address(&["v1", "blobs", &digest.to_hex()]);
-        let request = self.client.put(url).header(reqwest::header::CONTENT_LENGTH, length);
-        let sent = request.body(body).send().await;
+        let request = self.sending()?.put(url).header(reqwest::header::CONTENT_LENGTH, length);
+        let sent = tokio::select! {
+            sent = request.body(Body::wrap_stream(counted)).send() => sent,
+            done = pace.stalls(self.timeouts.idle, length) => {
+                let why = "the server takes nothing more".into();
+                return Err(RemoteError::Unsent { digest: *digest, done, total: length, why });
+            }
+        };
         let response = sent.map_err(|error| self.broken(error))?;
         if response.status().is_success() { Ok(()) } else { Err(self.refusal(response).await) }
+    }
+}
+
+/// How far an upload is.
+#[derive(Default)]
+struct Pace(AtomicU64);
+
+impl Pace {
+    fn sent(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Ends when nothing was sent for `idle`, or when the server has had all for so long that it
+    /// will not answer; gives the bytes that were sent.
+    async fn stalls(&self, idle: Duration, length: u64) -> u64 {
+        let mut before = None;
+        loop {
+            let done = self.0.load(Ordering::Relaxed);
+            if before == Some(done) {
+                return done;
+            }
+            before = Some(done);
+            // With all there, it hashes, packs and syncs.
+            tokio::time::sleep(if done < length { idle } else { idle + STORING }).await;
+        }
     }
 }
 

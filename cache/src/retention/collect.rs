@@ -8,22 +8,30 @@ use crate::blob::store::{PREFIX, digest_of, object_of};
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::input::InputKey;
+use crate::manifest::Artifact;
 use crate::manifests;
 use crate::pack::lock;
 use crate::store::Store;
 use crate::time::now;
 
+use super::debug::Choice;
 use super::needed::{Shelf, Stored};
-use super::policy::{GcReport, Gone, Known, Policy, Reason};
+use super::policy::{GcReport, Gone, Known, LetGo, Policy, Reason};
 
 /// Blobs removed while uploads wait: a few milliseconds.
 const BATCH: usize = 32;
+
+/// What becomes free when files are let go of.
+fn freed(files: &[LetGo]) -> u64 {
+    files.iter().map(|file| file.freed).sum()
+}
 
 impl Store {
     /// Removes builds by a policy, and blobs that nobody needs. A blob is needed when a build that
     /// stays names it, when it is the console of a run, or when one of those rests on it. Blobs
     /// that no build names are left alone for the embargo, and what an upload holds is never
-    /// touched. Evidence and journals stay.
+    /// touched. Where the policy says so, files with debug information go first, and their builds
+    /// stay. Evidence and journals stay.
     ///
     /// Refuses ([`StoreError::Refused`]) when a manifest can't be read, or when nothing of what
     /// builds name is here: then it does not see what it thinks it sees. [`StoreError::Busy`] when
@@ -39,7 +47,7 @@ impl Store {
         let (builds, names) = self.known_builds().await?;
         let shelf = self.shelf().await?;
         let refuse = |why: &str| Err(StoreError::Refused(why.to_owned()));
-        let named: HashSet<Digest> = names.values().flatten().copied().collect();
+        let named: HashSet<Digest> = names.values().flatten().map(|file| file.digest).collect();
         if !named.is_empty()
             && !shelf.blobs.is_empty()
             && !named.iter().any(|digest| shelf.blobs.contains_key(digest))
@@ -70,23 +78,51 @@ impl Store {
         let mut gone: HashSet<InputKey> = HashSet::new();
         let needed = |gone: &HashSet<InputKey>| {
             let staying = names.iter().filter(|it| !gone.contains(it.0)).flat_map(|it| it.1);
-            shelf.reach(staying.chain(&consoles).chain(&young).copied())
+            let staying = staying.map(|file| file.digest);
+            shelf.reach(staying.chain(consoles.iter().chain(&young).copied()))
         };
-        let mut bytes = shelf.bytes(&needed(&gone));
-        for (build, reason) in policy.order(&builds, now) {
+        let order = policy.order(&builds, now);
+        gone.extend(order.iter().filter(|it| it.1.is_some()).map(|it| it.0.key));
+        let stays = needed(&gone);
+        let kept: HashSet<Digest> = builds
+            .iter()
+            .filter(|build| policy.keeps(build))
+            .flat_map(|build| names.get(&build.key).into_iter().flatten())
+            .map(|file| file.digest)
+            .chain(consoles.iter().chain(&young).copied())
+            .collect();
+        let choice = Choice {
+            policy,
+            order: &order,
+            files: &names,
+            shelf: &shelf,
+            needed: &stays,
+            kept: &kept,
+            now,
+        };
+        let mut let_go = self.choose_debug(&choice, shelf.bytes(&stays)).await?;
+        let room = |stays: &HashSet<Digest>| {
+            let saved = let_go.iter().filter(|it| stays.contains(&it.digest)).map(|it| it.freed);
+            shelf.bytes(stays) - saved.sum::<u64>()
+        };
+        let mut bytes = room(&stays);
+        for (build, reason) in order {
             let over = policy.quota.is_some_and(|quota| bytes > quota);
             let Some(reason) = reason.or(over.then_some(Reason::Quota)) else { continue };
-            gone.insert(build.key);
-            let (build, commit, last_use) = (build.key, build.commit.clone(), build.last_use);
-            report.gone.push(Gone { build, commit, last_use, reason });
-            bytes = shelf.bytes(&needed(&gone));
+            let (key, commit, last_use) = (build.key, build.commit.clone(), build.last_use);
+            report.gone.push(Gone { build: key, commit, last_use, reason });
+            if gone.insert(key) {
+                bytes = room(&needed(&gone));
+            }
         }
         report.above_quota = policy.quota.map_or(0, |quota| bytes.saturating_sub(quota));
         let stays = needed(&gone);
         garbage.extend(shelf.blobs.keys().filter(|it| !stays.contains(it)));
+        let_go.retain(|file| stays.contains(&file.digest));
         if policy.dry_run {
             report.freed_blobs = garbage.len() as u64;
-            report.freed_bytes = shelf.bytes(&garbage);
+            report.freed_bytes = shelf.bytes(&garbage) + freed(&let_go);
+            report.let_go = let_go;
             return Ok(report);
         }
         for build in &report.gone {
@@ -94,6 +130,8 @@ impl Store {
             self.inner().objects.delete(&manifests::object_of(&build.build)).await?;
         }
         self.remove_blobs(&shelf, &garbage, &mut report).await?;
+        report.let_go = self.let_go(let_go).await?;
+        report.freed_bytes += freed(&report.let_go);
         Ok(report)
     }
 
@@ -123,10 +161,10 @@ impl Store {
         Ok(())
     }
 
-    /// All builds, from their manifests, and the blobs that each names.
+    /// All builds, from their manifests, and the files of each.
     async fn known_builds(
         &self,
-    ) -> Result<(Vec<Known>, HashMap<InputKey, Vec<Digest>>), StoreError> {
+    ) -> Result<(Vec<Known>, HashMap<InputKey, Vec<Artifact>>), StoreError> {
         let (uses, pins) = (self.inner().index.uses().await?, self.inner().index.pins().await?);
         let (mut builds, mut names) = (Vec::new(), HashMap::new());
         let mut listed = manifests::list(&self.inner().objects);
@@ -147,7 +185,7 @@ impl Store {
                 pinned: pins.contains(&key),
                 commit: manifest.commit,
             });
-            names.insert(key, manifest.artifacts.into_iter().map(|it| it.digest).collect());
+            names.insert(key, manifest.artifacts);
         }
         Ok((builds, names))
     }
@@ -162,6 +200,7 @@ impl Store {
             let Some(digest) = digest_of(&meta.location) else { continue };
             let rests_on = match self.reader(&digest).await {
                 Ok(reader) => reader.rests_on(),
+                Err(StoreError::LetGo(_)) => Vec::new(),
                 Err(StoreError::Missing(_) | StoreError::Corrupt { .. }) => continue,
                 Err(error @ StoreError::NewerFormat { .. }) => {
                     return Err(StoreError::Refused(error.to_string()));

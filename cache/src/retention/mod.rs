@@ -1,7 +1,8 @@
 //! What goes when the room is short, and what stays.
 
 mod collect;
+mod debug;
 mod needed;
 mod policy;
 
-pub use policy::{GcReport, Gone, Policy, Reason};
+pub use policy::{GcReport, Gone, LetGo, Policy, Reason};

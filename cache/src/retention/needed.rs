@@ -33,6 +33,15 @@ impl Shelf {
         reached
     }
 
+    /// For each blob, the ones that rest on it.
+    pub(super) fn rested_by(&self) -> HashMap<Digest, Vec<Digest>> {
+        let mut rested: HashMap<Digest, Vec<Digest>> = HashMap::new();
+        for (digest, blob) in &self.blobs {
+            blob.rests_on.iter().for_each(|base| rested.entry(*base).or_default().push(*digest));
+        }
+        rested
+    }
+
     /// What blobs take.
     pub(super) fn bytes<'a>(&self, digests: impl IntoIterator<Item = &'a Digest>) -> u64 {
         digests.into_iter().filter_map(|it| self.blobs.get(it)).map(|blob| blob.bytes).sum()

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::input::InputKey;
 
 /// What the owner of a store wants.
@@ -13,6 +14,10 @@ pub struct Policy {
     pub quota: Option<u64>,
     /// Seconds since its last use after which a build goes; never without.
     pub max_age: Option<i64>,
+    /// Whether debug information goes before any build does, where there is a quota.
+    pub debug_first: bool,
+    /// Seconds since the last use of its build after which debug information goes; never without.
+    pub debug_age: Option<i64>,
     /// Seconds for which a blob stays that nobody names: its build may be on its way.
     pub embargo: i64,
     /// Commits (hexadecimal) whose builds stay: release tags, ends of bisections.
@@ -44,6 +49,25 @@ pub struct Gone {
     pub reason: Reason,
 }
 
+/// A file with debug information that goes, while its build stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LetGo {
+    /// Its build.
+    pub build: InputKey,
+    /// The commit that was built.
+    pub commit: String,
+    /// Its name in the build.
+    pub name: String,
+    /// BLAKE3 of its content.
+    pub digest: Digest,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// What becomes free, in bytes.
+    pub freed: u64,
+    /// Why.
+    pub reason: Reason,
+}
+
 /// What a collection did, or would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GcReport {
@@ -55,13 +79,15 @@ pub struct GcReport {
     pub kept_by_name: u64,
     /// What goes, the longest unused first.
     pub gone: Vec<Gone>,
+    /// Files with debug information that go from builds that stay.
+    pub let_go: Vec<LetGo>,
     /// Blobs before, and what they take in bytes.
     pub blobs: u64,
     /// See [`Self::blobs`].
     pub bytes: u64,
     /// Blobs that go.
     pub freed_blobs: u64,
-    /// What they take, in bytes.
+    /// What they take, in bytes, with what the files that are let go of do.
     pub freed_bytes: u64,
     /// Blobs that nobody needs but that stay: an upload may be about to name them.
     pub embargoed: u64,
@@ -85,6 +111,15 @@ impl Policy {
         build.pinned || self.keep_commits.contains(&build.commit)
     }
 
+    /// Whether the debug information of a build goes, and why, in a store of so many bytes.
+    pub(super) fn debug_goes(&self, build: &Known, now: i64, bytes: u64) -> Option<Reason> {
+        if self.debug_age.is_some_and(|age| build.last_use < now.saturating_sub(age)) {
+            return Some(Reason::Age);
+        }
+        let is_over = self.quota.is_some_and(|quota| bytes > quota);
+        (self.debug_first && is_over).then_some(Reason::Quota)
+    }
+
     /// Builds in the order in which they go, and the reason for those that go in any case.
     pub(super) fn order<'a>(
         &self,
@@ -103,7 +138,6 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Digest;
 
     fn build(n: u8, last_use: i64) -> Known {
         let key = InputKey(Digest::of(&[n]));
@@ -123,5 +157,15 @@ mod tests {
         assert_eq!(order, [(10, Some(Reason::Age)), (40, None), (50, None)]);
         let none = Policy { max_age: None, ..policy };
         assert!(none.order(&builds, i64::MAX).iter().all(|it| it.1.is_none()));
+    }
+
+    #[test]
+    fn debug_information_goes_by_age_or_above_the_quota() {
+        let policy = Policy { quota: Some(100), debug_age: Some(10), ..Policy::default() };
+        assert_eq!(policy.debug_goes(&build(1, 50), 61, 0), Some(Reason::Age));
+        assert_eq!(policy.debug_goes(&build(1, 50), 60, 101), None, "builds go then");
+        let first = Policy { debug_first: true, ..policy };
+        assert_eq!(first.debug_goes(&build(1, 50), 60, 101), Some(Reason::Quota));
+        assert_eq!(first.debug_goes(&build(1, 50), 60, 100), None);
     }
 }

@@ -1,5 +1,7 @@
 //! Adding builds and the names that lead to them.
 
+use std::path::PathBuf;
+
 use uuid::Uuid;
 
 use crate::build_draft::BuildDraft;
@@ -37,9 +39,27 @@ impl Store {
         draft.check()?;
         let owner = Uuid::new_v4().to_string();
         let artifacts = ingest(&self.inner, &owner, &draft.artifacts).await?;
+        let files = draft.artifacts.clone();
         let manifest = self.add_described(judge(describe(draft, artifacts).await?)?).await?;
+        self.put_back(&manifest, &files).await?;
         self.inner.index.release(&owner).await?;
         Ok(manifest)
+    }
+
+    /// Stores what was removed before the build named it: by somebody whose clock is so far ahead
+    /// that the upload seemed to have died. From now on nobody removes it.
+    pub(super) async fn put_back(
+        &self,
+        manifest: &Manifest,
+        files: &[(String, PathBuf)],
+    ) -> Result<(), StoreError> {
+        for (name, path) in files {
+            let Some(artifact) = manifest.artifact(name) else { continue };
+            if !self.inner.blobs.is_here(&artifact.digest).await? {
+                self.inner.blobs.put_file(path).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Stores the manifest of a build whose files are here, and its row in the index.

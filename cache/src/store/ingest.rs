@@ -28,7 +28,7 @@ pub(super) async fn ingest(
     // What was found here, and not written, may have been removed before it was held. Now it
     // stays.
     for (artifact, (_, path)) in artifacts.iter().zip(files) {
-        if !inner.blobs.exists(&artifact.digest).await?
+        if !inner.blobs.is_here(&artifact.digest).await?
             && inner.blobs.put_file(path).await?.0 != artifact.digest
         {
             return Err(StoreError::Changed(path.clone()));

@@ -59,9 +59,11 @@ impl Store {
         draft(&nothing, files.clone(), commit).check()?;
         let owner = Uuid::new_v4().to_string();
         let artifacts = ingest(&self.inner, &owner, &files).await?;
-        let pushed = self.pushed(artifacts, files, commit).await?;
+        let manifest = self.described(artifacts, files.clone(), commit).await?;
+        self.put_back(&manifest, &files).await?;
         self.inner.index.release(&owner).await?;
-        Ok(pushed)
+        let files = self.files(&manifest).await?;
+        Ok(Pushed { manifest, files })
     }
 
     /// The same, of blobs that are here already: uploads of a client far away.
@@ -91,21 +93,21 @@ impl Store {
             self.read_to_file(&artifact.digest, &place).await?;
             places.push((artifact.name.clone(), place));
         }
-        let pushed = self.pushed(artifacts, places, commit).await?;
+        let manifest = self.described(artifacts, places, commit).await?;
+        // Fails when one was removed before the build named it; whoever sends it again is done.
+        let files = self.files(&manifest).await?;
         self.inner.index.release(&owner).await?;
-        Ok(pushed)
+        Ok(Pushed { manifest, files })
     }
 
-    async fn pushed(
+    async fn described(
         &self,
         artifacts: Vec<Artifact>,
         places: Vec<(String, PathBuf)>,
         commit: Option<&str>,
-    ) -> Result<Pushed, StoreError> {
+    ) -> Result<Manifest, StoreError> {
         let draft = draft(&artifacts, places, commit);
-        let manifest = self.add_described(describe(draft, artifacts).await?).await?;
-        let files = self.files(&manifest).await?;
-        Ok(Pushed { manifest, files })
+        self.add_described(describe(draft, artifacts).await?).await
     }
 
     /// The files of a build, and what they take.

@@ -96,6 +96,7 @@ impl Store {
                 Err(
                     error @ (StoreError::Missing(_)
                     | StoreError::Corrupt { .. }
+                    | StoreError::LetGo(_)
                     | StoreError::Damaged { .. }
                     | StoreError::Signature { .. }
                     | StoreError::Draft(_)),

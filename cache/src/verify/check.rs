@@ -142,8 +142,9 @@ impl Check<'_> {
             match signatures::check(self.store, manifest).await {
                 Ok(None) => {}
                 Ok(Some(why)) => self.problem(format!("build {}", manifest.input_key), why),
-                // Its blob is gone or corrupt, which is in the report already.
-                Err(StoreError::Missing(_) | StoreError::Corrupt { .. }) => {}
+                // Its blob is gone or corrupt, which is in the report already, or was let go of.
+                Err(StoreError::Missing(_) | StoreError::Corrupt { .. } | StoreError::LetGo(_)) => {
+                }
                 Err(error) => return Err(error),
             }
             (self.progress)(VerifyProgress {
@@ -201,30 +202,33 @@ impl Check<'_> {
         }
         let total_bytes = stored.values().sum();
         let total_items = stored.len() as u64;
-        let (mut loose, mut rested) = (Vec::new(), HashSet::new());
+        let (mut loose, mut rests) = (Vec::new(), HashMap::new());
+        let mut without_base = Vec::new();
         for (digest, bytes) in stored {
             let need = self.needs.get(&digest);
             if need.is_none() {
                 loose.push((digest, bytes));
             }
-            let problem = match self.blob(&digest, need, deep, &mut rested).await {
-                // Something removed it since it was listed: a problem only for who needs it.
-                Err(StoreError::Missing(gone)) if need.is_none() && gone == digest => None,
+            let found = self.blob(&digest, need, deep, &mut rests).await;
+            let (is_needed, what) = (need.is_some(), need.map(|need| need.what.clone()));
+            let problem = match found {
+                Err(StoreError::LetGo(gone)) if gone == digest => {
+                    self.report.let_go += 1;
+                    None
+                }
+                // A part of something, perhaps; or left over, then it is nobody's loss.
+                Err(error @ StoreError::Missing(_)) if !is_needed => {
+                    without_base.push((digest, error));
+                    None
+                }
                 Err(error) => {
-                    match &error {
-                        // What it rests on, perhaps.
-                        StoreError::Corrupt { digest, .. } | StoreError::Missing(digest) => {
-                            self.report.lost.push(*digest);
-                        }
-                        _ => {}
-                    }
+                    self.lost(&digest, is_needed, &error);
                     Some(error.to_string())
                 }
                 Ok(why) => why,
             };
             if let Some(why) = problem {
-                let what = need.map_or_else(|| format!("blob {digest}"), |need| need.what.clone());
-                self.problem(what, why);
+                self.problem(what.unwrap_or_else(|| format!("blob {digest}")), why);
             }
             self.report.blobs += 1;
             self.report.bytes += bytes;
@@ -236,14 +240,29 @@ impl Check<'_> {
                 total_bytes,
             });
         }
+        let needed = reach(&rests, self.needs.keys().copied());
+        for (digest, error) in without_base.iter().filter(|(digest, _)| needed.contains(digest)) {
+            self.lost(digest, false, error);
+            self.problem(format!("blob {digest}"), error.to_string());
+        }
         self.report.lost.sort_unstable();
         self.report.lost.dedup();
         // Parts of boot images, and what others are differences to, have no name in a build.
+        let rested: HashSet<_> = rests.values().flatten().collect();
         for (_, bytes) in loose.iter().filter(|(digest, _)| !rested.contains(digest)) {
             self.report.orphans += 1;
             self.report.orphan_bytes += bytes;
         }
         Ok(())
+    }
+
+    /// Notes what is to be had elsewhere: the blob that can't be read, when somebody needs it, and
+    /// what it rests on, when that is why.
+    fn lost(&mut self, digest: &Digest, needed: bool, error: &StoreError) {
+        if let StoreError::Corrupt { digest: why, .. } | StoreError::Missing(why) = error {
+            self.report.lost.push(*why);
+            self.report.lost.extend(needed.then_some(*digest));
+        }
     }
 
     /// All blobs, with what each takes.
@@ -270,14 +289,15 @@ impl Check<'_> {
         digest: &Digest,
         need: Option<&Need>,
         deep: bool,
-        rested: &mut HashSet<Digest>,
+        rests: &mut HashMap<Digest, Vec<Digest>>,
     ) -> Result<Option<String>, StoreError> {
-        let reader = self.store.reader(digest).await?;
-        for base in reader.rests_on() {
+        let reader = self.store.reader(digest).await?.afresh();
+        let bases = reader.rests_on();
+        rests.insert(*digest, bases.clone());
+        for base in bases {
             if !self.store.contains(&base).await? {
                 return Err(StoreError::Missing(base));
             }
-            rested.insert(base);
         }
         if deep {
             let mut pieces = reader.stream(0..reader.size());
@@ -312,4 +332,18 @@ impl Check<'_> {
         });
         Ok(())
     }
+}
+
+/// The blobs that can be reached from some, themselves included.
+fn reach(
+    rests: &HashMap<Digest, Vec<Digest>>,
+    from: impl IntoIterator<Item = Digest>,
+) -> HashSet<Digest> {
+    let (mut reached, mut todo) = (HashSet::new(), from.into_iter().collect::<Vec<_>>());
+    while let Some(digest) = todo.pop() {
+        if reached.insert(digest) {
+            todo.extend(rests.get(&digest).into_iter().flatten());
+        }
+    }
+    reached
 }

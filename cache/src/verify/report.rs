@@ -69,6 +69,9 @@ pub struct VerifyReport {
     /// Builds whose row in the index was missing and has been written now: their writer was
     /// killed between the two. Not a problem.
     pub healed: u64,
+    /// Blobs that were let go of to make room, and of which only the name is here. Not a problem.
+    #[serde(default)]
+    pub let_go: u64,
     /// Blobs that no build and no run refers to: written before their manifest, which never came.
     /// Not a problem.
     pub orphans: u64,

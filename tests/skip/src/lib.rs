@@ -23,6 +23,8 @@ pub enum Lack {
     Program,
     /// A compiler for arm64, which is installed for nobody.
     Arm64,
+    /// Azure's emulator, which `tests/run` installs where there is npm.
+    Azurite,
 }
 
 impl Display for Lack {
@@ -34,6 +36,7 @@ impl Display for Lack {
             Self::History => "history",
             Self::Program => "program",
             Self::Arm64 => "arm64",
+            Self::Azurite => "azurite",
         })
     }
 }
