@@ -7,6 +7,8 @@ use crate::plan;
 use crate::title::Target;
 use crate::verdict::Verdict;
 
+const NO_TIME: &str = "the budget of time is used up";
+
 impl Bisection {
     /// Runs that the user's budget still allows.
     pub(super) fn runs_left(&self) -> u32 {
@@ -19,19 +21,23 @@ impl Bisection {
         self.before + self.begun.elapsed().as_secs_f64()
     }
 
+    /// Whether the time that the user gave is over in so many seconds.
+    pub(super) fn is_late_in(&self, seconds: f64) -> bool {
+        self.header.limits.budget_seconds.is_some_and(|budget| self.elapsed() + seconds > budget)
+    }
+
     /// The answer when another test would go beyond the time that the user gave.
     pub(super) async fn too_dear(
         &self,
         target: &Target,
         test: &plan::Test,
     ) -> Result<Option<Verdict>, BisectError> {
-        let Some(budget) = self.header.limits.budget_seconds else { return Ok(None) };
-        if self.elapsed() + test.expected_seconds <= budget {
+        if !self.is_late_in(test.expected_seconds) {
             return Ok(None);
         }
         let Some(belief) = self.belief().await? else { return Ok(None) };
         let answer = plan::Verdict::Inconclusive {
-            why: "the budget of time is used up".to_owned(),
+            why: NO_TIME.to_owned(),
             set: belief.set(),
             more: Some(plan::More {
                 revision: test.revision,
@@ -48,21 +54,13 @@ impl Bisection {
     /// Why a build, or so many runs, would go beyond what the user allows; nothing when they don't.
     pub(super) fn forbidden(&self, build: bool, runs: u32) -> Option<&'static str> {
         let limits = &self.header.limits;
-        let costs = self.knowledge.costs();
-        let rounds = runs.div_ceil(limits.machines.max(1) as u32);
-        let seconds =
-            f64::from(rounds) * costs.run_seconds + if build { costs.build_seconds } else { 0.0 };
+        let seconds = self.knowledge.costs().seconds(build, runs, limits.machines as u32);
         if build && limits.max_builds.is_some_and(|most| self.knowledge.spent.builds >= most) {
             return Some("the budget of builds is used up");
         }
         if self.runs_left() == 0 {
             return Some("the budget of runs is used up");
         }
-        match limits.budget_seconds {
-            Some(budget) if self.elapsed() + seconds > budget => {
-                Some("the budget of time is used up")
-            }
-            _ => None,
-        }
+        self.is_late_in(seconds).then_some(NO_TIME)
     }
 }

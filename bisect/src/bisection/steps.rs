@@ -220,8 +220,7 @@ impl Bisection {
                 }
                 Learning::RunMore => {
                     let left = self.runs_left();
-                    let late =
-                        self.header.limits.budget_seconds.is_some_and(|b| self.elapsed() > b);
+                    let late = self.is_late_in(0.0);
                     if left == 0 || late {
                         let why =
                             "the budget is used up before a crash was seen often enough".into();

@@ -316,12 +316,8 @@ impl Steps<'_> {
     fn ask(&self, place: Place, runs: u32, why: String) -> Decision {
         let problem = self.search.problem;
         let build = self.search.needs_build(place);
-        let costs = &problem.costs;
         let allowed = runs.max(1).min(self.search.runs_left());
-        let seconds = |runs: u32| {
-            let rounds = runs.div_ceil(problem.machines.max(1));
-            f64::from(rounds) * costs.run_seconds + if build { costs.build_seconds } else { 0.0 }
-        };
+        let seconds = |runs: u32| problem.costs.seconds(build, runs, problem.machines);
         if allowed == 0 || (build && !self.search.may_build()) {
             let runs = runs.max(1);
             let more = More { revision: place, runs, build, bits: 0.0, seconds: seconds(runs) };

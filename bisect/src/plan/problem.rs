@@ -66,6 +66,14 @@ pub struct Costs {
     pub run_seconds: f64,
 }
 
+impl Costs {
+    /// Seconds for a build, if there is one, and so many runs on machines side by side.
+    pub(crate) fn seconds(&self, build: bool, runs: u32, machines: u32) -> f64 {
+        let rounds = f64::from(runs.div_ceil(machines.max(1)));
+        rounds * self.run_seconds + if build { self.build_seconds } else { 0.0 }
+    }
+}
+
 impl Default for Costs {
     fn default() -> Self {
         Self { build_seconds: 600.0, run_seconds: 120.0 }
