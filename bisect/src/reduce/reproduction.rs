@@ -80,11 +80,11 @@ mod tests {
             (Some(&target), counts(20, &[]), 0, Reproduction::OutOfBudget),
             (Some(&target), counts(200, &[("bug", 2)]), 100, Reproduction::NotShown),
             (Some(&target), broken, 100, Reproduction::NotShown),
-            (None, counts(4, &[("bug", 3)]), 0, Reproduction::Target("bug".into())),
-            (None, counts(4, &[("bug", 2)]), 0, Reproduction::OutOfBudget),
+            (None, counts(4, &[("bug", 4)]), 0, Reproduction::Target("bug".into())),
+            (None, counts(4, &[("bug", 3)]), 0, Reproduction::OutOfBudget),
             (None, counts(40, &[]), 100, Reproduction::Runs(8)),
             (None, counts(149, &[]), 100, Reproduction::NotShown),
-            (None, counts(34, &[("bug", 3), ("other", 3)]), 9, Reproduction::Tie(titles())),
+            (None, counts(34, &[("bug", 4), ("other", 4)]), 9, Reproduction::Tie(titles())),
         ] {
             let what = format!("{counts:?}, {left} left");
             assert_eq!(reproduction(target, &counts, left), wanted, "{what}");
