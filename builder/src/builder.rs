@@ -10,6 +10,7 @@ use kiln_cache::{BuildSummary, Digest, InputKey, Remote, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::audit::{Checked, Claim};
+use crate::ccache::Ccache;
 use crate::error::BuildError;
 use crate::kconfig::ConfigChange;
 use crate::observer::{self, BuildEvent, Observer};
@@ -18,6 +19,7 @@ use crate::proving::{Closures, Proof};
 use crate::request::{How, Request};
 use crate::stages::{Provenance, Stage};
 use crate::toolchain::Toolchain;
+use crate::tree::KernelVersion;
 use crate::upstream::Upstream;
 
 /// How long the toolchain, and files that a configuration names, are taken for unchanged without a
@@ -33,7 +35,11 @@ const BOUNDS: Bounds = Bounds { of_a_key: 2, in_all: 6 };
 pub struct Builder {
     pub(crate) store: Store,
     pub(crate) pool: Pool,
-    compiler: String,
+    /// Folder of what builds keep for one another.
+    work: PathBuf,
+    use_ccache: bool,
+    /// By name.
+    toolchain_name: String,
     pub(crate) observer: Arc<dyn Observer>,
     toolchain: Mutex<Option<(Instant, Arc<Toolchain>)>>,
     /// One at a time builds a request; the others wait and then find it known.
@@ -119,7 +125,9 @@ impl Builder {
         Self {
             store,
             pool: Pool { folder: work.join("pool"), bounds: BOUNDS },
-            compiler: "gcc".into(),
+            work,
+            use_ccache: true,
+            toolchain_name: "gcc".into(),
             observer,
             toolchain: Mutex::default(),
             turns: Mutex::default(),
@@ -142,9 +150,16 @@ impl Builder {
         self
     }
 
-    /// Compiles with another compiler than `gcc`: a name in the recipe's folders, or a path.
-    pub fn with_compiler(mut self, compiler: &str) -> Self {
-        compiler.clone_into(&mut self.compiler);
+    /// Compiles with another toolchain than `gcc`: by a name that [`Toolchain::find`] understands.
+    pub fn with_toolchain(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.toolchain_name);
+        self
+    }
+
+    /// Whether ccache stands before the compiler where it is installed, as it does unless told
+    /// otherwise. The bytes of a build are the same with it and without.
+    pub fn with_ccache(mut self, used: bool) -> Self {
+        self.use_ccache = used;
         self
     }
 
@@ -285,9 +300,21 @@ impl Builder {
             }
             return Ok(Some(Arc::clone(toolchain)));
         }
-        let toolchain = Arc::new(Toolchain::find(&self.compiler)?);
+        let toolchain = Arc::new(Toolchain::find(&self.toolchain_name)?);
         *known = Some((Instant::now(), Arc::clone(&toolchain)));
         Ok(Some(toolchain))
+    }
+
+    /// ccache, ready for builds of such kernels with a toolchain.
+    pub(crate) fn ccache(
+        &self,
+        toolchain: &Toolchain,
+        kernel: KernelVersion,
+    ) -> Result<Option<Ccache>, BuildError> {
+        if !self.use_ccache {
+            return Ok(None);
+        }
+        Ccache::below(&self.work, &toolchain.programs, kernel)
     }
 
     /// The lock of a request in this process.

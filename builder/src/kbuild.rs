@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::ccache::Ccache;
 use crate::error::{BuildError, Doing};
 use crate::failure::{Fault, first_errors, machine_fault};
 use crate::observer::Stage;
@@ -29,6 +30,7 @@ const LOG_READ: u64 = 64 << 20;
 pub(crate) struct Kbuild<'a> {
     pub(crate) toolchain: &'a Toolchain,
     pub(crate) version: KernelVersion,
+    pub(crate) ccache: Option<&'a Ccache>,
     pub(crate) confinement: &'a Confinement,
     pub(crate) pair: &'a Pair,
     pub(crate) cancel: &'a Cancel,
@@ -185,15 +187,21 @@ impl Kbuild<'_> {
     }
 
     /// Make with these arguments, in the folder of objects.
-    fn step(&self, arguments: Vec<OsString>, environment: Vec<(OsString, OsString)>) -> Step {
+    fn step(&self, arguments: Vec<OsString>, mut environment: Vec<(OsString, OsString)>) -> Step {
         let source = Bind { host: self.pair.shown_source(), inside: SOURCE, read_only: true };
         let objects = Bind { host: self.pair.objects(), inside: OBJECTS, read_only: false };
+        let folder = self.confinement.seen(&objects);
+        let mut binds = vec![source, objects];
+        if let Some(ccache) = self.ccache {
+            ccache.enter(&mut environment, self.confinement);
+            binds.push(ccache.bind());
+        }
         Step {
             program: self.toolchain.make.clone().into(),
             arguments,
             environment,
-            folder: self.confinement.seen(&objects),
-            binds: vec![source, objects],
+            folder,
+            binds,
             kept_open: Some(self.pair.lock()),
             hidden: self.pair.pool(),
         }
@@ -229,9 +237,7 @@ impl Kbuild<'_> {
         arguments.push(output);
         arguments.push(format!("-j{}", self.jobs.max(1)).into());
         let mut variables = recipe::make_variables(host_arch(), self.version);
-        if self.toolchain.compiler != "gcc" {
-            variables.push(format!("CC={}", self.toolchain.compiler));
-        }
+        variables.extend(self.toolchain.programs.variables());
         if let Confinement::Plain { .. } = self.confinement {
             variables.extend(recipe::prefix_maps(&source.host, &objects.host));
         }

@@ -6,6 +6,7 @@
 
 pub mod audit;
 mod builder;
+mod ccache;
 mod checkout;
 mod classes;
 pub mod closure;
@@ -46,7 +47,10 @@ pub use kconfig::{ConfigChange, parse as config_values};
 pub use live::wait_for_builds;
 pub use observer::{BuildEvent, Observer, Quiet, Stage};
 pub use request::{Config, How, Request, host_arch, image_of};
-pub use toolchain::{AUTO, Toolchain, ToolchainError, choose_compiler};
+pub use toolchain::{
+    AUTO, AUTO_LLVM, AutoRow, KernelRelease, Toolchain, ToolchainError, Toolchains,
+    choose_toolchain,
+};
 pub use tree::{
     Change, ChangeKind, Commit, History, KernelVersion, Repository, Reverted, Revision, TreeError,
 };

@@ -125,10 +125,15 @@ impl Builder {
             }
             None => None,
         };
+        let ccache = match &kernel {
+            Some((toolchain, version)) => self.ccache(toolchain, *version)?,
+            None => None,
+        };
         Ok(Job {
             request: Arc::new(request.clone()),
             given: question.given,
             repository,
+            ccache,
             kernel,
             observer: Arc::clone(&self.observer),
             cancel: Arc::new(Cancel::default()),

@@ -9,6 +9,7 @@ use kiln_cache::Digest;
 use kiln_cache::build_draft::{BUILD_LOG, CLOSURE, UNITS};
 use tokio::sync::oneshot;
 
+use crate::ccache::Ccache;
 use crate::command::{self, BuildCommand};
 use crate::error::{BuildError, Doing};
 use crate::kbuild::{self, Kbuild, Made};
@@ -34,6 +35,7 @@ pub(crate) struct Job {
     pub(crate) repository: Repository,
     /// What Kbuild needs; `None` for a build command.
     pub(crate) kernel: Option<(Arc<Toolchain>, KernelVersion)>,
+    pub(crate) ccache: Option<Ccache>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) cancel: Arc<Cancel>,
 }
@@ -308,7 +310,8 @@ impl Job {
     ) -> Kbuild<'a> {
         let confinement: &Confinement = confinement();
         let jobs = self.request.jobs;
-        Kbuild { toolchain, version, confinement, pair, cancel: &self.cancel, jobs }
+        let (ccache, cancel) = (self.ccache.as_ref(), &*self.cancel);
+        Kbuild { toolchain, version, ccache, confinement, pair, cancel, jobs }
     }
 }
 

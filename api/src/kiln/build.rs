@@ -8,14 +8,14 @@ use std::time::Duration;
 use kiln_builder::audit::Checked;
 use kiln_builder::stages::Provenance;
 use kiln_builder::{
-    Builder, Built, Config, Foreseen, Foresight, How, Obtained, Repository, Request,
-    choose_compiler,
+    Builder, Built, Config, Foreseen, Foresight, How, Obtained, Repository, Request, Revision,
 };
 use kiln_cache::Remote;
 use kiln_cache::manifest::{Artifact, BuildResult};
 use kiln_cache::remote::Timeouts;
 
 use super::common::{Context, answer, answer_json, remote};
+use super::toolchains::ToolchainArgs;
 use crate::terminal::exit::Exit;
 use crate::terminal::observe::BuildProgress;
 use crate::terminal::table::WIDTH;
@@ -48,10 +48,8 @@ pub(crate) struct HowArgs {
     /// Make jobs [default: one a core]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
-    /// The compiler: a name in the usual folders, a path, or "auto" for the first gcc here that
-    /// builds kernels like this revision
-    #[arg(long, value_name = "NAME", env = "KILN_TOOLCHAIN", default_value = "gcc")]
-    pub(crate) toolchain: String,
+    #[command(flatten)]
+    toolchain: ToolchainArgs,
     /// Fail when `make olddefconfig` changes an option that the configuration sets
     #[arg(long)]
     pub(crate) strict_config: bool,
@@ -59,9 +57,32 @@ pub(crate) struct HowArgs {
     /// audit`
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     pub(crate) audit: f64,
+    #[command(flatten)]
+    pub(crate) shortcuts: ShortcutArgs,
+}
+
+/// Options about what spares compiling and is no part of a record.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShortcutArgs {
     /// Ask a Kiln that serves before compiling; while it is down, go on without it
     #[arg(long, value_name = "URL", env = "KILN_REMOTE")]
-    pub(crate) remote: Option<String>,
+    remote: Option<String>,
+    /// Compile without ccache, where it is installed
+    #[arg(long, env = "KILN_NO_CCACHE")]
+    no_ccache: bool,
+}
+
+impl ShortcutArgs {
+    /// The Kiln to ask first: with short timeouts, for a build must not wait for a cache.
+    pub(crate) fn upstream(&self) -> anyhow::Result<Option<Remote>> {
+        let timeouts = Timeouts { connect: Duration::from_secs(2), idle: Duration::from_secs(10) };
+        self.remote.as_deref().map(|url| remote(url, timeouts)).transpose()
+    }
+
+    /// Whether ccache is used.
+    pub(crate) fn ccache(&self) -> bool {
+        !self.no_ccache
+    }
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -77,9 +98,16 @@ impl HowArgs {
         self.jobs.map_or_else(cores, usize::from)
     }
 
-    /// The Kiln to ask first.
-    pub(crate) fn upstream(&self) -> anyhow::Result<Option<Remote>> {
-        upstream(self.remote.as_deref())
+    /// The toolchain for a revision; a build command has its own, so the name says nothing then.
+    pub(crate) fn toolchain(
+        &self,
+        repository: &Repository,
+        revision: &Revision,
+    ) -> anyhow::Result<String> {
+        match self.build_command {
+            Some(_) => Ok(self.toolchain.toolchain.clone()),
+            None => self.toolchain.choose(repository, revision),
+        }
     }
 
     /// How to build.
@@ -98,12 +126,6 @@ pub(crate) fn for_this_machine(config: Config) -> anyhow::Result<Config> {
         ),
         _ => Ok(config),
     }
-}
-
-/// A Kiln to ask before compiling: with short timeouts, for a build must not wait for a cache.
-pub(crate) fn upstream(url: Option<&str>) -> anyhow::Result<Option<Remote>> {
-    let timeouts = Timeouts { connect: Duration::from_secs(2), idle: Duration::from_secs(10) };
-    url.map(|url| remote(url, timeouts)).transpose()
 }
 
 /// Processors that this process may use.
@@ -136,15 +158,13 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if args.how.build_command.is_none() {
         config = config.map(for_this_machine).transpose()?;
     }
-    let compiler = match args.how.build_command {
-        Some(_) => args.how.toolchain.clone(),
-        None => choose_compiler(&args.how.toolchain, &repository, &revision)?,
-    };
+    let toolchain = args.how.toolchain(&repository, &revision)?;
     let builder =
         Builder::new(store, context.work()?, Arc::new(BuildProgress::new(progress.clone())))
             .with_audit(args.how.audit)
-            .with_compiler(&compiler)
-            .with_upstream(args.how.upstream()?);
+            .with_toolchain(&toolchain)
+            .with_ccache(args.how.shortcuts.ccache())
+            .with_upstream(args.how.shortcuts.upstream()?);
     let request = Request {
         repository: args.repo.clone(),
         revision: revision.clone(),

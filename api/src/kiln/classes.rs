@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use kiln_builder::{
-    Builder, Class, Config, History, How, Quiet, Repository, Request, choose_compiler,
-};
+use kiln_builder::{Builder, Class, Config, History, How, Quiet, Repository, Request};
 use serde::Serialize;
 
 use super::common::{Context, answer, answer_json};
+use super::toolchains::ToolchainArgs;
 use crate::terminal::exit::{Exit, Fault};
 use crate::terminal::table;
 use crate::terminal::text::duration;
@@ -29,9 +28,8 @@ pub(crate) struct Args {
     /// The kernel configuration, as it was given to `kiln build`
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// The compiler, as it was given to `kiln build`
-    #[arg(long, value_name = "NAME", env = "KILN_TOOLCHAIN", default_value = "gcc")]
-    toolchain: String,
+    #[command(flatten)]
+    toolchain: ToolchainArgs,
 }
 
 #[derive(Serialize)]
@@ -61,9 +59,9 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         .with_context(|| format!("'{}' is no range: write GOOD..BAD", args.range))?;
     let repository = Repository::open(&args.repo)?;
     let history = Arc::new(repository.history(good, bad)?);
-    let compiler = choose_compiler(&args.toolchain, &repository, &history.tip)?;
+    let toolchain = args.toolchain.choose(&repository, &history.tip)?;
     let builder = Builder::new(context.open().await?, context.work()?, Arc::new(Quiet))
-        .with_compiler(&compiler);
+        .with_toolchain(&toolchain);
     let request = Request {
         repository: args.repo.clone(),
         revision: history.tip.clone(),

@@ -11,6 +11,7 @@ mod explain;
 mod gc;
 mod kernels;
 pub(crate) mod logs;
+mod own_file;
 mod pack;
 mod pull;
 mod push;
@@ -22,6 +23,7 @@ mod sign;
 mod stats;
 pub(crate) mod title_patterns;
 mod token;
+mod toolchains;
 mod transfer;
 mod verify;
 

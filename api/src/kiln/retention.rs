@@ -4,12 +4,13 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use kiln_bisect::record::{JOURNAL_KIND, Record};
 use kiln_builder::Repository;
 use kiln_cache::Store;
 use kiln_cache::retention::Policy;
 use serde::Deserialize;
+
+use super::own_file;
 
 /// Hours in which an upload must have ended, unless said otherwise.
 const EMBARGO: u64 = 24;
@@ -75,34 +76,20 @@ impl std::str::FromStr for Room {
 impl PolicyFile {
     /// Reads the file; without one nothing is wished. A file that was named must be there.
     pub(crate) fn read(&self) -> anyhow::Result<Wishes> {
-        let (path, named) = match &self.policy {
-            Some(path) => (path.clone(), true),
-            None => match directories::ProjectDirs::from("", "", "kiln") {
-                Some(folders) => (folders.config_dir().join("retention.toml"), false),
-                None => return Ok(Wishes::default()),
-            },
-        };
-        match std::fs::read_to_string(&path) {
-            Ok(text) => wishes(&path, &text),
-            Err(error) if !named && error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Wishes::default())
-            }
-            Err(error) => Err(error).with_context(|| format!("can't read '{}'", path.display())),
-        }
+        let file = own_file::read(self.policy.as_deref(), "retention.toml")?;
+        Ok(file.map_or_else(Wishes::default, |(path, wishes)| Wishes::beside(wishes, &path)))
     }
-}
-
-/// A path in the file is relative to the file.
-fn wishes(path: &Path, text: &str) -> anyhow::Result<Wishes> {
-    let mut wishes: Wishes =
-        toml::from_str(text).with_context(|| format!("in '{}'", path.display()))?;
-    if let (Some(repo), Some(folder)) = (&mut wishes.repo, path.parent()) {
-        *repo = folder.join(&*repo);
-    }
-    Ok(wishes)
 }
 
 impl Wishes {
+    /// Of a file of this path: a path in it is relative to it.
+    fn beside(mut self, file: &Path) -> Self {
+        if let (Some(repo), Some(folder)) = (&mut self.repo, file.parent()) {
+            *repo = folder.join(&*repo);
+        }
+        self
+    }
+
     /// These, where they say something, else the others; what is kept by name adds up.
     pub(crate) fn or(self, other: Self) -> Self {
         Self {
@@ -194,6 +181,11 @@ fn bytes(text: &str) -> Result<u64, String> {
 mod tests {
     use super::*;
 
+    fn read(path: &str, text: &str) -> anyhow::Result<Wishes> {
+        let path = Path::new(path);
+        Ok(own_file::parse::<Wishes>(path, text)?.beside(path))
+    }
+
     #[test]
     fn sizes_as_people_write_them() {
         for (text, size) in [
@@ -214,7 +206,7 @@ mod tests {
     fn the_example_of_the_help_is_read() {
         let text = super::super::gc::FORMAT.lines().map(str::trim_start).skip(1);
         let text = text.collect::<Vec<_>>().join("\n");
-        let read = wishes(Path::new("/etc/kiln/retention.toml"), &text).unwrap();
+        let read = read("/etc/kiln/retention.toml", &text).unwrap();
         assert_eq!(read.quota, Some(Room(200_000_000_000)));
         assert_eq!(
             (read.max_age, read.debug_max_age, read.embargo),
@@ -231,10 +223,10 @@ mod tests {
             ("max-age = -1", "max-age"),
             ("quotas = '5G'", "quotas"),
         ] {
-            let error = format!("{:#}", wishes(Path::new("my.toml"), text).unwrap_err());
+            let error = format!("{:#}", read("my.toml", text).unwrap_err());
             assert!(error.contains("my.toml") && error.contains(said), "{error}");
         }
-        let read = wishes(Path::new("/etc/kiln/r.toml"), "repo = '../linux'").unwrap();
+        let read = read("/etc/kiln/r.toml", "repo = '../linux'").unwrap();
         assert_eq!(read.repo.as_deref(), Some(Path::new("/etc/kiln/../linux")));
     }
 

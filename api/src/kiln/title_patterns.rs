@@ -6,6 +6,8 @@ use anyhow::Context as _;
 use kiln_bisect::console::Patterns;
 use serde::Deserialize;
 
+use super::own_file;
+
 /// Where the file is.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct TitlePatterns {
@@ -35,26 +37,15 @@ struct Title {
 impl TitlePatterns {
     /// Reads the file; without one there are no patterns. A file that was named must be there.
     pub(crate) fn read(&self) -> anyhow::Result<Patterns> {
-        let (path, named) = match &self.title_patterns {
-            Some(path) => (path.clone(), true),
-            None => match directories::ProjectDirs::from("", "", "kiln") {
-                Some(folders) => (folders.config_dir().join("titles.toml"), false),
-                None => return Ok(Patterns::default()),
-            },
-        };
-        match std::fs::read_to_string(&path) {
-            Ok(text) => patterns(&path, &text),
-            Err(error) if !named && error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Patterns::default())
-            }
-            Err(error) => Err(error).with_context(|| format!("can't read '{}'", path.display())),
+        match own_file::read(self.title_patterns.as_deref(), "titles.toml")? {
+            Some((path, content)) => patterns(&path, &content),
+            None => Ok(Patterns::default()),
         }
     }
 }
 
-fn patterns(path: &Path, text: &str) -> anyhow::Result<Patterns> {
+fn patterns(path: &Path, content: &Content) -> anyhow::Result<Patterns> {
     let name = || format!("in '{}'", path.display());
-    let content: Content = toml::from_str(text).with_context(name)?;
     let mut patterns = Patterns::default();
     for title in &content.title {
         patterns.add_title(&title.line, &title.title).with_context(name)?;
@@ -69,11 +60,16 @@ fn patterns(path: &Path, text: &str) -> anyhow::Result<Patterns> {
 mod tests {
     use super::*;
 
+    fn read(path: &str, text: &str) -> anyhow::Result<Patterns> {
+        let path = Path::new(path);
+        patterns(path, &own_file::parse(path, text)?)
+    }
+
     #[test]
     fn the_example_of_the_help_is_read() {
         let text = "ignore = ['WARNING: .* harmless']\n[[title]]\nline = 'widget: (\\w+)'\n\
                     title = 'widget {1}'\n";
-        let found = patterns(Path::new("x"), text).unwrap();
+        let found = read("x", text).unwrap();
         let console = b"WARNING: quite harmless\nwidget: broken\n";
         let crash = kiln_bisect::console::crash_title_with(console, &found).unwrap();
         assert_eq!(crash.title, "widget broken");
@@ -86,7 +82,7 @@ mod tests {
             ("ignored = []", "ignored"),
             ("[[title]]\nline = 'x'", "title"),
         ] {
-            let error = format!("{:#}", patterns(Path::new("my.toml"), text).unwrap_err());
+            let error = format!("{:#}", read("my.toml", text).unwrap_err());
             assert!(error.contains("my.toml") && error.contains(said), "{error}");
         }
     }

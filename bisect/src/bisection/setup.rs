@@ -39,6 +39,8 @@ pub struct Surroundings {
     pub patterns: Arc<Patterns>,
     /// Another Kiln, asked before anything is compiled.
     pub upstream: Option<Remote>,
+    /// Whether ccache is used, where it is installed.
+    pub ccache: bool,
 }
 
 /// A bisection, ready to run.
@@ -147,7 +149,8 @@ impl Bisection {
         Ok(Self {
             builder: Builder::new(around.store.clone(), around.work.clone(), around.builds)
                 .with_audit(header.audit)
-                .with_compiler(header.toolchain.as_deref().unwrap_or("gcc"))
+                .with_toolchain(header.toolchain.as_deref().unwrap_or("gcc"))
+                .with_ccache(around.ccache)
                 .with_upstream(around.upstream),
             config,
             knowledge: Knowledge::new(graph, header.find, &holders(&history)),

@@ -42,8 +42,8 @@ pub struct Question {
     pub config: Config,
     /// How it is built.
     pub how: How,
-    /// The compiler: a name or a path.
-    pub compiler: String,
+    /// The toolchain, by a name that the builder understands.
+    pub toolchain: String,
     /// How images are tested.
     pub test: TestSpec,
     /// Pattern of the target title; without, the one that `config` shows most.
@@ -189,7 +189,8 @@ impl ConfigSearch {
         let running = Running::claim(&around.work, &id)?;
         Ok(Self {
             builder: Builder::new(around.store.clone(), around.work.clone(), around.builds)
-                .with_compiler(&question.compiler)
+                .with_toolchain(&question.toolchain)
+                .with_ccache(around.ccache)
                 .with_upstream(around.upstream),
             kernels: running::kernels(&around.work, &id),
             _running: running,

@@ -78,7 +78,8 @@ impl Builder {
         }
         let proof_seconds = question.begun.elapsed().as_secs_f64();
         let begun = Instant::now();
-        let job = self.job(question)?;
+        let mut job = self.job(question)?;
+        job.ccache = None;
         let pool_key = format!("{}-audit", job.pool_key());
         let Turn::Pair(pair) = self.take_pair(&job, &pool_key, None).await? else {
             return Err(BuildError::Stopped("an audit was answered from the store"));

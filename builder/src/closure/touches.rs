@@ -80,13 +80,16 @@ impl fmt::Display for Touch {
 ///   recipe is there for that, and it is what any cache of builds rests on.
 /// - No command decides by the times of source files what it writes. Make decides by them what it
 ///   runs again, which is another matter.
+/// - A command that ccache spared would have read nothing more than its preprocessor did. Compilers
+///   also look for a precompiled header beside each file; so whatever comes or goes by such a name
+///   is taken for looked up.
 /// - A change of any of this is a new [`RULE_VERSION`](super::RULE_VERSION).
 /// - The trace is complete. See `trace`: the kernel has nobody else to ask.
 pub fn touches(closure: &Closure, changes: &[VisibleChange]) -> Option<Touch> {
     changes.iter().find_map(|VisibleChange { path, what }| {
         let listed = || parent(path).is_some_and(|folder| closure.listed.contains(folder));
         let why = match what {
-            What::Presence if closure.saw_presence(path) => Why::LookedUp,
+            What::Presence if closure.saw_presence(path) || is_precompiled(path) => Why::LookedUp,
             What::Kind if closure.saw_presence(path) => Why::Found,
             What::Presence | What::Kind if listed() => Why::Listed,
             What::Content | What::Size if closure.saw_content(path) => Why::Read,
@@ -95,6 +98,12 @@ pub fn touches(closure: &Closure, changes: &[VisibleChange]) -> Option<Touch> {
         };
         Some(Touch { path: path.clone(), why })
     })
+}
+
+/// Whether a compiler might take a file for a precompiled header (GCC manual, "Using Precompiled
+/// Headers"; Clang's, "Precompiled Headers").
+fn is_precompiled(path: &[u8]) -> bool {
+    path.ends_with(b".gch") || path.ends_with(b".pch")
 }
 
 #[cfg(test)]
@@ -132,6 +141,12 @@ mod tests {
         assert_eq!(why("list/x", What::Mode), None, "a list has no modes");
         assert_eq!(why("list/x", What::Kind), Some(Why::Listed));
         assert_eq!(why("dir", What::Kind), Some(Why::Found));
+    }
+
+    #[test]
+    fn precompiled_headers() {
+        assert_eq!(why("never/seen.h.gch", What::Presence), Some(Why::LookedUp));
+        assert_eq!(why("never/seen.h", What::Presence), None);
     }
 
     #[test]

@@ -281,7 +281,7 @@ async fn a_toolchain_that_changes_during_the_build_is_no_build() {
     let upgrade = format!("@echo '# new' >> {}; gcc $(flags)", compiler.display());
     let upgrades = makefile.replace("@gcc $(flags)", &upgrade);
     let upgrades = toy.edit("upgrades", &[Edit::File("Makefile", &upgrades)]);
-    let builder = toy.builder().with_compiler(compiler.to_str().unwrap());
+    let builder = toy.builder().with_toolchain(compiler.to_str().unwrap());
     let error = builder.build(&toy.request(&upgrades, "")).await.unwrap_err();
     assert!(matches!(&error, BuildError::Infra { .. }), "{error}");
     assert!(error.to_string().contains("toolchain changed"), "{error}");
@@ -292,7 +292,7 @@ async fn a_toolchain_that_changes_during_the_build_is_no_build() {
 }
 
 /// The toy with a compiler that runs `before` first; `$n` is how often it ran before, from 0.
-fn with_compiler_step(toy: &Toy, first: &crate::Revision, before: &str) -> crate::Revision {
+fn with_toolchain_step(toy: &Toy, first: &crate::Revision, before: &str) -> crate::Revision {
     let count = "n=$$(cat $(O)/n 2>/dev/null || echo 0); echo $$((n + 1)) > $(O)/n";
     let makefile = toy.fixture.read(first, "Makefile");
     let makefile = makefile.replace("@gcc $(flags)", &format!("@{count}; {before}; gcc $(flags)"));
@@ -304,7 +304,7 @@ async fn a_failure_that_does_not_come_again_is_none() {
     let (toy, first) = Toy::new().await;
     let crash = "test $$n -gt 0 || { echo 'a.c:1:1: internal compiler error: Segmentation fault' \
                  >&2; exit 1; }";
-    let revision = with_compiler_step(&toy, &first, crash);
+    let revision = with_toolchain_step(&toy, &first, crash);
     let request = crate::Request { jobs: 1, ..toy.request(&revision, "") };
     let built = toy.builder().build(&request).await.unwrap();
     assert!(built.manifest.is_built(), "{:?}", built.manifest.result);
@@ -313,7 +313,7 @@ async fn a_failure_that_does_not_come_again_is_none() {
 #[tokio::test]
 async fn failures_that_differ_are_the_machines() {
     let (toy, first) = Toy::new().await;
-    let revision = with_compiler_step(&toy, &first, "echo \"a.c:$$n:1: error: odd\" >&2; exit 1");
+    let revision = with_toolchain_step(&toy, &first, "echo \"a.c:$$n:1: error: odd\" >&2; exit 1");
     let request = crate::Request { jobs: 1, ..toy.request(&revision, "") };
     let builder = toy.builder();
     let error = builder.build(&request).await.unwrap_err();
@@ -326,7 +326,7 @@ async fn failures_that_differ_are_the_machines() {
 async fn a_compiler_that_always_crashes_on_a_revision_does_not_build_it() {
     let (toy, first) = Toy::new().await;
     let crash = "echo 'a.c:1:1: internal compiler error: Segmentation fault' >&2; exit 1";
-    let revision = with_compiler_step(&toy, &first, crash);
+    let revision = with_toolchain_step(&toy, &first, crash);
     let request = crate::Request { jobs: 1, ..toy.request(&revision, "") };
     let built = toy.builder().build(&request).await.unwrap();
     assert!(errors(&built)[0].contains("internal compiler error"), "{:?}", errors(&built));
@@ -335,7 +335,7 @@ async fn a_compiler_that_always_crashes_on_a_revision_does_not_build_it() {
 #[tokio::test]
 async fn a_revision_that_writes_to_its_sources_does_not_build() {
     let (toy, first) = Toy::new().await;
-    let revision = with_compiler_step(&toy, &first, "touch $(CURDIR)/kernel/stamp || exit 1");
+    let revision = with_toolchain_step(&toy, &first, "touch $(CURDIR)/kernel/stamp || exit 1");
     let built = toy.builder().build(&toy.request(&revision, "")).await.unwrap();
     let plain = matches!(crate::sandbox::confinement(), crate::sandbox::Confinement::Plain { .. });
     assert!(plain || errors(&built).iter().any(|line| line.contains("Error 1")));

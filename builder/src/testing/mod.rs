@@ -1,6 +1,7 @@
 //! What this crate's tests are made of, and the tests of the whole builder.
 
 mod builds;
+mod ccache;
 mod closures;
 mod commands;
 mod foresight;

@@ -1,21 +1,31 @@
 //! Which compiler suits which kernel.
 //!
-//! A compiler is chosen by its name or path, or by the word `auto`: then the revision decides. What
-//! it needs at least it says itself, in `scripts/min-tool-version.sh` (from 5.14 on); for older ones
-//! the table below does, from the revisions of `Documentation/process/changes.rst` that raised the
-//! bound. What it can bear at most nobody writes down; the table has the one limit that is known
-//! well: before 5.7 `scripts/dtc` defines `yylloc` twice, which gcc refuses from release 10 on, where
-//! `-fno-common` became the default (GCC 10 release notes, "Porting to GCC 10"). Who knows better
-//! says so: a name given by hand is taken as it is.
+//! A toolchain is chosen by its name, or by the words `auto` (gcc) and `auto-llvm`: then the revision
+//! decides. What it needs at least it says itself, in `scripts/min-tool-version.sh` (from 5.14 on);
+//! for older ones the tables below do, from the revisions of `Documentation/process/changes.rst` that
+//! raised the bound. What it can bear at most nobody writes down; the table of gcc has the one limit
+//! that is known well: before 5.7 `scripts/dtc` defines `yylloc` twice, which gcc refuses from release
+//! 10 on, where `-fno-common` became the default (GCC 10 release notes, "Porting to GCC 10"). Who
+//! knows better says so: a name given by hand is taken as it is, and a user's own table comes first.
 
 use std::fmt;
 
 use crate::tree::KernelVersion;
 
-/// The word that leaves the choice to the revision.
+/// The word that leaves the choice of a gcc to the revision.
 pub const AUTO: &str = "auto";
 
-/// gcc's releases that build a kernel.
+/// The same of LLVM.
+pub const AUTO_LLVM: &str = "auto-llvm";
+
+/// Whose releases are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    Gcc,
+    Llvm,
+}
+
+/// A family's releases that build a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Range {
     /// Major and minor.
@@ -31,8 +41,8 @@ struct Row {
     most: Option<u32>,
 }
 
-/// Newest first.
-const TABLE: &[Row] = &[
+/// Of gcc, newest first.
+const GCC: &[Row] = &[
     Row { from: (5, 15), least: (5, 1), most: None },
     Row { from: (5, 8), least: (4, 9), most: None },
     Row { from: (5, 7), least: (4, 6), most: None },
@@ -40,13 +50,66 @@ const TABLE: &[Row] = &[
     Row { from: (0, 0), least: (3, 2), most: Some(9) },
 ];
 
+/// Of LLVM, newest first. From 4.17 on x86 wants `asm goto`, which clang has from release 9 on; what
+/// was before 5.9 nobody promised.
+const LLVM: &[Row] = &[
+    Row { from: (5, 9), least: (10, 0), most: None },
+    Row { from: (0, 0), least: (9, 0), most: None },
+];
+
+impl Family {
+    fn table(self) -> &'static [Row] {
+        match self {
+            Self::Gcc => GCC,
+            Self::Llvm => LLVM,
+        }
+    }
+
+    /// Its branch in `scripts/min-tool-version.sh`.
+    fn branch(self) -> &'static str {
+        match self {
+            Self::Gcc => "\ngcc)\n",
+            Self::Llvm => "\nllvm)\n",
+        }
+    }
+
+    /// As users call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Gcc => "gcc",
+            Self::Llvm => "LLVM",
+        }
+    }
+
+    /// The option that makes a compiler of it say its release, whole.
+    pub(crate) fn question(self) -> &'static str {
+        match self {
+            Self::Gcc => "-dumpfullversion",
+            Self::Llvm => "-dumpversion",
+        }
+    }
+
+    /// Toolchains to try, in order: what the bare name is on this machine, then Debian's names from
+    /// the newest on.
+    pub(crate) fn candidates(self) -> impl Iterator<Item = String> {
+        let (bare, releases) = match self {
+            Self::Gcc => ("gcc", 4..=20),
+            Self::Llvm => ("llvm", 9..=30),
+        };
+        let numbered = releases.rev().map(move |major| format!("{bare}-{major}"));
+        std::iter::once(bare.to_owned()).chain(numbered)
+    }
+}
+
 impl Range {
     /// Of a kernel of this version, whose `scripts/min-tool-version.sh` has this text.
-    pub(crate) fn of(version: KernelVersion, script: Option<&str>) -> Self {
+    pub(crate) fn of(family: Family, version: KernelVersion, script: Option<&str>) -> Self {
         let at = (version.version, version.patchlevel);
+        let table = family.table();
         // The last row begins at zero.
-        let row = TABLE.iter().find(|row| row.from <= at).unwrap_or(&TABLE[TABLE.len() - 1]);
-        let least = script.and_then(least_in).unwrap_or(row.least);
+        let row = table.iter().find(|row| row.from <= at).unwrap_or(&table[table.len() - 1]);
+        let told = script.and_then(|script| least_in(script, family.branch()));
+        let least = told.unwrap_or(row.least);
         Self { least, most: row.most }
     }
 
@@ -66,10 +129,9 @@ impl fmt::Display for Range {
     }
 }
 
-/// The first bound after `gcc)`: the one without conditions, or the highest of an architecture that
-/// is not this one, which can only exclude too much.
-fn least_in(script: &str) -> Option<(u32, u32)> {
-    let rest = script.split_once("\ngcc)\n")?.1;
+/// The lowest bound of a branch: others hold for other architectures than the usual ones.
+fn least_in(script: &str, branch: &str) -> Option<(u32, u32)> {
+    let rest = script.split_once(branch)?.1;
     let branch = rest.split_once("\n\t;;").map_or(rest, |(branch, _)| branch);
     let numbers = branch.lines().filter_map(|line| release(line.trim().strip_prefix("echo ")?));
     numbers.min()
@@ -82,17 +144,16 @@ pub(crate) fn release(text: &str) -> Option<(u32, u32)> {
     Some((major, parts.next().and_then(|minor| minor.parse().ok()).unwrap_or(0)))
 }
 
-/// Names to try, in order: what `gcc` is on this machine, then Debian's names from the newest on.
-pub(crate) fn candidates() -> impl Iterator<Item = String> {
-    std::iter::once("gcc".to_owned()).chain((4..=20).rev().map(|major| format!("gcc-{major}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn of(version: u32, patchlevel: u32, script: Option<&str>) -> Range {
-        Range::of(KernelVersion { version, patchlevel }, script)
+        Range::of(Family::Gcc, KernelVersion { version, patchlevel }, script)
+    }
+
+    fn of_llvm(version: u32, patchlevel: u32, script: Option<&str>) -> Range {
+        Range::of(Family::Llvm, KernelVersion { version, patchlevel }, script)
     }
 
     #[test]
@@ -109,6 +170,8 @@ mod tests {
         let script = "case \"$1\" in\nbinutils)\n\techo 2.30.0\n\t;;\ngcc)\n\tif [ \"$ARCH\" = parisc64 ]; \
                       then\n\t\techo 12.0.0\n\telse\n\t\techo 8.1.0\n\tfi\n\t;;\nllvm)\n\techo 15.0.0\n\t;;\n";
         assert_eq!(of(6, 16, Some(script)).least, (8, 1));
+        assert_eq!(of_llvm(6, 16, Some(script)).least, (15, 0));
+        assert_eq!(of_llvm(5, 10, None).least, (10, 0));
         assert_eq!(of(6, 16, Some("nothing of the kind")).least, (5, 1));
     }
 }

@@ -21,11 +21,13 @@ pub enum ToolchainError {
     },
     /// No compiler on this machine is one for this kernel.
     #[error(
-        "no gcc here builds Linux {}.{} ({range} does): run 'apt-get install' for one of these, or \
+        "no {family} here builds Linux {}.{} ({range} does): run 'apt-get install' for one of these, or \
          name a compiler with --toolchain",
         .kernel.0, .kernel.1
     )]
     NoneSuits {
+        /// Whose releases were looked for.
+        family: &'static str,
         /// Version and patchlevel.
         kernel: (u32, u32),
         /// The releases that do.

@@ -4,6 +4,8 @@ mod choice;
 mod error;
 mod files;
 mod host;
+mod programs;
+mod table;
 mod tools;
 
 use std::collections::BTreeMap;
@@ -15,12 +17,15 @@ use kiln_cache::Digest;
 use crate::error::BuildError;
 use crate::tree::{KernelVersion, Repository, Revision};
 
-pub use choice::AUTO;
+pub use choice::{AUTO, AUTO_LLVM};
+use choice::{Family, Range};
 pub use error::ToolchainError;
 use files::Stamp;
 pub(crate) use files::digest as file_digest;
+pub(crate) use programs::Programs;
+pub use table::{AutoRow, KernelRelease, Toolchains};
 use tools::Need;
-pub(crate) use tools::package_of;
+pub(crate) use tools::{look_up, package_of};
 
 /// A compiler with everything that works beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +35,8 @@ pub struct Toolchain {
     /// Compiler and linker as a person would name them, in syzkaller's style:
     /// "gcc (Debian 12.2.0-14) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40".
     pub name: String,
-    /// The compiler as it was asked for ("gcc", "gcc-11", a path).
-    pub compiler: String,
+    /// What Kbuild is to call.
+    pub(crate) programs: Programs,
     /// Full path of `make`.
     pub make: PathBuf,
     /// Where each tool was found, and the state of every file that the id covers.
@@ -40,7 +45,8 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// Finds the tools of a Kbuild build and identifies them.
+    /// Finds the tools of a Kbuild build and identifies them. `name`: "gcc", "gcc-11", "clang-14", a
+    /// path, or "llvm", "llvm-14", "llvm:/folder" for clang with LLVM's linker and binutils.
     ///
     /// The id is BLAKE3 over (role, content) of: the compiler driver, the compiler proper, its own
     /// headers and support library; assembler, linker and the other binutils; the tools whose
@@ -52,10 +58,18 @@ impl Toolchain {
     ///
     /// Fails with the name of Debian's package when something is missing that no build can do
     /// without; tools that only some configurations need count as "absent" in the id.
-    pub fn find(compiler: &str) -> Result<Self, ToolchainError> {
-        let driver = tools::look_up(compiler).ok_or_else(|| tools::missing(compiler))?;
+    pub fn find(name: &str) -> Result<Self, ToolchainError> {
+        Self::of(Programs::of(name))
+    }
+
+    fn of(programs: Programs) -> Result<Self, ToolchainError> {
+        let needed = |name: &str| tools::look_up(name).ok_or_else(|| tools::missing(name));
+        let driver = needed(programs.compiler())?;
         let mut parts: BTreeMap<String, Option<PathBuf>> = BTreeMap::new();
         parts.insert("cc".into(), Some(driver.clone()));
+        for (variable, program) in programs.iter().filter(|(variable, _)| *variable != "CC") {
+            parts.insert(variable.into(), Some(needed(program)?));
+        }
         for part in ["cc1", "collect2", "lto1"] {
             parts.insert(part.into(), ask_driver(&driver, &format!("-print-prog-name={part}"))?);
         }
@@ -92,24 +106,23 @@ impl Toolchain {
         let is_program = |role: &str| {
             role != "libgcc" && !role.starts_with("include/") && !is_of_host_programs(role)
         };
-        let programs = parts.iter().filter(|(role, _)| is_program(role));
-        let programs: Vec<PathBuf> = programs.filter_map(|(_, path)| path.clone()).collect();
-        for library in files::libraries(&programs)? {
+        let run = parts.iter().filter(|(role, _)| is_program(role));
+        let run: Vec<PathBuf> = run.filter_map(|(_, path)| path.clone()).collect();
+        for library in files::libraries(&run)? {
             let name = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
             parts.insert(format!("library {name}"), Some(library));
         }
-        let linker = tools::look_up("ld").ok_or_else(|| tools::missing("ld"))?;
+        let linker = needed(programs.linker())?;
         let name = format!("{}, {}", version_line(&driver)?, version_line(&linker)?);
-        let make = tools::look_up("make").ok_or_else(|| tools::missing("make"))?;
+        let make = needed("make")?;
         let (id, files) = identify(&parts)?;
-        let compiler = compiler.to_owned();
-        Ok(Self { id, name, make, files, tools: tools::look_up_all(&compiler), compiler })
+        Ok(Self { id, name, make, files, tools: tools::look_up_all(&programs), programs })
     }
 
     /// Whether finding it again would give the same, told without reading a file: every tool is
     /// found where it was, and no file that the id covers was touched. Takes about a millisecond.
     pub fn is_current(&self) -> bool {
-        tools::look_up_all(&self.compiler) == self.tools && self.files.iter().all(Stamp::is_current)
+        tools::look_up_all(&self.programs) == self.tools && self.files.iter().all(Stamp::is_current)
     }
 }
 
@@ -117,7 +130,7 @@ impl Toolchain {
     /// Whether it still is what its id says: as [`Self::is_current`], but files that were touched are
     /// read. A new name for a file (a hard link), another mode or owner touch it, too.
     pub fn is_the_same(&self) -> Result<bool, ToolchainError> {
-        Ok(self.is_current() || Self::find(&self.compiler)?.id == self.id)
+        Ok(self.is_current() || Self::of(self.programs.clone())?.id == self.id)
     }
 }
 
@@ -126,29 +139,36 @@ fn is_of_host_programs(role: &str) -> bool {
     role.strip_prefix("host ").is_some_and(|part| !matches!(part, "cc1" | "cc1plus"))
 }
 
-/// The compiler that a name stands for: the name itself, or, for [`AUTO`], the first on this machine
-/// that builds kernels like this revision.
-pub fn choose_compiler(
+/// The toolchain that a name stands for, by a user's table: for [`AUTO`] and [`AUTO_LLVM`] the one
+/// that the table has for this revision, else the first on this machine that builds kernels like it.
+pub fn choose_toolchain(
     name: &str,
+    user: &Toolchains,
     repository: &Repository,
     revision: &Revision,
 ) -> Result<String, BuildError> {
-    if name != AUTO {
-        return Ok(name.to_owned());
-    }
+    let family = match name {
+        AUTO => Family::Gcc,
+        AUTO_LLVM => Family::Llvm,
+        name => return Ok(user.meaning(name).to_owned()),
+    };
     let version = repository.kernel_version(revision)?;
+    // The user's rows are for `auto`: who names a family wants one of it.
+    if let (Family::Gcc, Some(chosen)) = (family, user.chosen(version)) {
+        return Ok(chosen.to_owned());
+    }
     let script = repository.text_of(revision, "scripts/min-tool-version.sh")?;
-    let range = choice::Range::of(version, script.as_deref());
-    for candidate in choice::candidates() {
-        let Some(path) = tools::look_up(&candidate) else { continue };
-        let release = files::output(Command::new(&path).arg("-dumpfullversion"), &path)?;
+    let range = Range::of(family, version, script.as_deref());
+    for candidate in family.candidates() {
+        let Some(path) = tools::look_up(Programs::of(&candidate).compiler()) else { continue };
+        let release = files::output(Command::new(&path).arg(family.question()), &path)?;
         if choice::release(&release).is_some_and(|release| range.holds(release)) {
             return Ok(candidate);
         }
     }
     let KernelVersion { version, patchlevel } = version;
-    Err(ToolchainError::NoneSuits { kernel: (version, patchlevel), range: range.to_string() }
-        .into())
+    let (family, range) = (family.name(), range.to_string());
+    Err(ToolchainError::NoneSuits { family, kernel: (version, patchlevel), range }.into())
 }
 
 /// The id of these parts, and the state of their files.
@@ -248,19 +268,29 @@ mod tests {
             fixture.commit(version, &files)
         };
         let repository = fixture.repository();
-        let choose = |name: &str, version| choose_compiler(name, &repository, &kernel(version));
-        assert_eq!(choose("gcc", "6").unwrap(), "gcc");
+        let mut user = Toolchains::default();
+        let choose = |user: &Toolchains, name: &str, version| {
+            choose_toolchain(name, user, &repository, &kernel(version))
+        };
+        assert_eq!(choose(&user, "gcc", "6").unwrap(), "gcc");
         // Any gcc of a machine that runs these tests builds a 6.1.
-        assert_eq!(choose(AUTO, "6").unwrap(), "gcc");
-        match choose(AUTO, "4") {
+        assert_eq!(choose(&user, AUTO, "6").unwrap(), "gcc");
+        match choose(&user, AUTO, "4") {
             Ok(old) => assert!(old.starts_with("gcc")),
             Err(error) => assert!(error.to_string().contains("3.2 to 9"), "{error}"),
         }
+        user.names.insert("old".into(), "/opt/gcc-8/bin/gcc".into());
+        let before = Some("5.7".parse().unwrap());
+        user.auto.push(AutoRow { from: None, before, toolchain: "old".into() });
+        assert_eq!(choose(&user, AUTO, "4").unwrap(), "/opt/gcc-8/bin/gcc");
+        assert_eq!(choose(&user, "old", "6").unwrap(), "/opt/gcc-8/bin/gcc");
     }
 
     #[test]
     fn a_missing_compiler_names_its_package() {
         let error = Toolchain::find("gcc-99").unwrap_err().to_string();
         assert!(error.contains("gcc-99") && error.contains("apt-get install"), "{error}");
+        let error = Toolchain::find("llvm-99").unwrap_err().to_string();
+        assert!(error.contains("apt-get install clang-99'"), "{error}");
     }
 }

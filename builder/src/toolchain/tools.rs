@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::ToolchainError;
+use super::programs::{Programs, llvm_package};
 use crate::recipe;
 
 /// Whether a build can do without a tool.
@@ -145,7 +146,7 @@ pub(super) const TOOLS: &[Tool] = &[
 ];
 
 /// Where a tool lies, in the recipe's folders. A name with a slash is taken as it is.
-pub(super) fn look_up(name: &str) -> Option<PathBuf> {
+pub(crate) fn look_up(name: &str) -> Option<PathBuf> {
     let candidates: Vec<PathBuf> = if name.contains('/') {
         vec![name.into()]
     } else {
@@ -157,9 +158,10 @@ pub(super) fn look_up(name: &str) -> Option<PathBuf> {
     })
 }
 
-/// Where the compiler and every tool of the list lie.
-pub(super) fn look_up_all(compiler: &str) -> Vec<Option<PathBuf>> {
-    std::iter::once(compiler).chain(TOOLS.iter().map(|tool| tool.name)).map(look_up).collect()
+/// Where a toolchain's programs and every tool of the list lie.
+pub(super) fn look_up_all(programs: &Programs) -> Vec<Option<PathBuf>> {
+    let named = programs.iter().map(|(_, name)| name);
+    named.chain(TOOLS.iter().map(|tool| tool.name)).map(look_up).collect()
 }
 
 /// The Debian package of a tool; compilers are named as their packages are.
@@ -168,7 +170,8 @@ pub(crate) fn package_of(tool: &str) -> Option<&'static str> {
 }
 
 pub(super) fn missing(tool: &str) -> ToolchainError {
-    let package = package_of(tool).unwrap_or(tool).to_owned();
+    let known = package_of(tool).map(str::to_owned).or_else(|| llvm_package(tool));
+    let package = known.unwrap_or_else(|| tool.to_owned());
     ToolchainError::Missing { tool: tool.to_owned(), package, path: recipe::PATH }
 }
 

@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use kiln_bisect::bisection::Surroundings;
 use kiln_bisect::reduce::{ConfigSearch, Difference, Found, Question, Reduced};
-use kiln_builder::{Config, Repository, choose_compiler};
+use kiln_builder::{Config, Repository};
 use serde_json::json;
 
 use super::TestArgs;
-use super::start::{absolute, surroundings};
+use super::start::{Shared, absolute};
 use crate::kiln::build::{HowArgs, for_this_machine};
 use crate::kiln::common::{Context, answer, answer_json};
 use crate::terminal::exit::Exit;
@@ -39,14 +38,10 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let progress = context.progress();
     let store = context.open().await?;
     let repository = Repository::open(absolute(&args.repo)?)?;
-    let upstream = args.how.upstream()?;
     let test = args.test.spec()?;
-    let patterns = args.test.patterns.read()?;
+    let shared = Shared::new(context, &args.how.shortcuts, args.test.patterns.read()?)?;
     let revision = repository.resolve(&args.revision)?;
-    let compiler = match args.how.build_command {
-        Some(_) => args.how.toolchain.clone(),
-        None => choose_compiler(&args.how.toolchain, &repository, &revision)?,
-    };
+    let toolchain = args.how.toolchain(&repository, &revision)?;
     let read = |path: &Path| -> anyhow::Result<Config> {
         let config = Config::read(path)?;
         match args.how.build_command {
@@ -60,13 +55,12 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         base: read(&args.base)?,
         config: read(&args.config)?,
         how: args.how.how(),
-        compiler,
+        toolchain,
         limits: args.test.limits(&test, args.how.jobs(), 0.95),
         title: args.test.title.clone(),
         test,
     };
-    let around = surroundings(context, &store, &progress, patterns, "")?;
-    let around = Surroundings { upstream, ..around };
+    let around = shared.around(&store, &progress, "");
     let search = ConfigSearch::new(around, question).await?;
     let reduced = search.run().await;
     progress.clear();

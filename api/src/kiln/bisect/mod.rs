@@ -19,7 +19,7 @@ use clap::Subcommand;
 use kiln_bisect::record::{JOURNAL_KIND, Record};
 use kiln_cache::Store;
 
-use super::build::HowArgs;
+use super::build::{HowArgs, ShortcutArgs};
 use super::common::{Context, answer, answer_json};
 use super::logs::{self, Format};
 use super::title_patterns::TitlePatterns;
@@ -44,9 +44,8 @@ enum Command {
         id: String,
         #[command(flatten)]
         patterns: TitlePatterns,
-        /// Ask a Kiln that serves before compiling; while it is down, go on without it
-        #[arg(long, value_name = "URL", env = "KILN_REMOTE")]
-        remote: Option<String>,
+        #[command(flatten)]
+        shortcuts: ShortcutArgs,
     },
     /// The bisections of this store
     List,
@@ -216,8 +215,8 @@ fn confidence(text: &str) -> Result<f64, String> {
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     match args.command {
-        Some(Command::Resume { id, patterns, remote }) => {
-            start::resume(context, &id, &patterns, remote.as_deref()).await
+        Some(Command::Resume { id, patterns, shortcuts }) => {
+            start::resume(context, &id, &patterns, &shortcuts).await
         }
         Some(Command::List) => list::run(context).await,
         Some(Command::Show { id }) => {

@@ -8,11 +8,11 @@ use kiln_bisect::belief::Find;
 use kiln_bisect::bisection::{Bisection, Surroundings};
 use kiln_bisect::console::Patterns;
 use kiln_bisect::record::{Commit, Header, Limits, Record, TestSpec};
-use kiln_builder::{Config, Repository, choose_compiler};
-use kiln_cache::{Digest, Store};
+use kiln_builder::{Config, Repository};
+use kiln_cache::{Digest, Remote, Store};
 
 use super::{Start, TestArgs, find, report};
-use crate::kiln::build::{cores, for_this_machine, upstream};
+use crate::kiln::build::{ShortcutArgs, cores, for_this_machine};
 use crate::kiln::common::Context;
 use crate::kiln::title_patterns::TitlePatterns;
 use crate::terminal::exit::Exit;
@@ -21,12 +21,11 @@ use crate::terminal::progress::Progress;
 
 pub(super) async fn start(context: &Context, new: Start) -> anyhow::Result<Exit> {
     let patterns = new.test.patterns.read()?;
-    let upstream = new.how.upstream()?;
+    let shared = Shared::new(context, &new.how.shortcuts, patterns)?;
     let header = header(new)?;
     let progress = context.progress();
     let store = context.open().await?;
-    let around = surroundings(context, &store, &progress, patterns, named(&header))?;
-    let around = Surroundings { upstream, ..around };
+    let around = shared.around(&store, &progress, named(&header));
     let bisection = Bisection::start(around, header).await;
     finish(context, &progress, bisection?).await
 }
@@ -35,9 +34,9 @@ pub(super) async fn resume(
     context: &Context,
     id: &str,
     patterns: &TitlePatterns,
-    remote: Option<&str>,
+    shortcuts: &ShortcutArgs,
 ) -> anyhow::Result<Exit> {
-    let patterns = patterns.read()?;
+    let shared = Shared::new(context, shortcuts, patterns.read()?)?;
     let progress = context.progress();
     let store = context.open_existing().await?;
     let record = find(&store, id).await?;
@@ -46,27 +45,46 @@ pub(super) async fn resume(
         return report::print(context, &record);
     }
     let hunted = record.learned_title().unwrap_or_else(|| named(&record.header)).to_owned();
-    let around = surroundings(context, &store, &progress, patterns, &hunted)?;
-    let around = Surroundings { upstream: upstream(remote)?, ..around };
+    let around = shared.around(&store, &progress, &hunted);
     let bisection = Bisection::resume(around, record).await;
     finish(context, &progress, bisection?).await
 }
 
-pub(super) fn surroundings(
-    context: &Context,
-    store: &Store,
-    progress: &Progress,
-    patterns: Patterns,
-    target: &str,
-) -> anyhow::Result<Surroundings> {
-    Ok(Surroundings {
-        store: store.clone(),
-        work: context.work()?,
-        builds: Arc::new(BuildProgress::new(progress.clone())),
-        watch: Arc::new(BisectProgress::new(progress.clone()).hunting(target)),
-        patterns: Arc::new(patterns),
-        upstream: None,
-    })
+/// What the command line says about a search beside the question. Wrong options are told before
+/// anything is opened or built.
+pub(super) struct Shared {
+    work: PathBuf,
+    patterns: Arc<Patterns>,
+    upstream: Option<Remote>,
+    ccache: bool,
+}
+
+impl Shared {
+    pub(super) fn new(
+        context: &Context,
+        shortcuts: &ShortcutArgs,
+        patterns: Patterns,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            work: context.work()?,
+            patterns: Arc::new(patterns),
+            upstream: shortcuts.upstream()?,
+            ccache: shortcuts.ccache(),
+        })
+    }
+
+    /// With the store at hand and progress told of, in a hunt for `target`.
+    pub(super) fn around(self, store: &Store, progress: &Progress, target: &str) -> Surroundings {
+        Surroundings {
+            store: store.clone(),
+            work: self.work,
+            builds: Arc::new(BuildProgress::new(progress.clone())),
+            watch: Arc::new(BisectProgress::new(progress.clone()).hunting(target)),
+            patterns: self.patterns,
+            upstream: self.upstream,
+            ccache: self.ccache,
+        }
+    }
 }
 
 /// The target, as far as the question itself names it.
@@ -104,13 +122,10 @@ fn header(new: Start) -> anyhow::Result<Header> {
         Ok(Commit { id: revision.commit, subject: revision.subject })
     };
     let test = new.test.spec()?;
-    // One compiler for the whole range: the one for its newer end would be wrong for no commit that
+    // One toolchain for the whole range: the one for its newer end would be wrong for no commit that
     // the older end's is right for, unless the range crosses a row of the table.
     let newest = repository.resolve(newer_end(&new).context("give both ends: --good, --bad")?)?;
-    let compiler = match new.how.build_command {
-        Some(_) => new.how.toolchain.clone(),
-        None => choose_compiler(&new.how.toolchain, &repository, &newest)?,
-    };
+    let toolchain = new.how.toolchain(&repository, &newest)?;
     let config = new.config.as_deref().map(absolute).transpose()?;
     let config_digest = config
         .as_deref()
@@ -132,7 +147,7 @@ fn header(new: Start) -> anyhow::Result<Header> {
         config,
         config_digest,
         build_command: new.how.build_command.clone(),
-        toolchain: Some(compiler),
+        toolchain: Some(toolchain),
         strict_config: new.how.strict_config,
         audit: new.how.audit,
         confirm_revert: new.confirm == Some(super::Confirm::Revert),
