@@ -1,0 +1,434 @@
+//! What is known of the range: builds and evidence, as the planner takes them.
+
+mod branches;
+mod judging;
+mod mean;
+mod posterior;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use kiln_cache::evidence::Counts;
+use kiln_cache::signature::{ImageId, SignatureKind, Signatures};
+use kiln_cache::{Digest, InputKey};
+
+use super::proofs::Proofs;
+use crate::belief::{self, Find};
+use crate::graph::Graph;
+use crate::plan::{Costs, Place, Problem, Spent, State, Status};
+use crate::rows::Rows;
+use crate::title::Target;
+pub(crate) use judging::boots;
+use judging::{judging, telling};
+use mean::Mean;
+pub(super) use posterior::Belief;
+
+/// A revision's build, as far as the planner cares.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Known {
+    Built { image: ImageId, seconds: f64 },
+    Broken,
+}
+
+impl Known {
+    /// Whether both are the same image, or no image at all.
+    fn agrees(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Built { image, .. }, Self::Built { image: other, .. }) => image == other,
+            (Self::Broken, Self::Broken) => true,
+            _ => false,
+        }
+    }
+
+    /// For messages.
+    fn said(&self) -> String {
+        match self {
+            Self::Built { image, .. } => format!("image {image}"),
+            Self::Broken => "no image, as it does not build".to_owned(),
+        }
+    }
+}
+
+/// A build that is not what was known of its revision. Not an error of the question: a bug in
+/// Kiln, or a build that is not reproducible.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refuted(pub(super) String);
+
+/// Everything that decisions are made from.
+pub(super) struct Knowledge {
+    graph: Arc<Graph>,
+    find: Find,
+    /// For each commit whether it certainly contains the bug, unless it contains the fix.
+    holds: Vec<bool>,
+    revisions: Vec<Option<Known>>,
+    base: Option<Known>,
+    proofs: Proofs,
+    /// Commits that change nothing which a build at hand reads.
+    pub(super) untouched: Vec<u32>,
+    /// For commits that failed to build in a file: those in which it is the same.
+    pub(super) faults: BTreeMap<u32, Rows>,
+    /// Signatures of the code of builds that were looked at.
+    codes: HashMap<Place, Digest>,
+    images: HashMap<ImageId, u32>,
+    counts: Vec<Counts>,
+    /// Images that this bisection has run itself.
+    tried: HashSet<ImageId>,
+    run_seconds: Mean,
+    build_seconds: Mean,
+    pub(super) spent: Spent,
+}
+
+impl Knowledge {
+    /// `holds`: for each commit whether it contains the older end. Only those can show that a bug
+    /// was fixed: a branch that forked off earlier may never have had it.
+    pub(super) fn new(graph: Graph, find: Find, holds: &[bool]) -> Self {
+        let defaults = Costs::default();
+        Self {
+            revisions: vec![None; graph.len()],
+            graph: Arc::new(graph),
+            find,
+            holds: holds.to_vec(),
+            base: None,
+            proofs: Proofs::default(),
+            untouched: Vec::new(),
+            faults: BTreeMap::new(),
+            codes: HashMap::new(),
+            images: HashMap::new(),
+            counts: Vec::new(),
+            tried: HashSet::new(),
+            run_seconds: Mean::starting_at(defaults.run_seconds),
+            build_seconds: Mean::starting_at(defaults.build_seconds),
+            spent: Spent::default(),
+        }
+    }
+
+    pub(super) fn build(&self, place: Place) -> Option<Known> {
+        match place {
+            Place::Base => self.base,
+            Place::Commit(commit) => self.revisions[commit as usize],
+        }
+    }
+
+    /// Takes note of the build at `place`, stored under `key`. It stands against whatever was
+    /// known: a proof that said otherwise is believed no more, nor is what else it proved; nor is
+    /// this build's own closure, which is the same one.
+    pub(super) fn settle(&mut self, place: Place, known: Known, key: InputKey) -> Option<Refuted> {
+        let before = self.build(place);
+        let by = self.proofs.of(place);
+        // The builder may give the proving build itself for it: nothing was built then.
+        if by != Some(key) {
+            self.proofs.built(place);
+        }
+        let before = match before {
+            Some(before) if before.agrees(&known) => return None,
+            None => {
+                self.learn_build(place, known);
+                return None;
+            }
+            Some(before) => before,
+        };
+        let because = match by {
+            Some(by) => {
+                self.distrust(by);
+                self.distrust(key);
+                format!("the closure of build {by} proved it to be {}", before.said())
+            }
+            None => format!("it was known as {}", before.said()),
+        };
+        self.learn_build(place, known);
+        Some(Refuted(format!("build {key} is {}, but {because}", known.said())))
+    }
+
+    /// Takes note of what the closure of the build `by` proves: all of `places` give `known`.
+    /// Returns of how many nothing was known before; or, when one of them was built itself and is
+    /// something else, why none of it is believed.
+    pub(super) fn learn_proved(
+        &mut self,
+        places: &[Place],
+        known: Known,
+        by: InputKey,
+    ) -> Result<usize, Refuted> {
+        if !self.proofs.trusted(by) {
+            return Ok(0);
+        }
+        let contrary = places.iter().find_map(|place| {
+            let own = self.build(*place).filter(|_| self.proofs.of(*place).is_none())?;
+            (!own.agrees(&known)).then(|| format!("{place:?} was built and is {}", own.said()))
+        });
+        if let Some(contrary) = contrary {
+            self.distrust(by);
+            let known = known.said();
+            return Err(Refuted(format!(
+                "the closure of build {by} proves {known}, but {contrary}"
+            )));
+        }
+        let mut others = 0;
+        for place in places {
+            if self.build(*place).is_none() {
+                self.learn_build(*place, known);
+                self.proofs.learn(*place, by);
+                others += 1;
+            }
+        }
+        Ok(others)
+    }
+
+    fn distrust(&mut self, build: InputKey) {
+        for place in self.proofs.distrust(build) {
+            self.set(place, None);
+        }
+    }
+
+    /// Takes note of a build, whatever was known.
+    fn learn_build(&mut self, place: Place, known: Known) {
+        if let Known::Built { image, seconds } = known {
+            self.slot(image);
+            self.build_seconds.add(seconds);
+        }
+        self.set(place, Some(known));
+    }
+
+    fn set(&mut self, place: Place, known: Option<Known>) {
+        match place {
+            Place::Base => self.base = known,
+            Place::Commit(commit) => self.revisions[commit as usize] = known,
+        }
+    }
+
+    /// Takes note of all that was ever seen of an image.
+    pub(super) fn learn_counts(&mut self, image: ImageId, counts: Counts) {
+        let slot = self.slot(image);
+        self.counts[slot as usize] = counts;
+    }
+
+    /// Takes note that this bisection has run an image itself.
+    pub(super) fn learn_tried(&mut self, image: ImageId) {
+        self.tried.insert(image);
+    }
+
+    /// What speaks for or against an image itself, of all that was seen of it.
+    pub(super) fn judging(&self, image: ImageId) -> Counts {
+        judging(self.counts(image), self.tried.contains(&image))
+    }
+
+    /// Whether an image counts as bootable only because this bisection has not tried it yet.
+    pub(super) fn doubted(&self, image: ImageId) -> bool {
+        boots(&self.judging(image)) && !boots(&judging(self.counts(image), true))
+    }
+
+    /// Takes note of what the build at a place is.
+    pub(super) fn learn_code(&mut self, place: Place, signatures: &Signatures) {
+        if let Some(code) = signatures.get(SignatureKind::Code) {
+            self.codes.insert(place, code.hash);
+        }
+    }
+
+    /// Parents of a commit, the older end for one without any in the range.
+    pub(super) fn parents(&self, commit: u32) -> Vec<Place> {
+        match self.graph.parents(commit) {
+            [] => vec![Place::Base],
+            parents => parents.iter().copied().map(Place::Commit).collect(),
+        }
+    }
+
+    /// Commits whose code is that of one of their parents: nothing that runs differs, though line
+    /// numbers and addresses may.
+    pub(super) fn unchanged(&self) -> Vec<u32> {
+        let same = |commit: u32, code: &Digest| {
+            self.parents(commit).iter().any(|parent| self.codes.get(parent) == Some(code))
+        };
+        let mut list: Vec<u32> = self
+            .codes
+            .iter()
+            .filter_map(|(place, code)| place.commit().filter(|commit| same(*commit, code)))
+            .collect();
+        list.sort_unstable();
+        list
+    }
+
+    /// Whether what is known of a revision's build was only proved.
+    pub(super) fn is_proved(&self, place: Place) -> bool {
+        self.proofs.of(place).is_some()
+    }
+
+    /// What builds and runs take, as far as is known.
+    pub(super) fn costs(&self) -> Costs {
+        Costs { build_seconds: self.build_seconds.get(), run_seconds: self.run_seconds.get() }
+    }
+
+    /// Takes note of how long a run takes.
+    pub(super) fn learn_run_seconds(&mut self, seconds: f64) {
+        self.run_seconds.add(seconds);
+    }
+
+    /// What was seen of an image.
+    pub(super) fn counts(&self, image: ImageId) -> Counts {
+        self.images.get(&image).map(|i| self.counts[*i as usize].clone()).unwrap_or_default()
+    }
+
+    /// All images that have a build.
+    pub(super) fn images(&self) -> Vec<ImageId> {
+        let mut images: Vec<ImageId> = self.images.keys().copied().collect();
+        images.sort();
+        images
+    }
+
+    fn slot(&mut self, image: ImageId) -> u32 {
+        let counts = &mut self.counts;
+        *self.images.entry(image).or_insert_with(|| {
+            counts.push(Counts::default());
+            (counts.len() - 1) as u32
+        })
+    }
+
+    /// The planner's view.
+    pub(super) fn problem(&self, target: &Target, machines: usize) -> Problem {
+        let status = |known: &Option<Known>| match known {
+            None => Status { image: None, state: State::Unknown },
+            Some(Known::Broken) => Status { image: None, state: State::Broken },
+            Some(Known::Built { image, .. }) => Status {
+                image: self.images.get(image).copied(),
+                state: match boots(&self.judging(*image)) {
+                    true => State::Built,
+                    false => State::Untestable,
+                },
+            },
+        };
+        let mut images = vec![belief::Counts::default(); self.counts.len()];
+        let mut others = vec![BTreeMap::new(); self.counts.len()];
+        for (image, slot) in &self.images {
+            let mut counts = self.judging(*image);
+            images[*slot as usize] = telling(&counts, target);
+            counts.crashes.retain(|title, _| !target.is(title));
+            others[*slot as usize] = counts.crashes;
+        }
+        let holds = self.holds_bug(target);
+        let unclear = Status { image: None, state: State::Unclear };
+        Problem {
+            graph: Arc::clone(&self.graph),
+            find: self.find,
+            revisions: self
+                .revisions
+                .iter()
+                .zip(holds)
+                .map(|(known, holds)| if holds { status(known) } else { unclear })
+                .collect(),
+            base: status(&self.base),
+            images,
+            others,
+            unchanged: self.unchanged(),
+            untouched: self.untouched.clone(),
+            faults: self.faults.clone(),
+            costs: self.costs(),
+            machines: machines as u32,
+            spent: self.spent,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boot::outcome::BOOT_TIMEOUT;
+    use crate::title::Learning;
+
+    /// A range of one commit, built, of whose image `counts` is known.
+    fn knowing(counts: Counts) -> (Knowledge, ImageId) {
+        let mut knowledge = Knowledge::new(Graph::linear(1).unwrap(), Find::Cause, &[true]);
+        let image = ImageId(kiln_cache::Digest::of(b"image"));
+        knowledge.learn_build(Place::Commit(0), Known::Built { image, seconds: 1.0 });
+        knowledge.learn_counts(image, counts);
+        (knowledge, image)
+    }
+
+    fn built(text: &str) -> Known {
+        let image = ImageId(kiln_cache::Digest::of(text.as_bytes()));
+        Known::Built { image, seconds: 1.0 }
+    }
+
+    fn key(text: &str) -> InputKey {
+        InputKey(kiln_cache::Digest::of(text.as_bytes()))
+    }
+
+    #[test]
+    fn a_build_stands_against_a_proof_and_ends_it() {
+        let place = Place::Commit;
+        let mut knowledge = Knowledge::new(Graph::linear(4).unwrap(), Find::Cause, &[true; 4]);
+        assert_eq!(knowledge.settle(place(3), built("a"), key("3")), None);
+        let class = [place(0), place(1), place(3)];
+        assert_eq!(knowledge.learn_proved(&class, built("a"), key("3")), Ok(2));
+        let Refuted(why) = knowledge.settle(place(1), built("b"), key("1")).unwrap();
+        assert!(
+            why.contains(&key("1").to_string()) && why.contains(&key("3").to_string()),
+            "{why}"
+        );
+        // What was built stays; what was only proved is unknown again, and remains so.
+        assert_eq!(knowledge.build(place(1)), Some(built("b")));
+        assert_eq!(knowledge.build(place(3)), Some(built("a")));
+        assert_eq!(knowledge.build(place(0)), None);
+        for by in ["1", "3"] {
+            assert_eq!(knowledge.learn_proved(&class, built("a"), key(by)), Ok(0));
+        }
+        assert_eq!(knowledge.build(place(0)), None);
+        assert_eq!(knowledge.settle(place(1), built("b"), key("1")), None);
+    }
+
+    #[test]
+    fn a_proof_against_a_build_proves_nothing() {
+        let mut knowledge = Knowledge::new(Graph::linear(3).unwrap(), Find::Cause, &[true; 3]);
+        knowledge.settle(Place::Commit(1), Known::Broken, key("1"));
+        let class = [Place::Commit(0), Place::Commit(1)];
+        let Refuted(why) = knowledge.learn_proved(&class, built("a"), key("2")).unwrap_err();
+        assert!(why.contains("does not build"), "{why}");
+        assert_eq!(knowledge.build(Place::Commit(0)), None);
+    }
+
+    #[test]
+    fn a_commit_with_the_code_of_a_parent_changes_nothing() {
+        use kiln_cache::signature::Signature;
+        // 0 - 1 - 3, and 0 - 2 - 3: a merge that keeps the code of its second parent.
+        let graph = Graph::new(vec![vec![], vec![0], vec![0], vec![1, 2]]).unwrap();
+        let mut knowledge = Knowledge::new(graph, Find::Cause, &[true; 4]);
+        let code = |text: &str| {
+            let hash = kiln_cache::Digest::of(text.as_bytes());
+            Signatures([(SignatureKind::Code, Signature { version: 1, hash })].into())
+        };
+        knowledge.learn_code(Place::Base, &code("a"));
+        knowledge.learn_code(Place::Commit(0), &code("a"));
+        knowledge.learn_code(Place::Commit(1), &code("b"));
+        knowledge.learn_code(Place::Commit(3), &code("c"));
+        assert_eq!(knowledge.unchanged(), [0]);
+        knowledge.learn_code(Place::Commit(2), &code("c"));
+        assert_eq!(knowledge.unchanged(), [0, 3]);
+        let target = Target::exactly("A").unwrap();
+        assert_eq!(knowledge.problem(&target, 1).unchanged, [0, 3]);
+    }
+
+    #[test]
+    fn a_hosts_failures_never_condemn_an_image() {
+        let (knowledge, image) = knowing(Counts { infra: 50, ..Counts::default() });
+        let problem = knowledge.problem(&Target::exactly("A").unwrap(), 1);
+        assert_eq!(problem.revisions[0].state, State::Built);
+        assert_eq!(problem.images[0].total(), 0);
+        assert_eq!(crate::title::learn(&knowledge.judging(image)), Learning::RunMore);
+    }
+
+    #[test]
+    fn boots_that_were_too_slow_elsewhere_are_tried_once_more() {
+        let slow =
+            Counts { boot_failures: [(BOOT_TIMEOUT.into(), 30)].into(), ..Counts::default() };
+        let target = Target::exactly("A").unwrap();
+        let (mut knowledge, image) = knowing(slow);
+        assert_eq!(knowledge.problem(&target, 1).revisions[0].state, State::Built);
+        assert_eq!(knowledge.problem(&target, 1).images[0].total(), 0);
+        assert!(knowledge.doubted(image));
+        knowledge.learn_tried(image);
+        assert_eq!(knowledge.problem(&target, 1).revisions[0].state, State::Untestable);
+        assert!(!knowledge.doubted(image));
+        // A kernel that says why it fails to boot is believed at once.
+        let panics =
+            Counts { boot_failures: [("kernel BUG".into(), 3)].into(), ..Counts::default() };
+        let (knowledge, _) = knowing(panics);
+        assert_eq!(knowledge.problem(&target, 1).revisions[0].state, State::Untestable);
+    }
+}
