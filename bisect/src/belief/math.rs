@@ -3,7 +3,7 @@
 /// Natural logarithm of the gamma function for `x` > 0, to about 1e-11.
 ///
 /// Stirling's series (Abramowitz and Stegun, 6.1.41) after shifting `x` above 8.
-pub(super) fn ln_gamma(x: f64) -> f64 {
+pub(crate) fn ln_gamma(x: f64) -> f64 {
     let mut x = x;
     let mut shift = 1.0;
     while x < 8.0 {

@@ -1,5 +1,6 @@
 //! Whole bisections played against made-up histories, by the real planner and by other rules.
 
+mod bayesect;
 mod git;
 mod history;
 mod kiln;

@@ -11,7 +11,7 @@ use super::lab::Lab;
 use super::random::Random;
 use super::syzkaller::{self, Rules};
 use super::world::World;
-use super::{git, kiln};
+use super::{bayesect, git, kiln};
 
 /// Who bisects.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub enum Policy {
     Syzkaller2021,
     /// syzkaller's rules of 2024 and later.
     Syzkaller2026,
+    /// `git bayesect run`: one run at a time where it leaves least entropy.
+    Bayesect,
 }
 
 /// Lower ends of the bins of [`Summary::calibration`].
@@ -125,6 +127,7 @@ fn play(world: &World, policy: &Policy, seed: u64, trial: u64) -> Trial {
         Policy::Git { runs } => git::play(&mut lab, *runs),
         Policy::Syzkaller2021 => syzkaller::play(&mut lab, Rules::Of2021),
         Policy::Syzkaller2026 => syzkaller::play(&mut lab, Rules::Of2026),
+        Policy::Bayesect => bayesect::play(&mut lab),
     };
     if named.is_some() {
         done.named = true;

@@ -60,6 +60,10 @@ fn other_rules_do_as_their_reference_figures_say() {
     assert!(new.wrong < old.wrong, "two crashes are asked for: {new:?}");
     let rare = with(0.05, Policy::Syzkaller2026);
     assert!(rare.inconclusive > 0.8, "a rare crash never gets a verdict: {rare:?}");
+    let bayes = with(0.5, Policy::Bayesect);
+    assert!(bayes.right > 0.8, "{bayes:?}");
+    let planner = with(0.5, kiln());
+    assert!(bayes.builds > 1.5 * planner.builds, "costs are no matter to it: {bayes:?}");
 }
 
 #[test]

@@ -95,6 +95,8 @@ enum Who {
     /// syzkaller's rules since 2024: bad needs two crashes, good half of the runs clean
     #[value(name = "syzkaller-2026")]
     Syzkaller2026,
+    /// `git bayesect run`: one run at a time where it leaves least entropy; any crash is bad
+    Bayesect,
 }
 
 impl Args {
@@ -133,6 +135,7 @@ impl Args {
             Who::Git10 => Policy::Git { runs: 10 },
             Who::Syzkaller2021 => Policy::Syzkaller2021,
             Who::Syzkaller2026 => Policy::Syzkaller2026,
+            Who::Bayesect => Policy::Bayesect,
         }
     }
 }
