@@ -69,6 +69,7 @@ fn a_planted_regression_from_nothing_to_a_served_artifact() {
     signatures_equal_an_independent_script(&kiln, &plants);
     config_changes_are_told(&kiln, &plants);
     an_interrupted_pull_resumes(&kiln, &plants);
+    a_lost_kernel_is_built_again(&kiln, &plants);
     kiln.run(&["verify", "--deep"]).exits(0);
 }
 
@@ -153,6 +154,25 @@ fn signatures_equal_an_independent_script(kiln: &Kiln, plants: &Plants) {
         seen.push(ours);
     }
     assert_ne!(seen[0], seen[1], "two kernels, two signatures");
+}
+
+fn a_lost_kernel_is_built_again(kiln: &Kiln, plants: &Plants) {
+    let build = kiln.run(&["show", "--json", plants.id("bad")]).exits(0).json();
+    let digest = build["artifacts"]
+        .as_array()
+        .and_then(|files| files.iter().find(|file| file["name"] == "vmlinux"))
+        .and_then(|file| file["digest"].as_str())
+        .unwrap();
+    let blob = kiln.store().join("blobs").join(&digest[..2]).join(digest);
+    let mut stored = std::fs::read(&blob).unwrap();
+    let middle = stored.len() / 2;
+    stored[middle] ^= 1;
+    std::fs::write(&blob, stored).unwrap();
+    kiln.run(&["verify", "--deep"]).exits(8);
+    let repo = plants.repo.to_str().unwrap();
+    let said = kiln.run(&["verify", "--rebuild", repo]).exits(0);
+    assert!(said.stdout.contains("rebuilt    1 builds"), "{said:#?}");
+    assert!(blob.exists());
 }
 
 fn config_changes_are_told(kiln: &Kiln, plants: &Plants) {

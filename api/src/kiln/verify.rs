@@ -1,11 +1,20 @@
 //! `kiln verify`: is everything there, and right?
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use kiln_builder::{Builder, Config, How, Repository, Request};
 use kiln_cache::remote::Timeouts;
 use kiln_cache::verify::{Phase, VerifyReport};
-use kiln_cache::{Digest, Store, StoreError};
+use kiln_cache::{Digest, Manifest, Store, StoreError};
 
+use super::build::{cores, for_this_machine};
 use super::common::{Context, answer, answer_json, remote};
+use super::toolchains::ToolchainArgs;
 use crate::terminal::exit::Exit;
+use crate::terminal::observe::BuildProgress;
 use crate::terminal::progress::Progress;
 use crate::terminal::text::size;
 
@@ -17,6 +26,11 @@ pub(crate) struct Args {
     /// Fetch what is lost from a Kiln that serves, and check again
     #[arg(long, value_name = "URL")]
     remote: Option<String>,
+    /// Build anew what is lost, of the kernel's sources in this git repository, and check again
+    #[arg(long, value_name = "DIR")]
+    rebuild: Option<PathBuf>,
+    #[command(flatten)]
+    toolchain: ToolchainArgs,
 }
 
 /// Fetches what somebody needs and is not here; gives how many came.
@@ -39,6 +53,74 @@ async fn fetch_one(store: &Store, url: &str, digest: &Digest) -> anyhow::Result<
     let place = folder.path().join("blob");
     remote.download(digest, size, &place, &|_| {}).await?;
     store.put_file_as(&place, digest).await?;
+    Ok(())
+}
+
+/// Builds anew what lost files; gives how many builds are whole again.
+async fn rebuild(
+    context: &Context,
+    store: &Store,
+    args: &Args,
+    sources: &Path,
+    lost: &[Digest],
+    progress: &Progress,
+) -> anyhow::Result<usize> {
+    let repository = Repository::open(sources)?;
+    let mut builds = BTreeMap::new();
+    for digest in lost {
+        if store.set_aside(digest).await? {
+            let with = store.builds_with(digest).await?;
+            builds.extend(with.into_iter().map(|build| (build.input_key, build)));
+        }
+    }
+    let observer = Arc::new(BuildProgress::new(progress.clone()));
+    let work = context.work()?;
+    let mut whole = 0;
+    for build in builds.values() {
+        let builder = Builder::new(store.clone(), work.clone(), observer.clone());
+        match rebuild_one(store, builder, &args.toolchain, &repository, build).await {
+            Ok(()) => whole += 1,
+            Err(error) => {
+                progress.line(format!("build {}: {error:#}", &build.input_key.to_string()[..12]));
+            }
+        }
+    }
+    Ok(whole)
+}
+
+async fn rebuild_one(
+    store: &Store,
+    builder: Builder,
+    toolchain: &ToolchainArgs,
+    repository: &Repository,
+    build: &Manifest,
+) -> anyhow::Result<()> {
+    let again = "the same files have to be pushed again";
+    let config = build.artifact(".config").with_context(|| format!("no kernel: {again}"))?;
+    let folder = tempfile::tempdir()?;
+    let place = folder.path().join("config");
+    store.read_to_file(&config.digest, &place).await.context("its configuration is lost, too")?;
+    let revision = repository.resolve(&build.commit)?;
+    anyhow::ensure!(revision.tree == build.input.tree, "not made from sources alone: {again}");
+    let toolchain = toolchain.choose(repository, &revision)?;
+    let request = Request {
+        repository: repository.path().to_owned(),
+        revision,
+        config: Some(for_this_machine(Config::read(&place)?)?),
+        how: How::Kbuild,
+        jobs: cores(),
+        strict_config: false,
+    };
+    let built = builder.with_toolchain(&toolchain).build(&request).await?;
+    let found = &built.manifest;
+    anyhow::ensure!(
+        found.input_key == build.input_key,
+        "it was made by '{}', and this by '{}' ({}): see --toolchain",
+        build.compiler,
+        found.compiler,
+        found.input_key
+    );
+    anyhow::ensure!(store.is_whole(found).await?, "it lost files again");
     Ok(())
 }
 
@@ -67,6 +149,13 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         fetched = fetch(&store, url, &found.lost, &progress).await;
         report = check(&store, args.deep, &progress).await;
     }
+    let mut rebuilt = 0;
+    if let (Some(sources), Ok(found)) = (&args.rebuild, &report)
+        && !found.lost.is_empty()
+    {
+        rebuilt = rebuild(context, &store, &args, sources, &found.lost, &progress).await?;
+        report = check(&store, args.deep, &progress).await;
+    }
     progress.clear();
     let report = report?;
     let exit = if report.is_clean() { Exit::Done } else { Exit::Corrupt };
@@ -76,6 +165,9 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
     if fetched > 0 {
         answer(format_args!("fetched    {fetched} lost blobs from elsewhere"));
+    }
+    if rebuilt > 0 {
+        answer(format_args!("rebuilt    {rebuilt} builds that had lost files"));
     }
     for problem in &report.problems {
         answer(format_args!("problem    {problem}"));

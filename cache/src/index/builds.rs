@@ -46,6 +46,18 @@ impl Index {
         row.map(|(text,)| digest("builds.manifest", &text)).transpose()
     }
 
+    /// The builds that have a file of this content.
+    pub(crate) async fn builds_with(&self, digest: &Digest) -> Result<Vec<InputKey>, StoreError> {
+        let select =
+            "SELECT DISTINCT input_key FROM artifacts WHERE digest = $1 ORDER BY input_key";
+        let rows: Vec<(String,)> = sqlx::query_as(select)
+            .bind(digest.to_hex())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(self.fail("looking for the builds of a file"))?;
+        rows.iter().map(|(key,)| input_key(key)).collect()
+    }
+
     /// All builds, as their input keys and the digests of their manifest objects.
     pub(crate) async fn all_builds(&self) -> Result<HashMap<InputKey, Digest>, StoreError> {
         let rows: Vec<(String, String)> = sqlx::query_as("SELECT input_key, manifest FROM builds")

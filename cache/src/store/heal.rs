@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::blob::quarantine::quarantine;
+use crate::blob::store::object_of;
+use crate::digest::Digest;
 use crate::error::{Quarantine, StoreError};
 use crate::input::InputKey;
 use crate::manifest::Manifest;
@@ -85,6 +87,27 @@ impl Store {
                 Err(StoreError::Damaged { what: manifests::object_of(key).to_string(), why })
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Takes a blob out of use that can't be read, be it for what it rests on: from then on it counts
+    /// as lost, and its builds are made again when they are asked for. `false`: it can be read.
+    pub async fn set_aside(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let read = async {
+            let reader = self.reader(digest).await?;
+            let mut pieces = reader.stream(0..reader.size());
+            while pieces.try_next().await?.is_some() {}
+            Ok(())
+        };
+        match read.await {
+            Ok(()) => Ok(false),
+            // Let go of on purpose: not lost.
+            Err(StoreError::LetGo(_)) => Ok(false),
+            Err(StoreError::Missing(_) | StoreError::Corrupt { .. }) => {
+                quarantine(&self.inner.objects, &object_of(digest), None).await;
+                Ok(true)
+            }
+            Err(error) => Err(error),
         }
     }
 

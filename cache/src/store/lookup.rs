@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::index::Found;
 use crate::input::InputKey;
@@ -49,6 +50,15 @@ impl Store {
             builds.extend(self.build_by_input(&key).await?);
         }
         builds.sort_by_key(|build| (std::cmp::Reverse(build.created), build.input_key));
+        Ok(builds)
+    }
+
+    /// The builds that have a file of this content.
+    pub async fn builds_with(&self, digest: &Digest) -> Result<Vec<Manifest>, StoreError> {
+        let mut builds = Vec::new();
+        for key in self.inner.index.builds_with(digest).await? {
+            builds.extend(self.build_by_input(&key).await?);
+        }
         Ok(builds)
     }
 
