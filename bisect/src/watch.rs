@@ -57,6 +57,13 @@ pub enum Happening<'a> {
         /// Commits of the range.
         of: usize,
     },
+    /// So many commits change files of the functions that crashed: the first suspects.
+    Blamed {
+        /// The functions, the innermost first.
+        functions: &'a [String],
+        /// How many commits.
+        commits: usize,
+    },
     /// A run has ended.
     Ran {
         /// What it showed.

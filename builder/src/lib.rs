@@ -5,6 +5,7 @@
 //! for equal sources. This crate knows nothing of bisections.
 
 pub mod audit;
+mod blame;
 mod builder;
 mod ccache;
 mod checkout;
@@ -39,6 +40,7 @@ mod unlinked;
 mod upstream;
 mod work;
 
+pub use blame::commits_changing;
 pub use builder::{Builder, Built, Obtained};
 pub use classes::{Class, Classes};
 pub use error::BuildError;

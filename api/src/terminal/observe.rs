@@ -191,6 +191,15 @@ impl Watch for BisectProgress {
                 ));
             }
             Happening::Untouched { .. } => {}
+            Happening::Blamed { functions, commits } => {
+                let change = if commits == 1 {
+                    "1 commit changes"
+                } else {
+                    &format!("{commits} commits change")
+                };
+                let names = functions.join(", ");
+                self.line(hanging("  ", &format!("{change} files that have {names}")));
+            }
             Happening::Ran { outcome, done, wanted } => progress.counted_status(
                 format!("running, last: {}", fit(&outcome_word(outcome), 40)),
                 u64::from(done),

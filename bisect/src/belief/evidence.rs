@@ -72,11 +72,13 @@ pub struct Evidence<'a> {
     pub unchanged: &'a [u32],
     /// Commits that change nothing which a build at hand reads: hardly one of them is the one.
     pub untouched: &'a [u32],
+    /// Commits that change files of the functions that crashed: the first suspects.
+    pub blamed: &'a [u32],
     /// What was seen of each image.
     pub counts: &'a [Counts],
 }
 
-/// For each commit the tested images that contain it, and whether it would split an image.
+/// For each commit the tested images that contain it, and how it stands.
 pub(super) struct Seen {
     /// Images with informative runs, in the order of their bits.
     pub(super) tested: Vec<u32>,
@@ -84,15 +86,17 @@ pub(super) struct Seen {
     pub(super) words: usize,
     /// `words` words for each commit: bit set when the image has the commit in its history.
     pub(super) bits: Vec<u64>,
-    /// What speaks against each commit before any run.
-    pub(super) doubt: Vec<Doubt>,
+    /// How each commit stands before any run.
+    pub(super) standing: Vec<Standing>,
 }
 
-/// What speaks against a commit before any run.
+/// How a commit stands before any run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Doubt {
-    /// Nothing.
-    None,
+pub(super) enum Standing {
+    /// As most do.
+    Plain,
+    /// It changes a file of the functions that crashed.
+    Blamed,
     /// It changes nothing that a build at hand reads.
     Untouched,
     /// It is in the history of some but not all revisions of one image, or changes nothing.
@@ -130,12 +134,13 @@ impl Seen {
             }
         }
         let split = splits(evidence, &members, &mut sweep);
-        let mut doubt = vec![Doubt::None; n];
-        let mut mark = |commit: usize, what: Doubt| doubt[commit] = what;
-        evidence.untouched.iter().for_each(|commit| mark(*commit as usize, Doubt::Untouched));
-        evidence.unchanged.iter().for_each(|commit| mark(*commit as usize, Doubt::Splits));
-        (0..n).filter(|commit| split[*commit]).for_each(|commit| mark(commit, Doubt::Splits));
-        Self { tested, words, bits, doubt }
+        let mut standing = vec![Standing::Plain; n];
+        let mut mark = |commit: usize, what: Standing| standing[commit] = what;
+        evidence.blamed.iter().for_each(|commit| mark(*commit as usize, Standing::Blamed));
+        evidence.untouched.iter().for_each(|commit| mark(*commit as usize, Standing::Untouched));
+        evidence.unchanged.iter().for_each(|commit| mark(*commit as usize, Standing::Splits));
+        (0..n).filter(|commit| split[*commit]).for_each(|commit| mark(commit, Standing::Splits));
+        Self { tested, words, bits, standing }
     }
 
     pub(super) fn of(&self, commit: usize) -> &[u64] {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::graph::Graph;
 
-use super::evidence::{Doubt, Evidence, Find, Seen};
+use super::evidence::{Evidence, Find, Seen, Standing};
 use super::model::Model;
 use super::rate::{POINTS, Rate, RateGrid};
 
@@ -84,11 +84,11 @@ impl Posterior {
         let is_base: Vec<bool> =
             seen.tested.iter().map(|image| evidence.base == Some(*image)).collect();
         let (group, keys) = groups(&seen);
-        let weights = Weights::new(model, &seen.doubt);
+        let weights = Weights::new(model, &seen.standing);
         let mut ln: Vec<[f64; POINTS]> = keys
             .iter()
-            .map(|(at, doubt)| {
-                let mut sum = [weights.ln(*doubt); POINTS];
+            .map(|(at, standing)| {
+                let mut sum = [weights.ln(*standing); POINTS];
                 let own = seen.of(*at as usize);
                 for (i, r) in ratio.iter().enumerate() {
                     let contains = own[i / 64] >> (i % 64) & 1 == 1 && !is_base[i];
@@ -305,6 +305,7 @@ impl Joint {
 /// Prior probabilities of single commits, given that it is one of them.
 struct Weights {
     plain: f64,
+    blamed: f64,
     untouched: f64,
     floor: f64,
 }
@@ -312,38 +313,48 @@ struct Weights {
 impl Weights {
     /// A commit that splits an image counts like any other here, and is then weighed down: what
     /// speaks against it are builds, not what was known beforehand.
-    fn new(model: &Model, doubt: &[Doubt]) -> Self {
-        let n = doubt.len() as f64;
-        let untouched = doubt.iter().filter(|d| **d == Doubt::Untouched).count() as f64;
-        let share = untouched / n;
-        // With nothing else to suspect there is nothing to tell apart.
-        let share = if untouched < n { share.min(model.untouched) } else { share };
+    fn new(model: &Model, standing: &[Standing]) -> Self {
+        let count = |what| standing.iter().filter(|it| **it == what).count() as f64;
+        let n = standing.len() as f64;
+        let (untouched, blamed) = (count(Standing::Untouched), count(Standing::Blamed));
+        let plain = n - untouched - blamed;
+        // With nothing else to suspect there is nothing to tell apart; and nobody is suspected less
+        // for being blamed.
+        let hardly = if untouched < n { model.untouched.min(untouched / n) } else { 1.0 };
+        let rest = 1.0 - hardly;
+        let mostly = match (blamed > 0.0, plain > 0.0) {
+            (false, _) => 0.0,
+            (true, false) => rest,
+            (true, true) => rest * model.blamed.max(blamed / (blamed + plain)),
+        };
         Self {
-            plain: (1.0 - share) / (n - untouched).max(1.0),
-            untouched: share / untouched.max(1.0),
+            plain: (rest - mostly) / plain.max(1.0),
+            blamed: mostly / blamed.max(1.0),
+            untouched: hardly / untouched.max(1.0),
             floor: model.split_floor.max(1e-300) / n,
         }
     }
 
-    fn ln(&self, doubt: Doubt) -> f64 {
-        match doubt {
-            Doubt::None => self.plain,
-            Doubt::Untouched => self.untouched,
-            Doubt::Splits => self.floor,
+    fn ln(&self, standing: Standing) -> f64 {
+        match standing {
+            Standing::Plain => self.plain,
+            Standing::Blamed => self.blamed,
+            Standing::Untouched => self.untouched,
+            Standing::Splits => self.floor,
         }
         .ln()
     }
 }
 
-/// Numbers commits by what contains them: for each group a member and what speaks against it.
-fn groups(seen: &Seen) -> (Vec<u32>, Vec<(u32, Doubt)>) {
-    let n = seen.doubt.len();
+/// Numbers commits by what contains them: for each group a member and how it stands.
+fn groups(seen: &Seen) -> (Vec<u32>, Vec<(u32, Standing)>) {
+    let n = seen.standing.len();
     let mut group: Vec<u32> = Vec::with_capacity(n);
-    let mut keys: Vec<(u32, Doubt)> = Vec::new();
-    let mut known: HashMap<(&[u64], Doubt), u32> = HashMap::new();
+    let mut keys: Vec<(u32, Standing)> = Vec::new();
+    let mut known: HashMap<(&[u64], Standing), u32> = HashMap::new();
     for commit in 0..n {
-        let key = (seen.of(commit), seen.doubt[commit]);
-        if commit > 0 && key == (seen.of(commit - 1), seen.doubt[commit - 1]) {
+        let key = (seen.of(commit), seen.standing[commit]);
+        if commit > 0 && key == (seen.of(commit - 1), seen.standing[commit - 1]) {
             group.push(group[commit - 1]);
             continue;
         }
@@ -367,8 +378,9 @@ fn contradicts(
     seen: &Seen,
     rate: f64,
 ) -> bool {
-    let pairs = commits.iter().zip(&seen.doubt);
-    let split: f64 = pairs.filter(|(_, doubt)| **doubt == Doubt::Splits).map(|(p, _)| p).sum();
+    let pairs = commits.iter().zip(&seen.standing);
+    let split: f64 =
+        pairs.filter(|(_, standing)| **standing == Standing::Splits).map(|(p, _)| p).sum();
     if split > 0.5 {
         return true;
     }

@@ -112,7 +112,7 @@ proptest! {
         let find = if fix { Find::Fix } else { Find::Cause };
         let model = Model { split_floor: 0.0, ..Model::default() };
         let graph = Graph::new(parents.clone()).unwrap();
-        let evidence = Evidence { graph: &graph, images: &images, base, find, unchanged: &[], untouched: &[], counts: &counts };
+        let evidence = Evidence { graph: &graph, images: &images, base, find, unchanged: &[], untouched: &[], blamed: &[], counts: &counts };
         let got = Posterior::new(&evidence, &model);
         let (commits, older, never) = enumerate(&parents, &images, base, &counts, &model, find);
         for (c, want) in commits.iter().enumerate() {
@@ -141,7 +141,7 @@ proptest! {
         // Without the two escapes: a good image with a rate of its own explains more crashes better.
         let model = Model { stray: 0.0, hidden: 0.0, ..Model::default() };
         let at = |counts: &[Counts]| {
-            Posterior::new(&Evidence { graph: &graph, images: &images, base: None, find: Find::Cause, unchanged: &[], untouched: &[], counts }, &model)
+            Posterior::new(&Evidence { graph: &graph, images: &images, base: None, find: Find::Cause, unchanged: &[], untouched: &[], blamed: &[], counts }, &model)
         };
         let before = at(&all);
         all[r].crashes += 1;
@@ -177,8 +177,8 @@ proptest! {
         let moved_images: Vec<Option<u32>> = order.iter().map(|c| images[*c]).collect();
         let model = Model::default();
         let (a, b) = (Graph::new(parents).unwrap(), Graph::new(moved).unwrap());
-        let one = Posterior::new(&Evidence { graph: &a, images: &images, base, find: Find::Cause, unchanged: &[], untouched: &[], counts: &counts }, &model);
-        let two = Posterior::new(&Evidence { graph: &b, images: &moved_images, base, find: Find::Cause, unchanged: &[], untouched: &[], counts: &counts }, &model);
+        let one = Posterior::new(&Evidence { graph: &a, images: &images, base, find: Find::Cause, unchanged: &[], untouched: &[], blamed: &[], counts: &counts }, &model);
+        let two = Posterior::new(&Evidence { graph: &b, images: &moved_images, base, find: Find::Cause, unchanged: &[], untouched: &[], blamed: &[], counts: &counts }, &model);
         for (c, at) in place.iter().enumerate() {
             prop_assert!((one.commits[c] - two.commits[*at as usize]).abs() < 1e-9);
         }
@@ -209,6 +209,7 @@ fn equal_images_clear_the_commits_between_them() {
             find: Find::Cause,
             unchanged: &[],
             untouched: &[],
+            blamed: &[],
             counts: &counts,
         },
         &Model::default(),
@@ -232,6 +233,7 @@ fn long_lists_of_equal_images_are_exact() {
             find: Find::Cause,
             unchanged: &[],
             untouched: &[],
+            blamed: &[],
             counts: &[seen(0, 0)],
         },
         &Model::default(),
@@ -252,6 +254,7 @@ fn a_bug_that_was_reverted_and_came_back_contradicts() {
         find: Find::Cause,
         unchanged: &[],
         untouched: &[],
+        blamed: &[],
         counts: &counts,
     };
     let got = Posterior::new(&evidence, &Model::default());
@@ -267,6 +270,7 @@ fn a_bug_that_was_reverted_and_came_back_contradicts() {
         find: Find::Cause,
         unchanged: &[],
         untouched: &[],
+        blamed: &[],
         counts: &counts,
     };
     let got = Posterior::new(&evidence, &Model::default());
@@ -291,6 +295,7 @@ fn the_first_seed_bisection_leaves_its_base_in_doubt() {
             find: Find::Cause,
             unchanged: &[],
             untouched: &[],
+            blamed: &[],
             counts: &counts,
         },
         &Model::default(),
@@ -310,6 +315,7 @@ fn credible_sets_hold_their_share() {
         find: Find::Cause,
         unchanged: &[],
         untouched: &[],
+        blamed: &[],
         counts: &counts,
     };
     let got = Posterior::new(&evidence, &Model::default());
@@ -332,6 +338,7 @@ fn a_commit_that_changes_nothing_is_not_the_one() {
             find: Find::Cause,
             unchanged,
             untouched: &[],
+            blamed: &[],
             counts: &counts,
         };
         Posterior::new(&evidence, &Model::default())
@@ -357,6 +364,7 @@ fn commits_that_touch_nothing_share_a_small_part_and_can_still_be_the_one() {
             find: Find::Cause,
             unchanged: &[],
             untouched: &untouched,
+            blamed: &[],
             counts,
         };
         Posterior::new(&evidence, &Model::default())
@@ -374,4 +382,41 @@ fn commits_that_touch_nothing_share_a_small_part_and_can_still_be_the_one() {
     let after = with(&[clean, clean, clean, crashes, crashes]);
     assert_eq!(after.top().0, 51);
     assert!(after.top().1 > 0.9, "{}", after.top().1);
+}
+
+#[test]
+fn first_suspects_share_half_and_are_not_named_for_it() {
+    let graph = Graph::linear(100).unwrap();
+    let images: Vec<Option<u32>> =
+        (0..100).map(|c| [59, 60, 99].iter().position(|i| *i == c).map(|i| i as u32)).collect();
+    let with = |blamed: &[u32], untouched: &[u32], counts: &[Counts]| {
+        let evidence = Evidence {
+            graph: &graph,
+            images: &images,
+            base: None,
+            find: Find::Cause,
+            unchanged: &[],
+            untouched,
+            blamed,
+            counts,
+        };
+        Posterior::new(&evidence, &Model::default())
+    };
+    let none = [Counts::default(); 3];
+    let model = Model::default();
+    let within = 1.0 - model.older - model.not_reproducible;
+    let before = with(&[30, 70], &[], &none);
+    assert!((before.commits[30] - within * model.blamed / 2.0).abs() < 1e-9);
+    assert!((before.commits[31] - within * (1.0 - model.blamed) / 98.0).abs() < 1e-9);
+    // What changes nothing that is read is no suspect, and nobody is suspected less for being blamed.
+    let hardly = with(&[30], &[30], &none);
+    assert!(hardly.commits[30] <= within * model.untouched + 1e-9);
+    let most: Vec<u32> = (0..99).collect();
+    let many = with(&most, &[], &none);
+    assert!((many.commits[5] - many.commits[99]).abs() < 1e-9);
+    // Runs decide all the same.
+    let crashes = Counts { crashes: 4, ..Counts::default() };
+    let clean = Counts { clean: 25, ..Counts::default() };
+    let after = with(&[30, 70], &[], &[clean, crashes, crashes]);
+    assert_eq!(after.top().0, 60);
 }

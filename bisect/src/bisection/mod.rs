@@ -1,11 +1,13 @@
 //! A bisection, carried out: ask the planner, build, run, write down, until there is an answer.
 //!
-//! [`knowledge`] is what decisions are made from ([`proofs`] what of it was only proved, [`untouched`] what is only likely), [`batch`] makes runs,
-//! [`after`] looks at a commit that is to be named, [`running`] keeps two processes from one bisection, [`setup`] prepares the
-//! test, [`verdict_of`] puts the planner's answer into words. The loop itself is here.
+//! [`knowledge`] is what decisions are made from ([`proofs`] what of it was only proved, [`untouched`]
+//! and [`blamed`] what is only likely), [`batch`] makes runs, [`after`] looks at a commit that is to
+//! be named, [`running`] keeps two processes from one bisection, [`setup`] prepares the test,
+//! [`verdict_of`] puts the planner's answer into words. The loop itself is in [`steps`].
 
 mod after;
 pub(crate) mod batch;
+mod blamed;
 mod budget;
 mod error;
 pub(crate) mod knowledge;

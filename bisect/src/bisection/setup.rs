@@ -50,12 +50,14 @@ pub struct Bisection {
     pub(super) store: Store,
     pub(super) work: PathBuf,
     pub(super) watch: Arc<dyn Watch>,
-    patterns: Arc<Patterns>,
+    pub(super) patterns: Arc<Patterns>,
     pub(super) builder: Builder,
     pub(super) config: Option<Config>,
     pub(super) history: History,
     pub(super) edges: Arc<Edges>,
     pub(super) untouched: Untouched,
+    /// Whether a crash was looked at for what it blames.
+    pub(super) asked_for_blamed: bool,
     pub(super) knowledge: Knowledge,
     pub(super) target: Option<Target>,
     pub(super) made: HashMap<Place, Made>,
@@ -175,6 +177,7 @@ impl Bisection {
             history,
             edges,
             untouched: Untouched::default(),
+            asked_for_blamed: false,
             header,
         })
     }

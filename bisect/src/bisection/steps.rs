@@ -61,6 +61,7 @@ impl Bisection {
             return self.finish(verdict).await;
         }
         loop {
+            self.learn_blamed(&tester).await?;
             let target = self.target()?.clone();
             let decision = self.decide(&target).await?;
             match decision {
@@ -132,7 +133,7 @@ impl Bisection {
         .await?;
         let before = self.decided.as_ref().map(|(problem, settings)| (problem, settings));
         let decided = Decided::since(before, &problem, &settings, decision.clone());
-        self.write(Event::Decided(decided)).await?;
+        self.write(Event::Decided(Box::new(decided))).await?;
         let costs = problem.costs;
         self.decided = Some((problem, settings));
         if let Decision::Test(test) = &decision

@@ -161,6 +161,29 @@ pub(crate) fn function(
     }
 }
 
+/// The functions that a report stands in, plumbing left out; the innermost first.
+pub(crate) fn stood_in(items: &[Item<'_>], most: usize) -> Vec<String> {
+    let at = |wanted: fn(&Item<'_>) -> bool| items.iter().position(wanted);
+    let fault_at = at(|item| matches!(item, Item::Pc(Some(_))));
+    let stack_at = at(|item| *item == Item::Heading(Stack::Own));
+    let frames = match (fault_at, stack_at) {
+        // Below a stack the registers of the program that was running are told.
+        (Some(fault_at), at) if at.is_none_or(|at| fault_at < at) => fault(&items[fault_at..]),
+        (_, Some(_)) => stack(items, Stack::Own),
+        _ => None,
+    };
+    let mut names: Vec<String> = Vec::new();
+    let frames = frames.unwrap_or_default();
+    // Whatever called a dispatcher calls everything.
+    for frame in frames.into_iter().take_while(|frame| !DISPATCHERS.has(frame)) {
+        let name = text(frame);
+        if names.len() < most && !PLUMBING.has(frame) && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
 /// The function in a first line such as `BUG: KASAN: use-after-free in function+0x1/0x2`.
 fn named(line: &[u8]) -> Option<&[u8]> {
     static IN: LazyLock<Regex> = LazyLock::new(|| pattern::compile(" in (?:.* )?{FUNCTION}"));

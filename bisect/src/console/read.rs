@@ -46,6 +46,18 @@ pub fn crash_title_with(console: &[u8], patterns: &Patterns) -> Option<Crash> {
     Some(crash(console, &report, told))
 }
 
+/// The functions that the first crash of a console happened in: where the processor was, and its
+/// callers, the innermost first, each once and at most `most` of them. What only reports crashes, or
+/// is called by everybody, is left out.
+pub fn crash_functions(console: &[u8], patterns: &Patterns, most: usize) -> Vec<String> {
+    let known = CATALOG.beginnings(console, 0, patterns).next().map(|(line, _)| line);
+    let added = patterns.first(console).map(|(start, _)| lines::line_at(console, start));
+    let first = [known, added].into_iter().flatten().min_by_key(|line| line.start);
+    let Some(first) = first else { return Vec::new() };
+    let report = report::gather(console, &first, patterns);
+    blame::stood_in(&report.items[..report.own], most)
+}
+
 fn crash(console: &[u8], report: &Report<'_>, told: Told) -> Crash {
     let title = clean(&told.title);
     let mut alternatives: Vec<String> = told.also.iter().map(|other| clean(other)).collect();
@@ -164,6 +176,28 @@ mod tests {
              [    3.0][   T77]  kiln_ioctl+0x1/0x2\r\n\
              [    3.0][   T77]  do_syscall_64+0x1/0x2\r\n"
         )
+    }
+
+    #[test]
+    fn a_crash_stands_in_functions() {
+        let console = "[ 1.0][ T7] BUG: kernel NULL pointer dereference, address: 0\n\
+             [ 1.0][ T7] RIP: 0010:kiln_write+0x12/0x30\n\
+             [ 1.0][ T7] Call Trace:\n\
+             [ 1.0][ T7]  <TASK>\n\
+             [ 1.0][ T7]  kiln_call+0x1/0x2\n\
+             [ 1.0][ T7]  kiln_write.isra.0+0x1/0x2\n\
+             [ 1.0][ T7]  do_syscall_64+0x1/0x2\n\
+             [ 1.0][ T7]  entry_SYSCALL_64_after_hwframe+0x1/0x2\n\
+             [ 1.0][ T7] RIP: 0033:0x456789\n";
+        let of = |text: &str, most| crash_functions(text.as_bytes(), &Patterns::default(), most);
+        assert_eq!(of(console, 6), ["kiln_write", "kiln_call"]);
+        assert_eq!(of(console, 1), ["kiln_write"]);
+        let kasan = "BUG: KASAN: use-after-free in kiln_put+0x12/0x30\n\
+             Read of size 4 at addr ffff888000000000 by task a/1\nCall Trace:\n\
+             \x20dump_stack+0x1/0x2\n kasan_report+0x1/0x2\n kiln_put+0x1/0x2\n x+0x1/0x2\n\
+             RIP: 0033:0x456789\n\nAllocated by task 3:\n kiln_get+0x1/0x2\n";
+        assert_eq!(of(kasan, 6), ["kiln_put", "x"]);
+        assert!(of("nothing of the kind\n", 6).is_empty());
     }
 
     #[test]

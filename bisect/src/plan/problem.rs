@@ -109,6 +109,8 @@ pub struct Problem {
     pub unchanged: Vec<u32>,
     /// Commits that change nothing which a build at hand reads: hardly one of them is the one.
     pub untouched: Vec<u32>,
+    /// Commits that change files of the functions that crashed: the first suspects.
+    pub blamed: Vec<u32>,
     /// For commits that failed to build in a file: the commits in which that file is the same. The
     /// others have another one, and the failure says nothing of them.
     pub faults: BTreeMap<u32, Rows>,
@@ -175,6 +177,7 @@ impl Problem {
             others: Vec::new(),
             unchanged: Vec::new(),
             untouched: Vec::new(),
+            blamed: Vec::new(),
             faults: BTreeMap::new(),
             costs,
             machines: 1,
@@ -234,7 +237,7 @@ impl Problem {
                 _ => {}
             }
         }
-        let mut named = self.unchanged.iter().chain(&self.untouched);
+        let mut named = self.unchanged.iter().chain(&self.untouched).chain(&self.blamed);
         if let Some(commit) = named.find(|c| **c as usize >= self.graph.len()) {
             return Err(ProblemError::Unchanged { commit: *commit, commits: self.graph.len() });
         }
@@ -258,6 +261,7 @@ impl Problem {
             find: self.find,
             unchanged: &self.unchanged,
             untouched: &self.untouched,
+            blamed: &self.blamed,
             counts: &self.images,
         }
     }

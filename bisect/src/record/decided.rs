@@ -31,6 +31,9 @@ pub struct Decided {
     /// Commits that change nothing which a build at hand reads, where they are others than before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub untouched: Option<Rows>,
+    /// Commits that change files of the functions that crashed, where they are others than before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blamed: Option<Rows>,
     /// Commits that failed to build and share the file that was named, where something else is known
     /// now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,6 +100,8 @@ impl Decided {
             unchanged: problem.unchanged.clone(),
             untouched: (problem.untouched != earlier.untouched)
                 .then(|| Rows::of(problem.untouched.iter().copied())),
+            blamed: (problem.blamed != earlier.blamed)
+                .then(|| Rows::of(problem.blamed.iter().copied())),
             faults: (problem.faults != earlier.faults).then(|| {
                 problem.faults.iter().map(|(commit, same)| (*commit, same.clone())).collect()
             }),
@@ -204,11 +209,14 @@ impl Replay {
             return Err(ReplayError::Position(*at, n));
         }
         problem.unchanged.clone_from(&decided.unchanged);
-        if let Some(rows) = &decided.untouched {
+        for (rows, list) in
+            [(&decided.untouched, &mut problem.untouched), (&decided.blamed, &mut problem.blamed)]
+        {
+            let Some(rows) = rows else { continue };
             if let Some(at) = rows.beyond(n) {
                 return Err(ReplayError::Position(at, n));
             }
-            problem.untouched = rows.iter().collect();
+            *list = rows.iter().collect();
         }
         if let Some(faults) = &decided.faults {
             problem.faults = faults.iter().cloned().collect();
@@ -281,7 +289,7 @@ mod tests {
                 &settings,
                 decision.clone(),
             );
-            texts.push(serde_json::to_string(&Event::Decided(decided)).unwrap());
+            texts.push(serde_json::to_string(&Event::Decided(Box::new(decided))).unwrap());
             before = Some((problem.clone(), settings));
             let Decision::Test(test) = decision else { return texts };
             let bad = matches!(test.revision, Place::Commit(at) if at >= 17);
@@ -305,6 +313,9 @@ mod tests {
                 problem.images[image].clean += 1;
             }
             problem.untouched = (5 + round / 2..12).collect();
+            if round == 2 {
+                problem.blamed = vec![14, 15, 33];
+            }
             if round == 3 {
                 problem.revisions[30].state = State::Broken;
                 problem.faults.insert(30, Rows::of(29..34));

@@ -265,7 +265,7 @@ pub enum Event {
         title: String,
     },
     /// What to do next was decided.
-    Decided(Decided),
+    Decided(Box<Decided>),
     /// A revision was visited: built if need be, and run.
     Step(Step),
     /// The newer end was built and run without the commit that is to be named.

@@ -14,11 +14,11 @@ use super::world::World;
 use super::{bayesect, git, kiln};
 
 /// Who bisects.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "policy", rename_all = "kebab-case")]
 pub enum Policy {
     /// The planner of [`crate::plan`].
-    Kiln(Settings),
+    Kiln(Box<Settings>),
     /// `git bisect run` with so many runs a revision, any crash being bad.
     Git {
         /// Runs a revision.

@@ -1,13 +1,12 @@
 use super::*;
 use crate::graph::Graph;
-use crate::plan::Settings;
 
 fn small(rate: f64, shape: Shape) -> World {
     World { commits: 300, rate, shape, ..World::default() }
 }
 
 fn kiln() -> Policy {
-    Policy::Kiln(Settings::default())
+    Policy::Kiln(Box::default())
 }
 
 #[test]

@@ -203,7 +203,7 @@ impl Edges {
         if let Some(difference) = known().get(&(a, b)) {
             return Ok(difference.clone());
         }
-        let difference = match self.few_changes(git, a, b)? {
+        let difference = match self.compare(git, a, b)? {
             Some(changes) => Difference::Kept(changes.into()),
             None => Difference::TooLarge,
         };
@@ -211,7 +211,20 @@ impl Edges {
         Ok(difference)
     }
 
-    fn few_changes(
+    /// What differs along an edge, unless that is thousands of paths.
+    pub(crate) fn few_changes(
+        &self,
+        git: &git2::Repository,
+        a: usize,
+        b: usize,
+    ) -> Result<Option<Arc<[VisibleChange]>>, TreeError> {
+        match self.difference(git, a, b)? {
+            Difference::Kept(changes) => Ok(Some(changes)),
+            Difference::TooLarge => Ok(None),
+        }
+    }
+
+    fn compare(
         &self,
         git: &git2::Repository,
         a: usize,

@@ -129,7 +129,8 @@ impl Args {
     fn policy(&self) -> Policy {
         match self.policy {
             Who::Kiln => {
-                Policy::Kiln(Settings { threshold: self.confidence, ..Settings::default() })
+                let settings = Settings { threshold: self.confidence, ..Settings::default() };
+                Policy::Kiln(Box::new(settings))
             }
             Who::Git => Policy::Git { runs: 1 },
             Who::Git10 => Policy::Git { runs: 10 },

@@ -65,6 +65,8 @@ pub(super) struct Knowledge {
     proofs: Proofs,
     /// Commits that change nothing which a build at hand reads.
     pub(super) untouched: Vec<u32>,
+    /// Commits that change files of the functions that crashed.
+    pub(super) blamed: Vec<u32>,
     /// For commits that failed to build in a file: those in which it is the same.
     pub(super) faults: BTreeMap<u32, Rows>,
     /// Signatures of the code of builds that were looked at.
@@ -91,6 +93,7 @@ impl Knowledge {
             base: None,
             proofs: Proofs::default(),
             untouched: Vec::new(),
+            blamed: Vec::new(),
             faults: BTreeMap::new(),
             codes: HashMap::new(),
             images: HashMap::new(),
@@ -318,6 +321,7 @@ impl Knowledge {
             others,
             unchanged: self.unchanged(),
             untouched: self.untouched.clone(),
+            blamed: self.blamed.clone(),
             faults: self.faults.clone(),
             costs: self.costs(),
             machines: machines as u32,

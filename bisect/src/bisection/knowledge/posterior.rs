@@ -23,6 +23,7 @@ impl Belief {
             find: problem.find,
             unchanged: &problem.unchanged,
             untouched: &problem.untouched,
+            blamed: &problem.blamed,
             counts: &problem.images,
         };
         let settings = Settings::default();
