@@ -126,7 +126,7 @@ impl Builder {
             store,
             pool: Pool { folder: work.join("pool"), bounds: BOUNDS },
             work,
-            use_ccache: true,
+            use_ccache: false,
             toolchain_name: "gcc".into(),
             observer,
             toolchain: Mutex::default(),
@@ -156,8 +156,8 @@ impl Builder {
         self
     }
 
-    /// Whether ccache stands before the compiler where it is installed, as it does unless told
-    /// otherwise. The bytes of a build are the same with it and without.
+    /// Whether ccache stands before the compiler where it is installed and suits the configuration.
+    /// The bytes of a build are the same with it and without.
     pub fn with_ccache(mut self, used: bool) -> Self {
         self.use_ccache = used;
         self
@@ -314,7 +314,7 @@ impl Builder {
         if !self.use_ccache {
             return Ok(None);
         }
-        Ccache::below(&self.work, &toolchain.programs, kernel)
+        Ccache::below(&self.work, toolchain, kernel)
     }
 
     /// The lock of a request in this process.

@@ -1,17 +1,23 @@
-//! ccache between Kbuild and the compiler, where it is installed.
+//! ccache between Kbuild and the compiler, for who asks for it.
 //!
 //! Working pairs keep objects of one revision and configuration; ccache keeps those of all, so a
-//! unit that came out before is not compiled again when the pair has moved on or has gone.
+//! unit that came out before is not compiled again when the pair has moved on or has gone. It pays
+//! where the same units are compiled under several configurations; while it is empty it costs, so
+//! nobody gets it unasked.
 //!
-//! It runs the preprocessor for each unit (`CCACHE_NODIRECT`, ccache's manual, "The preprocessor
-//! mode"), and only then asks its cache. The faster mode compares headers with those of the unit
-//! that it knows; then nobody looks for a header in the folders where it might have appeared, and
-//! the closure, which is what was looked for, would not be complete. Audits go without it.
-//!
-//! What a compiler reads beyond that, its key must hold. The kernel has two such things that ccache
-//! does not know of: files that inline assembly includes (`.include`, on s390 only), and the macros
-//! that Linux 4.20 gave to the assembler (`-Wa,arch/x86/kernel/macros.s`); with `.incbin` it steps
-//! aside by itself. For precompiled headers see `closure::touches`.
+//! - It runs the preprocessor for each unit (`CCACHE_NODIRECT`, ccache's manual, "The preprocessor
+//!   mode"), and only then asks its cache. The faster mode compares headers with those of the unit
+//!   that it knows; then nobody looks for a header in the folders where it might have appeared, and
+//!   the closure, which is what was looked for, would not be complete. Comments are kept for the
+//!   comparison (`CCACHE_COMMENTS`), as warnings may read them.
+//! - Its key holds the id of the toolchain: the compiler's driver, which it would look at itself, is
+//!   the least part of that.
+//! - What a compiler reads beyond that must not matter. It does where columns inside lines reach the
+//!   image (debug information, sanitizers, coverage): such configurations do without. So does s390,
+//!   whose inline assembly includes files, and Linux 4.19 and 4.20, of which some revisions give the
+//!   assembler a file of macros (`-Wa,arch/x86/kernel/macros.s`). With `.incbin` ccache steps aside by
+//!   itself. For precompiled headers see `closure::touches`.
+//! - Stages compile aside without it, and so do audits.
 //!
 //! It stands in front of the compiler by a link of the compiler's name in the first folder of the
 //! path (the same manual, "Run modes"), so the commands that Kbuild writes down, and compares, are
@@ -24,19 +30,32 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::error::{BuildError, Doing};
+use crate::kconfig::is_set;
 use crate::recipe;
 use crate::request::host_arch;
 use crate::sandbox::{Bind, Confinement};
-use crate::toolchain::{Programs, look_up};
+use crate::toolchain::{Toolchain, look_up};
 use crate::tree::KernelVersion;
 
 /// Where a build finds it.
 const INSIDE: &str = "/mnt/kiln/ccache";
 
+/// Options under which columns inside lines reach the image.
+const COLUMNS: [&str; 6] = [
+    "CONFIG_DEBUG_INFO",
+    "CONFIG_GCOV_KERNEL",
+    "CONFIG_KASAN",
+    "CONFIG_KCSAN",
+    "CONFIG_KMSAN",
+    "CONFIG_UBSAN",
+];
+
 /// A folder with ccache's links and what it keeps.
 #[derive(Clone, Debug)]
 pub(crate) struct Ccache {
     folder: PathBuf,
+    /// The id of the toolchain.
+    toolchain: String,
 }
 
 impl Ccache {
@@ -45,9 +64,10 @@ impl Ccache {
     /// that is named by its path.
     pub(crate) fn below(
         work: &Path,
-        programs: &Programs,
+        toolchain: &Toolchain,
         kernel: KernelVersion,
     ) -> Result<Option<Self>, BuildError> {
+        let programs = &toolchain.programs;
         if programs.compiler().contains('/') || !sees_all(host_arch(), kernel) {
             return Ok(None);
         }
@@ -75,7 +95,12 @@ impl Ccache {
                 other => other.doing("making", &link)?,
             }
         }
-        Ok(Some(Self { folder }))
+        Ok(Some(Self { folder, toolchain: toolchain.id.to_hex() }))
+    }
+
+    /// Whether objects depend on nothing that it does not see, under a configuration.
+    pub(crate) fn suits(config: &str) -> bool {
+        COLUMNS.iter().all(|option| !is_set(config, option))
     }
 
     /// The folder for a build to see.
@@ -100,14 +125,15 @@ impl Ccache {
             // No file of the machine's or of the user's has a say.
             ("CCACHE_CONFIGPATH".into(), seen.join("none").into()),
             ("CCACHE_NODIRECT".into(), "1".into()),
-            ("CCACHE_COMPILERCHECK".into(), "content".into()),
+            ("CCACHE_COMMENTS".into(), "1".into()),
+            ("CCACHE_COMPILERCHECK".into(), format!("string:{}", self.toolchain).into()),
         ]);
     }
 }
 
 /// Whether ccache's key holds all that a compiler of such a kernel reads: see above.
 fn sees_all(arch: &str, kernel: KernelVersion) -> bool {
-    arch != "s390" && (kernel.version, kernel.patchlevel) != (4, 20)
+    arch != "s390" && !matches!((kernel.version, kernel.patchlevel), (4, 19 | 20))
 }
 
 #[cfg(test)]
@@ -119,6 +145,7 @@ mod tests {
         let kernel = |version, patchlevel| KernelVersion { version, patchlevel };
         assert!(sees_all("x86_64", kernel(6, 1)));
         assert!(!sees_all("x86_64", kernel(4, 20)));
+        assert!(Ccache::suits("CONFIG_SMP=y\n") && !Ccache::suits("CONFIG_UBSAN=y\n"));
         assert!(!sees_all("s390", kernel(6, 1)));
     }
 }

@@ -26,7 +26,9 @@ impl Builder {
         let edges = Arc::clone(edges);
         blocking(move || {
             Ok(Some(edges.keep(&among, |git, (one, other)| {
-                let touches = edges.few_touches(git, one, other, &closure)?;
+                let Some(touches) = edges.few_touches(git, one, other, &closure)? else {
+                    return Ok(false);
+                };
                 let [one, other] = [one, other].map(|commit| edges.tree(commit));
                 Ok(touches.iter().all(|touch| {
                     touch.why == Why::Read && differ_in_comments_only(git, one, other, &touch.path)

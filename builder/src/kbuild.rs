@@ -30,6 +30,7 @@ const LOG_READ: u64 = 64 << 20;
 pub(crate) struct Kbuild<'a> {
     pub(crate) toolchain: &'a Toolchain,
     pub(crate) version: KernelVersion,
+    /// Stands before the compiler.
     pub(crate) ccache: Option<&'a Ccache>,
     pub(crate) confinement: &'a Confinement,
     pub(crate) pair: &'a Pair,

@@ -2,7 +2,8 @@
 //! trees give the same.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use kiln_cache::manifest::Manifest;
 use kiln_cache::{Digest, FamilyBuild, InputKey, StoreError};
@@ -32,9 +33,19 @@ const KEPT: usize = 64;
 #[derive(Default)]
 pub(crate) struct Closures {
     read: Mutex<HashMap<Digest, Arc<Closure>>>,
-    /// `None` until the store was asked.
-    revoked: Mutex<Option<HashSet<(Stage, Digest)>>>,
+    revoked: Mutex<Revoked>,
 }
+
+/// What audits have refuted.
+#[derive(Default)]
+struct Revoked {
+    all: HashSet<(Stage, Digest)>,
+    /// When the store was asked.
+    asked: Option<Instant>,
+}
+
+/// How long what the store said of refuted proofs is believed: other processes audit, too.
+const REVOKED_AGE: Duration = Duration::from_secs(5);
 
 /// A build that is proved to be what a request asks for.
 pub(crate) struct Proof {
@@ -210,22 +221,27 @@ impl Builder {
 impl Closures {
     /// Takes a closure out of use for a stage.
     pub(crate) fn revoke(&self, stage: Stage, blob: Digest) {
-        let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
-        revoked.get_or_insert_default().insert((stage, blob));
+        self.revoked().all.insert((stage, blob));
     }
 
     fn is_revoked(&self, stage: Stage, blob: &Digest) -> bool {
-        let revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
-        revoked.as_ref().is_some_and(|all| all.contains(&(stage, *blob)))
+        self.revoked().all.contains(&(stage, *blob))
     }
 
+    /// Whether the store was asked a moment ago.
     pub(crate) fn knows_revoked(&self) -> bool {
-        self.revoked.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.revoked().asked.is_some_and(|asked| asked.elapsed() < REVOKED_AGE)
     }
 
-    pub(crate) fn set_revoked(&self, blobs: impl Iterator<Item = (Stage, Digest)>) {
-        let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
-        revoked.get_or_insert_default().extend(blobs);
+    /// Takes note of what the store says.
+    pub(crate) fn set_revoked(&self, blobs: Vec<(Stage, Digest)>) {
+        let mut revoked = self.revoked();
+        revoked.all.extend(blobs);
+        revoked.asked = Some(Instant::now());
+    }
+
+    fn revoked(&self) -> MutexGuard<'_, Revoked> {
+        self.revoked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn get(&self, blob: &Digest) -> Option<Arc<Closure>> {

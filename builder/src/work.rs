@@ -26,6 +26,9 @@ use crate::toolchain::Toolchain;
 use crate::tree::{KernelVersion, Repository};
 use crate::units::{Units, scan};
 
+/// Whether a configuration has modules.
+const MODULES: &str = "CONFIG_MODULES";
+
 /// One build, as its threads see it. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Job {
@@ -134,9 +137,9 @@ impl Job {
         File::create(&log).doing("writing", &log)?;
         if let Some(closure) = pair.reads() {
             let wanted = &self.request.revision.tree;
-            if let Some(path) = stages::unrecorded(&self.repository, &pair, wanted, &closure)? {
+            if let Some(path) = stages::overlooked(&self.repository, &pair, wanted, &closure)? {
                 let path = String::from_utf8_lossy(&path);
-                tracing::debug!(%path, "nobody recorded who reads this: objects are emptied");
+                tracing::debug!(%path, "make may overlook this: objects are removed");
                 pair.empty_objects()?;
             }
         }
@@ -194,7 +197,7 @@ impl Job {
         survey: Option<Survey>,
     ) -> Result<Compiled, BuildError> {
         let begun = Instant::now();
-        let modules = is_set(config, "CONFIG_MODULES");
+        let modules = is_set(config, MODULES);
         let mut provenance = None;
         let made = match &self.request.how {
             How::Command(command) => {
@@ -205,9 +208,9 @@ impl Job {
             }
             How::Kbuild => {
                 let made = match &survey {
-                    None => self.run_kbuild(&pair, modules)?,
+                    None => self.run_kbuild(&pair, config)?,
                     Some(survey) => {
-                        let (made, found) = self.confirm(&pair, modules, survey)?;
+                        let (made, found) = self.confirm(&pair, config, survey)?;
                         provenance = Some(found);
                         made
                     }
@@ -240,7 +243,7 @@ impl Job {
     fn confirm(
         &self,
         pair: &Pair,
-        modules: bool,
+        config: &str,
         survey: &Survey,
     ) -> Result<(Made, Provenance), BuildError> {
         let Some((toolchain, version)) = &self.kernel else {
@@ -249,25 +252,25 @@ impl Job {
         let kbuild = self.kbuild(toolchain, *version, pair);
         let outcome = stages::settle(&kbuild, survey)?;
         let (stage, since) = match &outcome {
-            Outcome::Differs { because, same_code } => {
+            Outcome::Differs(because) => {
                 tracing::debug!(because, "no stage answers");
-                let provenance = survey.provenance(None, *same_code, Some(because.clone()));
-                return Ok((self.run_kbuild(pair, modules)?, provenance));
+                let provenance = survey.provenance(None, Some(because.clone()));
+                return Ok((self.run_kbuild(pair, config)?, provenance));
             }
             Outcome::Same(stages::Stage::Commands) => (stages::Stage::Commands, pair.settled()),
             Outcome::Same(stage) => (*stage, pair.mark_current()?),
         };
-        let made = self.run_kbuild(pair, modules)?;
+        let made = self.run_kbuild(pair, config)?;
         let changed = pair.made_since(since)?;
         let provenance = match (&made, changed.first()) {
-            (Made::Well { .. }, None) => survey.provenance(Some(stage), true, None),
+            (Made::Well { .. }, None) => survey.provenance(Some(stage), None),
             (_, Some(path)) => {
                 let because = format!("make has made {}", path.display());
                 tracing::debug!(because, "a stage is not confirmed");
-                survey.provenance(None, false, Some(because))
+                survey.provenance(None, Some(because))
             }
             (Made::Badly { .. }, None) => {
-                survey.provenance(None, false, Some("it does not build".to_owned()))
+                survey.provenance(None, Some("it does not build".to_owned()))
             }
         };
         Ok((made, provenance))
@@ -281,18 +284,20 @@ impl Job {
         Ok((UNITS.to_owned(), path))
     }
 
-    fn run_kbuild(&self, pair: &Pair, modules: bool) -> Result<Made, BuildError> {
+    fn run_kbuild(&self, pair: &Pair, config: &str) -> Result<Made, BuildError> {
         let Some((toolchain, version)) = &self.kernel else {
             return Err(BuildError::Stopped("a Kbuild job without a toolchain"));
         };
         let mut targets = vec![image_of(host_arch()).0];
-        if modules {
+        if is_set(config, MODULES) {
             targets.push("modules");
         }
         let steps = pair.state.steps;
         let expected = if pair.built_before { steps.warm } else { steps.cold };
         let stage = |stage| self.tell(stage);
-        self.kbuild(toolchain, *version, pair).make(&targets, &[], &stage, expected)
+        let kbuild = self.kbuild(toolchain, *version, pair);
+        let ccache = self.ccache.as_ref().filter(|_| Ccache::suits(config));
+        Kbuild { ccache, ..kbuild }.make(&targets, &[], &stage, expected)
     }
 
     fn remember_steps(&self, pair: &mut Pair, made: &Made) {
@@ -310,7 +315,7 @@ impl Job {
     ) -> Kbuild<'a> {
         let confinement: &Confinement = confinement();
         let jobs = self.request.jobs;
-        let (ccache, cancel) = (self.ccache.as_ref(), &*self.cancel);
+        let (ccache, cancel) = (None, &*self.cancel);
         Kbuild { toolchain, version, ccache, confinement, pair, cancel, jobs }
     }
 }

@@ -23,6 +23,12 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
         return Ok(exit);
     }
     answer(format_args!("audited      {} builds that were proved", report.audited));
+    if report.audited > 0 {
+        answer(format_args!(
+            "compiled     {} of them from nothing, the others upon the one before",
+            report.from_nothing
+        ));
+    }
     answer(format_args!("mismatches   {}", report.mismatches));
     if report.audited > 0 {
         answer(format_args!(

@@ -14,6 +14,8 @@ use kiln_cache::Remote;
 use kiln_cache::manifest::{Artifact, BuildResult};
 use kiln_cache::remote::Timeouts;
 
+use clap::builder::FalseyValueParser;
+
 use super::common::{Context, answer, answer_json, remote};
 use super::toolchains::ToolchainArgs;
 use crate::terminal::exit::Exit;
@@ -67,9 +69,10 @@ pub(crate) struct ShortcutArgs {
     /// Ask a Kiln that serves before compiling; while it is down, go on without it
     #[arg(long, value_name = "URL", env = "KILN_REMOTE")]
     remote: Option<String>,
-    /// Compile without ccache, where it is installed
-    #[arg(long, env = "KILN_NO_CCACHE")]
-    no_ccache: bool,
+    /// Compile through ccache, where it is installed and suits the configuration: for units that were
+    /// compiled before, under other configurations or in a pair that has gone
+    #[arg(long, env = "KILN_CCACHE", value_parser = FalseyValueParser::new())]
+    ccache: bool,
 }
 
 impl ShortcutArgs {
@@ -81,7 +84,7 @@ impl ShortcutArgs {
 
     /// Whether ccache is used.
     pub(crate) fn ccache(&self) -> bool {
-        !self.no_ccache
+        self.ccache
     }
 }
 

@@ -11,7 +11,7 @@ use kiln_cache::{Digest, InputKey, StoreError};
 use serde::Serialize;
 
 use super::finding::{Finding, JOURNAL, kind_of};
-use super::report::findings;
+use super::report::{findings, revoked};
 use crate::builder::{Builder, Built, Obtained, Question};
 use crate::error::{BuildError, Doing};
 use crate::kbuild::Made;
@@ -56,11 +56,20 @@ pub(crate) fn is_chosen(key: &InputKey, share: f64) -> bool {
     ((u64::from_le_bytes(first) >> 11) as f64) < share * (1_u64 << 53) as f64
 }
 
+/// One in so many audits begins with an empty folder of objects.
+const FROM_NOTHING: u8 = 8;
+
+/// Whether the audit of a request is one of those, chosen by its key.
+fn is_from_nothing(key: &InputKey) -> bool {
+    key.0.as_bytes()[8].is_multiple_of(FROM_NOTHING)
+}
+
 impl Builder {
     /// Compiles what was proved to be `proved`, if it is chosen, and compares.
     ///
-    /// It is compiled in a pair that only audits use, upon the build that was audited before:
-    /// nothing that a stage did to its pair can make both agree. What is the same is not kept.
+    /// It is compiled in a pair that only audits use, so nothing that a stage did to its pair can make
+    /// both agree; mostly upon the build that was audited before, and one in [`FROM_NOTHING`] from
+    /// nothing, so that what make overlooks is seen, too. What is the same is not kept.
     /// `Err` is what came out instead of what was proved; the proof is revoked then, and everything
     /// that rests on it withdrawn.
     pub(crate) async fn audit(
@@ -84,7 +93,15 @@ impl Builder {
         let Turn::Pair(pair) = self.take_pair(&job, &pool_key, None).await? else {
             return Err(BuildError::Stopped("an audit was answered from the store"));
         };
-        let (compiled, config) = match job.on_thread(|job| job.prepare(pair)).await? {
+        let from_nothing = is_from_nothing(&question.key);
+        let prepare = move |job: &crate::work::Job| {
+            let mut pair = pair;
+            if from_nothing {
+                pair.empty_objects()?;
+            }
+            job.prepare(pair)
+        };
+        let (compiled, config) = match job.on_thread(prepare).await? {
             Prepared::Unfit(failed) => (failed, None),
             Prepared::Ready { pair, text, digest, .. } => {
                 let config = text.clone();
@@ -110,6 +127,7 @@ impl Builder {
             same,
             proof_seconds,
             compile_seconds,
+            from_nothing,
         };
         if same {
             self.write_down(&finding).await?;
@@ -144,11 +162,11 @@ impl Builder {
         proved: &Manifest,
         family: &InputKey,
     ) -> Result<(), BuildError> {
-        if claim.stage == Stage::Closure {
-            // Such builds have no entry of their own: what was proved is void with the closure.
-            return Ok(());
+        let mut fallen = BTreeSet::new();
+        if claim.stage != Stage::Closure {
+            // (What a closure proves has no entry of its own: it is void with the closure.)
+            fallen.insert(proved.input_key);
         }
-        let mut fallen = BTreeSet::from([proved.input_key]);
         let family = self.store.builds_of_family(family, u32::MAX).await?;
         loop {
             let before = fallen.len();
@@ -157,9 +175,11 @@ impl Builder {
                     continue;
                 };
                 let Some(provenance) = self.provenance(&manifest).await? else { continue };
-                let rests = provenance.stage == Some(claim.stage)
-                    && provenance.closure == claim.closure
-                    || provenance.stage.is_some() && fallen.contains(&provenance.from);
+                // Every stage judges by the closure which changes matter.
+                let judged = claim.stage == Stage::Closure || provenance.stage == Some(claim.stage);
+                let rests = provenance.stage.is_some()
+                    && (judged && provenance.closure == claim.closure
+                        || fallen.contains(&provenance.from));
                 if rests {
                     fallen.insert(build.input_key);
                 }
@@ -184,14 +204,12 @@ impl Builder {
         Ok(())
     }
 
-    /// Stages and closures that an audit has refuted: read once, before the first proof.
+    /// Stages and closures that an audit has refuted, by this process or another: read before a
+    /// proof, unless that was done a moment ago.
     pub(crate) async fn load_revoked(&self) -> Result<(), BuildError> {
-        if self.closures.knows_revoked() {
-            return Ok(());
+        if !self.closures.knows_revoked() {
+            self.closures.set_revoked(revoked(&self.store).await?);
         }
-        let all = findings(&self.store).await?;
-        let wrong = all.into_iter().filter(|finding| !finding.same);
-        self.closures.set_revoked(wrong.map(|finding| (finding.stage, finding.closure)));
         Ok(())
     }
 

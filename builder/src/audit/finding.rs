@@ -31,9 +31,12 @@ pub struct Finding {
     /// Seconds that the proof took.
     #[serde(default)]
     pub proof_seconds: f64,
-    /// Seconds that compiling took, upon the build before in a pair of its own.
+    /// Seconds that compiling took, in a pair that only audits use.
     #[serde(default)]
     pub compile_seconds: f64,
+    /// Whether it was compiled from nothing, and not upon the build that was audited before.
+    #[serde(default)]
+    pub from_nothing: bool,
 }
 
 /// The only one that there was when findings did not name it.

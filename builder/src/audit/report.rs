@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use kiln_cache::{Store, StoreError};
-use serde::Serialize;
+use kiln_cache::{Digest, Store, StoreError};
+use serde::{Deserialize, Serialize};
 
 use super::bound::upper_bound;
 use super::finding::{Finding, JOURNAL};
@@ -42,6 +42,8 @@ pub struct AuditReport {
     pub stages: BTreeMap<Stage, Stratum>,
     /// The same numbers by kind of file.
     pub kinds: BTreeMap<String, Stratum>,
+    /// Of all, those that were compiled from nothing.
+    pub from_nothing: u64,
     /// Every mismatch.
     pub incidents: Vec<Finding>,
 }
@@ -57,6 +59,23 @@ pub(super) async fn findings(store: &Store) -> Result<Vec<Finding>, StoreError> 
     Ok(entries.filter_map(|entry| serde_json::from_value(entry.event).ok()).collect())
 }
 
+/// What refutes a stage for a closure; also of entries that have more than this Kiln knows.
+#[derive(Deserialize)]
+struct Refutation {
+    same: bool,
+    stage: Stage,
+    closure: Digest,
+}
+
+/// Stages and closures that an audit has refuted.
+pub(super) async fn revoked(store: &Store) -> Result<Vec<(Stage, Digest)>, StoreError> {
+    let journal = store.journal_read(JOURNAL).await?;
+    let entries = journal.into_iter().flat_map(|journal| journal.events);
+    let read = entries.filter_map(|entry| serde_json::from_value(entry.event).ok());
+    let wrong = read.filter(|it: &Refutation| !it.same);
+    Ok(wrong.map(|it| (it.stage, it.closure)).collect())
+}
+
 fn add_up(findings: Vec<Finding>) -> AuditReport {
     let mut kinds: BTreeMap<String, Stratum> = BTreeMap::new();
     let mut stages: BTreeMap<Stage, Stratum> = BTreeMap::new();
@@ -67,6 +86,7 @@ fn add_up(findings: Vec<Finding>) -> AuditReport {
         }
     }
     let audited = findings.len() as u64;
+    let from_nothing = findings.iter().filter(|it| it.from_nothing).count() as u64;
     let incidents: Vec<Finding> = findings.into_iter().filter(|it| !it.same).collect();
     let mismatches = incidents.len() as u64;
     AuditReport {
@@ -75,6 +95,7 @@ fn add_up(findings: Vec<Finding>) -> AuditReport {
         upper_bound: upper_bound(mismatches, audited),
         stages,
         kinds,
+        from_nothing,
         incidents,
     }
 }

@@ -122,22 +122,23 @@ impl Edges {
         &self.trees[commit]
     }
 
-    /// The changes between two neighbours that a build with this closure could notice; only the
-    /// first when the difference is a large one.
+    /// The changes between two neighbours that a build with this closure could notice; `None` when
+    /// the difference is a large one, of which some could be noticed.
     pub(crate) fn few_touches(
         &self,
         git: &git2::Repository,
         one: usize,
         other: usize,
         closure: &Closure,
-    ) -> Result<Vec<Touch>, TreeError> {
+    ) -> Result<Option<Vec<Touch>>, TreeError> {
         match self.difference(git, one.min(other), one.max(other))? {
             Difference::Kept(changes) => {
                 let each = changes.iter().map(std::slice::from_ref);
-                Ok(each.filter_map(|change| touches(closure, change)).collect())
+                Ok(Some(each.filter_map(|change| touches(closure, change)).collect()))
             }
             Difference::TooLarge => {
-                Ok(self.touch_in(git, one, other, closure)?.into_iter().collect())
+                let touch = self.touch_in(git, one, other, closure)?;
+                Ok(touch.is_none().then(Vec::new))
             }
         }
     }

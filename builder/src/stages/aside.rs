@@ -53,10 +53,9 @@ fn place(number: usize) -> String {
 pub(super) fn preprocess(
     kbuild: &Kbuild<'_>,
     invocations: &[&Invocation],
-    lines: bool,
 ) -> Result<Vec<Option<Tokens>>, BuildError> {
     let commands = invocations.iter().enumerate();
-    let commands = commands.map(|(number, one)| Some(one.preprocess(&place(number), lines)));
+    let commands = commands.map(|(number, one)| Some(one.preprocess(&place(number))));
     let well = run(kbuild, &commands.collect::<Vec<_>>())?;
     let mut all = Vec::with_capacity(well.len());
     for (number, well) in well.into_iter().enumerate() {

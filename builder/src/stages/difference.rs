@@ -6,8 +6,9 @@ use std::path::Path;
 
 use git2::{Repository as Git, Tree};
 
+use super::make_text::{MakeText, make_text};
 use super::plan::{Touched, is_make_text};
-use super::same::{comments_only, mentions, recipes_differ};
+use super::same::{comments_only, mentions};
 use crate::closure::{Closure, Why, touches};
 use crate::tree::{Repository, TreeError};
 
@@ -24,7 +25,7 @@ pub(crate) fn difference(
     for change in repository.visible_changes(a, b)? {
         let what = change.what;
         if let Some(touch) = touches(closure, std::slice::from_ref(&change)) {
-            found.push(Touched { touch, what, comments_only: false, recipe: false, named: false });
+            found.push(Touched { touch, what, comments_only: false, rules: false, named: false });
         }
     }
     found.sort_by(|one, other| one.touch.path.cmp(&other.touch.path));
@@ -41,7 +42,7 @@ pub(crate) fn difference(
         let texts = [text(&git, &a, path), text(&git, &b, path)];
         let [Some(before), Some(after)] = texts else { continue };
         if is_make_text(path) {
-            one.recipe = !is_kconfig(path) && recipes_differ(&before, &after);
+            one.rules = !is_kconfig(path) && make_text(&before, &after) == MakeText::Rules;
             continue;
         }
         one.comments_only = comments_only(&before, &after);

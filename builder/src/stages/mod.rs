@@ -24,10 +24,11 @@
 //!
 //! - **The configuration** of B is made by B's own `olddefconfig`, and has to be A's to the byte.
 //! - **The text of commands** is evaluated by B's own makefiles in the run of make: Kbuild keeps each
-//!   command in a `.cmd` file, compares it, and runs what differs (`if_changed`). Plain recipes are
-//!   not compared, so a makefile counts as text of make only if no line differs that begins with a
-//!   tab, as recipes do; the top `Makefile`, those of architectures and all of `scripts/` never
-//!   count, as they may hand something to scripts that is in no command's text.
+//!   command in a `.cmd` file, compares it, and runs what differs (`if_changed`). Plain recipes, and
+//!   variables that they call, are not compared, so a makefile counts as text of make only if
+//!   nothing differs but lists of objects and flags of compilers ([`make_text`]); the top
+//!   `Makefile`, those of architectures and all of `scripts/` never count, as they may hand
+//!   something to scripts that is in no command's text.
 //! - **What commands read** of B differs from A in the changed files that A's closure has, no others.
 //!   Of each of these the compiler's records (see [`crate::units`]) have to list a reader, all
 //!   readers have to be plain C objects of the kernel (see [`crate::units::Invocation`]), and no
@@ -45,36 +46,38 @@
 //! The preprocessor's output, run with the object's own command on A and on B: every token with the
 //! file and line it stands at, white space at the beginning of lines included (see
 //! [`tokens`](self::tokens)). With `__LINE__` expanded, so what the compiler sees is the same, down
-//! to the lines; columns inside a line are not compared. So it is *not* tried where columns or
-//! comments reach the image or stop the build: debug information, sanitizers and coverage record
-//! columns, and with `CONFIG_WERROR` a warning about them fails the build. There T3 decides.
-//!
-//! The same comparison without lines, with `__LINE__` left a word, says that the *code* is the same
-//! (design, section 4): a commit that only moves lines changes nothing that runs. That clears the
-//! commit; it does not name the image, because lines are in `__bug_table` and elsewhere. It is noted
-//! with the build ([`Provenance::same_code`]), which is compiled all the same.
+//! to the lines; columns inside a line are not compared. So it is *not* tried for objects whose
+//! command lets columns or comments reach the image or stop the build
+//! ([`Invocation::tokens_decide`](crate::units::Invocation::tokens_decide)). There T3 decides.
 //!
 //! # What goes straight to make
 //!
-//! Assembler files, linker scripts, generators, host programs, objtool, modules (modpost hashes
-//! their sources), the makefiles above, `scripts/`; and whatever is read by more objects than are
-//! worth comparing ([`plan::MOST_UNITS`]).
+//! Assembler files, linker scripts, modules (modpost hashes their sources), and whatever is read by
+//! more objects than are worth comparing ([`plan::MOST_UNITS`]).
+//!
+//! # What is built from nothing
+//!
+//! Make, run upon what it has made, overlooks some changes: of what programs of the build's own are
+//! made of (`scripts/link-vmlinux.sh` runs `kallsyms`, and no rule says so), of scripts that scripts
+//! run, of recipes and rules, of a file that appears where one was looked for. Where a difference has
+//! one of these, the objects are removed first ([`overlooked`](self::overlooked)).
 
 mod aside;
 mod difference;
+mod make_text;
+mod overlooked;
 mod plan;
 mod provenance;
 mod same;
 mod settle;
 mod survey;
 mod tokens;
-mod unrecorded;
 
 pub(crate) use difference::{differ_in_comments_only, difference};
+pub(crate) use overlooked::overlooked;
 pub use plan::{Plan, Reason};
 pub(crate) use plan::{Touched, plan};
 pub(crate) use provenance::PROVENANCE;
 pub use provenance::{Provenance, Stage};
 pub(crate) use settle::{Outcome, settle};
 pub(crate) use survey::{Base, Survey, survey};
-pub(crate) use unrecorded::unrecorded;

@@ -16,8 +16,8 @@ pub(crate) struct Touched {
     pub(crate) what: What,
     /// The text differs in comments and blank lines alone, so far as that can be told.
     pub(crate) comments_only: bool,
-    /// A line differs that begins with a tab.
-    pub(crate) recipe: bool,
+    /// A makefile, and more differs than lists and flags.
+    pub(crate) rules: bool,
     /// A makefile mentions its name.
     pub(crate) named: bool,
 }
@@ -29,8 +29,8 @@ pub struct Reason {
     pub path: Box<[u8]>,
     /// What is with it, as the rest of a sentence that begins with the path.
     pub what: String,
-    /// Make may not see that it has to make something again: nobody recorded who reads it.
-    pub unrecorded: bool,
+    /// Make may not see what it has to make again, so all is made from nothing.
+    pub from_nothing: bool,
 }
 
 impl fmt::Display for Reason {
@@ -96,38 +96,49 @@ enum Kind {
 }
 
 fn reason(one: &Touched, what: impl Into<String>) -> Reason {
-    Reason { path: one.touch.path.clone(), what: what.into(), unrecorded: false }
+    Reason { path: one.touch.path.clone(), what: what.into(), from_nothing: false }
+}
+
+fn from_nothing(one: &Touched, what: &str) -> Reason {
+    Reason { from_nothing: true, ..reason(one, what) }
 }
 
 fn kind(one: &Touched, units: &Units) -> Result<Kind, Reason> {
     let path = &one.touch.path;
-    if one.touch.why != Why::Read {
-        let said = match one.touch.why {
-            Why::Found => "was looked at and is of another kind, mode or size".to_owned(),
-            Why::LookedUp => "was looked up and came or went".to_owned(),
-            _ => "came, went or changed its kind, and its folder was listed".to_owned(),
-        };
-        return Err(reason(one, said));
+    match (one.touch.why, one.what) {
+        (Why::Read, _) => {}
+        // A header that appears before another one in the path of includes, a script that goes or
+        // may be run now: no rule of make has it as a prerequisite.
+        (Why::LookedUp, _) => return Err(from_nothing(one, "was looked up and came or went")),
+        (Why::Found, What::Mode | What::Kind) => {
+            return Err(from_nothing(one, "was looked at and is of another kind or mode"));
+        }
+        (Why::Found, _) => return Err(reason(one, "was looked at and is of another size")),
+        // Make lists folders to look for what it needs, and does so in every run.
+        (Why::Listed, _) => {
+            let what = "came, went or changed its kind, and its folder was listed";
+            return Err(reason(one, what));
+        }
+    }
+    // Built by rules of their own, whose records name files from other folders.
+    if path.starts_with(b"tools/") {
+        return Err(from_nothing(one, "differs, and a tool of the build is made of it"));
     }
     if is_make_text(path) {
-        if is_for_all(path) {
-            return Err(reason(one, "differs, and is for every command"));
-        }
-        return match one.recipe {
-            true => Err(reason(one, "differs in a line that may be a recipe")),
-            false => Ok(Kind::Evaluated),
+        return match (one.rules, is_for_all(path)) {
+            (true, _) => Err(from_nothing(one, "differs in more than lists of objects and flags")),
+            (false, true) => Err(reason(one, "differs, and is for every command")),
+            (false, false) => Ok(Kind::Evaluated),
         };
     }
     let readers = units.readers(path).count();
-    let said = format!("differs and is read by {readers} units");
     if readers == 0 {
-        let unrecorded = !one.named;
-        let what = match unrecorded {
-            true => "differs, and nobody recorded who reads it",
-            false => "differs, and a makefile names it",
-        };
-        return Err(Reason { unrecorded, ..reason(one, what) });
+        return Err(from_nothing(one, "differs, and nobody recorded who reads it"));
     }
+    if units.is_read_for_tools(path) {
+        return Err(from_nothing(one, "differs, and a program of the build's own is made of it"));
+    }
+    let said = format!("differs and is read by {readers} units");
     let is_c = path.ends_with(b".c") || path.ends_with(b".h");
     if !is_c {
         return Err(reason(one, said));
@@ -165,7 +176,7 @@ mod tests {
     fn units() -> Units {
         let record = |target: &str, reads: &[&str]| Record {
             target: target.to_owned(),
-            command: String::new(),
+            command: if target.starts_with("scripts/") { "gcc" } else { "gcc -D__KERNEL__" }.into(),
             reads: reads.iter().map(|path| format!("/s/{path}")).collect(),
         };
         let mut records: Vec<Record> = (0..30)
@@ -173,13 +184,15 @@ mod tests {
             .collect();
         records.push(record("mm/a.o", &["mm/a.c", "include/a.h", "mm/a.S"]));
         records.push(record("mm/b.o", &["include/a.h"]));
+        records.push(record("scripts/sorttable", &["scripts/sorttable.h", "include/tool.h"]));
+        records.push(record("mm/c.o", &["include/tool.h"]));
         Units::of(&records, Path::new("/s"))
     }
 
     fn touched(path: &str) -> Touched {
         let touch = Touch { path: path.as_bytes().into(), why: Why::Read };
         let what = What::Content;
-        Touched { touch, what, comments_only: false, recipe: false, named: false }
+        Touched { touch, what, comments_only: false, rules: false, named: false }
     }
 
     fn compiles(touched: &[Touched]) -> Reason {
@@ -197,8 +210,9 @@ mod tests {
         for path in ["Makefile", "scripts/Makefile.build", "arch/x86/Makefile"] {
             assert!(compiles(&[touched(path)]).to_string().contains("every command"), "{path}");
         }
-        let recipe = Touched { recipe: true, ..touched("mm/Makefile") };
-        assert!(compiles(&[recipe]).to_string().contains("recipe"));
+        let rules = Touched { rules: true, ..touched("mm/Makefile") };
+        assert!(compiles(&[rules]).from_nothing);
+        assert!(!compiles(&[touched("Makefile")]).from_nothing, "another release");
     }
 
     #[test]
@@ -217,15 +231,31 @@ mod tests {
 
     #[test]
     fn everything_else_is_compiled() {
-        assert!(!compiles(&[touched("mm/a.S")]).unrecorded, "make knows who reads it");
-        assert!(compiles(&[touched("scripts/mksysmap")]).unrecorded);
+        assert!(!compiles(&[touched("mm/a.S")]).from_nothing, "make knows who reads it");
         let named = |path: &str| Touched { named: true, ..touched(path) };
-        assert!(!compiles(&[named("kernel/time/timeconst.bc")]).unrecorded);
         assert!(compiles(&[named("include/a.h")]).to_string().contains("makefile names it"));
-        for why in [Why::Found, Why::LookedUp, Why::Listed] {
+        for (why, what, all) in [
+            (Why::Found, What::Mode, true),
+            (Why::Found, What::Size, false),
+            (Why::LookedUp, What::Presence, true),
+            (Why::Listed, What::Presence, false),
+        ] {
             let mut one = touched("mm/a.c");
-            one.touch.why = why;
-            assert!(!compiles(&[one]).what.is_empty());
+            (one.touch.why, one.what) = (why, what);
+            assert_eq!(compiles(&[one]).from_nothing, all, "{why:?} {what:?}");
+        }
+    }
+
+    #[test]
+    fn what_make_may_overlook_is_built_from_nothing() {
+        for path in [
+            "scripts/mksysmap",
+            "scripts/sorttable.h",
+            "include/tool.h",
+            "tools/objtool/check.c",
+            "kernel/time/timeconst.bc",
+        ] {
+            assert!(compiles(&[touched(path)]).from_nothing, "{path}");
         }
     }
 }

@@ -57,9 +57,6 @@ pub struct Provenance {
     pub changed: Vec<String>,
     /// Objects that were compared, at most [`NAMED`] of them.
     pub units: Vec<String>,
-    /// Their tokens are the same but for the lines they stand at: the code is the same.
-    #[serde(default)]
-    pub same_code: bool,
     /// Why no stage answered, when none did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
@@ -70,7 +67,7 @@ impl Provenance {
     pub(crate) fn of_closure(from: InputKey, closure: Digest) -> Self {
         let (changed, units) = (Vec::new(), Vec::new());
         let stage = Some(Stage::Closure);
-        Self { stage, from, closure, changed, units, same_code: true, because: None }
+        Self { stage, from, closure, changed, units, because: None }
     }
 }
 

@@ -60,14 +60,6 @@ fn options(text: &[u8]) -> BTreeSet<&[u8]> {
     words.filter(|word| word.starts_with(b"CONFIG_")).collect()
 }
 
-/// Whether a line differs that begins with a tab: it may be a recipe of make.
-pub(super) fn recipes_differ(one: &[u8], other: &[u8]) -> bool {
-    fn recipes(text: &[u8]) -> Vec<&[u8]> {
-        text.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"\t")).collect()
-    }
-    recipes(one) != recipes(other)
-}
-
 /// Whether a text mentions a file's name, as a word of its own.
 pub(super) fn mentions(text: &[u8], name: &[u8]) -> bool {
     let is_part = |byte: Option<&u8>| {
@@ -101,11 +93,9 @@ mod tests {
     }
 
     #[test]
-    fn options_recipes_and_names() {
+    fn options_and_names() {
         assert!(mentions_new_option(b"CONFIG_A", b"/* CONFIG_B */ CONFIG_A"));
         assert!(!mentions_new_option(b"CONFIG_A CONFIG_B", b"CONFIG_B"));
-        assert!(recipes_differ(b"a:\n\tcc\n", b"a:\n\tgcc\n"));
-        assert!(!recipes_differ(b"a := 1\nb:\n\tcc\n", b"a := 2\nb:\n\tcc\n"));
         assert!(mentions(b"x: $(src)/a.h FORCE", b"a.h") && !mentions(b"x: aa.h a.hh", b"a.h"));
     }
 }

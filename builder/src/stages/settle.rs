@@ -1,7 +1,7 @@
 //! Comparing once the sources have changed.
 
 use super::aside;
-use super::plan::Plan;
+use super::plan::{MOST_UNITS, Plan};
 use super::provenance::Stage;
 use super::survey::{Survey, Unit};
 use super::tokens::Tokens;
@@ -9,8 +9,8 @@ use crate::error::BuildError;
 use crate::kbuild::Kbuild;
 use crate::units::Invocation;
 
-/// Objects that are compiled aside on the chance that a changed header gives the same: a declaration
-/// that nobody uses, a line that moved.
+/// Objects that are compiled aside although tokens differ, on the chance that they come out the same:
+/// for a declaration that nobody uses, for lines that moved.
 const MOST_GUESSED: usize = 8;
 
 /// What the comparison showed.
@@ -18,31 +18,29 @@ const MOST_GUESSED: usize = 8;
 pub(crate) enum Outcome {
     /// Every object made from a changed file comes out as it is. To be confirmed by make.
     Same(Stage),
-    /// One does not, or nobody knows.
-    Differs {
-        /// Why, for people.
-        because: String,
-        /// But for the lines they stand at, all tokens are the same.
-        same_code: bool,
-    },
+    /// One does not, or nobody knows: why, for people.
+    Differs(String),
 }
 
 /// Compares what the compilers give for the tree that the pair holds now with what they gave before.
 pub(crate) fn settle(kbuild: &Kbuild<'_>, survey: &Survey) -> Result<Outcome, BuildError> {
-    let differs = |because: String| Outcome::Differs { because, same_code: false };
+    let differs = Outcome::Differs;
     match &survey.plan {
         Plan::Compile(reason) => return Ok(differs(reason.to_string())),
         Plan::Evaluate if survey.base.allows(Stage::Commands) => {
             return Ok(Outcome::Same(Stage::Commands));
         }
         Plan::Evaluate => return Ok(differs("an audit has revoked this stage".into())),
+        Plan::Compare { .. } if !survey.objects_decide() => {
+            return Ok(differs("versions of symbols are made of sources, too".into()));
+        }
         Plan::Compare { .. } => {}
     }
     let units = &survey.units;
-    let expanded = now(kbuild, units, true)?;
+    let expanded = now(kbuild, units)?;
     let agree = |part: fn(&Tokens) -> kiln_cache::Digest| {
         let mut pairs = units.iter().zip(&expanded);
-        pairs.find(|(unit, now)| match (&unit.expanded, now) {
+        pairs.find(|(unit, now)| match (&unit.tokens, now) {
             (Some(before), Some(now)) => part(before) != part(now),
             _ => true,
         })
@@ -55,42 +53,30 @@ pub(crate) fn settle(kbuild: &Kbuild<'_>, survey: &Survey) -> Result<Outcome, Bu
         return Ok(Outcome::Same(Stage::Tokens));
     }
     let comments_only = matches!(survey.plan, Plan::Compare { comments_only: true, .. });
-    let same_code = moved.is_none() || (comments_only && same_text(kbuild, units)?);
-    if let Some((unit, _)) = moved
-        && !same_code
-        && !(units.len() <= MOST_GUESSED && survey.is_of_headers())
-    {
-        return Ok(differs(format!("{} is given other tokens", unit.object)));
+    let most = match moved {
+        None => MOST_UNITS,
+        Some(_) if comments_only || survey.is_of_headers() => MOST_GUESSED,
+        Some(_) => 0,
+    };
+    if units.len() > most {
+        return Ok(differs(match moved {
+            Some((unit, _)) => format!("{} is given other tokens", unit.object),
+            None => format!("{} objects are more than is worth comparing", units.len()),
+        }));
     }
     if !survey.base.allows(Stage::Objects) {
-        let because = "an audit has revoked this stage".into();
-        return Ok(Outcome::Differs { because, same_code });
+        return Ok(differs("an audit has revoked this stage".into()));
     }
     let invocations: Vec<(&Invocation, &str)> =
         units.iter().map(|unit| (&unit.invocation, unit.object.as_str())).collect();
     let same = aside::gives_the_same(kbuild, &invocations)?;
     Ok(match units.iter().zip(same).find(|(_, same)| !same) {
         None => Outcome::Same(Stage::Objects),
-        Some((unit, _)) => {
-            Outcome::Differs { because: format!("{} comes out otherwise", unit.object), same_code }
-        }
+        Some((unit, _)) => differs(format!("{} comes out otherwise", unit.object)),
     })
 }
 
-fn now(
-    kbuild: &Kbuild<'_>,
-    units: &[Unit],
-    lines: bool,
-) -> Result<Vec<Option<Tokens>>, BuildError> {
+fn now(kbuild: &Kbuild<'_>, units: &[Unit]) -> Result<Vec<Option<Tokens>>, BuildError> {
     let invocations: Vec<&Invocation> = units.iter().map(|unit| &unit.invocation).collect();
-    aside::preprocess(kbuild, &invocations, lines)
-}
-
-/// Whether the text is the same but for lines, with `__LINE__` left a word.
-fn same_text(kbuild: &Kbuild<'_>, units: &[Unit]) -> Result<bool, BuildError> {
-    let plain = now(kbuild, units, false)?;
-    Ok(units.iter().zip(plain).all(|(unit, now)| match (&unit.plain, now) {
-        (Some(before), Some(now)) => before.text == now.text,
-        _ => false,
-    }))
+    aside::preprocess(kbuild, &invocations)
 }

@@ -60,10 +60,7 @@ impl Base {
 pub(super) struct Unit {
     pub(super) object: String,
     pub(super) invocation: Invocation,
-    /// With `__LINE__` expanded.
-    pub(super) expanded: Option<Tokens>,
-    /// With `__LINE__` left a word; only where comments are all that changed.
-    pub(super) plain: Option<Tokens>,
+    pub(super) tokens: Option<Tokens>,
 }
 
 /// What a pair and a difference look like, and what the compilers gave before the sources changed.
@@ -81,8 +78,7 @@ pub(crate) fn survey(kbuild: &Kbuild<'_>, job: &Job, base: Base) -> Result<Surve
     let records = scan(&kbuild.pair.objects())?;
     let table = Units::of(&records, &kbuild.pair.source());
     let mut survey = Survey { plan: plan(&touched, &table), touched, units: Vec::new(), base };
-    let Plan::Compare { objects, comments_only } = &survey.plan else { return Ok(survey) };
-    let comments_only = *comments_only;
+    let Plan::Compare { objects, .. } = &survey.plan else { return Ok(survey) };
     if let Some(reason) = new_option(job, &survey)? {
         survey.plan = Plan::Compile(reason);
         return Ok(survey);
@@ -93,14 +89,14 @@ pub(crate) fn survey(kbuild: &Kbuild<'_>, job: &Job, base: Base) -> Result<Surve
             let first = survey.touched.iter().find(|one| !is_make_text(&one.touch.path));
             let path = first.map(|one| one.touch.path.clone()).unwrap_or_default();
             let what = format!("differs and is read by {object}, which is not a plain C object");
-            survey.plan = Plan::Compile(Reason { path, what, unrecorded: false });
+            survey.plan = Plan::Compile(Reason { path, what, from_nothing: false });
             survey.units.clear();
             return Ok(survey);
         };
         let object = object.clone();
-        survey.units.push(Unit { object, invocation, expanded: None, plain: None });
+        survey.units.push(Unit { object, invocation, tokens: None });
     }
-    survey.preprocess(kbuild, comments_only)?;
+    survey.preprocess(kbuild)?;
     Ok(survey)
 }
 
@@ -120,25 +116,18 @@ fn new_option(job: &Job, survey: &Survey) -> Result<Option<Reason>, BuildError> 
         let [before, after] = [&a, &b].map(|tree| text(&git, tree, path).unwrap_or_default());
         if mentions_new_option(&before, &after) {
             let what = "differs and mentions another option".to_owned();
-            return Ok(Some(Reason { path: path.clone(), what, unrecorded: false }));
+            return Ok(Some(Reason { path: path.clone(), what, from_nothing: false }));
         }
     }
     Ok(None)
 }
 
 impl Survey {
-    fn preprocess(&mut self, kbuild: &Kbuild<'_>, comments_only: bool) -> Result<(), BuildError> {
-        for (lines, wanted) in [(true, true), (false, comments_only)] {
-            if !wanted {
-                continue;
-            }
-            let invocations: Vec<&Invocation> =
-                self.units.iter().map(|unit| &unit.invocation).collect();
-            let all = aside::preprocess(kbuild, &invocations, lines)?;
-            for (unit, tokens) in self.units.iter_mut().zip(all) {
-                *(if lines { &mut unit.expanded } else { &mut unit.plain }) = tokens;
-            }
-        }
+    fn preprocess(&mut self, kbuild: &Kbuild<'_>) -> Result<(), BuildError> {
+        let invocations: Vec<&Invocation> =
+            self.units.iter().map(|unit| &unit.invocation).collect();
+        let all = aside::preprocess(kbuild, &invocations)?;
+        self.units.iter_mut().zip(all).for_each(|(unit, tokens)| unit.tokens = tokens);
         Ok(())
     }
 
@@ -148,18 +137,19 @@ impl Survey {
         paths().all(|path| path.ends_with(b".h") || is_make_text(path))
     }
 
-    /// Whether tokens alone decide an object under the base's configuration; see the module's text.
+    /// Whether tokens alone decide each object; see [`Invocation::tokens_decide`].
     pub(super) fn tokens_decide(&self) -> bool {
-        tokens_decide(&self.base.config)
+        self.units.iter().all(|unit| unit.invocation.tokens_decide())
+    }
+
+    /// Whether objects decide the image. Under some options Kbuild makes more of a source than its
+    /// object (`genksyms`, `scripts/Makefile.build`).
+    pub(super) fn objects_decide(&self) -> bool {
+        objects_decide(&self.base.config)
     }
 
     /// What is kept with the build that comes out.
-    pub(crate) fn provenance(
-        &self,
-        stage: Option<Stage>,
-        same_code: bool,
-        because: Option<String>,
-    ) -> Provenance {
+    pub(crate) fn provenance(&self, stage: Option<Stage>, because: Option<String>) -> Provenance {
         let paths = self.touched.iter().map(|one| String::from_utf8_lossy(&one.touch.path).into());
         Provenance {
             stage,
@@ -167,26 +157,17 @@ impl Survey {
             closure: self.base.closure_digest,
             changed: paths.take(NAMED).collect(),
             units: self.units.iter().map(|unit| unit.object.clone()).take(NAMED).collect(),
-            same_code,
             because,
         }
     }
 }
 
-/// Options under which columns of source lines or the compiler's warnings decide what comes out.
-const BEYOND_TOKENS: &[&str] = &[
-    "CONFIG_WERROR",
-    "CONFIG_DEBUG_INFO",
-    "CONFIG_GCOV_KERNEL",
-    "CONFIG_KASAN",
-    "CONFIG_KCSAN",
-    "CONFIG_KMSAN",
-    "CONFIG_UBSAN",
-];
+/// Options under which symbols are read out of sources by more than the compiler.
+const BESIDE_OBJECTS: &[&str] = &["CONFIG_MODVERSIONS", "CONFIG_TRIM_UNUSED_KSYMS"];
 
-fn tokens_decide(config: &str) -> bool {
+fn objects_decide(config: &str) -> bool {
     let values = parse(config);
-    BEYOND_TOKENS.iter().all(|option| !matches!(values.get(option), Some(&("y" | "m"))))
+    BESIDE_OBJECTS.iter().all(|option| values.get(option) != Some(&"y"))
 }
 
 #[cfg(test)]
@@ -194,10 +175,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_and_warnings_are_beyond_tokens() {
-        assert!(tokens_decide("# CONFIG_WERROR is not set\nCONFIG_DEBUG_INFO_NONE=y\n"));
-        for option in BEYOND_TOKENS {
-            assert!(!tokens_decide(&format!("CONFIG_A=y\n{option}=y\n")), "{option}");
-        }
+    fn versions_of_symbols_are_beside_objects() {
+        assert!(objects_decide("CONFIG_MODULES=y\n# CONFIG_MODVERSIONS is not set\n"));
+        assert!(!objects_decide("CONFIG_MODULES=y\nCONFIG_MODVERSIONS=y\n"));
     }
 }

@@ -189,18 +189,14 @@ async fn a_build_given_up_half_way_leaves_nothing_wrong() {
     let (toy, first) = Toy::new().await;
     // One pair: while the killed build still ends, another would be taken, and be cold.
     let builder = toy.builder().with_pairs(1, 1);
-    builder.build(&toy.request(&first, "")).await.unwrap();
     // Writes half an object, with a time that says it is current, and then hangs.
-    let makefile = toy.fixture.read(&first, "Makefile");
-    let hangs = makefile
-        .replace("@gcc $(flags)", "@echo half > $@; touch $(O)/hanging; sleep 1000; gcc $(flags)");
-    let hanging = toy.edit(
-        "hangs",
-        &[
-            Edit::File("Makefile", &hangs),
-            Edit::File("kernel/helper.c", "int helper(int x) { return x + 9; }\n"),
-        ],
-    );
+    let hangs =
+        "@! grep HANG $< || { echo half > $@; touch $(O)/hanging; sleep 1000; }; gcc $(flags)";
+    let makefile = toy.fixture.read(&first, "Makefile").replace("@gcc $(flags)", hangs);
+    let base = toy.edit("may hang", &[Edit::File("Makefile", &makefile)]);
+    builder.build(&toy.request(&base, "")).await.unwrap();
+    let hangs = "int helper(int x) { return x + 9; } // HANG\n";
+    let hanging = toy.edit("hangs", &[Edit::File("kernel/helper.c", hangs)]);
     {
         let request = toy.request(&hanging, "");
         let build = builder.build(&request);
@@ -216,7 +212,8 @@ async fn a_build_given_up_half_way_leaves_nothing_wrong() {
             }
         }
     }
-    let fine = toy.edit("fine", &[Edit::File("Makefile", &makefile)]);
+    let fine = "int helper(int x) { return x + 9; }\n";
+    let fine = toy.edit("fine", &[Edit::File("kernel/helper.c", fine)]);
     let built = builder.build(&toy.request(&fine, "")).await.unwrap();
     assert!(built.manifest.is_built(), "{:?}", built.manifest.result);
     assert_eq!(toy.steps(&built).await, ["CC kernel/helper.o", "LD vmlinux"]);

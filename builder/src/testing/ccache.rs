@@ -27,7 +27,7 @@ fn counted(toy: &Toy, name: &str) -> u64 {
 async fn forgetful(toy: &Toy, store: &str) -> Builder {
     let store = toy.work.path().join(store);
     let store = Store::open(&Location::parse(store.to_str().unwrap()).unwrap()).await.unwrap();
-    Builder::new(store, toy.work.path().join("work"), Arc::new(Quiet))
+    Builder::new(store, toy.work.path().join("work"), Arc::new(Quiet)).with_ccache(true)
 }
 
 async fn closure(builder: &Builder, built: &Built) -> Arc<Closure> {

@@ -156,12 +156,12 @@ async fn failures_are_proved_as_well() {
 async fn a_killed_build_takes_nothing_from_the_closure() {
     let Some((toy, first)) = watched().await else { return };
     let builder = builder_of(&toy);
-    builder.build(&toy.request(&first, "")).await.unwrap();
-    let makefile = toy.fixture.read(&first, "Makefile");
-    let hangs = makefile.replace("@gcc $(flags)", "@touch $(O)/hanging; sleep 1000; gcc $(flags)");
-    let edits =
-        [Edit::File("Makefile", &hangs), Edit::File(HELPER, "int helper(int x) { return 9; }\n")];
-    let hanging = toy.edit("hangs", &edits);
+    let hangs = "@! grep HANG $< || { touch $(O)/hanging; sleep 1000; }; gcc $(flags)";
+    let makefile = toy.fixture.read(&first, "Makefile").replace("@gcc $(flags)", hangs);
+    let base = toy.edit("may hang", &[Edit::File("Makefile", &makefile)]);
+    builder.build(&toy.request(&base, "")).await.unwrap();
+    let hangs = "int helper(int x) { return 9; } // HANG\n";
+    let hanging = toy.edit("hangs", &[Edit::File(HELPER, hangs)]);
     {
         let request = toy.request(&hanging, "");
         let build = builder.build(&request);
@@ -174,7 +174,7 @@ async fn a_killed_build_takes_nothing_from_the_closure() {
             }
         }
     }
-    let fine = toy.edit("fine", &[Edit::File("Makefile", &makefile)]);
+    let fine = toy.edit("fine", &[Edit::File(HELPER, "int helper(int x) { return 9; }\n")]);
     let built = builder.build(&toy.request(&fine, "")).await.unwrap();
     assert_eq!(toy.steps(&built).await, ["CC kernel/helper.o", "LD vmlinux"]);
     assert!(closure(&builder, &built).await.read.contains(b"kernel/main.c"));

@@ -45,7 +45,7 @@ async fn what_is_foreseen_comes_true() {
     let cases: [(&str, &str, Foreseen, &str, Obtained); 4] = [
         (
             "kernel/Makefile",
-            "more := 1\n",
+            "more-y := 1\n",
             Foreseen::Commands,
             "kernel/Makefile was read",
             Obtained::Commands,
@@ -68,7 +68,7 @@ async fn what_is_foreseen_comes_true() {
             "scripts/record",
             &script,
             Foreseen::Compiled,
-            "scripts/record differs, and a makefile names it",
+            "scripts/record differs, and nobody recorded who reads it",
             Obtained::Compiled,
         ),
     ];

@@ -17,7 +17,7 @@ SUBLEVEL = 5
 KCONFIG_CONFIG ?= $(O)/.config
 objects := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard kernel/*.c)))
 modules := $(patsubst %.c,$(O)/%.ko,$(sort $(wildcard drivers/*.c)))
-flags := -g -fdebug-prefix-map=$(O)=. -fdebug-prefix-map=$(CURDIR)=. -Os -ffreestanding -fno-pic -D__KERNEL__ -I$(CURDIR)/include -include $(O)/include/config.h $(KCFLAGS)
+flags := -fdebug-prefix-map=$(O)=. -fdebug-prefix-map=$(CURDIR)=. -Os -ffreestanding -fno-pic -D__KERNEL__ -I$(CURDIR)/include -include $(O)/include/config.h $(KCFLAGS)
 include $(wildcard kernel/Makefile)
 .DELETE_ON_ERROR:
 .PHONY: olddefconfig @TARGET@ modules

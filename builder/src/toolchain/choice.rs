@@ -81,11 +81,12 @@ impl Family {
         }
     }
 
-    /// The option that makes a compiler of it say its release, whole.
-    pub(crate) fn question(self) -> &'static str {
+    /// The options that make a compiler of it say its release, whole. (gcc knows the first one from
+    /// release 7 on, and the second alone gives no more than the major number from then on.)
+    pub(crate) fn question(self) -> &'static [&'static str] {
         match self {
-            Self::Gcc => "-dumpfullversion",
-            Self::Llvm => "-dumpversion",
+            Self::Gcc => &["-dumpfullversion", "-dumpversion"],
+            Self::Llvm => &["-dumpversion"],
         }
     }
 

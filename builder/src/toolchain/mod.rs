@@ -161,7 +161,9 @@ pub fn choose_toolchain(
     let range = Range::of(family, version, script.as_deref());
     for candidate in family.candidates() {
         let Some(path) = tools::look_up(Programs::of(&candidate).compiler()) else { continue };
-        let release = files::output(Command::new(&path).arg(family.question()), &path)?;
+        // One that does not answer is none.
+        let mut ask = Command::new(&path);
+        let Ok(release) = files::output(ask.args(family.question()), &path) else { continue };
         if choice::release(&release).is_some_and(|release| range.holds(release)) {
             return Ok(candidate);
         }

@@ -29,7 +29,7 @@ impl Programs {
         let rest = name.strip_prefix("llvm");
         let (folder, release) = match rest {
             Some("") => (String::new(), ""),
-            Some(rest) if rest.starts_with(':') => {
+            Some(rest) if rest.starts_with(":/") => {
                 (format!("{}/", rest[1..].trim_end_matches('/')), "")
             }
             Some(rest) if rest.starts_with('-') => (String::new(), rest),

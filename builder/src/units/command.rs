@@ -36,11 +36,20 @@ impl Invocation {
         (is_kernel && is_c).then_some(Self { arguments, after, output: output?, kind: kind? })
     }
 
-    /// A command line of the shell that only preprocesses, into a file. `lines`: whether `__LINE__`
-    /// is what it is, or stays a word.
-    pub(crate) fn preprocess(&self, into: &str, lines: bool) -> String {
-        let more: &[&str] = if lines { &["-E"] } else { &["-E", "-U__LINE__"] };
-        self.with(more, into)
+    /// Whether equal tokens at equal lines give an equal object. Columns inside lines and comments
+    /// are in none of them; debug information, sanitizers and coverage record columns, and where
+    /// warnings are errors a comment may decide (`-Wimplicit-fallthrough` reads some).
+    pub(crate) fn tokens_decide(&self) -> bool {
+        self.arguments.iter().all(|word| {
+            let debug = word.strip_prefix("-g").is_some_and(|level| level != "0");
+            let beyond = ["-fsanitize", "-fprofile-arcs", "-ftest-coverage", "--coverage"];
+            !debug && word != "-Werror" && !beyond.iter().any(|flag| word.starts_with(flag))
+        })
+    }
+
+    /// A command line of the shell that only preprocesses, into a file.
+    pub(crate) fn preprocess(&self, into: &str) -> String {
+        self.with(&["-E"], into)
     }
 
     /// A command line of the shell that makes the object elsewhere; `None` when what comes after
@@ -125,9 +134,22 @@ mod tests {
         let invocation = Invocation::parse(COMMAND).unwrap();
         let plain =
             "'gcc' '-nostdinc' '-D__KERNEL__' '-DX(s)=#s' '-DKBUILD_MODNAME=\"a\"' '/s/mm/a.c'";
-        assert_eq!(invocation.preprocess("x.i", true), format!("{plain} '-E' '-o' 'x.i'"));
-        assert!(invocation.preprocess("x", false).contains("'-U__LINE__'"));
+        assert_eq!(invocation.preprocess("x.i"), format!("{plain} '-E' '-o' 'x.i'"));
         assert_eq!(invocation.compile("x.o").unwrap(), format!("{plain} '-c' '-o' 'x.o'"));
+    }
+
+    #[test]
+    fn columns_and_warnings_are_beyond_tokens() {
+        let decide = |flag: &str| {
+            let command = COMMAND.replace("-nostdinc", &format!("-nostdinc {flag}"));
+            Invocation::parse(&command).unwrap().tokens_decide()
+        };
+        for flag in ["", "-g0", "-Werror=strict-prototypes", "-fno-common"] {
+            assert!(decide(flag), "{flag}");
+        }
+        for flag in ["-g", "-gdwarf-5", "-Werror", "-fsanitize=kernel-address", "-fprofile-arcs"] {
+            assert!(!decide(flag), "{flag}");
+        }
     }
 
     #[test]

@@ -1,24 +1,27 @@
 //! Who reads what, as a table that is kept with the build.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::record::Record;
 use crate::closure::{ClosureError, Paths, Reader, put_number, put_set};
 use crate::recipe::{OBJECTS, SOURCE};
 
-const HEAD: &[u8] = b"kiln-units 1\n";
+const HEAD: &[u8] = b"kiln-units 2\n";
 
 /// For each object of a build that a compiler made: which files of the sources it was made from.
 /// Kept with the build, as the artifact `units`: the head, the set of all files, the set of all
 /// objects (both as in a closure), and for each object the number of its files and the files as
-/// positions in the first set, each as the distance from the one before (unsigned LEB128).
+/// positions in the first set, each as the distance from the one before (unsigned LEB128); then one
+/// byte for each object: whether it is of a program that the build makes for itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Units {
     files: Paths,
     objects: Paths,
     /// Of each object, positions in `files`, in order.
     reads: Vec<Vec<usize>>,
+    /// Whether each is of a program that the build makes for itself, and not of the kernel.
+    of_tools: Vec<bool>,
 }
 
 impl Units {
@@ -26,21 +29,34 @@ impl Units {
     /// in namespaces of its own has seen them at the recipe's place.
     pub(crate) fn of(records: &[Record], source: &Path) -> Self {
         let mut table: BTreeMap<&str, Vec<Box<[u8]>>> = BTreeMap::new();
+        let mut tools: BTreeSet<&str> = BTreeSet::new();
         for record in records {
             let reads = record.reads.iter().filter_map(|path| in_tree(path, source));
             let target = record.target.strip_prefix(OBJECTS).unwrap_or(&record.target);
-            table.insert(target.trim_start_matches('/'), reads.collect());
+            let target = target.trim_start_matches('/');
+            if !record.command.split_whitespace().any(|word| word == "-D__KERNEL__") {
+                tools.insert(target);
+            }
+            table.insert(target, reads.collect());
         }
         let files = Paths::new(table.values().flatten());
         let objects = Paths::new(table.keys());
         let place = |path: &[u8]| files.position(path);
+        let of_tools = table.keys().map(|target| tools.contains(target)).collect();
         let reads = table.values().map(|reads| {
             let mut reads: Vec<usize> = reads.iter().filter_map(|path| place(path)).collect();
             reads.sort_unstable();
             reads.dedup();
             reads
         });
-        Self { reads: reads.collect(), files, objects }
+        Self { reads: reads.collect(), files, objects, of_tools }
+    }
+
+    /// Whether a program that the build makes for itself is made from a file.
+    pub fn is_read_for_tools(&self, path: &[u8]) -> bool {
+        let Some(place) = self.files.position(path) else { return false };
+        let mut tools = self.reads.iter().zip(&self.of_tools).filter(|(_, of_tool)| **of_tool);
+        tools.any(|(reads, _)| reads.binary_search(&place).is_ok())
     }
 
     /// The objects that were made from a file.
@@ -83,6 +99,7 @@ impl Units {
                 before = *place;
             }
         }
+        bytes.extend(self.of_tools.iter().map(|of_tool| u8::from(*of_tool)));
         bytes
     }
 
@@ -104,8 +121,16 @@ impl Units {
             }
             all.push(reads);
         }
+        let mut of_tools = Vec::with_capacity(objects.len());
+        for _ in 0..objects.len() {
+            of_tools.push(match reader.number()? {
+                0 => false,
+                1 => true,
+                _ => return Err(reader.damaged("neither yes nor no")),
+            });
+        }
         reader.end()?;
-        Ok(Self { files, objects, reads: all })
+        Ok(Self { files, objects, reads: all, of_tools })
     }
 }
 
@@ -136,7 +161,11 @@ mod tests {
 
     fn record(target: &str, reads: &[&str]) -> Record {
         let reads = reads.iter().map(|path| (*path).to_owned()).collect();
-        Record { target: target.to_owned(), command: String::new(), reads }
+        let command = match target.contains("tools") {
+            true => "gcc -c",
+            false => "gcc -D__KERNEL__ -c",
+        };
+        Record { target: target.to_owned(), command: command.into(), reads }
     }
 
     fn table() -> Units {
@@ -159,6 +188,8 @@ mod tests {
         assert_eq!((readers("usr/include/y.h"), readers("mm")), (0, 0));
         assert_eq!(units.affected([&b"mm/a.c"[..], b"include/x.h", b"no"]), 2);
         assert!(units.readers(b"include/x.h").any(|object| object == b"tools/b.o"));
+        assert!(units.is_read_for_tools(b"include/x.h"), "by one of its two readers");
+        assert!(!units.is_read_for_tools(b"mm/a.c") && !units.is_read_for_tools(b"no"));
     }
 
     #[test]

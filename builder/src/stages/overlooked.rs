@@ -1,19 +1,20 @@
-//! Changes that make could overlook because nobody recorded who reads the file.
+//! Changes that make, run upon what it has made, could overlook.
 
 use super::difference::difference;
 use super::plan::{Plan, plan};
-use crate::closure::Closure;
+use crate::closure::{Closure, Why};
 use crate::error::BuildError;
 use crate::pool::Pair;
 use crate::tree::Repository;
 use crate::units::{Units, scan};
 
-/// The first file that differs between the tree of a pair's objects and another one, that a build
-/// here read, and of which neither a compiler's record nor a makefile says for what: make would go
-/// on from objects that depend on it. (`scripts/mksysmap`, say, which `scripts/link-vmlinux.sh`
-/// runs; make only knows the latter.) Files that compilers read don't count where the last build did
-/// not end well: what was not made yet has no record, and will be made.
-pub(crate) fn unrecorded(
+/// The first path at which a tree differs from that of a pair's objects, that a build here asked
+/// about, and of which make may not know what depends on it: it would go on from objects that are not
+/// what the tree gives. `plan` says which these are. (`scripts/mksysmap`, say, which
+/// `scripts/link-vmlinux.sh` runs; make only knows the latter.) Files that compilers read don't count
+/// for having no record where the last build did not end well: what was not made yet has none, and
+/// will be made.
+pub(crate) fn overlooked(
     repository: &Repository,
     pair: &Pair,
     wanted: &str,
@@ -33,12 +34,12 @@ pub(crate) fn unrecorded(
     for one in touched {
         let path = one.touch.path.clone();
         let is_compiled = [&b".c"[..], b".h", b".S"].iter().any(|end| path.ends_with(end));
-        // `tools/` is built by rules of its own, whose records name files from other folders.
-        if path.starts_with(b"tools/") || (is_compiled && !is_whole) {
+        let has_record = units.readers(&path).next().is_some();
+        if !is_whole && is_compiled && !has_record && one.touch.why == Why::Read {
             continue;
         }
         if let Plan::Compile(reason) = plan(&[one], &units)
-            && reason.unrecorded
+            && reason.from_nothing
         {
             return Ok(Some(path));
         }

@@ -1,0 +1,107 @@
+//! What differs between two texts of one makefile: what make hands to commands, or something that
+//! make may not notice.
+
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+
+/// How far make, run upon what it has made, can be trusted with a change of a makefile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MakeText {
+    /// Lists of objects, flags of compilers, comments. They reach the text of commands, which Kbuild
+    /// compares with the text that it ran (`if_changed`), and what is linked.
+    Lists,
+    /// Anything else: rules and recipes, variables with a command that a plain recipe calls
+    /// (`$(call cmd,…)`), conditions around them. Make does not compare what those were.
+    Rules,
+}
+
+/// Assignments that end in lists or flags (Documentation/kbuild/makefiles.rst, sections 3 and 4), and
+/// the release in the top `Makefile`, which reaches the image only through what the recipe sets.
+static LISTS: LazyLock<Regex> = LazyLock::new(|| {
+    let list = r"[\w./-]+-(?:y|m|n|objs|\$\(\w+\))";
+    let flags = "(?:CFLAGS|AFLAGS|CFLAGS_REMOVE|AFLAGS_REMOVE|KASAN_SANITIZE|KCSAN_SANITIZE|\
+                 KMSAN_SANITIZE|UBSAN_SANITIZE|KCOV_INSTRUMENT|GCOV_PROFILE|\
+                 OBJECT_FILES_NON_STANDARD)(?:_[\\w./-]+)?";
+    let release = "VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION|NAME";
+    Regex::new(&format!(r"^ *(?:{list}|{flags}|{release})\s*[:+?]?=")).expect("a constant pattern")
+});
+
+/// Compares two texts of a makefile.
+pub(crate) fn make_text(one: &[u8], other: &[u8]) -> MakeText {
+    match others(one) == others(other) {
+        true => MakeText::Lists,
+        false => MakeText::Rules,
+    }
+}
+
+/// The lines, joined where a backslash ends one, that are neither blank nor a comment nor one of the
+/// assignments.
+fn others(text: &[u8]) -> Vec<Vec<u8>> {
+    let mut lines: Vec<Vec<u8>> = Vec::new();
+    let mut goes_on = false;
+    for line in text.split(|byte| *byte == b'\n') {
+        let (line, more) = match line.strip_suffix(b"\\") {
+            Some(line) => (line, true),
+            None => (line, false),
+        };
+        match lines.last_mut().filter(|_| goes_on) {
+            Some(last) => {
+                last.push(b' ');
+                last.extend_from_slice(line);
+            }
+            None => lines.push(line.to_vec()),
+        }
+        goes_on = more;
+    }
+    lines.retain(|line| {
+        let text = line.trim_ascii();
+        // A comment that begins with a tab is a recipe's.
+        let silent = text.is_empty() || (text.starts_with(b"#") && !line.starts_with(b"\t"));
+        !silent && !LISTS.is_match(line)
+    });
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: &str = "# SPDX\nobj-y := a.o \\\n\tb.o\nobj-$(CONFIG_X) += x.o\nccflags-y := -O1\n\
+                        CFLAGS_a.o := -DX\n      cmd_build = perl $< $@\nx.c: gen.pl\n\
+                        \t$(call cmd,build)\nifdef CONFIG_Y\nendif\n";
+
+    #[test]
+    fn lists_and_flags_are_compared_by_kbuild() {
+        for (from, to) in [
+            ("a.o \\\n\tb.o", "a.o \\\n\tb.o c.o"),
+            ("x.o", "y.o"),
+            ("-O1", "-O2"),
+            ("-DX", "-DY"),
+            ("# SPDX", "# another remark\n\n"),
+            ("CFLAGS_a.o := -DX\n", ""),
+        ] {
+            let other = BASE.replacen(from, to, 1);
+            assert_ne!(other, BASE);
+            assert_eq!(make_text(BASE.as_bytes(), other.as_bytes()), MakeText::Lists, "{to}");
+        }
+        let top = |level: &str| format!("VERSION = 6\nSUBLEVEL = {level}\nall: vmlinux\n");
+        assert_eq!(make_text(top("1").as_bytes(), top("2").as_bytes()), MakeText::Lists);
+    }
+
+    #[test]
+    fn rules_and_commands_are_not() {
+        for (from, to) in [
+            ("perl $< $@", "perl -w $< $@"),
+            ("x.c: gen.pl", "x.c: gen.pl more"),
+            ("\t$(call", "\t@$(call"),
+            ("ifdef CONFIG_Y", "ifdef CONFIG_Z"),
+            ("endif\n", "endif\nexport A := 1\n"),
+            ("obj-y := a.o \\", "obj-y := a.o"),
+        ] {
+            let other = BASE.replacen(from, to, 1);
+            assert_ne!(other, BASE);
+            assert_eq!(make_text(BASE.as_bytes(), other.as_bytes()), MakeText::Rules, "{to}");
+        }
+    }
+}
