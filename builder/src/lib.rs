@@ -5,6 +5,7 @@
 //! for equal sources. This crate knows nothing of bisections.
 
 pub mod audit;
+mod beyond;
 mod blame;
 mod builder;
 mod ccache;
@@ -40,6 +41,7 @@ mod unlinked;
 mod upstream;
 mod work;
 
+pub use beyond::may_change_beyond_objects;
 pub use blame::commits_changing;
 pub use builder::{Builder, Built, Obtained};
 pub use classes::{Class, Classes};

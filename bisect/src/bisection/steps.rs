@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use kiln_builder::may_change_beyond_objects;
 use kiln_cache::InputKey;
 use kiln_cache::evidence::Counts;
 use kiln_cache::manifest::{BuildResult, Manifest};
@@ -325,7 +326,14 @@ impl Bisection {
         if obtained == Obtained::Compiled {
             self.knowledge.spent.builds += 1;
         }
-        self.knowledge.learn_code(place, &manifest.signatures);
+        self.knowledge.learn_code(place, &manifest.signatures, &manifest.artifacts);
+        if let Place::Commit(commit) = place {
+            let edges = Arc::clone(&self.edges);
+            let asked = move || Ok(may_change_beyond_objects(&edges, commit as usize)?);
+            if blocking(asked).await? {
+                self.knowledge.learn_beyond(commit);
+            }
+        }
         self.settle(place, known_of(&manifest), manifest.input_key);
         let commit = self.commit(place);
         if obtained == Obtained::Compiled {

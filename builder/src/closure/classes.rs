@@ -117,6 +117,11 @@ impl Edges {
             .map(drop)
     }
 
+    /// The repository of the trees, opened anew.
+    pub(crate) fn git(&self) -> Result<git2::Repository, TreeError> {
+        self.repository.git()
+    }
+
     /// The tree of a commit, in hexadecimal.
     pub(crate) fn tree(&self, commit: usize) -> &str {
         &self.trees[commit]

@@ -76,7 +76,7 @@ mod tokens;
 pub(crate) use difference::{differ_in_comments_only, difference};
 pub(crate) use overlooked::overlooked;
 pub use plan::{Plan, Reason};
-pub(crate) use plan::{Touched, plan};
+pub(crate) use plan::{Touched, is_make_text, plan};
 pub(crate) use provenance::PROVENANCE;
 pub use provenance::{Provenance, Stage};
 pub(crate) use settle::{Outcome, settle};

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use kiln_cache::evidence::Counts;
+use kiln_cache::manifest::Artifact;
 use kiln_cache::signature::{ImageId, SignatureKind, Signatures};
 use kiln_cache::{Digest, InputKey};
 
@@ -69,8 +70,10 @@ pub(super) struct Knowledge {
     pub(super) blamed: Vec<u32>,
     /// For commits that failed to build in a file: those in which it is the same.
     pub(super) faults: BTreeMap<u32, Rows>,
-    /// Signatures of the code of builds that were looked at.
+    /// What the code of builds is that were looked at.
     codes: HashMap<Place, Digest>,
+    /// Commits that may change a kernel otherwise than by its code.
+    beyond: HashSet<u32>,
     images: HashMap<ImageId, u32>,
     counts: Vec<Counts>,
     /// Images that this bisection has run itself.
@@ -96,6 +99,7 @@ impl Knowledge {
             blamed: Vec::new(),
             faults: BTreeMap::new(),
             codes: HashMap::new(),
+            beyond: HashSet::new(),
             images: HashMap::new(),
             counts: Vec::new(),
             tried: HashSet::new(),
@@ -219,11 +223,21 @@ impl Knowledge {
         boots(&self.judging(image)) && !boots(&judging(self.counts(image), true))
     }
 
-    /// Takes note of what the build at a place is.
-    pub(super) fn learn_code(&mut self, place: Place, signatures: &Signatures) {
-        if let Some(code) = signatures.get(SignatureKind::Code) {
-            self.codes.insert(place, code.hash);
+    /// Takes note of what the code of the build at a place is.
+    pub(super) fn learn_code(
+        &mut self,
+        place: Place,
+        signatures: &Signatures,
+        artifacts: &[Artifact],
+    ) {
+        if let Some(code) = code_of(signatures, artifacts) {
+            self.codes.insert(place, code);
         }
+    }
+
+    /// Takes note that a commit may change a kernel otherwise than by its code.
+    pub(super) fn learn_beyond(&mut self, commit: u32) {
+        self.beyond.insert(commit);
     }
 
     /// Parents of a commit, the older end for one without any in the range.
@@ -238,7 +252,8 @@ impl Knowledge {
     /// numbers and addresses may.
     pub(super) fn unchanged(&self) -> Vec<u32> {
         let same = |commit: u32, code: &Digest| {
-            self.parents(commit).iter().any(|parent| self.codes.get(parent) == Some(code))
+            !self.beyond.contains(&commit)
+                && self.parents(commit).iter().any(|parent| self.codes.get(parent) == Some(code))
         };
         let mut list: Vec<u32> = self
             .codes
@@ -330,6 +345,18 @@ impl Knowledge {
     }
 }
 
+/// What of a build decides how it runs, but for lines and addresses and for what is made of its
+/// objects once they are linked: its code, and everything beside the kernel itself.
+fn code_of(signatures: &Signatures, artifacts: &[Artifact]) -> Option<Digest> {
+    let code = signatures.get(SignatureKind::Code)?;
+    let beside = |name: &str| name.starts_with("modules/") || name == ".config";
+    let mut text = code.hash.to_hex();
+    for artifact in artifacts.iter().filter(|artifact| beside(&artifact.name)) {
+        text += &format!("\n{} {}", artifact.digest, artifact.name);
+    }
+    Some(Digest::of(text.as_bytes()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -393,19 +420,30 @@ mod tests {
         // 0 - 1 - 3, and 0 - 2 - 3: a merge that keeps the code of its second parent.
         let graph = Graph::new(vec![vec![], vec![0], vec![0], vec![1, 2]]).unwrap();
         let mut knowledge = Knowledge::new(graph, Find::Cause, &[true; 4]);
-        let code = |text: &str| {
-            let hash = kiln_cache::Digest::of(text.as_bytes());
-            Signatures([(SignatureKind::Code, Signature { version: 1, hash })].into())
+        let digest = |text: &str| kiln_cache::Digest::of(text.as_bytes());
+        let code = |text: &str, module: &str| {
+            let signature = Signature { version: 1, hash: digest(text) };
+            let name = "modules/a.ko".to_owned();
+            let module = Artifact { name, digest: digest(module), size: 1 };
+            (Signatures([(SignatureKind::Code, signature)].into()), [module])
         };
-        knowledge.learn_code(Place::Base, &code("a"));
-        knowledge.learn_code(Place::Commit(0), &code("a"));
-        knowledge.learn_code(Place::Commit(1), &code("b"));
-        knowledge.learn_code(Place::Commit(3), &code("c"));
+        let learn = |knowledge: &mut Knowledge, place, text, module| {
+            let (signatures, artifacts) = code(text, module);
+            knowledge.learn_code(place, &signatures, &artifacts);
+        };
+        learn(&mut knowledge, Place::Base, "a", "m");
+        learn(&mut knowledge, Place::Commit(0), "a", "m");
+        learn(&mut knowledge, Place::Commit(1), "b", "m");
+        learn(&mut knowledge, Place::Commit(3), "c", "m");
         assert_eq!(knowledge.unchanged(), [0]);
-        knowledge.learn_code(Place::Commit(2), &code("c"));
+        learn(&mut knowledge, Place::Commit(2), "c", "n");
+        assert_eq!(knowledge.unchanged(), [0], "a module differs");
+        learn(&mut knowledge, Place::Commit(2), "c", "m");
         assert_eq!(knowledge.unchanged(), [0, 3]);
         let target = Target::exactly("A").unwrap();
         assert_eq!(knowledge.problem(&target, 1).unchanged, [0, 3]);
+        knowledge.learn_beyond(0);
+        assert_eq!(knowledge.unchanged(), [3]);
     }
 
     #[test]
