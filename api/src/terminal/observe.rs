@@ -192,13 +192,12 @@ impl Watch for BisectProgress {
             }
             Happening::Untouched { .. } => {}
             Happening::Blamed { functions, commits } => {
-                let change = if commits == 1 {
-                    "1 commit changes"
-                } else {
-                    &format!("{commits} commits change")
+                let suspects = match commits {
+                    1 => "the first suspect is the 1 commit that changes".to_owned(),
+                    _ => format!("the first suspects are the {commits} commits that change"),
                 };
                 let names = functions.join(", ");
-                self.line(hanging("  ", &format!("{change} files that have {names}")));
+                self.line(hanging("  ", &format!("{suspects} files with {names}")));
             }
             Happening::Ran { outcome, done, wanted } => progress.counted_status(
                 format!("running, last: {}", fit(&outcome_word(outcome), 40)),

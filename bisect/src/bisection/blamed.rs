@@ -59,3 +59,78 @@ impl Bisection {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use regex::Regex;
+
+    use super::*;
+    use crate::console::Patterns;
+    use crate::log::import::tests::shared;
+
+    /// Where a log has a crash with file names (as syzkaller's symbolizer puts them in): the file of
+    /// each function.
+    fn files(report: &str) -> HashMap<&str, &str> {
+        let frame = r"(?m)^(?:RIP: 0010:)?\s*([\w.]+)(?:\+0x\w+/0x\w+)? ([\w./-]+\.[chS]):\d+";
+        let frame = Regex::new(frame).unwrap();
+        let mut files = HashMap::new();
+        for found in frame.captures_iter(report) {
+            let (_, [name, path]) = found.extract();
+            files.entry(name).or_insert(path);
+        }
+        files
+    }
+
+    /// The files that `git show --stat` names, of which long ones are cut at the left.
+    fn changed(log: &str) -> Vec<&str> {
+        let stat = Regex::new(r"(?m)^ (\S+) +\| +\d+").unwrap();
+        let from = log.find(" is the first bad commit").unwrap_or(log.len());
+        stat.captures_iter(&log[from..]).map(|found| found.extract::<1>().1[0]).collect()
+    }
+
+    /// Of public bisections whose answer is known to be right: how often the commit changed a file of
+    /// the functions that crashed. [`crate::belief::Model::blamed`] rests on it.
+    #[test]
+    fn blamed_commits() {
+        let logs: HashMap<String, Vec<u8>> = shared("syzbot-bisections").into_iter().collect();
+        if logs.is_empty() {
+            return;
+        }
+        let labels = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../shared/data/syzbot-bisections/labels.jsonl"
+        );
+        let labels = std::fs::read_to_string(labels).unwrap();
+        let (mut hits, mut all) = (0, 0);
+        for line in labels.lines() {
+            let label: serde_json::Value = serde_json::from_str(line).unwrap();
+            let named = label["result_commits"].as_array().unwrap();
+            if named.len() != 1 || named[0] != label["ground_truth"] {
+                continue;
+            }
+            let Some(log) = logs.get(label["file"].as_str().unwrap()) else { continue };
+            let log = String::from_utf8_lossy(log);
+            let Some(at) = log.rfind("\ncrash: ") else { continue };
+            let report = &log[at..];
+            let (files, changed) = (files(report), changed(&log));
+            let functions = crash_functions(report.as_bytes(), &Patterns::default(), FUNCTIONS);
+            let paths: Vec<&str> =
+                functions.iter().filter_map(|name| files.get(name.as_str()).copied()).collect();
+            if paths.is_empty() || changed.is_empty() {
+                continue;
+            }
+            let is = |path: &&str| {
+                changed.iter().any(|it| match it.strip_prefix("...") {
+                    Some(end) => path.ends_with(end),
+                    None => it == path,
+                })
+            };
+            all += 1;
+            hits += u32::from(paths.iter().any(|path| is(path)));
+        }
+        println!("{hits} of {all} right answers change a file of the functions that crashed");
+        assert!(all >= 30 && f64::from(hits) >= 0.5 * f64::from(all), "{hits} of {all}");
+    }
+}
