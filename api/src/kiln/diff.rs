@@ -57,7 +57,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if context.json {
         answer_json(&changes)?;
     } else {
-        print(&changes);
+        print(&changes, linked);
     }
     Ok(Exit::Done)
 }
@@ -84,7 +84,7 @@ async fn object(
 }
 
 /// One table a source file; then what has no file, and how many there are of each kind.
-fn print(changes: &[SymbolChange]) {
+fn print(changes: &[SymbolChange], linked: bool) {
     for group in changes.chunk_by(|a, b| a.file == b.file) {
         let file = group.first().and_then(|it| it.file.as_deref());
         answer(file.unwrap_or("(source file not known)"));
@@ -96,7 +96,7 @@ fn print(changes: &[SymbolChange]) {
         }
         answer("");
     }
-    answer(summary(changes));
+    answer(summary(changes, linked));
 }
 
 fn row(change: &SymbolChange) -> Vec<String> {
@@ -127,9 +127,13 @@ fn kind(kind: SymbolKind) -> &'static str {
 }
 
 /// "1 function changed (+5 bytes), 2 data added", or that nothing differs.
-fn summary(changes: &[SymbolChange]) -> String {
+fn summary(changes: &[SymbolChange], linked: bool) -> String {
     if changes.is_empty() {
-        return "no function and no data differs".to_owned();
+        return match linked {
+            true => "no name and no size differs (contents were not compared)",
+            false => "no function and no data of vmlinux.o differs (see also: kiln explain)",
+        }
+        .to_owned();
     }
     let kinds = [
         (SymbolKind::Function, "function", "functions"),
@@ -175,12 +179,13 @@ mod tests {
 
     #[test]
     fn sums_up() {
-        assert_eq!(summary(&[]), "no function and no data differs");
+        assert!(summary(&[], false).contains("vmlinux.o differs"));
+        assert!(summary(&[], true).contains("were not compared"));
         let changes = [
             change("f", Some(1), Some(2)),
             change("g", Some(1), Some(1)),
             change("h", None, Some(1)),
         ];
-        assert_eq!(summary(&changes), "2 functions changed, 1 function added");
+        assert_eq!(summary(&changes, false), "2 functions changed, 1 function added");
     }
 }
