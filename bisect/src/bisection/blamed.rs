@@ -93,6 +93,7 @@ mod tests {
     /// Of public bisections whose answer is known to be right: how often the commit changed a file of
     /// the functions that crashed. [`crate::belief::Model::blamed`] rests on it.
     #[test]
+    #[allow(clippy::print_stdout)] // The figure is what one runs this for.
     fn blamed_commits() {
         let logs: HashMap<String, Vec<u8>> = shared("syzbot-bisections").into_iter().collect();
         if logs.is_empty() {
@@ -121,14 +122,14 @@ mod tests {
             if paths.is_empty() || changed.is_empty() {
                 continue;
             }
-            let is = |path: &&str| {
+            let is = |path: &str| {
                 changed.iter().any(|it| match it.strip_prefix("...") {
                     Some(end) => path.ends_with(end),
-                    None => it == path,
+                    None => *it == path,
                 })
             };
             all += 1;
-            hits += u32::from(paths.iter().any(|path| is(path)));
+            hits += u32::from(paths.into_iter().any(is));
         }
         println!("{hits} of {all} right answers change a file of the functions that crashed");
         assert!(all >= 30 && f64::from(hits) >= 0.5 * f64::from(all), "{hits} of {all}");
