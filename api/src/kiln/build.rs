@@ -121,6 +121,10 @@ impl HowArgs {
 
 /// Refuses a configuration of another architecture than kernels are built for here.
 pub(crate) fn for_this_machine(config: Config) -> anyhow::Result<Config> {
+    anyhow::ensure!(
+        config.text().contains("CONFIG_"),
+        "the configuration sets no option: there is no CONFIG_ in it"
+    );
     match config.architecture() {
         Some(other) if other != kiln_builder::host_arch() => anyhow::bail!(
             "the configuration is for {other}, and kernels are built for {} here: `make \

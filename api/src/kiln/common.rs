@@ -34,6 +34,7 @@ pub(crate) async fn told_to_stop() -> std::io::Result<()> {
 
 /// Options of every subcommand.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Context {
     /// Where builds are kept: a folder, or the URL of a bucket: s3://BUCKET/PREFIX, gs://… or
     /// az://CONTAINER/… [default: kiln/store in the user's data directory]

@@ -27,6 +27,7 @@ mod toolchains;
 mod transfer;
 mod verify;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -200,5 +201,7 @@ fn init_tracing() {
     // fuser warns of every call that the traced view leaves to the kernel on purpose.
     let filter =
         EnvFilter::try_from_env("KILN_LOG").unwrap_or_else(|_| EnvFilter::new("warn,fuser=error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    let messages = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
+    messages.with_writer(std::io::stderr).init();
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use kiln_cache::transfer::{Selection, TransferPhase};
 use kiln_cache::{Query, Store};
 
+use super::bisect;
 use super::common::{Context, answer, answer_json};
 use super::pull::selector;
 use crate::terminal::exit::{Exit, Fault};
@@ -95,9 +96,12 @@ async fn select(from: &Store, args: &Args) -> anyhow::Result<Selection> {
         }
         builds.extend(found.iter().map(|build| build.input_key));
     }
+    let mut journals = BTreeSet::new();
     for id in &args.bisections {
-        let Some(journal) = from.journal_read(id).await? else {
-            let why = format!("no bisection is known by '{id}' in the store that it comes from");
+        // The first digits will do, as elsewhere.
+        let id = bisect::find(from, id).await?.id;
+        let Some(journal) = from.journal_read(&id).await? else {
+            let why = format!("bisection {id} went away while it was read");
             return Err(Fault::new(Exit::NotFound, why).into());
         };
         let mut names = BTreeSet::new();
@@ -107,8 +111,8 @@ async fn select(from: &Store, args: &Args) -> anyhow::Result<Selection> {
             let query = Query::parse(&name)?;
             builds.extend(from.find_builds(&query).await?.iter().map(|build| build.input_key));
         }
+        journals.insert(id);
     }
-    let journals = args.bisections.iter().cloned().collect();
     Ok(Selection { builds: Some(builds), journals: Some(journals) })
 }
 

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use crate::terminal::text::percent;
 
 const WIDTH: f64 = 960.0;
-const LEFT: f64 = 46.0;
+const LEFT: f64 = 64.0;
 /// Bars end here, and marks of revisions lie below.
 const FLOOR: f64 = 150.0;
 const TOP: f64 = 18.0;

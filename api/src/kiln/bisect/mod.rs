@@ -281,7 +281,7 @@ async fn mail(
 }
 
 /// The bisection of an id or of its first digits.
-pub(super) async fn find(store: &Store, id: &str) -> anyhow::Result<Record> {
+pub(in crate::kiln) async fn find(store: &Store, id: &str) -> anyhow::Result<Record> {
     let all = store.journals(JOURNAL_KIND).await?;
     let matching: Vec<&str> = all
         .iter()
