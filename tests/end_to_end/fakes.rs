@@ -163,6 +163,9 @@ fn older_than_the_good_end() {
     let answer = bisect(&kiln, &repo, &commits[4], &commits[11], &flaky(2)).exits(6).json();
     assert_eq!(answer["answer"]["verdict"], "older-than-good", "{answer:#}");
     assert!(answer["answer"]["target"].as_u64().unwrap() >= 2, "{answer:#}");
+    let id = answer["id"].as_str().unwrap();
+    let log = kiln.run(&["bisect", "log", id, "--format", "git"]).exits(0).stdout;
+    assert!(!log.contains("git bisect good") && log.contains("nothing to bisect"), "{log}");
 }
 
 #[test]

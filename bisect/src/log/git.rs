@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::tests_of::{Judged, tested};
 use crate::belief::Find;
 use crate::record::Record;
+use crate::verdict::Verdict;
 
 /// The bisection as `git bisect log` would tell it.
 pub fn git_log(record: &Record) -> String {
@@ -23,6 +24,12 @@ pub fn git_log(record: &Record) -> String {
         let _ = writeln!(out, "git bisect {word} {id}");
     };
     mark(bad, &header.bad.id, &header.bad.subject);
+    if let Some((Verdict::OlderThanGood { .. }, _)) = record.finish() {
+        // git would take the end for what it was said to be, and all revisions for what it follows.
+        let id = &header.good.id;
+        let _ = writeln!(out, "# not {good}: [{id}] shows the crash, too: nothing to bisect");
+        return out;
+    }
     mark(good, &header.good.id, &header.good.subject);
     // git goes on from the last revision that was told to be in the newer state: that is the culprit,
     // even where others were tried after it.
