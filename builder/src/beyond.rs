@@ -10,9 +10,9 @@ use crate::tree::TreeError;
 pub fn may_change_beyond_objects(edges: &Edges, commit: usize) -> Result<bool, TreeError> {
     let git = edges.git()?;
     let mut any = false;
-    for (parent, child) in edges.all().into_iter().filter(|(_, child)| *child == commit) {
+    for parent in edges.parents(commit) {
         any = true;
-        let changes = edges.few_changes(&git, parent, child)?;
+        let changes = edges.few_changes(&git, parent, commit)?;
         if changes.is_none_or(|changes| changes.iter().any(|change| is_beyond(&change.path))) {
             return Ok(true);
         }

@@ -37,8 +37,7 @@ pub fn commits_changing(edges: &Edges, functions: &[String]) -> Result<Vec<u32>,
         known().insert(id, found);
         found
     };
-    let all = edges.all();
-    let changing = edges.keep(&all, |git, (parent, child)| {
+    let changing = edges.keep(&edges.all(), |git, (parent, child)| {
         let Some(changes) = edges.few_changes(git, parent, child)? else { return Ok(false) };
         Ok(changes.iter().filter(|change| change.what != What::Mode).any(|change| {
             let is_source = SOURCES.iter().any(|end| change.path.ends_with(end));
@@ -50,9 +49,8 @@ pub fn commits_changing(edges: &Edges, functions: &[String]) -> Result<Vec<u32>,
     })?;
     let changing: BTreeSet<(usize, usize)> = changing.into_iter().collect();
     let children: BTreeSet<usize> = changing.iter().map(|(_, child)| *child).collect();
-    let each = |child: &usize| {
-        all.iter().filter(|(_, other)| other == child).all(|edge| changing.contains(edge))
-    };
+    let each =
+        |child: &usize| edges.parents(*child).all(|parent| changing.contains(&(parent, *child)));
     Ok(children.into_iter().filter(each).map(|child| child as u32).collect())
 }
 

@@ -40,7 +40,7 @@ pub struct Finding {
 }
 
 /// The only one that there was when findings did not name it.
-fn first_stage() -> Stage {
+pub(super) fn first_stage() -> Stage {
     Stage::Closure
 }
 

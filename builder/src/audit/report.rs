@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use kiln_cache::{Digest, Store, StoreError};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::bound::upper_bound;
-use super::finding::{Finding, JOURNAL};
+use super::finding::{Finding, JOURNAL, first_stage};
 use crate::stages::Stage;
 
 /// Findings of one kind of file, or of one stage. A finding whose trees differ in several kinds
@@ -54,6 +55,11 @@ pub async fn audit_report(store: &Store) -> Result<AuditReport, StoreError> {
 }
 
 pub(super) async fn findings(store: &Store) -> Result<Vec<Finding>, StoreError> {
+    entries(store).await
+}
+
+/// The journal's entries, as far as they can be read as `T`.
+async fn entries<T: DeserializeOwned>(store: &Store) -> Result<Vec<T>, StoreError> {
     let journal = store.journal_read(JOURNAL).await?;
     let entries = journal.into_iter().flat_map(|journal| journal.events);
     Ok(entries.filter_map(|entry| serde_json::from_value(entry.event).ok()).collect())
@@ -63,16 +69,14 @@ pub(super) async fn findings(store: &Store) -> Result<Vec<Finding>, StoreError> 
 #[derive(Deserialize)]
 struct Refutation {
     same: bool,
+    #[serde(default = "first_stage")]
     stage: Stage,
     closure: Digest,
 }
 
 /// Stages and closures that an audit has refuted.
 pub(super) async fn revoked(store: &Store) -> Result<Vec<(Stage, Digest)>, StoreError> {
-    let journal = store.journal_read(JOURNAL).await?;
-    let entries = journal.into_iter().flat_map(|journal| journal.events);
-    let read = entries.filter_map(|entry| serde_json::from_value(entry.event).ok());
-    let wrong = read.filter(|it: &Refutation| !it.same);
+    let wrong = entries(store).await?.into_iter().filter(|it: &Refutation| !it.same);
     Ok(wrong.map(|it| (it.stage, it.closure)).collect())
 }
 
@@ -97,5 +101,20 @@ fn add_up(findings: Vec<Finding>) -> AuditReport {
         kinds,
         from_nothing,
         incidents,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refutation_from_before_stages_were_named_still_counts() {
+        let text = format!(
+            r#"{{"commit":"c","proved_by":"{0}","closure":"{0}","kinds":[],"same":false}}"#,
+            Digest::of(b"x")
+        );
+        let read: Refutation = serde_json::from_str(&text).unwrap();
+        assert!(!read.same && read.stage == Stage::Closure && read.closure == Digest::of(b"x"));
     }
 }

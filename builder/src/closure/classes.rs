@@ -98,6 +98,11 @@ impl Edges {
             .collect()
     }
 
+    /// The parents of a commit that are in the history.
+    pub(crate) fn parents(&self, commit: usize) -> impl Iterator<Item = usize> {
+        self.neighbours[commit].iter().copied().filter(move |other| *other < commit)
+    }
+
     /// For each commit whether a file has the content there that it has at the commit `at`. `None`
     /// when there is no such file.
     pub fn same_file(&self, at: usize, path: &str) -> Result<Option<Vec<bool>>, TreeError> {
