@@ -38,6 +38,7 @@ pub struct Builder {
     /// Folder of what builds keep for one another.
     work: PathBuf,
     use_ccache: bool,
+    pub(crate) believes_proofs: bool,
     /// By name.
     toolchain_name: String,
     pub(crate) observer: Arc<dyn Observer>,
@@ -127,6 +128,7 @@ impl Builder {
             pool: Pool { folder: work.join("pool"), bounds: BOUNDS },
             work,
             use_ccache: false,
+            believes_proofs: true,
             toolchain_name: "gcc".into(),
             observer,
             toolchain: Mutex::default(),
@@ -160,6 +162,13 @@ impl Builder {
     /// The bytes of a build are the same with it and without.
     pub fn with_ccache(mut self, used: bool) -> Self {
         self.use_ccache = used;
+        self
+    }
+
+    /// Whether anything is concluded from what builds read. Without, every revision is compiled of
+    /// which the store has no build.
+    pub fn with_proofs(mut self, believed: bool) -> Self {
+        self.believes_proofs = believed;
         self
     }
 

@@ -73,6 +73,10 @@ pub(crate) struct ShortcutArgs {
     /// compiled before, under other configurations or in a pair that has gone
     #[arg(long, env = "KILN_CCACHE", value_parser = FalseyValueParser::new())]
     ccache: bool,
+    /// Conclude nothing from what builds read: compile every revision of which the store has no
+    /// build. For those who doubt the proofs, or want to know what they save
+    #[arg(long, env = "KILN_NO_PROOFS", value_parser = FalseyValueParser::new())]
+    no_proofs: bool,
 }
 
 impl ShortcutArgs {
@@ -85,6 +89,11 @@ impl ShortcutArgs {
     /// Whether ccache is used.
     pub(crate) fn ccache(&self) -> bool {
         self.ccache
+    }
+
+    /// Whether proofs are believed.
+    pub(crate) fn proofs(&self) -> bool {
+        !self.no_proofs
     }
 }
 
@@ -171,6 +180,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             .with_audit(args.how.audit)
             .with_toolchain(&toolchain)
             .with_ccache(args.how.shortcuts.ccache())
+            .with_proofs(args.how.shortcuts.proofs())
             .with_upstream(args.how.shortcuts.upstream()?);
     let request = Request {
         repository: args.repo.clone(),

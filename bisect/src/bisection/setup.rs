@@ -41,6 +41,8 @@ pub struct Surroundings {
     pub upstream: Option<Remote>,
     /// Whether ccache is used, where it is installed.
     pub ccache: bool,
+    /// Whether anything is concluded from what builds read.
+    pub proofs: bool,
 }
 
 /// A bisection, ready to run.
@@ -153,6 +155,7 @@ impl Bisection {
                 .with_audit(header.audit)
                 .with_toolchain(header.toolchain.as_deref().unwrap_or("gcc"))
                 .with_ccache(around.ccache)
+                .with_proofs(around.proofs)
                 .with_upstream(around.upstream),
             config,
             knowledge: Knowledge::new(graph, header.find, &holders(&history)),

@@ -191,6 +191,7 @@ impl ConfigSearch {
             builder: Builder::new(around.store.clone(), around.work.clone(), around.builds)
                 .with_toolchain(&question.toolchain)
                 .with_ccache(around.ccache)
+                .with_proofs(around.proofs)
                 .with_upstream(around.upstream),
             kernels: running::kernels(&around.work, &id),
             _running: running,

@@ -113,6 +113,25 @@ async fn a_build_that_a_stage_gave_is_one_to_go_on_from() {
 }
 
 #[tokio::test]
+async fn who_believes_no_proof_gets_everything_compiled() {
+    let Some((toy, first)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    builder.build(&toy.request(&first, "")).await.unwrap();
+    let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
+    let docs = toy.request(&docs, "");
+    assert_eq!(builder.build(&docs).await.unwrap().obtained, Obtained::Closure);
+    let remark = toy.edit("remark", &[Edit::File("kernel/Makefile", "more-y := 1\n")]);
+    let remark = toy.request(&remark, "");
+    let doubter = builder_of(&toy).with_proofs(false);
+    for request in [&docs, &remark] {
+        assert_eq!(doubter.known(request).await.unwrap(), None, "it was never compiled");
+        assert_eq!(doubter.build(request).await.unwrap().obtained, Obtained::Compiled);
+    }
+    let known = builder.build(&docs).await.unwrap();
+    assert_eq!((known.obtained, known.provenance), (Obtained::Input, None), "its own build now");
+}
+
+#[tokio::test]
 async fn objects_decide_where_tokens_do_not() {
     let Some((toy, first)) = watched().await else { return };
     let kconfig = toy.fixture.read(&first, "Kconfig") + "option WERROR\n";

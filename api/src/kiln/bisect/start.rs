@@ -57,6 +57,7 @@ pub(super) struct Shared {
     patterns: Arc<Patterns>,
     upstream: Option<Remote>,
     ccache: bool,
+    proofs: bool,
 }
 
 impl Shared {
@@ -70,6 +71,7 @@ impl Shared {
             patterns: Arc::new(patterns),
             upstream: shortcuts.upstream()?,
             ccache: shortcuts.ccache(),
+            proofs: shortcuts.proofs(),
         })
     }
 
@@ -83,6 +85,7 @@ impl Shared {
             patterns: self.patterns,
             upstream: self.upstream,
             ccache: self.ccache,
+            proofs: self.proofs,
         }
     }
 }
