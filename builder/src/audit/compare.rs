@@ -45,6 +45,8 @@ pub struct Checked {
     pub proof_seconds: f64,
     /// Seconds that compiling took, upon the build before in a pair of its own.
     pub compile_seconds: f64,
+    /// Whether it was compiled from nothing instead.
+    pub from_nothing: bool,
 }
 
 /// Whether a share of all requests, chosen by their keys, holds this one. The same request is
@@ -93,7 +95,7 @@ impl Builder {
         let Turn::Pair(pair) = self.take_pair(&job, &pool_key, None).await? else {
             return Err(BuildError::Stopped("an audit was answered from the store"));
         };
-        let from_nothing = is_from_nothing(&question.key);
+        let mut from_nothing = is_from_nothing(&question.key);
         let prepare = move |job: &crate::work::Job| {
             let mut pair = pair;
             if from_nothing {
@@ -104,6 +106,7 @@ impl Builder {
         let (compiled, config) = match job.on_thread(prepare).await? {
             Prepared::Unfit(failed) => (failed, None),
             Prepared::Ready { pair, text, digest, .. } => {
+                from_nothing = !pair.built_before;
                 let config = text.clone();
                 let compile = move |job: &_| crate::work::Job::compile(job, pair, &config, None);
                 (job.on_thread(compile).await?, Some((digest, text)))
@@ -132,7 +135,7 @@ impl Builder {
         if same {
             self.write_down(&finding).await?;
             let stage = claim.stage;
-            return Ok(Ok(Some(Checked { stage, proof_seconds, compile_seconds })));
+            return Ok(Ok(Some(Checked { stage, proof_seconds, compile_seconds, from_nothing })));
         }
         self.closures.revoke(claim.stage, claim.closure);
         self.withdraw(claim, proved, &question.request.family(question.given, job.toolchain()))
