@@ -6,6 +6,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# Who commits, and when: the same commits every time.
+PERSON = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
+          for what, value in (("NAME", "Kiln"), ("EMAIL", "kiln@kiln.invalid"), ("DATE", "1735689600 +0000"))}
+
 
 def output(args, **more):
     """Standard output of a command that must succeed."""

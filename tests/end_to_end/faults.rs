@@ -332,6 +332,8 @@ fn a_flipped_byte_is_refused_and_reported() {
     let again = kiln.run(&args).exits(0).json();
     assert_eq!(again["obtained"], "compiled", "{again:#}");
     kiln.run(&["pull", &commits[0], "program", "-o", out.to_str().unwrap()]).exits(0);
+    let printed = kiln.run(&["pull", &commits[0], "program", "-o", "-"]).exits(0).stdout;
+    assert_eq!(printed, "0\n");
     assert_eq!(std::fs::read(&out).unwrap(), b"0\n");
     kiln.run(&["verify", "--deep"]).exits(0);
 }

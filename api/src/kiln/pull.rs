@@ -1,5 +1,7 @@
 //! `kiln pull`: a file of a build, verified.
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -22,7 +24,7 @@ pub(crate) struct Args {
     /// The file: bzImage, vmlinux, System.map, .config, build.log, modules/…
     #[arg(required_unless_present = "output")]
     name: Option<String>,
-    /// Where to put it [default: its name, in this folder]
+    /// Where to put it, "-" for standard output [default: its name, in this folder]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// The git repository in which names of revisions are looked up
@@ -44,6 +46,15 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             PathBuf::from(file)
         }
     };
+    // Nothing is printed before it is verified whole.
+    let printed = (output.as_os_str() == "-")
+        .then(|| tempfile::tempdir().context("no folder for temporary files"))
+        .transpose()?;
+    anyhow::ensure!(
+        printed.is_none() || !context.json,
+        "standard output can't hold both the file and --json: give another --output"
+    );
+    let output = printed.as_ref().map_or(output, |folder| folder.path().join("file"));
     // The file is put in place by its name, which would take a device's.
     anyhow::ensure!(
         !output.exists() || output.is_file(),
@@ -75,7 +86,16 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     };
     progress.clear();
     let (artifact, output) = (pulled?, wanted.output);
-    if context.json {
+    if printed.is_some() {
+        let mut file = File::open(&output).context("reading what was pulled")?;
+        match io::copy(&mut file, &mut io::stdout().lock()) {
+            // Whoever reads has enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            copied => {
+                copied.context("writing to standard output")?;
+            }
+        }
+    } else if context.json {
         answer_json(&serde_json::json!({
             "file": output,
             "name": artifact.name,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use kiln_cache::manifest::BuildResult;
+use kiln_cache::manifest::{BuildResult, Manifest};
 
 use super::build::print_identity;
 use super::common::{Context, answer, answer_json, when};
@@ -22,12 +22,16 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let store = context.open_existing().await?;
-    let manifest = find(&store, &selector(&args.build, &args.repo)?).await?;
+    let asked = selector(&args.build, &args.repo)?;
+    let manifest = find(&store, &asked).await?;
     if context.json {
         answer_json(&manifest)?;
         return Ok(Exit::Done);
     }
     answer(format_args!("commit     {}", manifest.commit));
+    if is_another_commit(&asked, &manifest) {
+        answer(format_args!("asked for  {asked}, which gives the same build"));
+    }
     answer(format_args!("tree       {}", manifest.input.tree));
     answer(format_args!("input key  {}", manifest.input_key));
     answer(format_args!(
@@ -44,4 +48,11 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
     print_identity(&manifest);
     Ok(Exit::Done)
+}
+
+/// Whether a build was asked for by a commit that it was not made of: one of the same tree, or one
+/// that is proved to give the same.
+fn is_another_commit(asked: &str, manifest: &Manifest) -> bool {
+    let names_a_commit = asked.len() == 40 && asked.bytes().all(|byte| byte.is_ascii_hexdigit());
+    names_a_commit && asked != manifest.commit && manifest.build_id.as_deref() != Some(asked)
 }

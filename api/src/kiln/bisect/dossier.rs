@@ -51,6 +51,10 @@ pub(crate) struct Kernel {
     pub(crate) commit: Commit,
     /// `kiln pull KEY FILE` gets it.
     pub(crate) input_key: String,
+    /// What compiled it.
+    pub(crate) compiler: String,
+    /// Digest of its configuration, as `make olddefconfig` left it.
+    pub(crate) config: Option<Digest>,
     /// The file to boot, with its digest.
     pub(crate) image: Option<(String, Digest)>,
     /// syzkaller's signature of it.
@@ -161,6 +165,8 @@ async fn kernels(
             role,
             commit: commit.clone(),
             input_key: manifest.input_key.to_string(),
+            compiler: manifest.compiler.clone(),
+            config: manifest.artifact(".config").map(|it| it.digest),
             image: manifest.artifact(name).map(|it| (it.name.clone(), it.digest)),
             syzkaller: manifest
                 .signatures

@@ -6,7 +6,7 @@ use kiln_bisect::belief::Find;
 use kiln_bisect::record::{Commit, Record};
 use kiln_bisect::verdict::{Finding, Verdict};
 
-use super::dossier::{Dossier, Reproducer};
+use super::dossier::{Dossier, Kernel, Reproducer};
 use super::evidence::rows;
 use super::report::{all_bad, finding_text, more_text};
 use crate::terminal::text::{duration, fit, percent, wrapped};
@@ -195,6 +195,17 @@ fn evidence(out: &mut String, record: &Record, dossier: &Dossier) {
     }
     let bill = &dossier.bill;
     out.push('\n');
+    let good = &record.header.good;
+    if !rows.iter().any(|row| row.commit.id == good.id) {
+        say(
+            out,
+            &format!(
+                "The good end {} was not run: that it may be bad as well is part of what the \
+                 probabilities leave open.",
+                good.short()
+            ),
+        );
+    }
     say(
         out,
         &format!(
@@ -237,10 +248,18 @@ fn kernels(out: &mut String, dossier: &Dossier) {
         return;
     }
     heading(out, "The exact kernels");
+    let first = &dossier.kernels[0];
+    if !first.compiler.is_empty() {
+        say(out, &format!("Compiled by {}.", first.compiler));
+    }
+    if let Some(config) = first.config {
+        let _ = writeln!(out, "The configuration");
+        let _ = writeln!(out, "  kiln pull {} .config --remote URL", short_key(first));
+        let _ = writeln!(out, "  blake3 {config}");
+    }
     for kernel in &dossier.kernels {
         let _ = writeln!(out, "{} {}", kernel.role, kernel.commit.short());
-        // Enough digits to name one build, few enough for a line.
-        let short = kernel.input_key.get(..16).unwrap_or(&kernel.input_key);
+        let short = short_key(kernel);
         match &kernel.image {
             None => {
                 let _ = writeln!(out, "  kiln show {short}");
@@ -252,6 +271,11 @@ fn kernels(out: &mut String, dossier: &Dossier) {
         }
     }
     out.push('\n');
+}
+
+/// Enough digits to name one build, few enough for a line.
+fn short_key(kernel: &Kernel) -> &str {
+    kernel.input_key.get(..16).unwrap_or(&kernel.input_key)
 }
 
 fn crash(out: &mut String, dossier: &Dossier) {
