@@ -37,6 +37,8 @@ pub(crate) struct Elf<'data> {
     pub(crate) segments: Vec<Segment>,
     /// Section headers in file order, the null section included.
     pub(crate) sections: Vec<Section<'data>>,
+    /// Where the file header and the tables of segments and sections are in the file.
+    pub(crate) headers: [Range<usize>; 3],
 }
 
 /// A program header.
@@ -207,6 +209,17 @@ fn parse<'data, H: FileHeader<Endian = Endianness>>(
     }
     let header = H::parse(data).map_err(|e| malformed("the ELF header", e))?;
     let endian = header.endian().map_err(|e| malformed("the ELF header", e))?;
+    let table = |start: u64, count: usize, entry: usize| {
+        // The tables were found to lie in the file.
+        start as usize..(start as usize).saturating_add(count.saturating_mul(entry))
+    };
+    let segments = segments(header, endian, data)?;
+    let sections = sections(header, endian, data)?;
+    let headers = [
+        0..size_of::<H>(),
+        table(header.e_phoff(endian).into(), segments.len(), size_of::<H::ProgramHeader>()),
+        table(header.e_shoff(endian).into(), sections.len(), size_of::<H::SectionHeader>()),
+    ];
     Ok(Elf {
         data,
         is_64: header.is_type_64(),
@@ -215,8 +228,9 @@ fn parse<'data, H: FileHeader<Endian = Endianness>>(
         machine: header.e_machine(endian).0,
         flags: header.e_flags(endian).0,
         entry: header.e_entry(endian).into(),
-        segments: segments(header, endian, data)?,
-        sections: sections(header, endian, data)?,
+        segments,
+        sections,
+        headers,
     })
 }
 

@@ -30,6 +30,7 @@
 
 mod decompressor;
 mod flat;
+mod gaps;
 mod header;
 mod masked;
 mod module;
@@ -46,6 +47,7 @@ use super::masks::Mask;
 use super::{ElfError, Signature};
 use writer::Writer;
 
+pub(crate) use gaps::gaps;
 pub(crate) use module::without_signature;
 pub(crate) use x86_boot::payload_of;
 

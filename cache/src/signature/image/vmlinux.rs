@@ -8,7 +8,14 @@
 //!    flags, alignment;
 //! 4. of each allocated section, by address: name, type, flags, address, size, alignment; for one
 //!    with bytes its masks (kind, offset in the section, length) and the BLAKE3 hash of its bytes,
-//!    masked ones counted as zero.
+//!    masked ones counted as zero;
+//! 5. if a PT_LOAD has bytes that are not zero outside of every allocated section: how many such
+//!    ranges there are, and of each the virtual address, length, and BLAKE3 hash.
+//!
+//! Ranges of zeroes in 5 count by what surrounds them: with equal segments and sections, one that is
+//! gone can only have got other bytes, and so is told in 5. Linkers make no other ranges than those,
+//! so names from before 5 was there are the names still, and the version is too. The tables that
+//! come before 5 say their lengths; nothing can be taken for it.
 //!
 //! The masks are those of the module `masks`. Sections in the file but not in memory (debug
 //! information, symbols, relocations kept by `--emit-relocs`) do not count, nor does any offset in
@@ -22,6 +29,7 @@ use crate::signature::elf::{Elf, Section};
 use crate::signature::mapping::ByteSource;
 use crate::signature::masks::{self, Mask};
 
+use super::gaps;
 use super::masked;
 use super::writer::Writer;
 
@@ -54,6 +62,7 @@ pub(super) fn hash(elf: &Elf<'_>, source: &dyn ByteSource) -> Result<blake3::Has
     for it in sections {
         section(&mut manifest, it, &masks, source);
     }
+    gaps::write(&mut manifest, elf, source);
     Ok(manifest.finish())
 }
 

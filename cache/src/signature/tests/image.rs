@@ -15,6 +15,21 @@ fn image_of(elf: &TestElf) -> String {
     try_image(&elf.build()).unwrap()
 }
 
+/// The file of [`base`] in which the first segment, which is `.text`, reaches to the end of
+/// `.rodata`: between the two lie bytes that no section has.
+fn with_a_gap() -> (Vec<u8>, std::ops::Range<usize>) {
+    let mut elf = base();
+    elf.named(".text").data.truncate(101);
+    let (text, rodata) = (elf.offset(".text"), elf.offset(".rodata"));
+    let length = rodata - text + elf.named(".rodata").data.len();
+    let mut file = elf.build();
+    // Size in the file and in memory of the first program header (System V ABI, "Program Header").
+    for field in [64 + 32, 64 + 40] {
+        file[field..field + 8].copy_from_slice(&(length as u64).to_le_bytes());
+    }
+    (file, text + 101..rodata)
+}
+
 fn base() -> TestElf {
     kernel(&Build::new(), TestElf::new()).elf
 }
@@ -84,6 +99,54 @@ fn every_byte_that_is_loaded_counts_or_is_masked() {
         }
     }
     assert_eq!(masked, kernel.hidden.iter().map(|it| it.1.len()).sum::<usize>());
+}
+
+#[test]
+fn loaded_bytes_that_no_section_has_count_unless_they_are_zero() {
+    let (file, gap) = with_a_gap();
+    assert_eq!(gap.len(), 11);
+    let name = try_image(&file).unwrap();
+    let mut names = std::collections::BTreeSet::from([name.clone()]);
+    for at in gap.clone() {
+        for value in [1, 0x80] {
+            let mut other = file.clone();
+            other[at] = value;
+            assert!(names.insert(try_image(&other).unwrap()), "byte {at} of {gap:?}");
+        }
+    }
+    // One byte before it lies in `.text`, one behind it in `.rodata`.
+    for at in [gap.start - 1, gap.end] {
+        let mut other = file.clone();
+        other[at] ^= 1;
+        assert!(names.insert(try_image(&other).unwrap()), "byte {at}");
+    }
+    // Padding that no segment loads counts for nothing, whatever it is.
+    let elf = base();
+    let mut file = elf.build();
+    let name = try_image(&file).unwrap();
+    let end = elf.offset(".data") + elf.clone().named(".data").data.len();
+    let next = elf.offset(".debug_info");
+    assert!(next > end, "there is padding");
+    file[end] = 7;
+    assert_eq!(try_image(&file).unwrap(), name);
+}
+
+#[test]
+fn headers_that_a_segment_spans_count_by_their_fields() {
+    // The first segment is made to begin with the file; then only debug information grows, which
+    // moves the table of sections.
+    let spanning = |debug: usize| {
+        let mut elf = base();
+        elf.named(".debug_info").data.resize(debug, 9);
+        let (text, length) = (elf.offset(".text"), elf.named(".text").data.len());
+        let mut file = elf.build();
+        file[64 + 8..64 + 16].fill(0);
+        for field in [64 + 32, 64 + 40] {
+            file[field..field + 8].copy_from_slice(&((text + length) as u64).to_le_bytes());
+        }
+        try_image(&file).unwrap()
+    };
+    assert_eq!(spanning(100), spanning(2000));
 }
 
 #[test]
