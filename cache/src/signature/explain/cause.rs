@@ -16,6 +16,8 @@ pub enum CauseKind {
     Sources,
     /// Only numbers of source lines: a comment, say.
     LineNumbers,
+    /// Numbers of source lines in files of which more changed, or may have.
+    LinesBesideCode,
     /// `KBUILD_BUILD_TIMESTAMP`.
     BuildTimestamp,
     /// `KBUILD_BUILD_USER`, `KBUILD_BUILD_HOST`.
@@ -89,6 +91,7 @@ impl CauseKind {
             Self::CompilerVersion => "compiler version",
             Self::Sources => "the sources differ",
             Self::LineNumbers => "line numbers only",
+            Self::LinesBesideCode => "line numbers, beside changed code",
             Self::BuildTimestamp => "build timestamp",
             Self::BuildUser => "build user or host",
             Self::BuildNumber => "build number",

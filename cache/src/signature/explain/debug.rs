@@ -5,6 +5,7 @@ use std::ops::Range;
 use object::elf as abi;
 
 use super::kernel::{Elves, Side};
+use super::lines::Lines;
 use super::paths::{absolute_texts, moved};
 use super::{Cause, CauseKind, Difference, Known};
 
@@ -38,6 +39,7 @@ pub(super) fn differences(
     if differing.is_empty() {
         return None;
     }
+    let cause = cause(elves, known, code_equal, &differing);
     Some(Difference {
         file: crate::build_draft::VMLINUX.to_owned(),
         place: "debug information".to_owned(),
@@ -45,7 +47,7 @@ pub(super) fn differences(
         symbols: differing.into_iter().take(super::MOST_SYMBOLS).collect(),
         bytes,
         masked: true,
-        causes: vec![cause(elves, known, code_equal)],
+        causes: vec![cause],
     })
 }
 
@@ -56,7 +58,7 @@ fn sections<'data>(side: &Side<'data>) -> Vec<(&'data [u8], Range<usize>)> {
     all.filter_map(|it| Some((it.name, it.bytes.clone()?))).collect()
 }
 
-fn cause(elves: &Elves<'_>, known: &Known, code_equal: bool) -> Cause {
+fn cause(elves: &Elves<'_>, known: &Known, code_equal: bool, differing: &[String]) -> Cause {
     for name in TEXTS {
         let texts = |side: &Side<'_>| {
             let section = side.elf.sections.iter().find(|it| it.name == name)?;
@@ -71,13 +73,10 @@ fn cause(elves: &Elves<'_>, known: &Known, code_equal: bool) -> Cause {
             return Cause::between(kind, &it.before, &it.after);
         }
     }
-    let lines = known.objects.as_ref().map(|it| &it.lines).filter(|it| !it.is_empty());
-    match lines {
-        Some(lines) if code_equal => Cause::new(CauseKind::LineNumbers, lines.text()),
-        _ if code_equal => Cause::new(
-            CauseKind::LineNumbers,
-            "or other notes for debuggers: all that is loaded is equal",
-        ),
+    let lines = known.objects.as_ref().map(|it| &it.lines);
+    match lines.and_then(Lines::only) {
+        // The table of lines differs, and nothing but lines does in what is compiled.
+        Some(lines) if code_equal && differing.iter().any(|it| it.ends_with("debug_line")) => lines,
         _ => Cause::new(CauseKind::DebugInformation, ""),
     }
 }

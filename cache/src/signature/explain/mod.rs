@@ -1,14 +1,20 @@
 //! Why two builds differ: section by section, with the cause where it is a known one.
 //!
 //! Every difference that is found is told, with the number of bytes and what holds them. A cause is
-//! named only when it was seen in the bytes themselves; what is left is [`CauseKind::Unknown`].
+//! named when it was seen: in the bytes themselves, or in what is compiled (`vmlinux.o`), where each
+//! function, each data object and each line number is compared by itself. That "the sources differ" is
+//! concluded from a changed function or data and from inputs that are the same. What is left is
+//! [`CauseKind::Unknown`].
 
 mod banner;
 mod boot;
 mod cause;
 mod config;
 mod debug;
+mod holders;
+mod judge;
 mod kernel;
+mod lines;
 mod modules;
 mod objects;
 mod paths;
@@ -87,7 +93,7 @@ impl Known {
             (Some(config), _) if !config.options.is_empty() => config.cause(),
             (_, Some(compiler)) => compiler,
             (Some(_), None) if self.banners.is_some() => {
-                Cause::new(CauseKind::Sources, "same configuration and compiler")
+                Cause::new(CauseKind::Sources, "configuration and compiler's version are the same")
             }
             _ => Cause::new(CauseKind::Unknown, "the configurations are not both at hand"),
         }

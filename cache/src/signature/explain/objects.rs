@@ -1,59 +1,23 @@
 //! Two kernels before linking: which functions and data changed, and which lines.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashSet;
 use std::path::Path;
 
 use crate::build_draft::VMLINUX_O;
-use crate::signature::code::locate;
-use crate::signature::elf::Elf;
-use crate::signature::mapping::{ByteSource, Mapping};
-use crate::signature::relocatable::{Extents, Relocatable, Target};
+use crate::signature::mapping::Mapping;
 use crate::signature::symbols::{SymbolChange, diff, symbols_of_bytes};
 use crate::signature::{ElfError, SignatureError};
 
+use super::lines::{self, Lines};
 use super::{Difference, Known, MOST_SYMBOLS};
-
-/// How names of source files end.
-const SOURCES: [&str; 4] = [".c", ".h", ".S", ".rs"];
-/// How far the pointer to its file's name is from a line number, in bytes: half a record.
-const REACH: u64 = 32;
-/// How many files a cause names.
-const NAMED_FILES: usize = 6;
 
 /// What differs between two objects.
 pub(super) struct Objects {
     changes: Vec<SymbolChange>,
-    /// Names of all that changed.
-    pub(super) changed_names: BTreeSet<String>,
+    /// Names of all that changed, and of all that both have.
+    changed: HashSet<String>,
+    common: HashSet<String>,
     pub(super) lines: Lines,
-}
-
-/// Line numbers that differ.
-#[derive(Debug, Default)]
-pub(super) struct Lines {
-    /// Sections that hold some.
-    pub(super) sections: BTreeSet<Vec<u8>>,
-    /// Source files by how many of their lines differ.
-    files: BTreeMap<String, u64>,
-    count: u64,
-}
-
-impl Lines {
-    pub(super) fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// "in mm/mmap.c, mm/vma.c", those with the most first.
-    pub(super) fn text(&self) -> String {
-        let mut files: Vec<(&String, &u64)> = self.files.iter().collect();
-        files.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), *name));
-        let mut text =
-            files.iter().take(NAMED_FILES).map(|it| it.0.as_str()).collect::<Vec<_>>().join(", ");
-        if files.len() > NAMED_FILES {
-            text = format!("{text} and {} more files", files.len() - NAMED_FILES);
-        }
-        if text.is_empty() { text } else { format!("in {text}") }
-    }
 }
 
 impl Objects {
@@ -64,11 +28,14 @@ impl Objects {
             let first = scope.spawn(|| symbols_of_bytes(&maps[0]));
             let second = symbols_of_bytes(&maps[1]);
             let first = first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            let changes = diff(&first?, &second?);
+            let (first, second) = (first?, second?);
+            let changes = diff(&first, &second);
+            let both = first.entries.keys().filter(|it| second.entries.contains_key(it));
             Ok(Self {
-                changed_names: changes.iter().map(|it| it.name.clone()).collect(),
+                changed: changes.iter().map(|it| it.name.clone()).collect(),
+                common: both.map(|it| it.name.clone()).collect(),
+                lines: lines::compare(&maps, &changes)?,
                 changes,
-                lines: lines(&maps)?,
             })
         });
         match compared {
@@ -77,6 +44,25 @@ impl Objects {
             other => other
                 .map(Some)
                 .map_err(|source| SignatureError::Elf { path: before.to_owned(), source }),
+        }
+    }
+
+    /// Whether anything with a name changed.
+    pub(super) fn any_changed(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    /// Whether a function, data object or table, by the name that it has in a linked kernel, changed;
+    /// `None` if it isn't in both objects.
+    pub(super) fn changed(&self, name: &str) -> Option<bool> {
+        // What compilers append begins with a dot; digits of static data are no part of the name.
+        let dot = name.char_indices().skip(1).find(|(_, it)| *it == '.');
+        let base = &name[..dot.map_or(name.len(), |(at, _)| at)];
+        let plain: String = base.chars().filter(|it| !it.is_ascii_digit()).collect();
+        let names = [name, base, &plain];
+        match names.iter().any(|it| self.changed.contains(*it)) {
+            true => Some(true),
+            false => names.iter().any(|it| self.common.contains(*it)).then_some(false),
         }
     }
 
@@ -107,65 +93,4 @@ impl Objects {
             causes: vec![known.cause_of_code()],
         })
     }
-}
-
-/// Line numbers that differ: where both objects have one of the same kind at the same place.
-fn lines(maps: &[Mapping; 2]) -> Result<Lines, ElfError> {
-    let elves = [Elf::parse(maps[0].bytes())?, Elf::parse(maps[1].bytes())?];
-    let objects = [Relocatable::read(&elves[0])?, Relocatable::read(&elves[1])?];
-    let masks = |side: usize| locate(&objects[side], &Extents::of(&objects[side]), &maps[side]);
-    let (before, after) = (masks(0)?, masks(1)?);
-    let mut lines = Lines::default();
-    for (index, section) in elves[0].sections.iter().enumerate() {
-        let twin = elves[1].sections.iter().position(|it| it.name == section.name);
-        let Some(twin) = twin else { continue };
-        let others: BTreeMap<u64, u64> = after[twin]
-            .iter()
-            .filter(|it| is_line(it.tag))
-            .map(|it| (it.range.start, it.keep))
-            .collect();
-        for mask in before[index].iter().filter(|it| is_line(it.tag)) {
-            let (Some(a), Some(b)) = (&section.bytes, &elves[1].sections[twin].bytes) else {
-                continue;
-            };
-            let at = |range: &std::ops::Range<usize>, data: &[u8]| {
-                let start = range.start + mask.range.start as usize;
-                let length = (mask.range.end - mask.range.start) as usize;
-                data.get(start..start + length).map(<[u8]>::to_vec)
-            };
-            let differs = at(a, elves[0].data) != at(b, elves[1].data);
-            if !others.contains_key(&mask.range.start) || !differs {
-                continue;
-            }
-            lines.count += 1;
-            lines.sections.insert(section.name.to_vec());
-            if let Some(file) = file_of(&objects[0], index, mask.range.start) {
-                *lines.files.entry(file).or_default() += 1;
-            }
-        }
-    }
-    Ok(lines)
-}
-
-fn is_line(tag: &str) -> bool {
-    tag.ends_with("-line") || tag == "source-location"
-}
-
-/// The name of the source file that a record around a line number points to.
-fn file_of(object: &Relocatable<'_>, section: usize, at: u64) -> Option<String> {
-    let all = &object.relocations[section];
-    let first = all.partition_point(|it| it.offset < at.saturating_sub(REACH));
-    let behind = all.partition_point(|it| it.offset <= at);
-    // The nearest pointer before the line that leads to such a name.
-    all[first..behind].iter().rev().find_map(|relocation| {
-        // Of a relative pointer the addend counts from the field itself, as it is no instruction.
-        let Target::Inside { section, offset } = object.target(section, relocation) else {
-            return None;
-        };
-        let range = object.elf.sections.get(section)?.bytes.clone()?;
-        let rest = object.elf.data[range].get(usize::try_from(offset).ok()?..)?;
-        let text = rest.split(|&byte| byte == 0).next()?;
-        let text = std::str::from_utf8(text).ok()?;
-        SOURCES.iter().any(|it| text.ends_with(it)).then(|| text.to_owned())
-    })
 }

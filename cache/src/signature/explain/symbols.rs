@@ -17,16 +17,20 @@ impl<'data> Symbols<'data> {
         Ok(Self { all })
     }
 
-    /// The last symbol that begins at or before an address of a section, unless it ends before it.
-    /// A label without a size reaches to the next symbol.
-    pub(super) fn holding(&self, section: usize, address: u64) -> Option<&Symbol<'data>> {
+    /// The last symbol that begins at or before an address of a section; of several that begin
+    /// there, the longest.
+    pub(super) fn before(&self, section: usize, address: u64) -> Option<&Symbol<'data>> {
         let place = |it: &Symbol<'_>| (it.section, it.address);
         let behind = self.all.partition_point(|it| place(it) <= (section, address));
-        let mut found = self.all[..behind].last().filter(|it| it.section == section)?;
-        // Of several that begin there, the longest comes first.
-        let first = self.all.partition_point(|it| place(it) < place(found));
-        found = &self.all[first];
-        (found.size == 0 || address < found.address.saturating_add(found.size)).then_some(found)
+        let found = self.all[..behind].last().filter(|it| it.section == section)?;
+        self.all.get(self.all.partition_point(|it| place(it) < place(found)))
+    }
+
+    /// The same, unless it ends before the address. A label without a size reaches to the next
+    /// symbol.
+    pub(super) fn holding(&self, section: usize, address: u64) -> Option<&Symbol<'data>> {
+        let holds = |it: &&Symbol<'_>| it.size == 0 || address - it.address < it.size;
+        self.before(section, address).filter(holds)
     }
 
     /// The symbol of a name, if there is exactly one.

@@ -55,14 +55,26 @@ impl Compiler {
     /// Source files by name, linked in this order as `vmlinux.o` is.
     pub(super) fn linked(self, sources: &[(&str, &str)]) -> Vec<u8> {
         let folder = tempfile::tempdir().unwrap();
+        self.link(folder.path(), sources);
+        std::fs::read(folder.path().join("vmlinux.o")).unwrap()
+    }
+
+    /// Puts `vmlinux.o` and a `vmlinux` made of it into a folder.
+    pub(super) fn kernel(self, folder: &Path, sources: &[(&str, &str)]) {
+        self.link(folder, sources);
+        let mut ld = Command::new(self.ld);
+        let how = ["--unresolved-symbols=ignore-all", "--no-warnings", "-Ttext=0x100000"];
+        run(ld.current_dir(folder).args(how).args(["-o", "vmlinux", "vmlinux.o"]));
+    }
+
+    fn link(self, folder: &Path, sources: &[(&str, &str)]) {
         let mut objects = Vec::new();
         for (name, source) in sources {
-            self.compile(folder.path(), name, source, &[]);
+            self.compile(folder, name, source, &[]);
             objects.push(name.replace(".c", ".o"));
         }
         let mut ld = Command::new(self.ld);
-        run(ld.current_dir(folder.path()).args(["-r", "-o", "vmlinux.o"]).args(objects));
-        std::fs::read(folder.path().join("vmlinux.o")).unwrap()
+        run(ld.current_dir(folder).args(["-r", "-o", "vmlinux.o"]).args(objects));
     }
 
     fn compile(self, folder: &Path, name: &str, source: &str, flags: &[&str]) {

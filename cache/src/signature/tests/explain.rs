@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::compiled::{NATIVE, RECORDS, SOURCE, with_lines};
 use super::kernel::{Build, kernel};
 use crate::signature::explain::{CauseKind, Explanation, Files, explain};
 use crate::signature::test_elf::TestElf;
@@ -68,4 +69,82 @@ fn nothing_is_told_of_equal_files_and_no_cause_is_guessed() {
     let told = compared(&base, &other, ["CONFIG_A=y\n", "CONFIG_A=m\n"]);
     assert_eq!(kinds(&told), [CauseKind::Configuration, CauseKind::Unknown]);
     assert_eq!(told.causes[0].detail, "CONFIG_A (y, m)");
+}
+
+/// What is told of two kernels that are compiled of `kiln.c`, which has records with lines, and
+/// `other.c`.
+fn of_sources(before: [&str; 2], after: [&str; 2]) -> Explanation {
+    let folder = tempfile::tempdir().unwrap();
+    let build = |name: &str, [kiln, other]: [&str; 2]| -> Files {
+        let place = folder.path().join(name);
+        std::fs::create_dir(&place).unwrap();
+        NATIVE.kernel(&place, &[("kiln.c", kiln), ("other.c", other)]);
+        ["vmlinux", "vmlinux.o"].map(|it| (it.to_owned(), place.join(it))).into()
+    };
+    explain(&build("one", before), &build("two", after)).unwrap()
+}
+
+fn texts(told: &Explanation) -> Vec<String> {
+    told.causes.iter().map(|it| it.text()).collect()
+}
+
+#[test]
+fn only_lines_are_told_only_of_files_in_which_nothing_else_changed() {
+    let moved = with_lines(RECORDS);
+    let told = of_sources([RECORDS, SOURCE], [&moved, SOURCE]);
+    assert_eq!(told.code_equal, Some(true));
+    assert_eq!(texts(&told), ["line numbers only: in kiln.c"], "{told:#?}");
+
+    // Code of the same length, so that nothing moves, in the file itself.
+    let code = moved.replace("return x + 1;", "return x + 2;");
+    let told = of_sources([RECORDS, SOURCE], [&code, SOURCE]);
+    let beside = |it: &String| it.starts_with("line numbers, beside changed code:");
+    let beside = texts(&told).into_iter().find(beside).unwrap();
+    assert!(beside.ends_with("in kiln.c"), "{beside}");
+    assert!(!kinds(&told).contains(&CauseKind::LineNumbers), "{told:#?}");
+    let table = told.differences.iter().find(|it| it.place == "__bug_table").unwrap();
+    assert_eq!(table.causes[0].kind, CauseKind::LinesBesideCode);
+    let function = told.differences.iter().find(|it| it.place == ".text").unwrap();
+    assert_eq!(function.symbols, ["warns_too"]);
+
+    // Code elsewhere.
+    let other = SOURCE.replace("flag = 7", "flag = 8");
+    let told = of_sources([RECORDS, SOURCE], [&moved, &other]);
+    assert!(texts(&told).contains(&"line numbers only: in kiln.c".to_owned()), "{told:#?}");
+    assert!(!kinds(&told).contains(&CauseKind::LinesBesideCode), "{told:#?}");
+}
+
+#[test]
+fn what_moved_is_told_by_what_lies_there_now() {
+    // One function grows, so that all behind it lie elsewhere; another gets one more record.
+    let grown = RECORDS.replace("return x + 1;", "return x * x * x + 1;").replace(
+        "int warns_too(int x) {",
+        "int warns_too(int x) {\n    if (x > 70)\n        WARN();\n",
+    );
+    let told = of_sources([RECORDS, SOURCE], [&grown, SOURCE]);
+    let table = told.differences.iter().find(|it| it.place == "__bug_table").unwrap();
+    assert_eq!(table.bytes, 12, "{told:#?}");
+    // The records of a file of which there are more can't be compared one by one.
+    assert!(!kinds(&told).contains(&CauseKind::LineNumbers), "{told:#?}");
+
+    // Two functions in the other order: both, and what calls them, are the same before linking.
+    let (say, call) = (
+        "const char *say(void) { return \"kiln says so\"; }",
+        "int call(int x) { return fa(x) + 1; }",
+    );
+    let swapped = SOURCE.replace(say, "@").replace(call, say).replace('@', call);
+    let told = of_sources([RECORDS, SOURCE], [RECORDS, &swapped]);
+    assert_eq!(told.code_equal, Some(false));
+    assert_eq!(kinds(&told), [CauseKind::Moved], "{told:#?}");
+}
+
+#[test]
+fn what_no_name_stands_for_is_not_explained() {
+    // A text that nothing refers to, in a section with named data.
+    let hidden = |text: &str| {
+        format!("{SOURCE}asm(\".pushsection .data\\n.ascii \\\"{text}\\\"\\n.popsection\");")
+    };
+    let told = of_sources([RECORDS, &hidden("before")], [RECORDS, &hidden("behind")]);
+    assert_eq!(told.code_equal, Some(false));
+    assert_eq!(kinds(&told), [CauseKind::Unknown], "{told:#?}");
 }
