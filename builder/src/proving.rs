@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use kiln_cache::manifest::Manifest;
 use kiln_cache::{Digest, FamilyBuild, InputKey, StoreError};
 
+use crate::audit::KnownAudits;
 use crate::builder::Builder;
 use crate::closure::{Closure, Edges};
 use crate::error::BuildError;
@@ -34,6 +35,7 @@ const KEPT: usize = 64;
 pub(crate) struct Closures {
     read: Mutex<HashMap<Digest, Arc<Closure>>>,
     revoked: Mutex<Revoked>,
+    audits: tokio::sync::Mutex<KnownAudits>,
 }
 
 /// What audits have refuted.
@@ -237,10 +239,15 @@ impl Closures {
     }
 
     /// Takes note of what the store says.
-    pub(crate) fn set_revoked(&self, blobs: Vec<(Stage, Digest)>) {
+    pub(crate) fn set_revoked(&self, blobs: impl Iterator<Item = (Stage, Digest)>) {
         let mut revoked = self.revoked();
         revoked.all.extend(blobs);
         revoked.asked = Some(Instant::now());
+    }
+
+    /// What is known of the store's audits; one at a time reads on.
+    pub(crate) async fn audits(&self) -> tokio::sync::MutexGuard<'_, KnownAudits> {
+        self.audits.lock().await
     }
 
     fn revoked(&self) -> MutexGuard<'_, Revoked> {

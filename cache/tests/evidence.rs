@@ -117,6 +117,16 @@ async fn journals_keep_what_was_said_in_order() {
         assert!(entry.at >= journal.created);
     }
     assert_eq!(store.journal_read("none").await.unwrap(), None);
+    let numbers = |entries: Vec<kiln_cache::journal::Entry>| -> Vec<u64> {
+        entries.iter().map(|entry| entry.seq).collect()
+    };
+    assert_eq!(store.journal_since("b1", 47).await.unwrap(), journal.events[47..]);
+    assert_eq!(numbers(store.journal_since("b1", 0).await.unwrap()).len(), 50);
+    assert_eq!(numbers(store.journal_tail("b1", 3).await.unwrap()), [48, 49, 50]);
+    assert_eq!(numbers(store.journal_tail("b1", 500).await.unwrap()).len(), 50);
+    for none in [store.journal_since("b1", 50), store.journal_since("none", 0)] {
+        assert!(none.await.unwrap().is_empty());
+    }
 
     let listed = store.journals("bisection").await.unwrap();
     let ids: Vec<_> = listed.iter().map(|journal| (journal.id.as_str(), journal.events)).collect();

@@ -7,11 +7,10 @@ use std::time::Instant;
 use kiln_cache::build_draft::{BUILD_LOG, CLOSURE, PROVENANCE, UNITS, VMLINUX_O};
 use kiln_cache::manifest::Manifest;
 use kiln_cache::signature::{Signature, SignatureKind, is_named_by_image, sign_build};
-use kiln_cache::{Digest, InputKey, StoreError};
+use kiln_cache::{Digest, InputKey};
 use serde::Serialize;
 
-use super::finding::{Finding, JOURNAL, kind_of};
-use super::report::{findings, revoked};
+use super::finding::{Finding, kind_of};
 use crate::builder::{Builder, Built, Obtained, Question};
 use crate::error::{BuildError, Doing};
 use crate::kbuild::Made;
@@ -198,33 +197,26 @@ impl Builder {
     }
 
     async fn write_down(&self, finding: &Finding) -> Result<(), BuildError> {
-        match self.store.journal_create(JOURNAL, JOURNAL, serde_json::Value::Null).await {
-            Ok(()) | Err(StoreError::JournalExists(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let event = serde_json::to_value(finding).unwrap_or_default();
-        self.store.journal_append(JOURNAL, event).await?;
-        Ok(())
+        let mut known = self.closures.audits().await;
+        Ok(known.write_down(&self.store, finding).await?)
     }
 
     /// Stages and closures that an audit has refuted, by this process or another: read before a
     /// proof, unless that was done a moment ago.
     pub(crate) async fn load_revoked(&self) -> Result<(), BuildError> {
         if !self.closures.knows_revoked() {
-            self.closures.set_revoked(revoked(&self.store).await?);
+            let mut known = self.closures.audits().await;
+            known.read_on(&self.store).await?;
+            self.closures.set_revoked(known.refuted());
         }
         Ok(())
     }
 
     /// Whether no audit has yet seen this stage with one of these kinds of files.
     async fn is_first(&self, claim: &Claim, kinds: &[String]) -> Result<bool, BuildError> {
-        let all = findings(&self.store).await?;
-        let seen: BTreeSet<&String> = all
-            .iter()
-            .filter(|finding| finding.stage == claim.stage)
-            .flat_map(|finding| &finding.kinds)
-            .collect();
-        Ok(kinds.iter().any(|kind| !seen.contains(kind)))
+        let mut known = self.closures.audits().await;
+        known.read_on(&self.store).await?;
+        Ok(!known.has_seen(claim.stage, kinds))
     }
 
     async fn changed_kinds(

@@ -9,10 +9,12 @@
 mod bound;
 mod compare;
 mod finding;
+mod known;
 mod report;
 
 pub use bound::upper_bound;
 pub use compare::Checked;
 pub(crate) use compare::Claim;
 pub use finding::Finding;
+pub(crate) use known::KnownAudits;
 pub use report::{AuditReport, Stratum, audit_report};

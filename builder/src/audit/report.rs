@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use kiln_cache::{Digest, Store, StoreError};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use kiln_cache::{Store, StoreError};
+use serde::Serialize;
 
 use super::bound::upper_bound;
-use super::finding::{Finding, JOURNAL, first_stage};
+use super::finding::{Finding, JOURNAL};
 use crate::stages::Stage;
 
 /// Findings of one kind of file, or of one stage. A finding whose trees differ in several kinds
@@ -54,30 +53,11 @@ pub async fn audit_report(store: &Store) -> Result<AuditReport, StoreError> {
     Ok(add_up(findings(store).await?))
 }
 
-pub(super) async fn findings(store: &Store) -> Result<Vec<Finding>, StoreError> {
-    entries(store).await
-}
-
-/// The journal's entries, as far as they can be read as `T`.
-async fn entries<T: DeserializeOwned>(store: &Store) -> Result<Vec<T>, StoreError> {
+/// All findings, as far as they can be read.
+async fn findings(store: &Store) -> Result<Vec<Finding>, StoreError> {
     let journal = store.journal_read(JOURNAL).await?;
     let entries = journal.into_iter().flat_map(|journal| journal.events);
     Ok(entries.filter_map(|entry| serde_json::from_value(entry.event).ok()).collect())
-}
-
-/// What refutes a stage for a closure; also of entries that have more than this Kiln knows.
-#[derive(Deserialize)]
-struct Refutation {
-    same: bool,
-    #[serde(default = "first_stage")]
-    stage: Stage,
-    closure: Digest,
-}
-
-/// Stages and closures that an audit has refuted.
-pub(super) async fn revoked(store: &Store) -> Result<Vec<(Stage, Digest)>, StoreError> {
-    let wrong = entries(store).await?.into_iter().filter(|it: &Refutation| !it.same);
-    Ok(wrong.map(|it| (it.stage, it.closure)).collect())
 }
 
 fn add_up(findings: Vec<Finding>) -> AuditReport {
@@ -101,20 +81,5 @@ fn add_up(findings: Vec<Finding>) -> AuditReport {
         kinds,
         from_nothing,
         incidents,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refutation_from_before_stages_were_named_still_counts() {
-        let text = format!(
-            r#"{{"commit":"c","proved_by":"{0}","closure":"{0}","kinds":[],"same":false}}"#,
-            Digest::of(b"x")
-        );
-        let read: Refutation = serde_json::from_str(&text).unwrap();
-        assert!(!read.same && read.stage == Stage::Closure && read.closure == Digest::of(b"x"));
     }
 }

@@ -82,15 +82,45 @@ impl Index {
         .fetch_all(&self.pool)
         .await
         .map_err(self.fail(doing))?;
-        let events = rows
-            .into_iter()
-            .map(|(seq, at, event)| {
-                let event = json("journal_events.event", &event)?;
-                Ok(Entry { seq: from_column(seq), at, event })
-            })
-            .collect::<Result<_, StoreError>>()?;
+        let events = entries(rows)?;
         let header = json("journals.header", &header)?;
         Ok(Some(Journal { id: id.to_owned(), kind, header, created, events }))
+    }
+
+    /// Entries with numbers above `after`, oldest first.
+    pub(crate) async fn entries_since(
+        &self,
+        id: &str,
+        after: u64,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let rows: Vec<(i64, i64, String)> = sqlx::query_as(
+            "SELECT seq, at, event FROM journal_events WHERE journal = $1 AND seq > $2 ORDER BY seq",
+        )
+        .bind(id)
+        .bind(i64::try_from(after).unwrap_or(i64::MAX))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.fail("reading on in a journal"))?;
+        entries(rows)
+    }
+
+    /// The last entries, at most `count`, oldest first.
+    pub(crate) async fn last_entries(
+        &self,
+        id: &str,
+        count: u32,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let mut rows: Vec<(i64, i64, String)> = sqlx::query_as(
+            "SELECT seq, at, event FROM journal_events WHERE journal = $1 \
+             ORDER BY seq DESC LIMIT $2",
+        )
+        .bind(id)
+        .bind(i64::from(count))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.fail("reading the end of a journal"))?;
+        rows.reverse();
+        entries(rows)
     }
 
     /// All journals of a kind, newest first.
@@ -116,6 +146,14 @@ impl Index {
             })
             .collect()
     }
+}
+
+fn entries(rows: Vec<(i64, i64, String)>) -> Result<Vec<Entry>, StoreError> {
+    let entry = |(seq, at, event): (i64, i64, String)| {
+        let event = json("journal_events.event", &event)?;
+        Ok(Entry { seq: from_column(seq), at, event })
+    };
+    rows.into_iter().map(entry).collect()
 }
 
 fn json(column: &str, text: &str) -> Result<Value, StoreError> {

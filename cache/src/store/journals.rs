@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::error::StoreError;
-use crate::journal::{Journal, JournalSummary};
+use crate::journal::{Entry, Journal, JournalSummary};
 use crate::time::now;
 
 use super::Store;
@@ -27,6 +27,17 @@ impl Store {
     /// A whole journal; `None` when there is none of that id.
     pub async fn journal_read(&self, id: &str) -> Result<Option<Journal>, StoreError> {
         self.inner.index.journal(id).await
+    }
+
+    /// Entries of a journal with numbers above `after`, oldest first; none when there is no such
+    /// journal. Numbers never go back: whoever has read up to one has read all before it.
+    pub async fn journal_since(&self, id: &str, after: u64) -> Result<Vec<Entry>, StoreError> {
+        self.inner.index.entries_since(id, after).await
+    }
+
+    /// The last entries of a journal, at most `count`, oldest first.
+    pub async fn journal_tail(&self, id: &str, count: u32) -> Result<Vec<Entry>, StoreError> {
+        self.inner.index.last_entries(id, count).await
     }
 
     /// The journals of a kind, newest first.
