@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kiln_cache::InputKey;
 use kiln_cache::manifest::Manifest;
+use kiln_cache::signature::{Signature, SignatureKind};
 
 use crate::builder::Builder;
 use crate::closure::{Closure, Edges, Touch};
@@ -45,7 +46,7 @@ impl Builder {
     /// An edge of the history along which nothing changes that any build at hand read joins its two
     /// commits. All that the closure of a build proves (see [`Edges::same_class`]) is joined too. So
     /// a class that holds something proved is proved as a whole: what joins the rest of it touches
-    /// nothing of that closure either.
+    /// nothing of that closure either. Builds that came out the same join what they prove.
     pub async fn classes(
         &self,
         history: &Arc<History>,
@@ -92,12 +93,17 @@ fn divide(
         }
     }
     let mut proved: Vec<(usize, InputKey)> = Vec::new();
+    let mut contents: HashMap<Signature, usize> = HashMap::new();
     for (manifest, closure) in builds {
         for start in starts(repository, history, manifest, closure)? {
             for commit in edges.same_class(start, closure)? {
                 joined.join(start, commit);
             }
             proved.push((start, manifest.input_key));
+            // Builds of which a test can run the same are one, whatever their sources.
+            if let Some(content) = manifest.signatures.get(SignatureKind::Content) {
+                joined.join(start, *contents.entry(*content).or_insert(start));
+            }
         }
     }
     let mut places: HashMap<usize, usize> = HashMap::new();

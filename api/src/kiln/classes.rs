@@ -11,11 +11,13 @@ use serde::Serialize;
 use super::common::{Context, answer, answer_json};
 use super::toolchains::ToolchainArgs;
 use crate::terminal::exit::{Exit, Fault};
-use crate::terminal::table;
-use crate::terminal::text::duration;
+use crate::terminal::table::{self, WIDTH};
+use crate::terminal::text::{duration, wrapped};
 
-/// Classes that are printed for people.
+/// Classes that are printed on a terminal.
 const SHOWN: usize = 30;
+/// What stands in the place of a build where none is proved.
+const EXPECTED: &str = "expected";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -115,22 +117,27 @@ fn print(found: &Answer<'_>) {
     ));
     answer(format_args!("proved    {} commits give a build that is at hand", found.proved));
     let heading = ["commits", "first", "build", "begins with"];
-    let short = |id: &str| id.get(..12).unwrap_or(id).to_owned();
-    let rows: Vec<Vec<String>> = found
-        .classes
-        .iter()
-        .take(SHOWN)
-        .map(|row| {
-            vec![
-                row.commits.len().to_string(),
-                row.commits.first().map(|id| short(id)).unwrap_or_default(),
-                row.build.as_deref().map_or("expected".to_owned(), short),
-                row.begins.clone().unwrap_or_default(),
-            ]
-        })
-        .collect();
-    answer(format_args!("\n{}", table::render(&heading, &rows, &[0]).trim_end()));
-    if found.classes.len() > SHOWN {
-        answer(format_args!("… {} more: see --json", found.classes.len() - SHOWN));
+    let most = if table::is_shown() { SHOWN } else { usize::MAX };
+    let shown = &found.classes[..found.classes.len().min(most)];
+    let rows: Vec<Vec<String>> = shown.iter().map(cells).collect();
+    answer(format_args!("\n{}", table::render_for_answer(&heading, &rows, &[0]).trim_end()));
+    if found.classes.len() > shown.len() {
+        answer(format_args!("… {} more: see --json", found.classes.len() - shown.len()));
     }
+    if shown.iter().any(|row| row.build.is_none()) {
+        let text = "expected: no build at hand proves what these commits give. From one of them to \
+                    the next nothing changes that a build at hand read, so they are expected to \
+                    give one image; a build of one of them may read more, and part them.";
+        answer(format_args!("\n{}", wrapped(text, WIDTH)));
+    }
+}
+
+fn cells(row: &Row<'_>) -> Vec<String> {
+    let short = |id: &str| id.get(..12).unwrap_or(id).to_owned();
+    vec![
+        row.commits.len().to_string(),
+        row.commits.first().map(|id| short(id)).unwrap_or_default(),
+        row.build.as_deref().map_or(EXPECTED.to_owned(), short),
+        row.begins.clone().unwrap_or_default(),
+    ]
 }

@@ -9,7 +9,7 @@ use kiln_cache::signature::explain::{Difference, Explanation, explain};
 use super::common::{Context, answer, answer_json};
 use super::kernels::{explains, locate};
 use crate::terminal::exit::{Exit, Fault};
-use crate::terminal::table::render;
+use crate::terminal::table::render_for_answer;
 
 /// How many symbols a line of the table names.
 const NAMED: usize = 2;
@@ -68,7 +68,8 @@ fn print(explanation: &Explanation) {
     }
     answer("");
     let rows: Vec<Vec<String>> = explanation.differences.iter().map(row).collect();
-    for line in render(&["file", "where", "bytes", "hidden", "what"], &rows, &[2]).lines() {
+    let heading = ["file", "where", "bytes", "hidden", "what"];
+    for line in render_for_answer(&heading, &rows, &[2]).lines() {
         answer(line);
     }
 }

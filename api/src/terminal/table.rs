@@ -1,6 +1,7 @@
 //! Plain tables that fit 80 columns.
 
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 
 use super::text::fit;
 
@@ -10,6 +11,22 @@ pub(crate) const WIDTH: usize = 80;
 /// Renders rows under a heading. Columns are as wide as their widest cell; the last one takes
 /// what is left of 80 columns and is cut to it. `right` names the columns aligned to the right.
 pub(crate) fn render(heading: &[&str], rows: &[Vec<String>], right: &[usize]) -> String {
+    render_within(WIDTH, heading, rows, right)
+}
+
+/// As [`render`], but nothing is cut where the answer does not go to a terminal: a file is searched,
+/// and has no edge.
+pub(crate) fn render_for_answer(heading: &[&str], rows: &[Vec<String>], right: &[usize]) -> String {
+    let width = if is_shown() { WIDTH } else { usize::MAX };
+    render_within(width, heading, rows, right)
+}
+
+/// Whether the answer goes to a terminal.
+pub(crate) fn is_shown() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+fn render_within(width: usize, heading: &[&str], rows: &[Vec<String>], right: &[usize]) -> String {
     let last = heading.len().saturating_sub(1);
     let mut widths: Vec<usize> = heading.iter().map(|cell| cell.chars().count()).collect();
     for row in rows {
@@ -18,7 +35,7 @@ pub(crate) fn render(heading: &[&str], rows: &[Vec<String>], right: &[usize]) ->
         }
     }
     let taken: usize = widths[..last].iter().map(|width| width + 2).sum();
-    widths[last] = widths[last].min(WIDTH.saturating_sub(taken)).max(8);
+    widths[last] = widths[last].min(width.saturating_sub(taken)).max(8);
 
     let mut out = String::new();
     let heading: Vec<String> = heading.iter().map(|cell| (*cell).to_owned()).collect();
@@ -52,6 +69,13 @@ mod tests {
         let table = render(&["name", "runs", "what"], &rows, &[1]);
         assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
         assert!(table.ends_with("…\n"));
+    }
+
+    #[test]
+    fn nothing_is_cut_where_there_is_no_edge() {
+        let rows = vec![vec!["short".into(), "1".into(), "x".repeat(200)]];
+        let table = render_within(usize::MAX, &["name", "runs", "what"], &rows, &[1]);
+        assert!(table.contains(&"x".repeat(200)) && !table.contains('…'), "{table}");
     }
 
     #[test]
