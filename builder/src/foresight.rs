@@ -2,6 +2,7 @@
 
 use kiln_cache::InputKey;
 use kiln_cache::build_draft::UNITS;
+use kiln_cache::manifest::Manifest;
 use serde::Serialize;
 
 use crate::builder::{Builder, Question};
@@ -23,6 +24,10 @@ pub struct Foresight {
     /// The build that would answer, or that it would be held against.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<InputKey>,
+    /// Whether that build is a kernel; `false` when the revision is known not to build. Only where
+    /// a known build would answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub builds: Option<bool>,
     /// Why, with the path that decides.
     pub why: String,
     /// Changed paths that the build reads.
@@ -55,9 +60,10 @@ impl Builder {
     /// nothing out, and leaves no trace in the store.
     pub async fn foresee(&self, request: &Request) -> Result<Foresight, BuildError> {
         let question = self.question(request)?;
-        let say = |stage, from, why: String| Foresight {
+        let say = |stage, from: Option<&Manifest>, why: String| Foresight {
             stage,
-            from,
+            from: from.map(|manifest| manifest.input_key),
+            builds: from.map(Manifest::is_built),
             why,
             touched: 0,
             units: None,
@@ -65,7 +71,7 @@ impl Builder {
         };
         if let Some(manifest) = self.recall(&question.key).await? {
             let why = "the store has this input".to_owned();
-            return Ok(say(Foreseen::Input, Some(manifest.input_key), why));
+            return Ok(say(Foreseen::Input, Some(&manifest), why));
         }
         if let How::Command(_) = request.how {
             let why = "a build command is not watched, so nothing can be proved of it".to_owned();
@@ -74,7 +80,7 @@ impl Builder {
         let toolchain = question.toolchain.as_deref();
         if let Some(proof) = self.prove(request, question.given, toolchain).await? {
             let why = "nothing that this build read differs".to_owned();
-            return Ok(say(Foreseen::Closure, Some(proof.manifest.input_key), why));
+            return Ok(say(Foreseen::Closure, Some(&proof.manifest), why));
         }
         match self.nearest(&question).await? {
             Some(foresight) => Ok(foresight),
@@ -112,6 +118,7 @@ impl Builder {
                 Ok(Foresight {
                     stage,
                     from: Some(build.input_key),
+                    builds: None,
                     why,
                     touched: touched.len(),
                     units: affected,

@@ -33,7 +33,8 @@ pub(crate) struct Args {
     /// The kernel configuration; completed with `make olddefconfig`
     #[arg(long, value_name = "FILE", required_unless_present = "build_command")]
     config: Option<PathBuf>,
-    /// Only say which stage would answer, and which path decides
+    /// Only say which stage would answer, and which path decides. Ends with 4 when the revision is
+    /// known not to build
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -207,12 +208,17 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 /// Says what would be done.
 async fn foresee(context: &Context, builder: &Builder, request: &Request) -> anyhow::Result<Exit> {
     let foresight = builder.foresee(request).await?;
+    let exit = match foresight.builds {
+        Some(false) => Exit::DoesNotBuild,
+        _ => Exit::Done,
+    };
     if context.json {
         answer_json(&foresight)?;
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
-    let Foresight { stage, why, touched, units, warm, from } = &foresight;
+    let Foresight { stage, why, touched, units, warm, from, builds } = &foresight;
     let head = match stage {
+        _ if *builds == Some(false) => "known not to build",
         Foreseen::Input | Foreseen::Closure => "known",
         Foreseen::Commands => "evaluates configuration and commands, compiles if they differ",
         Foreseen::Tokens => "compares objects, compiles if they differ",
@@ -229,7 +235,7 @@ async fn foresee(context: &Context, builder: &Builder, request: &Request) -> any
         let pair = if *warm { "holds that build" } else { "does not hold that build" };
         answer(labelled("warm", &format!("a working pair {pair}")));
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 fn json<'a>(commit: &'a str, built: &'a Built) -> Answer<'a> {

@@ -35,7 +35,8 @@ async fn what_is_foreseen_comes_true() {
     assert_eq!((nothing.stage, nothing.from), (Foreseen::Compiled, None));
     assert!(nothing.why.contains("no build"), "{}", nothing.why);
     let base = builder_of(&toy).build(&toy.request(&first, "")).await.unwrap();
-    assert_eq!(foresee(&toy, &first).await.stage, Foreseen::Input);
+    let seen = foresee(&toy, &first).await;
+    assert_eq!((seen.stage, seen.builds), (Foreseen::Input, Some(true)));
 
     let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
     let seen = foresee(&toy, &docs).await;
@@ -86,6 +87,22 @@ async fn what_is_foreseen_comes_true() {
 }
 
 #[tokio::test]
+async fn what_is_known_not_to_build_is_foreseen() {
+    let Some((toy, _)) = watched().await else { return };
+    let broken = toy.edit("broken", &[Edit::File(HELPER, "int helper(int x) { return ; x }\n")]);
+    let seen = foresee(&toy, &broken).await;
+    assert_eq!((seen.stage, seen.builds), (Foreseen::Compiled, None));
+    let built = builder_of(&toy).build(&toy.request(&broken, "")).await.unwrap();
+    assert!(!built.manifest.is_built());
+    let seen = foresee(&toy, &broken).await;
+    assert_eq!((seen.stage, seen.builds), (Foreseen::Input, Some(false)));
+    // So is what is proved to give the same.
+    let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
+    let seen = foresee(&toy, &docs).await;
+    assert_eq!((seen.stage, seen.builds), (Foreseen::Closure, Some(false)), "{seen:?}");
+}
+
+#[tokio::test]
 async fn a_range_collapses_by_the_builds_at_hand() {
     let Some((toy, first)) = watched().await else { return };
     let docs = |text| [Edit::File("Documentation/a.rst", text)];
@@ -117,4 +134,29 @@ async fn a_range_collapses_by_the_builds_at_hand() {
         found.classes.iter().map(|class| (class.commits.clone(), class.build)).collect();
     assert_eq!((found.builds, summary.len()), (2, 3));
     assert_eq!((&summary[0], &summary[2]), (&first_class, &(vec![4, 5], Some(bad))));
+}
+
+#[tokio::test]
+async fn builds_that_came_out_the_same_are_one_class() {
+    let Some((toy, first)) = watched().await else { return };
+    toy.edit("0", &[Edit::File("Documentation/a.rst", "0")]);
+    // Read, but only a comment: the build of it is another input with the same image.
+    let comment = toy.edit("1", &[Edit::File(HELPER, &format!("{} // why\n", TEXT.trim_end()))]);
+    let last = toy.edit("2", &[Edit::File("Documentation/a.rst", "2")]);
+    let history = Arc::new(toy.fixture.repository().history(&first.commit, "HEAD").unwrap());
+    let builder = builder_of(&toy);
+    let request = toy.request(&last, "");
+    let one = builder.build(&toy.request(&first, "")).await.unwrap().manifest;
+    let classes = builder.classes(&history, &request).await.unwrap().classes;
+    let commits: Vec<_> = classes.iter().map(|class| class.commits.clone()).collect();
+    assert_eq!(commits, [vec![0], vec![1, 2]]);
+
+    let other = builder.build(&toy.request(&comment, "")).await.unwrap().manifest;
+    assert_ne!(one.input_key, other.input_key);
+    assert_eq!(one.signatures, other.signatures);
+    let found = builder.classes(&history, &request).await.unwrap();
+    assert_eq!(found.builds, 2);
+    let commits: Vec<_> = found.classes.iter().map(|class| class.commits.clone()).collect();
+    assert_eq!(commits, [vec![0, 1, 2]]);
+    assert!(found.classes[0].build.is_some());
 }
