@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use kiln_cache::Digest;
@@ -24,7 +24,7 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// Of the file that a path leads to.
+    /// Of the file or folder that a path leads to. A folder's changes when a name comes or goes.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
         let found = path.metadata()?;
         Ok(Self {
@@ -102,12 +102,13 @@ pub(super) fn libraries(programs: &[PathBuf]) -> Result<BTreeSet<PathBuf>, Toolc
         .output()
         .map_err(|source| ToolchainError::Ask { tool: "ldd".into(), source })?;
     let mut found = parse_ldd(&String::from_utf8_lossy(&output.stdout));
-    for folder in ["/usr/lib", "/usr/lib64", "/lib64"] {
+    for folder in ["/usr/local/lib", "/usr/local/lib64", "/usr/lib", "/usr/lib64", "/lib64"] {
         found.extend(libelf_in(Path::new(folder)));
-    }
-    let multiarch = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-    for folder in multiarch.filter(|item| item.file_name().to_string_lossy().contains("-linux-")) {
-        found.extend(libelf_in(&folder.path()));
+        let multiarch = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let is_one = |name: &std::ffi::OsStr| name.to_string_lossy().contains("-linux-");
+        for item in multiarch.filter(|item| is_one(&item.file_name())) {
+            found.extend(libelf_in(&item.path()));
+        }
     }
     Ok(found)
 }
@@ -131,8 +132,35 @@ fn parse_ldd(text: &str) -> BTreeSet<PathBuf> {
         .collect()
 }
 
+/// A place that decides by what it has, or by not being there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    path: PathBuf,
+    stamp: Option<Stamp>,
+}
+
+impl Place {
+    pub(super) fn of(path: PathBuf) -> Self {
+        Self { stamp: Stamp::of(&path).ok(), path }
+    }
+
+    /// Whether nothing came or went there.
+    pub(super) fn is_current(&self) -> bool {
+        Stamp::of(&self.path).ok() == self.stamp
+    }
+}
+
 /// Runs a tool and returns what it prints.
 pub(super) fn output(command: &mut Command, tool: &Path) -> Result<String, ToolchainError> {
+    Ok(String::from_utf8_lossy(&run(command, tool)?.stdout).into_owned())
+}
+
+/// Runs a tool and returns what it says of its work (on standard error).
+pub(super) fn words(command: &mut Command, tool: &Path) -> Result<String, ToolchainError> {
+    Ok(String::from_utf8_lossy(&run(command, tool)?.stderr).into_owned())
+}
+
+fn run(command: &mut Command, tool: &Path) -> Result<Output, ToolchainError> {
     let ask = |source| ToolchainError::Ask { tool: tool.to_owned(), source };
     command.env_clear().envs(ENVIRONMENT).stdin(Stdio::null());
     let output = command.output().map_err(ask)?;
@@ -143,7 +171,7 @@ pub(super) fn output(command: &mut Command, tool: &Path) -> Result<String, Toolc
             String::from_utf8_lossy(&output.stderr).trim()
         ))));
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(output)
 }
 
 #[cfg(test)]

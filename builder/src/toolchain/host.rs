@@ -8,10 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::files;
 
-/// Where a compiler looks for them (GCC manual, "Search Path").
-const INCLUDE: &str = "/usr/include";
-
-/// Folders below it that host programs of Linux include from, beside the files in it: the C library,
+/// Folders below one of the compiler's that host programs of Linux include from, beside the files in it: the C library,
 /// the kernel's own interface, libelf and its kin, and OpenSSL. Those of the desktop, of other
 /// languages and of other libraries are left out: no host program of a kernel includes them.
 const FOLDERS: &[&str] = &[
@@ -47,19 +44,47 @@ const LINKED: &[&str] = &[
     "libz.so",
     "libcrypto.so",
     "libstdc++.so",
+    // The compiler has the linker load it.
+    "liblto_plugin.so",
 ];
 
+/// Descriptions of libraries that makefiles of Linux ask `pkg-config` for, and those that they name.
+const DESCRIBED: &[&str] =
+    &["libelf.pc", "libcrypto.pc", "libssl.pc", "libzstd.pc", "openssl.pc", "zlib.pc"];
+
 /// Every header that a host program may be compiled with, by a name that does not depend on the
-/// machine's layout of folders more than the compiler does.
-pub(super) fn headers() -> Vec<(String, PathBuf)> {
-    let mut roots = vec![PathBuf::from(INCLUDE)];
-    for item in std::fs::read_dir(INCLUDE).into_iter().flatten().flatten() {
-        // Debian's folder of an architecture ("x86_64-linux-gnu").
-        if item.file_name().to_string_lossy().contains("-linux-") {
-            roots.push(item.path());
-        }
-    }
+/// machine's layout of folders more than the compiler does. `roots`: where the compiler looks.
+pub(super) fn headers(roots: &[PathBuf]) -> Vec<(String, PathBuf)> {
     roots.iter().flat_map(|root| below(root)).collect()
+}
+
+/// Folders in which a header may come that shadows another.
+pub(super) fn folders(roots: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
+    let inner = |root: &PathBuf| FOLDERS.iter().map(|name| root.join(name)).collect::<Vec<_>>();
+    roots.iter().flat_map(move |root| [vec![root.clone()], inner(root)].concat())
+}
+
+/// Libraries of these folders that a host program may be linked with.
+pub(super) fn libraries(folders: &[PathBuf]) -> Vec<(String, PathBuf)> {
+    files_in(folders, LINKED).collect()
+}
+
+/// The descriptions that `pkg-config` finds in these folders, the first of each name.
+pub(super) fn described(folders: &[PathBuf]) -> Vec<(String, PathBuf)> {
+    let mut found: Vec<(String, PathBuf)> = Vec::new();
+    for name in DESCRIBED {
+        let first = files_in(folders, &[name]).next();
+        found.extend(first.map(|(_, path)| (format!("pkgconfig/{name}"), path)));
+    }
+    found
+}
+
+fn files_in<'a>(
+    folders: &'a [PathBuf],
+    names: &'a [&str],
+) -> impl Iterator<Item = (String, PathBuf)> + 'a {
+    let paths = folders.iter().flat_map(|folder| names.iter().map(|name| folder.join(name)));
+    paths.filter(|it| it.is_file()).map(|it| (it.to_string_lossy().into_owned(), it))
 }
 
 fn below(root: &Path) -> Vec<(String, PathBuf)> {
@@ -87,10 +112,37 @@ mod tests {
 
     #[test]
     fn the_c_library_is_covered_and_the_desktop_is_not() {
-        let names: Vec<String> = headers().into_iter().map(|(name, _)| name).collect();
+        let gcc = crate::toolchain::look_up("gcc").unwrap();
+        let roots = crate::toolchain::searched::searched(&gcc, "c").unwrap().headers;
+        let names: Vec<String> = headers(&roots).into_iter().map(|(name, _)| name).collect();
         for end in ["/stdio.h", "/bits/types.h", "/linux/types.h", "/sys/stat.h"] {
             assert!(names.iter().any(|name| name.ends_with(end)), "{end}");
         }
         assert!(!names.iter().any(|name| name.contains("/X11/")));
+    }
+
+    #[test]
+    fn what_was_installed_by_hand_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, name).unwrap();
+        };
+        let headers = ["include/libelf.h", "include/openssl/bio.h", "include/gtk/gtk.h"];
+        let libraries = ["lib/libelf.so", "lib/libgtk.so"];
+        let described = ["one/libelf.pc", "two/libelf.pc", "two/zlib.pc"];
+        headers.iter().chain(&libraries).chain(&described).for_each(|name| place(name));
+        let at = |name: &str| folder.path().join(name);
+        let paths = |found: Vec<(String, PathBuf)>| -> Vec<PathBuf> {
+            let mut paths: Vec<_> = found.into_iter().map(|it| it.1).collect();
+            paths.sort();
+            paths
+        };
+        let found = paths(super::headers(&[at("include")]));
+        assert_eq!(found, [at("include/libelf.h"), at("include/openssl/bio.h")]);
+        assert_eq!(paths(super::libraries(&[at("none"), at("lib")])), [at("lib/libelf.so")]);
+        let found = paths(super::described(&[at("one"), at("two")]));
+        assert_eq!(found, [at("one/libelf.pc"), at("two/zlib.pc")]);
     }
 }

@@ -5,6 +5,7 @@ mod error;
 mod files;
 mod host;
 mod programs;
+mod searched;
 mod table;
 mod tools;
 
@@ -20,8 +21,8 @@ use crate::tree::{KernelVersion, Repository, Revision};
 pub use choice::{AUTO, AUTO_LLVM};
 use choice::{Family, Range};
 pub use error::ToolchainError;
-use files::Stamp;
 pub(crate) use files::digest as file_digest;
+use files::{Place, Stamp};
 pub(crate) use programs::Programs;
 pub use table::{AutoRow, KernelRelease, Toolchains};
 use tools::Need;
@@ -42,6 +43,8 @@ pub struct Toolchain {
     /// Where each tool was found, and the state of every file that the id covers.
     tools: Vec<Option<PathBuf>>,
     files: Vec<Stamp>,
+    /// Folders in which a file that comes could take another's place.
+    places: Vec<Place>,
 }
 
 impl Toolchain {
@@ -49,12 +52,14 @@ impl Toolchain {
     /// path, or "llvm", "llvm-14", "llvm:/folder" for clang with LLVM's linker and binutils.
     ///
     /// The id is BLAKE3 over (role, content) of: the compiler driver, the compiler proper, its own
-    /// headers and support library; assembler, linker and the other binutils; the tools whose
+    /// headers and support library, specs and configuration files that the driver reads; assembler, linker and the other binutils; the tools whose
     /// output goes into the image (`make`, shell, `bc`, `perl`, `awk`, `sed`, `bison`, `flex`,
     /// compressors, `pahole`, the coreutils of Kbuild's scripts, …); the host's own compiler; the
-    /// headers, start files and libraries that host programs of the build are made with; and the
-    /// shared libraries that any of them loads, with libelf, which objtool loads. Names of packages
-    /// play no part, nor do paths but those of headers.
+    /// headers, start files and libraries that host programs of the build are made with, from wherever
+    /// the driver, the linker and `pkg-config` say that they look (`/usr/local`, too); the headers
+    /// that plugins for the compiler are made with; the plugins that the linker loads by itself; and
+    /// the shared libraries that any of them loads, with libelf, which objtool loads. Names of
+    /// packages play no part, nor do paths but those of headers and of what was installed by hand.
     ///
     /// Fails with the name of Debian's package when something is missing that no build can do
     /// without; tools that only some configurations need count as "absent" in the id.
@@ -70,7 +75,7 @@ impl Toolchain {
         for (variable, program) in programs.iter().filter(|(variable, _)| *variable != "CC") {
             parts.insert(variable.into(), Some(needed(program)?));
         }
-        for part in ["cc1", "collect2", "lto1"] {
+        for part in ["cc1", "collect2", "lto1", "lto-wrapper"] {
             parts.insert(part.into(), ask_driver(&driver, &format!("-print-prog-name={part}"))?);
         }
         // Host programs are compiled by `gcc` even when the kernel is not.
@@ -83,9 +88,7 @@ impl Toolchain {
             let path = ask_driver(&host_driver, &format!("-print-file-name={name}"))?;
             parts.insert(format!("host {name}"), path);
         }
-        parts.extend(
-            host::headers().into_iter().map(|(name, path)| (format!("host {name}"), Some(path))),
-        );
+        let mut places = surroundings(&driver, &host_driver, &mut parts)?;
         let support = ask_driver(&driver, "-print-libgcc-file-name")?;
         parts.insert("libgcc".into(), support);
         let headers = ask_driver(&driver, "-print-file-name=include")?;
@@ -104,7 +107,8 @@ impl Toolchain {
             parts.insert(tool.name.into(), found);
         }
         let is_program = |role: &str| {
-            role != "libgcc" && !role.starts_with("include/") && !is_of_host_programs(role)
+            let is_read = READ.iter().any(|it| role.starts_with(it));
+            !is_read && !is_of_host_programs(role)
         };
         let run = parts.iter().filter(|(role, _)| is_program(role));
         let run: Vec<PathBuf> = run.filter_map(|(_, path)| path.clone()).collect();
@@ -115,14 +119,21 @@ impl Toolchain {
         let linker = needed(programs.linker())?;
         let name = format!("{}, {}", version_line(&driver)?, version_line(&linker)?);
         let make = needed("make")?;
+        places.sort_unstable();
+        places.dedup();
+        let places = places.into_iter().map(Place::of).collect();
         let (id, files) = identify(&parts)?;
-        Ok(Self { id, name, make, files, tools: tools::look_up_all(&programs), programs })
+        let tools = tools::look_up_all(&programs);
+        Ok(Self { id, name, make, files, places, tools, programs })
     }
 
     /// Whether finding it again would give the same, told without reading a file: every tool is
-    /// found where it was, and no file that the id covers was touched. Takes about a millisecond.
+    /// found where it was, no file that the id covers was touched, and nothing came or went in the
+    /// folders that were searched for them. Takes about a millisecond.
     pub fn is_current(&self) -> bool {
-        tools::look_up_all(&self.programs) == self.tools && self.files.iter().all(Stamp::is_current)
+        tools::look_up_all(&self.programs) == self.tools
+            && self.places.iter().all(Place::is_current)
+            && self.files.iter().all(Stamp::is_current)
     }
 }
 
@@ -132,6 +143,70 @@ impl Toolchain {
     pub fn is_the_same(&self) -> Result<bool, ToolchainError> {
         Ok(self.is_current() || Self::of(self.programs.clone())?.id == self.id)
     }
+}
+
+/// How roles begin of what is read and not run.
+const READ: [&str; 5] = ["libgcc", "include/", "specs ", "plugin/", "bfd-plugins/"];
+
+/// Adds what the drivers read of the machine around them, and gives the folders that they searched.
+fn surroundings(
+    driver: &Path,
+    host_driver: &Path,
+    parts: &mut BTreeMap<String, Option<PathBuf>>,
+) -> Result<Vec<PathBuf>, ToolchainError> {
+    let mut places = Vec::new();
+    let compiler = searched::searched(driver, "c")?;
+    let host = searched::searched(host_driver, "c")?;
+    let specs = |searched: &searched::Searched, whose: &str| -> Vec<(String, Option<PathBuf>)> {
+        let numbered = searched.files.iter().enumerate();
+        numbered.map(|(n, path)| (format!("specs {whose}{n}"), Some(path.clone()))).collect()
+    };
+    parts.extend(specs(&compiler, ""));
+    parts.extend(specs(&host, "host "));
+    let of_host = |(name, path): (String, PathBuf)| (format!("host {name}"), Some(path));
+    parts.extend(host::headers(&host.headers).into_iter().map(of_host));
+    places.extend(host::folders(&host.headers));
+    places.extend(host.missing);
+
+    // Where specs and libraries are looked for: a file that appears there may come first.
+    places.extend(searched::libraries(driver)?);
+    places.extend(searched::libraries(host_driver)?);
+    if let Some(ld) = tools::look_up("ld") {
+        let folders = searched::of_linker(&ld)?;
+        let by_hand: Vec<PathBuf> =
+            folders.into_iter().filter(|it| it.starts_with("/usr/local")).collect();
+        parts.extend(host::libraries(&by_hand).into_iter().map(of_host));
+        places.extend(by_hand);
+        // (GNU binutils, bfd/plugin.c: beside the folder of the program.)
+        let plugins = ld.with_file_name("").join("../lib/bfd-plugins");
+        let named = |(name, path)| (format!("bfd-plugins/{name}"), Some(path));
+        parts.extend(files::below(&plugins).into_iter().map(named));
+        places.push(plugins);
+    }
+    if let Some(program) = tools::look_up("pkg-config") {
+        let folders = searched::of_pkg_config(&program)?;
+        parts.extend(host::described(&folders).into_iter().map(of_host));
+        places.extend(folders);
+    }
+
+    // Plugins that a build makes for its compiler are C++ (Linux, scripts/gcc-plugins).
+    let plugin = ask_driver(driver, "-print-file-name=plugin")?.map(|it| it.join("include"));
+    if let Some(folder) = plugin {
+        let headers = files::below(&folder);
+        if let (false, Some(host)) = (headers.is_empty(), tools::look_up("g++")) {
+            let roots = searched::searched(&host, "c++")?.headers;
+            let own =
+                roots.iter().filter(|root| root.components().any(|it| it.as_os_str() == "c++"));
+            let all = own.flat_map(|root| files::below(root));
+            parts.extend(
+                all.map(|(_, path)| (format!("host {}", path.to_string_lossy()), Some(path))),
+            );
+        }
+        let named = |(name, path)| (format!("plugin/{name}"), Some(path));
+        parts.extend(headers.into_iter().map(named));
+        places.push(folder);
+    }
+    Ok(places)
 }
 
 /// Whether a role is one of what host programs are made with, which is not run.
@@ -178,7 +253,7 @@ fn identify(
     parts: &BTreeMap<String, Option<PathBuf>>,
 ) -> Result<(Digest, Vec<Stamp>), ToolchainError> {
     let mut files = Vec::new();
-    let mut hasher = blake3::Hasher::new_derive_key("kiln toolchain v3");
+    let mut hasher = blake3::Hasher::new_derive_key("kiln toolchain v4");
     for (role, path) in parts {
         hasher.update(&(role.len() as u64).to_le_bytes());
         hasher.update(role.as_bytes());
@@ -227,6 +302,7 @@ mod tests {
             ["stdio.h", "crt1.o", "libc_nonshared.a"].into_iter().all(covered),
             "host programs"
         );
+        assert!(covered("liblto_plugin.so"), "the linker's plugins");
         let (compiler, linker) = first.name.split_once(", ").unwrap();
         assert!(compiler.contains("gcc") || compiler.contains("GCC"), "{compiler}");
         assert!(linker.contains("ld"), "{linker}");
@@ -259,6 +335,38 @@ mod tests {
         assert!(!found.is_current() && found.is_the_same().unwrap());
         std::fs::write(&compiler, "#!/bin/sh\nexec gcc -O1 \"$@\"\n").unwrap();
         assert!(!found.is_the_same().unwrap());
+    }
+
+    #[test]
+    fn specs_that_the_driver_reads_are_part_of_the_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let specs = folder.path().join("specs");
+        let compiler = folder.path().join("cc");
+        // With `-specs=`, gcc says that it reads them as of any other.
+        let script = format!("#!/bin/sh\nexec gcc -specs={} \"$@\"\n", specs.display());
+        std::fs::write(&compiler, script).unwrap();
+        std::fs::set_permissions(&compiler, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let id = |text: &str| {
+            std::fs::write(&specs, text).unwrap();
+            let found = Toolchain::find(compiler.to_str().unwrap()).unwrap();
+            assert!(found.is_current());
+            found
+        };
+        let first = id("*kiln:\none\n\n");
+        let second = id("*kiln:\ntwo\n\n");
+        assert_ne!(first.id, second.id);
+        assert!(!first.is_current() && second.is_current());
+        assert_eq!(id("*kiln:\none\n\n").id, first.id);
+    }
+
+    #[test]
+    fn a_folder_that_gets_a_file_is_looked_at_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (there, missing) =
+            (Place::of(folder.path().into()), Place::of(folder.path().join("x")));
+        assert!(there.is_current() && missing.is_current());
+        std::fs::create_dir(folder.path().join("x")).unwrap();
+        assert!(!there.is_current() && !missing.is_current());
     }
 
     #[test]

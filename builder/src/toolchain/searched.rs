@@ -1,0 +1,99 @@
+//! What a compiler driver reads beside its own programs, by its own account.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::ToolchainError;
+use super::files;
+
+/// Lines by which drivers name a file that changes what they do: gcc's specs (GCC manual, "Spec
+/// Files"), clang's configuration files.
+const FILES: [&str; 2] = ["Reading specs from ", "Configuration file: "];
+/// Around the folders in which headers are looked for; the first comes twice, once for each kind of
+/// `#include`.
+const BEGINS: &str = "search starts here:";
+const ENDS: &str = "End of search list.";
+/// Before a folder that would be searched if it were there.
+const MISSING: &str = "ignoring nonexistent directory \"";
+
+/// What a driver reads for one language.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Searched {
+    /// Specs and configuration files.
+    pub(super) files: Vec<PathBuf>,
+    /// Folders of headers that are there, in their order.
+    pub(super) headers: Vec<PathBuf>,
+    /// Folders of headers that are not.
+    pub(super) missing: Vec<PathBuf>,
+}
+
+/// Asks a driver, for `c` or `c++`.
+pub(super) fn searched(driver: &Path, language: &str) -> Result<Searched, ToolchainError> {
+    let mut command = Command::new(driver);
+    command.args(["-v", "-E", "-x", language, "/dev/null"]);
+    Ok(parse(&files::words(&mut command, driver)?))
+}
+
+fn parse(text: &str) -> Searched {
+    let mut found = Searched::default();
+    let mut in_list = false;
+    for line in text.lines() {
+        if let Some(file) = FILES.iter().find_map(|words| line.strip_prefix(words)) {
+            found.files.push(file.trim().into());
+        } else if let Some(folder) = line.strip_prefix(MISSING) {
+            found.missing.push(folder.trim_end_matches('"').into());
+        } else if line.ends_with(BEGINS) {
+            in_list = true;
+        } else if line == ENDS {
+            in_list = false;
+        } else if in_list {
+            found.headers.push(line.trim().into());
+        }
+    }
+    found.headers.retain(|it| it.is_absolute());
+    found
+}
+
+/// Folders in which a driver looks for start files, libraries and specs, those that are not there
+/// included.
+pub(super) fn libraries(driver: &Path) -> Result<Vec<PathBuf>, ToolchainError> {
+    let answer = files::output(Command::new(driver).arg("-print-search-dirs"), driver)?;
+    let line = answer.lines().find_map(|line| line.strip_prefix("libraries: ="));
+    Ok(line.unwrap_or_default().split(':').filter(|it| !it.is_empty()).map(Into::into).collect())
+}
+
+/// Folders in which GNU ld looks by itself, after those that the driver gives it.
+pub(super) fn of_linker(ld: &Path) -> Result<Vec<PathBuf>, ToolchainError> {
+    let answer = files::output(Command::new(ld).arg("--verbose"), ld)?;
+    let folders = answer.split("SEARCH_DIR(\"").skip(1).filter_map(|it| it.split_once('"'));
+    Ok(folders.map(|(folder, _)| folder.trim_start_matches('=').into()).collect())
+}
+
+/// Folders in which `pkg-config` looks for descriptions of libraries, which give host programs their
+/// flags.
+pub(super) fn of_pkg_config(program: &Path) -> Result<Vec<PathBuf>, ToolchainError> {
+    let mut ask = Command::new(program);
+    let answer = files::output(ask.args(["--variable", "pc_path", "pkg-config"]), program)?;
+    Ok(answer.trim().split(':').filter(|it| !it.is_empty()).map(Into::into).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_drivers_say() {
+        let text = "Using built-in specs.\nReading specs from /usr/lib/gcc/x/12/specs\n\
+                    ignoring nonexistent directory \"/usr/local/include/x\"\n\
+                    #include \"...\" search starts here:\n#include <...> search starts here:\n \
+                    /usr/lib/gcc/x/12/include\n /usr/include\nEnd of search list.\n /no\n\
+                    Configuration file: /etc/clang.cfg\n";
+        let path = PathBuf::from;
+        let expected = Searched {
+            files: vec![path("/usr/lib/gcc/x/12/specs"), path("/etc/clang.cfg")],
+            headers: vec![path("/usr/lib/gcc/x/12/include"), path("/usr/include")],
+            missing: vec![path("/usr/local/include/x")],
+        };
+        assert_eq!(parse(text), expected);
+    }
+}
