@@ -17,6 +17,20 @@ pub(super) struct Choice {
     pub(super) build: bool,
 }
 
+/// Among which tests the best is looked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Which {
+    /// Those that the budget allows.
+    Allowed,
+    /// All.
+    Any,
+    /// So many runs, at most, of revisions that are built.
+    AtHand {
+        /// Runs.
+        runs: u32,
+    },
+}
+
 /// What the search for a test needs to know.
 pub(super) struct Search<'a> {
     pub(super) problem: &'a Problem,
@@ -35,6 +49,15 @@ impl Search<'_> {
         let status = self.problem.status(place);
         status.state != State::Built
             && !status.image.is_some_and(|image| self.built[image as usize])
+    }
+
+    /// Seconds until `place` is built; what is under way takes what is left of it.
+    pub(super) fn build_seconds(&self, place: Place) -> f64 {
+        match (self.needs_build(place), self.problem.build_under_way(place)) {
+            (false, _) => 0.0,
+            (true, Some(building)) => building.seconds,
+            (true, None) => self.problem.costs.build_seconds,
+        }
     }
 
     /// Whether the image of `place` has run in vain too often.
@@ -64,14 +87,26 @@ impl Search<'_> {
         most.saturating_sub(self.problem.spent.runs)
     }
 
-    /// Whether the budget allows another build.
+    /// Whether the budget allows another build beside those under way.
     pub(super) fn may_build(&self) -> bool {
-        self.settings.max_builds.is_none_or(|most| self.problem.spent.builds < most)
+        let builds = self.problem.spent.builds + self.problem.building.len() as u32;
+        self.settings.max_builds.is_none_or(|most| builds < most)
     }
 
-    /// The best test within the budget of builds (or beyond it, when `unlimited`).
-    pub(super) fn best(&self, unlimited: bool) -> Option<Choice> {
-        let runs_left = if unlimited { u32::MAX } else { self.runs_left() };
+    /// Whether the budget allows the build that testing `place` needs, if any.
+    pub(super) fn may_get(&self, place: Place) -> bool {
+        !self.needs_build(place)
+            || self.problem.build_under_way(place).is_some()
+            || self.may_build()
+    }
+
+    /// The best test among those of `which`.
+    pub(super) fn best(&self, which: Which) -> Option<Choice> {
+        let runs_left = match which {
+            Which::Any => u32::MAX,
+            Which::Allowed => self.runs_left(),
+            Which::AtHand { runs } => self.runs_left().min(runs),
+        };
         let terms = Terms {
             grid: self.grid,
             posterior: self.posterior,
@@ -86,7 +121,11 @@ impl Search<'_> {
         let places: Vec<Place> = self
             .candidates()
             .into_iter()
-            .filter(|place| unlimited || self.may_build() || !self.needs_build(*place))
+            .filter(|place| match which {
+                Which::Any => true,
+                Which::Allowed => self.may_get(*place),
+                Which::AtHand { .. } => !self.needs_build(*place),
+            })
             .collect();
         let commits: Vec<u32> = places.iter().filter_map(|place| place.commit()).collect();
         let each: Vec<f64> = self.posterior.groups().iter().map(|m| m.iter().sum()).collect();
@@ -111,7 +150,7 @@ impl Search<'_> {
             };
             bad.push(self.posterior.older);
             let build = self.needs_build(place);
-            let build_seconds = if build { self.problem.costs.build_seconds } else { 0.0 };
+            let build_seconds = self.build_seconds(place);
             let seen = self.problem.counts(place);
             let works = self.works(place);
             let prospect = if seen.total() == 0 {
@@ -127,8 +166,8 @@ impl Search<'_> {
         best
     }
 
-    /// Every built revision that can still tell something, and of the others the most promising
-    /// of each class of probability.
+    /// Every revision that is built, or being built, and can still tell something; of the others the
+    /// most promising of each class of probability.
     fn candidates(&self) -> Vec<Place> {
         let mut list = vec![Place::Base];
         let mut taken = vec![false; self.built.len()];
@@ -149,6 +188,10 @@ impl Search<'_> {
                 if state == State::Built && image.is_none_or(fresh) && !self.exhausted(place) {
                     list.push(place);
                 }
+                continue;
+            }
+            if self.problem.build_under_way(place).is_some() {
+                list.push(place);
                 continue;
             }
             let promise = self.testable[commit as usize] * crate::belief::entropy_bits(bad);

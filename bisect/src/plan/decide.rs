@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::belief::{Find, Posterior, RateGrid};
 
-use super::choose::{Choice, Search};
+use super::choose::{Choice, Search, Which};
 use super::confirm::{self, Missing, clean_runs};
 use super::problem::{Place, Problem, ProblemError, State};
 use super::renamed::{Renamed, renamed};
@@ -66,6 +66,15 @@ pub struct Test {
 /// # Errors
 /// When the problem contradicts itself: lengths, image numbers, costs.
 pub fn decide(problem: &Problem, settings: &Settings) -> Result<Decision, ProblemError> {
+    searching(problem, settings, |search| Steps { search }.next())
+}
+
+/// What `ask` answers when it may search for tests of a problem.
+pub(super) fn searching<T>(
+    problem: &Problem,
+    settings: &Settings,
+    ask: impl FnOnce(&Search<'_>) -> T,
+) -> Result<T, ProblemError> {
     problem.check()?;
     let images = problem.image_list();
     let grid = RateGrid::new(&settings.model);
@@ -78,23 +87,23 @@ pub fn decide(problem: &Problem, settings: &Settings) -> Result<Decision, Proble
         }
     }
     let chances = testable(problem, settings);
-    let search = Search {
+    Ok(ask(&Search {
         problem,
         settings,
         grid: &grid,
         posterior: &posterior,
         testable: &chances,
         built: &built,
-    };
-    Ok(Steps { search }.next())
+    }))
 }
 
-struct Steps<'a> {
-    search: Search<'a>,
+/// What to do next, by what a search finds.
+pub(super) struct Steps<'a> {
+    pub(super) search: &'a Search<'a>,
 }
 
 impl Steps<'_> {
-    fn next(&self) -> Decision {
+    pub(super) fn next(&self) -> Decision {
         if let Some(decision) = self.bad_end().or_else(|| self.good_end()) {
             return decision;
         }
@@ -114,10 +123,11 @@ impl Steps<'_> {
             );
             return self.inconclusive(why, None);
         }
-        match self.search.best(false) {
+        match self.search.best(Which::Allowed) {
             Some(choice) if self.worthwhile(&choice) => {
                 // Without builds left, what is built can be run for ever and tell nothing new.
-                let forbidden = if self.search.may_build() { None } else { self.search.best(true) };
+                let forbidden =
+                    if self.search.may_build() { None } else { self.search.best(Which::Any) };
                 match forbidden {
                     Some(better)
                         if better.prospect.value() > FORBIDDEN_BETTER * choice.prospect.value() =>
@@ -133,7 +143,7 @@ impl Steps<'_> {
 
     /// First the bad end must be known to show the target.
     fn bad_end(&self) -> Option<Decision> {
-        let Search { problem, settings, posterior, .. } = &self.search;
+        let Search { problem, settings, posterior, .. } = self.search;
         let place = problem.bad_end();
         let counts = problem.counts(place);
         // One crash is enough to begin with, while all else agrees with it.
@@ -173,7 +183,7 @@ impl Steps<'_> {
 
     /// A good end that is bad ends the search; with the setting it is tested first.
     fn good_end(&self) -> Option<Decision> {
-        let Search { problem, settings, posterior, .. } = &self.search;
+        let Search { problem, settings, posterior, .. } = self.search;
         let place = problem.good_end();
         let counts = problem.counts(place);
         let usable = self.search.works(place) > 0.0;
@@ -206,8 +216,8 @@ impl Steps<'_> {
 
     /// Names a culprit, or asks for what is missing to do so.
     fn name(&self, culprit: u32, probability: f64) -> Decision {
-        let Search { problem, posterior, .. } = &self.search;
-        let (parents, missing) = confirm::check(&self.search, culprit);
+        let Search { problem, posterior, .. } = self.search;
+        let (parents, missing) = confirm::check(self.search, culprit);
         let own = Place::Commit(culprit);
         match missing.first() {
             Some(Missing::Own) => self.inconclusive(
@@ -238,7 +248,7 @@ impl Steps<'_> {
             None if posterior.contradiction => {
                 self.inconclusive("no commit can be named".to_owned(), None)
             }
-            None => match renamed(&self.search, culprit) {
+            None => match renamed(self.search, culprit) {
                 Renamed::No => Decision::Stop(Verdict::Culprit {
                     commit: culprit,
                     probability,
@@ -317,8 +327,10 @@ impl Steps<'_> {
         let problem = self.search.problem;
         let build = self.search.needs_build(place);
         let allowed = runs.max(1).min(self.search.runs_left());
-        let seconds = |runs: u32| problem.costs.seconds(build, runs, problem.machines);
-        if allowed == 0 || (build && !self.search.may_build()) {
+        let seconds = |runs: u32| {
+            self.search.build_seconds(place) + problem.costs.seconds(false, runs, problem.machines)
+        };
+        if allowed == 0 || !self.search.may_get(place) {
             let runs = runs.max(1);
             let more = More { revision: place, runs, build, bits: 0.0, seconds: seconds(runs) };
             return self.inconclusive(format!("the budget is used up; next: {why}"), Some(more));
@@ -338,7 +350,7 @@ impl Steps<'_> {
     }
 
     fn nothing_left(&self) -> Decision {
-        let more = self.search.best(true).filter(|c| self.worthwhile(c));
+        let more = self.search.best(Which::Any).filter(|c| self.worthwhile(c));
         let why = match more {
             Some(_) => "the budget is used up",
             None => "no revision that can be built and run would tell more",

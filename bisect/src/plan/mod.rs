@@ -1,18 +1,23 @@
 //! The next step of a bisection: test something, or stop.
 
+mod ahead;
+mod beside;
 mod choose;
 mod confirm;
 mod decide;
 mod gain;
+mod meanwhile;
 mod problem;
 mod renamed;
 mod settings;
 mod spans;
 mod verdict;
 
+pub use ahead::Need;
+pub use beside::{Beside, beside};
 pub(crate) use confirm::clean_runs;
 pub use decide::{Decision, Test, decide};
-pub use problem::{Costs, Place, Problem, ProblemError, Spent, State, Status};
+pub use problem::{Building, Costs, Place, Problem, ProblemError, Spent, State, Status};
 pub use settings::Settings;
 pub use verdict::{Cleared, More, Verdict};
 

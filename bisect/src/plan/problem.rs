@@ -80,10 +80,19 @@ impl Default for Costs {
     }
 }
 
+/// A build that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Building {
+    /// Of which revision.
+    pub place: Place,
+    /// Seconds that it will probably still take.
+    pub seconds: f64,
+}
+
 /// What this bisection has paid for so far, for the budgets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spent {
-    /// Builds compiled.
+    /// Builds compiled; those under way are not among them.
     pub builds: u32,
     /// Runs made.
     pub runs: u32,
@@ -118,6 +127,8 @@ pub struct Problem {
     pub costs: Costs,
     /// Machines that run side by side.
     pub machines: u32,
+    /// Builds that are under way.
+    pub building: Vec<Building>,
     /// For the budgets of [`super::Settings`].
     pub spent: Spent,
 }
@@ -159,6 +170,14 @@ pub enum ProblemError {
         /// Commits of the graph.
         commits: usize,
     },
+    /// A build of a commit that the graph does not have.
+    #[error("commit {commit} is said to be built, but the graph has {commits} commits")]
+    Building {
+        /// The commit named.
+        commit: u32,
+        /// Commits of the graph.
+        commits: usize,
+    },
     /// Costs are positive.
     #[error("a cost of {0} seconds: costs must be positive and finite")]
     Cost(f64),
@@ -181,6 +200,7 @@ impl Problem {
             faults: BTreeMap::new(),
             costs,
             machines: 1,
+            building: Vec::new(),
             spent: Spent::default(),
         }
     }
@@ -199,6 +219,19 @@ impl Problem {
             .image
             .and_then(|image| self.images.get(image as usize).copied())
             .unwrap_or_default()
+    }
+
+    /// Takes note of what is known of a revision. `place` must be of this graph.
+    pub(crate) fn set(&mut self, place: Place, status: Status) {
+        match place {
+            Place::Base => self.base = status,
+            Place::Commit(commit) => self.revisions[commit as usize] = status,
+        }
+    }
+
+    /// The build of a revision that is under way.
+    pub(super) fn build_under_way(&self, place: Place) -> Option<&Building> {
+        self.building.iter().find(|building| building.place == place)
     }
 
     /// The end that shows the target.
@@ -237,6 +270,10 @@ impl Problem {
                 _ => {}
             }
         }
+        let mut building = self.building.iter().filter_map(|building| building.place.commit());
+        if let Some(commit) = building.find(|c| *c as usize >= self.graph.len()) {
+            return Err(ProblemError::Building { commit, commits: self.graph.len() });
+        }
         let mut named = self.unchanged.iter().chain(&self.untouched).chain(&self.blamed);
         if let Some(commit) = named.find(|c| **c as usize >= self.graph.len()) {
             return Err(ProblemError::Unchanged { commit: *commit, commits: self.graph.len() });
@@ -246,7 +283,11 @@ impl Problem {
                 return Err(ProblemError::Cost(cost));
             }
         }
-        Ok(())
+        let mut left = self.building.iter().map(|building| building.seconds);
+        match left.find(|left| !(left.is_finite() && *left >= 0.0)) {
+            Some(left) => Err(ProblemError::Cost(left)),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn image_list(&self) -> Vec<Option<u32>> {

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::belief::Counts;
-use crate::plan::{Costs, Decision, Place, Problem, Settings, State, Status, Verdict, decide};
+use crate::plan::{
+    self, Beside, Building, Costs, Decision, Place, Problem, Settings, State, Status, Test,
+    Verdict, decide,
+};
 
 use super::lab::{Lab, Seen};
 
@@ -29,40 +32,73 @@ pub(super) fn play(lab: &mut Lab<'_>, settings: &Settings) -> Option<Verdict> {
         }
         problem.base.image = Some(0);
     }
+    let builders = lab.world.builders as usize;
     for _ in 0..MOST_STEPS {
-        let test = match decide(&problem, settings).expect("the problem is well formed") {
+        learn_builds(lab, &mut problem);
+        let decision = decide(&problem, settings).expect("the problem is well formed");
+        let beside = plan::beside(&problem, settings, builders, &decision)
+            .expect("the problem is well formed");
+        let test = match decision {
             Decision::Stop(verdict) => return Some(verdict),
             Decision::Test(test) => test,
         };
-        let image = history.image_of(test.revision);
-        let works = !test.build || lab.build(test.revision);
-        let state = if works { State::Built } else { State::Broken };
-        set(&mut problem, test.revision, Status { image: works.then_some(image), state });
-        problem.spent.builds = lab.builds;
-        if !works {
-            continue;
+        if let Some(place) = beside.give_up {
+            lab.give_up(place);
         }
-        let counts = &mut problem.images[image as usize];
-        for seen in lab.run(test.revision, test.runs, |seen| seen == Seen::Target) {
-            match seen {
-                Seen::Target => counts.crashes += 1,
-                Seen::Clean => counts.clean += 1,
-                Seen::Other(title) => {
-                    counts.censored += 1;
-                    *problem.others[image as usize].entry(title.to_owned()).or_default() += 1;
-                }
-                // Costs its time and says nothing of the image.
-                Seen::Infra => {}
+        if test.build {
+            begin(lab, Some(test.revision), &beside);
+            if let Some(side) = beside.meanwhile {
+                run(lab, &mut problem, &side);
+                continue;
             }
+            lab.wait();
+            learn_builds(lab, &mut problem);
+            if problem.status(test.revision).state != State::Built {
+                continue;
+            }
+        } else {
+            begin(lab, None, &beside);
+            // A twin's build serves.
+            let image = Some(history.image_of(test.revision));
+            problem.set(test.revision, Status { image, state: State::Built });
         }
-        problem.spent.runs = lab.runs;
+        run(lab, &mut problem, &test);
     }
     None
 }
 
-fn set(problem: &mut Problem, place: Place, status: Status) {
-    match place {
-        Place::Base => problem.base = status,
-        Place::Commit(commit) => problem.revisions[commit as usize] = status,
+/// Has builders make what is asked for, and then what probably will be.
+fn begin(lab: &mut Lab<'_>, asked: Option<Place>, beside: &Beside) {
+    let flying: Vec<Place> = lab.building().map(|(place, _)| place).collect();
+    let ahead = beside.ahead.iter().map(|need| need.place).filter(|place| Some(*place) != asked);
+    lab.want(asked.into_iter().chain(ahead).filter(|place| !flying.contains(place)));
+}
+
+/// Takes note of the builds that have ended, and of those under way.
+fn learn_builds(lab: &mut Lab<'_>, problem: &mut Problem) {
+    for place in lab.ended() {
+        let works = lab.works(place);
+        let state = if works { State::Built } else { State::Broken };
+        problem.set(place, Status { image: works.then_some(lab.history.image_of(place)), state });
     }
+    problem.building = lab.building().map(|(place, seconds)| Building { place, seconds }).collect();
+    problem.spent.builds = lab.builds - problem.building.len() as u32;
+}
+
+fn run(lab: &mut Lab<'_>, problem: &mut Problem, test: &Test) {
+    let image = lab.history.image_of(test.revision) as usize;
+    for seen in lab.run(test.revision, test.runs, |seen| seen == Seen::Target) {
+        let counts = &mut problem.images[image];
+        match seen {
+            Seen::Target => counts.crashes += 1,
+            Seen::Clean => counts.clean += 1,
+            Seen::Other(title) => {
+                counts.censored += 1;
+                *problem.others[image].entry(title.to_owned()).or_default() += 1;
+            }
+            // Costs its time and says nothing of the image.
+            Seen::Infra => {}
+        }
+    }
+    problem.spent.runs = lab.runs;
 }

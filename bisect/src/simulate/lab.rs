@@ -1,5 +1,7 @@
 //! The place where made-up kernels are built and run, and time passes.
 
+use std::collections::VecDeque;
+
 use crate::plan::Place;
 
 use super::history::History;
@@ -31,21 +33,95 @@ pub(super) struct Lab<'a> {
     pub(super) builds: u32,
     pub(super) runs: u32,
     pub(super) minutes: f64,
+    /// Builds under way, and the minute at which each will have ended.
+    flying: Vec<(Place, f64)>,
+    /// What builders take next when they have nothing to do.
+    wanted: VecDeque<Place>,
+    /// Builds that have ended and nobody has asked for yet.
+    ended: Vec<Place>,
 }
 
 impl<'a> Lab<'a> {
     pub(super) fn new(world: &'a World, history: &'a History, random: Random) -> Self {
-        Self { world, history, random, builds: 0, runs: 0, minutes: 0.0 }
+        Self {
+            world,
+            history,
+            random,
+            builds: 0,
+            runs: 0,
+            minutes: 0.0,
+            flying: Vec::new(),
+            wanted: VecDeque::new(),
+            ended: Vec::new(),
+        }
     }
 
-    /// Builds; says whether that worked.
+    /// Builds, while nothing else is done; says whether that worked.
     pub(super) fn build(&mut self, place: Place) -> bool {
         self.builds += 1;
         self.minutes += self.world.build_minutes;
+        self.works(place)
+    }
+
+    /// Whether a revision builds.
+    pub(super) fn works(&self, place: Place) -> bool {
         match place {
             Place::Base => true,
             Place::Commit(commit) => !self.history.broken[commit as usize],
         }
+    }
+
+    /// Builds under way, and the seconds that each still takes.
+    pub(super) fn building(&self) -> impl Iterator<Item = (Place, f64)> {
+        self.flying.iter().map(|(place, end)| (*place, (end - self.minutes).max(0.0) * 60.0))
+    }
+
+    /// Gives a build up that is under way.
+    pub(super) fn give_up(&mut self, place: Place) {
+        self.flying.retain(|(flying, _)| *flying != place);
+    }
+
+    /// What builders without work take, instead of what they were told before.
+    pub(super) fn want(&mut self, places: impl Iterator<Item = Place>) {
+        self.wanted = places.collect();
+        self.fill();
+    }
+
+    /// One builds when nothing runs, however few there are.
+    fn fill(&mut self) {
+        while self.flying.len() < self.world.builders.max(1) as usize
+            && let Some(place) = self.wanted.pop_front()
+        {
+            self.builds += 1;
+            self.flying.push((place, self.minutes + self.world.build_minutes));
+        }
+    }
+
+    /// Lets time pass until the first build under way has ended.
+    pub(super) fn wait(&mut self) {
+        let first = self.flying.iter().map(|(_, end)| *end).fold(f64::INFINITY, f64::min);
+        if first.is_finite() {
+            self.pass(first);
+        }
+    }
+
+    /// Lets time pass until this minute: builds end, and others are begun.
+    fn pass(&mut self, until: f64) {
+        while let Some(at) = (0..self.flying.len())
+            .filter(|at| self.flying[*at].1 <= until)
+            .min_by(|a, b| self.flying[*a].1.total_cmp(&self.flying[*b].1))
+        {
+            let (place, end) = self.flying.swap_remove(at);
+            self.ended.push(place);
+            self.minutes = end.max(self.minutes);
+            self.fill();
+        }
+        self.minutes = until.max(self.minutes);
+    }
+
+    /// The builds that have ended since this was last asked.
+    pub(super) fn ended(&mut self) -> Vec<Place> {
+        std::mem::take(&mut self.ended)
     }
 
     /// Runs up to `runs` times, as many at once as there are machines, and stops after the round
@@ -62,7 +138,7 @@ impl<'a> Lab<'a> {
             let round = left.min(self.world.machines.max(1));
             left -= round;
             self.runs += round;
-            self.minutes += self.world.run_minutes;
+            self.pass(self.minutes + self.world.run_minutes);
             let from = all.len();
             all.extend((0..round).map(|_| self.once(place)));
             if all[from..].iter().any(|seen| stop(*seen)) {

@@ -87,6 +87,20 @@ fn classes_known_beforehand_save_time() {
 }
 
 #[test]
+fn builders_that_work_while_machines_run_save_time() {
+    let mut world = World { machines: 10, ..small(0.2, Shape::Linear) };
+    let turns = run(&world, &kiln(), 40, 9, 2);
+    let mut last = turns.hours;
+    for builders in [1, 2] {
+        world.builders = builders;
+        let beside = run(&world, &kiln(), 40, 9, 2);
+        assert!(beside.hours < 0.95 * last, "{builders}: {} of {last}", beside.hours);
+        assert!(beside.right >= 0.93 && beside.wrong <= 0.05, "{beside:?}");
+        last = beside.hours;
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_table_on_any_number_of_threads() {
     let world = small(0.25, Shape::Merges);
     assert_eq!(run(&world, &kiln(), 6, 11, 1), run(&world, &kiln(), 6, 11, 3));

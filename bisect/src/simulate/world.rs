@@ -49,6 +49,8 @@ pub struct World {
     pub changing: f64,
     /// Machines side by side.
     pub machines: u32,
+    /// Builds side by side while machines run; none are made then when it is zero.
+    pub builders: u32,
     /// Minutes for a build.
     pub build_minutes: f64,
     /// Minutes for a run.
@@ -74,6 +76,7 @@ impl Default for World {
             broken_length: 15.0,
             changing: 1.0,
             machines: 1,
+            builders: 0,
             build_minutes: 10.0,
             run_minutes: 2.0,
         }
@@ -83,7 +86,8 @@ impl Default for World {
 impl World {
     /// Hours that no method can beat at 5 % error (design section 7): a run is a Z-channel of
     /// capacity `log2(1 + p (1-p)^((1-p)/p))`, 95 % of the bits to name a commit are needed, and a
-    /// build gives at most one of them.
+    /// build gives at most one of them. Builders and machines take turns, or, with builders that work
+    /// while machines run, wait for each other no more than the slower of the two takes.
     pub fn lower_bound_hours(&self) -> f64 {
         let p = self.rate.clamp(1e-6, 1.0);
         let capacity = if p >= 1.0 { 1.0 } else { (p * (1.0 - p).powf((1.0 - p) / p)).ln_1p() }
@@ -93,7 +97,12 @@ impl World {
         let bits =
             n.log2() + error * (error / (n - 1.0)).log2() + (1.0 - error) * (1.0 - error).log2();
         let runs = bits / capacity / f64::from(self.machines.max(1));
-        (bits * self.build_minutes + runs * self.run_minutes) / 60.0
+        let (building, running) =
+            (bits * self.build_minutes / 60.0, runs * self.run_minutes / 60.0);
+        match self.builders {
+            0 => building + running,
+            builders => running.max(building / f64::from(builders)),
+        }
     }
 }
 
@@ -107,5 +116,13 @@ mod tests {
             let got = World { rate, ..World::default() }.lower_bound_hours();
             assert!((got / hours - 1.0).abs() < 0.01, "{rate}: {got}");
         }
+        // With one builder beside them, ten machines wait for builds all the time; with a hundred,
+        // builds wait for the machines.
+        let beside = |builders| {
+            let world = World { rate: 0.1, machines: 10, builders, ..World::default() };
+            world.lower_bound_hours()
+        };
+        assert!((beside(1) - 11.8 / 6.0).abs() < 0.01, "{}", beside(1));
+        assert!((beside(100) - (9.13 - 11.8 / 6.0) / 10.0).abs() < 0.01, "{}", beside(100));
     }
 }

@@ -32,6 +32,9 @@ pub(super) struct Args {
     /// Machines side by side
     #[arg(long, value_name = "V", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     machines: u32,
+    /// Builds side by side while machines run; 0: a build and runs take turns
+    #[arg(long, value_name = "W", default_value_t = 0)]
+    builders: u32,
     /// What goes wrong beside the bug
     #[arg(long, value_enum, default_value_t)]
     world: Name,
@@ -106,6 +109,7 @@ impl Args {
             commits: self.commits,
             changing: self.changing,
             machines: self.machines,
+            builders: self.builders,
             shape: match self.graph {
                 Graph::Linear => Shape::Linear,
                 Graph::Merges => Shape::Merges,

@@ -340,6 +340,7 @@ impl Knowledge {
             faults: self.faults.clone(),
             costs: self.costs(),
             machines: machines as u32,
+            building: Vec::new(),
             spent: self.spent,
         }
     }
