@@ -42,6 +42,18 @@ pub enum Happening<'a> {
         /// The build.
         build: &'a BuildRecord,
     },
+    /// A build was begun before it was asked for.
+    BegunAhead {
+        /// Of which revision.
+        commit: &'a Commit,
+        /// Probability that it will be asked for.
+        probability: f64,
+    },
+    /// The builds that go on beside the runs are others now.
+    Building {
+        /// Their commits, the oldest build first.
+        commits: &'a [&'a str],
+    },
     /// Other commits were proved to give what this one gave.
     Proved {
         /// The commit that was built.

@@ -210,25 +210,100 @@ fn logs_are_what_others_read() {
     }
 }
 
+/// With builds that take a while, and so many builders that work while commands run.
+fn with_builders(mut args: Vec<String>, builders: u32) -> Vec<String> {
+    args.iter_mut()
+        .filter(|arg| *arg == BUILD)
+        .for_each(|arg| *arg = format!("sleep 0.3; {BUILD}"));
+    args.extend(["--builders".to_owned(), builders.to_string()]);
+    args
+}
+
+#[test]
+fn builders_make_what_is_asked_for_next_while_commands_run() {
+    let (repo, commits) = history(40, 23);
+    let kiln = Kiln::new();
+    let command = format!("sleep 0.1; {}", flaky(3));
+    let args = with_builders(bisect_args(&repo, &commits[0], &commits[39], &command), 2);
+    let answer = kiln.run(&args).exits(0).json();
+    assert_eq!(culprit(&answer), commits[23], "{answer:#}");
+    let id = answer["id"].as_str().unwrap();
+    let events: Vec<Value> = kiln.run(&["bisect", "show", id, "--json"]).exits(0).json()["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["event"].clone())
+        .collect();
+    let at = |event: &str, commit: &Value| {
+        events.iter().position(|e| e["event"] == event && e["commit"]["id"] == *commit)
+    };
+    // Begun and built while another revision ran, and only then asked for.
+    let ready = events.iter().filter(|event| event["event"] == "step").filter(|step| {
+        let commit = &step["commit"]["id"];
+        let (Some(begun), Some(built)) = (at("begun-ahead", commit), at("compiled", commit)) else {
+            return false;
+        };
+        let asked = at("step", commit).unwrap();
+        begun < built && events[built..asked].iter().any(|event| event["event"] == "step")
+    });
+    assert!(ready.count() >= 2, "{events:#?}");
+    // Every build that was begun has ended, one way or the other.
+    let bill = &answer["bill"];
+    let begun = events.iter().filter(|event| event["event"] == "begun-ahead").count() as u64;
+    let number = |name: &str| bill[name].as_u64().unwrap();
+    assert!(number("builds_ahead") >= 2, "{bill:#}");
+    assert!(begun >= number("builds_ahead"), "{begun}, {bill:#}");
+    assert!(number("builds_unused") < number("builds_compiled"), "{bill:#}");
+    let replayed = kiln.run(&["bisect", "replay-check", id, "--json"]).exits(0).json();
+    assert_eq!(replayed["same"], replayed["decisions"], "{replayed:#}");
+
+    // What was built ahead is there for whoever asks next.
+    let again = kiln.run(&args).exits(0).json();
+    assert_eq!(again["bill"]["builds_compiled"], 0, "{:#}", again["bill"]);
+}
+
+#[test]
+fn builds_ahead_keep_within_the_budget() {
+    let (repo, commits) = history(200, 123);
+    for most in ["1", "3", "6"] {
+        let kiln = Kiln::new();
+        let args = with_builders(bisect_args(&repo, &commits[0], &commits[199], &flaky(2)), 3);
+        let limit = ["--max-builds".to_owned(), most.to_owned()];
+        let answer = kiln.run(&[&args[..], &limit].concat()).exits(5).json();
+        let compiled = answer["bill"]["builds_compiled"].as_u64().unwrap();
+        assert!(compiled <= most.parse().unwrap(), "{most}: {:#}", answer["bill"]);
+        assert!(answer["answer"]["why"].as_str().unwrap().contains("budget"), "{answer:#}");
+    }
+}
+
 #[test]
 fn killed_at_random_moments_it_resumes_to_the_same_answer() {
+    kill_and_resume(20, |args| args);
+}
+
+#[test]
+fn killed_while_builds_and_runs_go_on_it_resumes_to_the_same_answer() {
+    kill_and_resume(12, |args| with_builders(args, 2));
+}
+
+fn kill_and_resume(kills: u32, more: impl Fn(Vec<String>) -> Vec<String>) {
     let (repo, commits) = history(32, 19);
     // Slow enough for a kill to hit every kind of moment.
     let command = format!("sleep 0.02; {}", flaky(3));
     let mut random: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut killed = 0;
-    while killed < 20 {
+    while killed < kills {
         // A bisection that ends before it was killed often enough is followed by another.
         let kiln = Kiln::new();
         let start = || {
             let mut start = kiln.command();
-            start.args(bisect_args(&repo, &commits[0], &commits[31], &command));
+            start.args(more(bisect_args(&repo, &commits[0], &commits[31], &command)));
             start
         };
         let mut next = start();
         loop {
             let mut child = next.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            if killed == 20 {
+            if killed == kills {
                 assert!(child.wait().unwrap().success());
                 break;
             }
@@ -266,6 +341,11 @@ fn killed_at_random_moments_it_resumes_to_the_same_answer() {
         let record = kiln.run(&["bisect", "show", id, "--json"]).exits(0).json();
         let mut seen = std::collections::HashSet::new();
         let events = record["events"].as_array().unwrap().iter().map(|event| &event["event"]);
+        let mut compiled = std::collections::HashSet::new();
+        for event in events.clone().filter(|event| event["event"] == "compiled") {
+            let commit = event["commit"]["id"].to_string();
+            assert!(compiled.insert(commit), "a build counts once: {event:#}");
+        }
         for step in events.filter(|event| event["event"] == "step") {
             for run in step["runs"].as_array().unwrap() {
                 let run = (step["commit"]["id"].to_string(), run["id"].to_string());
@@ -279,6 +359,7 @@ fn killed_at_random_moments_it_resumes_to_the_same_answer() {
         // What a killed process ran was paid for by this bisection: nothing of it was spared.
         let bill = &record["bill"];
         assert_eq!(bill["runs_avoided_evidence"], 0, "{bill:#}");
+        kiln.run(&["bisect", "replay-check", id]).exits(0);
         kiln.run(&["verify", "--deep"]).exits(0);
     }
 }

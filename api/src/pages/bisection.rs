@@ -151,6 +151,15 @@ fn bill(record: &Record, logs: &Markup) -> Markup {
                 (bill.builds_avoided_closure) ", as nothing that a known build reads had changed ("
                 (duration(bill.build_seconds_saved)) " saved)"
             }
+            @if bill.builds_ahead > 0 {
+                dt { "built ahead" }
+                dd { (bill.builds_ahead) ", of which " (bill.builds_unused) " were of no use" }
+            }
+            @let building = record.building();
+            @if !building.is_empty() {
+                dt { "being built" }
+                dd { @for commit in building { code { (commit.short()) } " " (commit.subject) br; } }
+            }
             dt { "boots" }
             dd {
                 (bill.runs_made) " in " (duration(bill.run_seconds)) " of machine time; "

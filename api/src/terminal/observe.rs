@@ -2,7 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use kiln_bisect::watch::{Happening, Watch};
+use kiln_bisect::picture::{Forecast, Picture};
+use kiln_bisect::watch::{Happening, Paid, Watch};
 use kiln_builder::{BuildEvent, Observer, Stage};
 use kiln_cache::evidence::Counts;
 
@@ -53,6 +54,14 @@ pub(crate) struct BisectProgress {
     progress: Progress,
     visit: Mutex<Visit>,
     target: Mutex<String>,
+    stands: Mutex<Stands>,
+}
+
+/// What the screen was last drawn from.
+#[derive(Default)]
+struct Stands {
+    picture: Option<(Picture, Paid, Option<Forecast>)>,
+    building: Vec<String>,
 }
 
 /// What was seen of one revision since its heading.
@@ -103,13 +112,29 @@ impl Visit {
 impl BisectProgress {
     /// Shows them here.
     pub(crate) fn new(progress: Progress) -> Self {
-        Self { progress, visit: Mutex::default(), target: Mutex::default() }
+        Self {
+            progress,
+            visit: Mutex::default(),
+            target: Mutex::default(),
+            stands: Mutex::default(),
+        }
     }
 
     /// The target that is shown from the start.
     pub(crate) fn hunting(self, target: &str) -> Self {
         *self.target.lock().unwrap_or_else(PoisonError::into_inner) = target.to_owned();
         self
+    }
+
+    /// Draws the screen anew, after `change`.
+    fn draw(&self, change: impl FnOnce(&mut Stands)) {
+        let mut stands = self.stands.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut stands);
+        let Some((picture, paid, left)) = &stands.picture else { return };
+        let target = self.target.lock().unwrap_or_else(PoisonError::into_inner);
+        let (paid, left, building) = (*paid, *left, stands.building.as_slice());
+        let frame = Frame { target: &target, paid, left, building };
+        self.progress.screen(&screen(picture, &frame));
     }
 
     /// A line for who reads lines: nothing where the screen says it.
@@ -155,9 +180,7 @@ impl Watch for BisectProgress {
                 progress.status(format!("{}: {why}", commit.short()));
             }
             Happening::Stands { picture, spent, left } => {
-                let target = self.target.lock().unwrap_or_else(PoisonError::into_inner);
-                let frame = Frame { target: &target, paid: spent, left };
-                progress.screen(&screen(picture, &frame));
+                self.draw(|stands| stands.picture = Some((picture.clone(), spent, left)));
                 if let (Some(left), false) = (left, visit.forecast) {
                     self.line(format!("expected: {}", forecast(&left)));
                 }
@@ -167,13 +190,31 @@ impl Watch for BisectProgress {
                 for note in &build.notes {
                     progress.line(hanging("  note: ", note));
                 }
+                // Another one than the one that is visited was built ahead.
+                let whose = match visit.commit.starts_with(&commit.id) {
+                    true => String::new(),
+                    false => format!("{} ", commit.short()),
+                };
                 if let Some(error) = build.errors.first() {
-                    progress.line(hanging("  does not build: ", error));
+                    progress.line(hanging(&format!("  {whose}does not build: "), error));
                 } else if build.obtained == kiln_bisect::record::Obtained::Compiled {
-                    self.line(format!("  compiled in {}", duration(build.seconds)));
+                    self.line(format!("  {whose}compiled in {}", duration(build.seconds)));
                 } else {
                     progress.status(format!("{}: known", commit.short()));
                 }
+            }
+            Happening::BegunAhead { commit, probability } => {
+                let text = format!(
+                    "  also builds {}, to be asked for with {}: {}",
+                    commit.short(),
+                    percent(probability),
+                    commit.subject
+                );
+                self.line(fit(&text, WIDTH));
+            }
+            Happening::Building { commits } => {
+                let short = |id: &&str| id.get(..12).unwrap_or(id).to_owned();
+                self.draw(|stands| stands.building = commits.iter().map(short).collect());
             }
             // What follows from builds that were there before is in the range's own line.
             Happening::Proved { .. } if visit.commit.is_empty() => {}
@@ -200,7 +241,11 @@ impl Watch for BisectProgress {
                 self.line(hanging("  ", &format!("{suspects} files with {names}")));
             }
             Happening::Ran { outcome, done, wanted } => progress.counted_status(
-                format!("running, last: {}", fit(&outcome_word(outcome), 40)),
+                format!(
+                    "{} runs, last: {}",
+                    visit.commit.get(..12).unwrap_or_default(),
+                    fit(&outcome_word(outcome), 30)
+                ),
                 u64::from(done),
                 u64::from(wanted),
             ),

@@ -19,6 +19,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) target: &'a str,
     pub(crate) paid: Paid,
     pub(crate) left: Option<Forecast>,
+    /// Commits that are built beside the runs.
+    pub(crate) building: &'a [String],
 }
 
 /// Draws it, line by line.
@@ -50,6 +52,9 @@ pub(crate) fn screen(picture: &Picture, frame: &Frame<'_>) -> Vec<String> {
     lines.push(format!("so far       {builds} builds, {runs} runs, {}", duration(seconds)));
     if let Some(left) = frame.left {
         lines.push(format!("expected     {}", forecast(&left)));
+    }
+    if !frame.building.is_empty() {
+        lines.push(fit(&format!("building     {}", frame.building.join(", ")), WIDTH));
     }
     lines.push(String::new());
     let rows: Vec<Vec<String>> = nearest(picture).into_iter().map(row).collect();
@@ -171,6 +176,7 @@ mod tests {
                 target: &"KASAN: use-after-free in a_very_long_name ".repeat(4),
                 paid: Paid { builds: 12, runs: 345, seconds: 4000.0 },
                 left: Some(Forecast { builds: 3.2, runs: 40.0, seconds: 300.0 }),
+                building: &vec!["0123456789ab".to_owned(); revisions as usize],
             };
             let lines = screen(&picture(commits, revisions), &frame);
             assert!(lines.len() <= 22, "{} lines", lines.len());

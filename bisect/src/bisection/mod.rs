@@ -1,12 +1,14 @@
 //! A bisection, carried out: ask the planner, build, run, write down, until there is an answer.
 //!
 //! [`knowledge`] is what decisions are made from ([`proofs`] what of it was only proved, [`untouched`]
-//! and [`blamed`] what is only likely), [`batch`] makes runs, [`after`] looks at a commit that is to
+//! and [`blamed`] what is only likely), [`batch`] makes runs, [`beside`] and [`workshop`] what is
+//! built beside them, [`after`] looks at a commit that is to
 //! be named, [`running`] keeps two processes from one bisection, [`setup`] prepares the test,
 //! [`verdict_of`] puts the planner's answer into words. The loop itself is in [`steps`].
 
 mod after;
 pub(crate) mod batch;
+mod beside;
 mod blamed;
 mod budget;
 mod error;
@@ -20,6 +22,7 @@ mod setup;
 mod steps;
 mod untouched;
 mod verdict_of;
+mod workshop;
 
 pub use error::BisectError;
 #[cfg(test)]

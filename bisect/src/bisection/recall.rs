@@ -32,6 +32,12 @@ impl Bisection {
                 None => Known::Broken,
             };
             self.settle(place, learned, build.input_key);
+            let commit = self.commit(place);
+            if self.left_behind.remove(&commit.id) && build.proof.is_none() {
+                // Its end came with the end of the process that made it.
+                self.knowledge.spent.builds += 1;
+                self.write(Event::Compiled { commit, seconds: build.seconds }).await?;
+            }
             if spread.insert(build.input_key)
                 && let Some(manifest) = self.builder.known(&self.request(place)).await?
             {

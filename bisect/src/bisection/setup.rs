@@ -10,12 +10,14 @@ use kiln_builder::{Builder, Config, History, How, Observer, Repository, Request,
 use kiln_cache::{Remote, Store};
 use uuid::Uuid;
 
+use super::beside::Unlearned;
 use super::error::BisectError;
 use super::knowledge::Knowledge;
 use super::prepared::Prepared;
 use super::running::{Running, sweep};
 use super::steps::Made;
 use super::untouched::Untouched;
+use super::workshop::{Stages, Workshop};
 use crate::belief::Find;
 use crate::console::Patterns;
 use crate::graph::{Graph, GraphError};
@@ -53,7 +55,10 @@ pub struct Bisection {
     pub(super) work: PathBuf,
     pub(super) watch: Arc<dyn Watch>,
     pub(super) patterns: Arc<Patterns>,
-    pub(super) builder: Builder,
+    pub(super) builder: Arc<Builder>,
+    pub(super) workshop: Workshop,
+    /// Builds that have ended, before they are learned of.
+    pub(super) unlearned: Vec<Unlearned>,
     pub(super) config: Option<Config>,
     pub(super) history: History,
     pub(super) edges: Arc<Edges>,
@@ -75,6 +80,8 @@ pub struct Bisection {
     pub(super) interrupted: Option<(i64, i64)>,
     /// Runs that a killed process made and did not write down, once met.
     pub(super) paid: HashSet<Uuid>,
+    /// Commits whose build a killed process had begun and not seen end, when it goes on.
+    pub(super) left_behind: HashSet<String>,
     /// Whether what it is expected to need was said.
     pub(super) expected: bool,
     /// Seconds spent before this process went on.
@@ -104,8 +111,9 @@ impl Bisection {
         bisection.knowledge.spent.builds = bill.builds_compiled as u32;
         bisection.knowledge.spent.runs = bill.runs_made as u32;
         bisection.expected = record.expected().is_some();
-        bisection.before =
-            bill.build_seconds + bill.run_seconds / record.header.limits.machines.max(1) as f64;
+        bisection.before = record.seconds();
+        bisection.left_behind =
+            record.building().into_iter().map(|commit| commit.id.clone()).collect();
         bisection.target = record.matcher();
         bisection.interrupted = Some((record.created, super::batch::now()));
         for step in record.steps() {
@@ -150,13 +158,21 @@ impl Bisection {
         };
         let graph = graph_of(&history)?;
         let target = header.target().transpose()?;
+        let (builders, stages) = (header.limits.builders, Arc::new(Stages::new(around.builds)));
+        let observer = Arc::<Stages>::clone(&stages);
+        let builder = Builder::new(around.store.clone(), around.work.clone(), observer)
+            .with_audit(header.audit)
+            .with_toolchain(header.toolchain.as_deref().unwrap_or("gcc"))
+            .with_ccache(around.ccache)
+            .with_proofs(around.proofs)
+            .with_upstream(around.upstream)
+            .with_pairs(builders.max(2), 6);
+        let builder = Arc::new(builder);
         Ok(Self {
-            builder: Builder::new(around.store.clone(), around.work.clone(), around.builds)
-                .with_audit(header.audit)
-                .with_toolchain(header.toolchain.as_deref().unwrap_or("gcc"))
-                .with_ccache(around.ccache)
-                .with_proofs(around.proofs)
-                .with_upstream(around.upstream),
+            workshop: Workshop::new(Arc::clone(&builder), stages, builders),
+            unlearned: Vec::new(),
+            left_behind: HashSet::new(),
+            builder,
             config,
             knowledge: Knowledge::new(graph, header.find, &holders(&history)),
             target,

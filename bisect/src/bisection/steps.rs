@@ -16,7 +16,7 @@ use super::setup::{Bisection, blocking};
 use super::verdict_of::verdict_of;
 use crate::belief::Find;
 use crate::picture::{Forecast, Picture, Seen};
-use crate::plan::{self, Cleared, Decision, Place, Settings, Spent};
+use crate::plan::{self, Beside, Cleared, Decision, Place, Settings, Spent};
 use crate::record::{BuildRecord, Decided, Event, Obtained, Record, RunRecord, Step};
 use crate::rows::Rows;
 use crate::tester::Tester;
@@ -62,15 +62,18 @@ impl Bisection {
             return self.finish(verdict).await;
         }
         loop {
+            self.learn_ended(&tester, None).await?;
             self.learn_blamed(&tester).await?;
             let target = self.target()?.clone();
-            let decision = self.decide(&target).await?;
+            let (decision, beside) = self.decide(&target).await?;
             match decision {
                 Decision::Test(test) => {
                     if let Some(verdict) = self.too_dear(&target, &test).await? {
                         return self.finish(verdict).await;
                     }
-                    self.visit(&tester, test.revision, test.runs, &test.why).await?
+                    if self.prepare(&tester, &test, beside).await? {
+                        self.visit(&tester, test.revision, test.runs, &test.why).await?
+                    }
                 }
                 Decision::Stop(answer) => {
                     if let Some((place, runs)) = self.doubtful_branch(&target, &answer).await? {
@@ -84,6 +87,7 @@ impl Bisection {
                         if self.found_no_change(*commit).await? {
                             continue;
                         }
+                        self.end_builds().await?;
                         self.show_parents(&tester, parents).await?;
                         findings = self.findings(&tester, *commit, parents, rate.mean).await?;
                     }
@@ -119,21 +123,25 @@ impl Bisection {
     }
 
     /// Asks the planner, off the async threads: a large range takes it a while.
-    async fn decide(&mut self, target: &Target) -> Result<Decision, BisectError> {
-        let problem = self.knowledge.problem(target, self.header.limits.machines);
+    async fn decide(&mut self, target: &Target) -> Result<(Decision, Beside), BisectError> {
+        let mut problem = self.knowledge.problem(target, self.header.limits.machines);
+        problem.building = self.workshop.building(problem.costs.build_seconds);
+        let builders = self.header.limits.builders;
         let settings = Settings {
             threshold: self.header.limits.confidence,
             max_builds: self.header.limits.max_builds,
             max_runs: self.header.limits.max_runs,
             ..Settings::default()
         };
-        let (problem, decision) = blocking(move || {
+        let (problem, decision, beside) = blocking(move || {
             let decision = plan::decide(&problem, &settings)?;
-            Ok((problem, decision))
+            let beside = plan::beside(&problem, &settings, builders, &decision)?;
+            Ok((problem, decision, beside))
         })
         .await?;
         let before = self.decided.as_ref().map(|(problem, settings)| (problem, settings));
-        let decided = Decided::since(before, &problem, &settings, decision.clone());
+        let made = (decision.clone(), beside.clone());
+        let decided = Decided::since(before, &problem, &settings, made);
         self.write(Event::Decided(Box::new(decided))).await?;
         let costs = problem.costs;
         self.decided = Some((problem, settings));
@@ -150,7 +158,7 @@ impl Bisection {
                 self.write(Event::Expected { left }).await?;
             }
         }
-        Ok(decision)
+        Ok((decision, beside))
     }
 
     /// How the bisection stands; nothing while the target is not known.
@@ -242,7 +250,7 @@ impl Bisection {
     }
 
     /// One step: get the build, and run its image unless the store knows better.
-    async fn visit(
+    pub(super) async fn visit(
         &mut self,
         tester: &Arc<Tester>,
         place: Place,
@@ -267,16 +275,22 @@ impl Bisection {
         let runs = if self.knowledge.doubted(image) { 1 } else { runs };
         let folder = self.kernels();
         let files = tester.place(&self.store, &image, &made.manifest, &folder).await?;
-        let batch = Batch {
-            store: &self.store,
-            tester,
-            image,
-            commit: &commit.id,
-            place: &files,
-            target: self.target.as_ref(),
-            machines: self.header.limits.machines,
+        let (store, watch) = (self.store.clone(), Arc::clone(&self.watch));
+        let target = self.target.clone();
+        let machines = self.header.limits.machines;
+        let batch = async {
+            let batch = Batch {
+                store: &store,
+                tester,
+                image,
+                commit: &commit.id,
+                place: &files,
+                target: target.as_ref(),
+                machines,
+            };
+            batch.run(runs, &*watch).await
         };
-        let records = batch.run(runs, &*self.watch).await?;
+        let records = self.beside(batch).await?;
         let mut counts = self.knowledge.counts(image);
         for run in &records {
             counts.add(&run.outcome, 1);
@@ -316,16 +330,29 @@ impl Bisection {
 
     /// The build of a revision, from the store or compiled; asked for once.
     pub(super) async fn build(&mut self, place: Place) -> Result<Made, BisectError> {
+        self.wait_for(place).await?;
         if let Some(made) = self.made.get(&place) {
             return Ok(made.clone());
         }
         let begun = Instant::now();
-        let built = self.builder.build(&self.request(place)).await?;
+        let (builder, request) = (Arc::clone(&self.builder), self.request(place));
+        let built = self.beside(async move { Ok(builder.build(&request).await?) }).await?;
         let record = record_of(&built, begun);
-        let (manifest, obtained) = (built.manifest, record.obtained);
-        if obtained == Obtained::Compiled {
+        if record.obtained == Obtained::Compiled {
             self.knowledge.spent.builds += 1;
+            let (commit, seconds) = (self.commit(place), record.seconds);
+            self.write(Event::Compiled { commit, seconds }).await?;
         }
+        self.learn_built(place, built.manifest, record).await
+    }
+
+    /// Learns all that a revision's build says.
+    pub(super) async fn learn_built(
+        &mut self,
+        place: Place,
+        manifest: Manifest,
+        record: BuildRecord,
+    ) -> Result<Made, BisectError> {
         self.knowledge.learn_code(place, &manifest.signatures, &manifest.artifacts);
         if let Place::Commit(commit) = place {
             let edges = Arc::clone(&self.edges);
@@ -336,10 +363,6 @@ impl Bisection {
         }
         self.settle(place, known_of(&manifest), manifest.input_key);
         let commit = self.commit(place);
-        if obtained == Obtained::Compiled {
-            let (commit, seconds) = (commit.clone(), record.seconds);
-            self.write(Event::Compiled { commit, seconds }).await?;
-        }
         self.watch.happening(Happening::Built { commit: &commit, build: &record });
         self.spread(place, &manifest).await?;
         let made = Made { manifest, record };
@@ -425,7 +448,7 @@ impl Bisection {
         self.write_step(place, why, build, Vec::new()).await
     }
 
-    async fn write_step(
+    pub(super) async fn write_step(
         &mut self,
         place: Place,
         why: &str,
@@ -457,7 +480,8 @@ impl Bisection {
     }
 
     /// Writes the answer down and reads the whole record back.
-    async fn finish(self, verdict: Verdict) -> Result<Record, BisectError> {
+    async fn finish(mut self, verdict: Verdict) -> Result<Record, BisectError> {
+        self.end_builds().await?;
         let tested = match self.belief().await? {
             None => Vec::new(),
             Some(belief) => self

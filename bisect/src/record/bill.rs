@@ -11,6 +11,15 @@ pub struct Bill {
     pub revisions: usize,
     /// Builds compiled.
     pub builds_compiled: usize,
+    /// Of these, how many were begun before they were asked for.
+    #[serde(default)]
+    pub builds_ahead: usize,
+    /// Of those, how many were never asked for.
+    #[serde(default)]
+    pub builds_unused: usize,
+    /// Builds that were given up before they were through.
+    #[serde(default)]
+    pub builds_given_up: usize,
     /// Builds not compiled, because the store had the input.
     pub builds_avoided_input: usize,
     /// Builds not compiled, because a closure proved them equal to one in the store.
@@ -21,7 +30,7 @@ pub struct Bill {
     pub runs_made: usize,
     /// Runs not made, because the store had the evidence of this image.
     pub runs_avoided_evidence: usize,
-    /// Seconds compiling.
+    /// Seconds compiling; side by side builds each count, and what was given up does.
     pub build_seconds: f64,
     /// Seconds that the avoided builds took when they were made.
     pub build_seconds_saved: f64,
@@ -53,6 +62,19 @@ impl Bill {
                 _ => None,
             })
             .collect();
+        let mut ahead = std::collections::HashSet::new();
+        for (_, event) in &record.events {
+            match event {
+                Event::BegunAhead { commit, .. } => _ = ahead.insert(commit.id.as_str()),
+                Event::GivenUp { commit, seconds } => {
+                    ahead.remove(commit.id.as_str());
+                    bill.builds_given_up += 1;
+                    bill.build_seconds += seconds;
+                }
+                _ => {}
+            }
+        }
+        bill.builds_ahead = ahead.iter().filter(|id| compiled.contains_key(**id)).count();
         let mut seen = std::collections::HashSet::new();
         // A run is paid for, or spared, once: twins show the same ones, and so does a parent that is
         // shown beside the culprit.
@@ -101,6 +123,7 @@ impl Bill {
             }
         }
         bill.builds_compiled += compiled.len();
+        bill.builds_unused = compiled.keys().filter(|id| ahead.contains(**id)).count();
         bill.build_seconds += compiled.values().sum::<f64>();
         bill
     }
@@ -142,6 +165,45 @@ mod tests {
         let whole = bill(vec![compiled("a"), step("a", "compiled"), step("b", "input")]);
         assert_eq!((whole.builds_compiled, whole.builds_avoided_input), (1, 1));
         assert_eq!(whole.build_seconds, 61.0);
+    }
+
+    #[test]
+    fn what_was_built_ahead_is_billed_whether_it_was_of_use_or_not() {
+        let of = |id: &str, rest: &str| {
+            let text = format!(r#"{{"commit":{{"id":"{id}","subject":""}},{rest}}}"#);
+            (0, serde_json::from_str::<Event>(&text).unwrap())
+        };
+        let begun = |id: &str| of(id, r#""event":"begun-ahead","probability":0.5"#);
+        let compiled = |id: &str| of(id, r#""event":"compiled","seconds":60.0"#);
+        let step = format!(
+            r#""event":"step","why":"","recalled":false,"build":{{"obtained":"compiled",
+                "input_key":"{}","signatures":{{}},"compiler":"","seconds":60.0,
+                "compile_seconds":60.0,"errors":[],"notes":[]}},"runs":[],
+                "probability_bad":null,"credible":null"#,
+            Digest::of(b"").to_hex()
+        );
+        let given_up = of("c", r#""event":"given-up","seconds":7.0"#);
+        let events = vec![
+            begun("a"),
+            begun("b"),
+            compiled("a"),
+            begun("c"),
+            of("a", &step),
+            given_up,
+            compiled("b"),
+            // One that was asked for at once.
+            compiled("d"),
+            of("d", &step),
+            begun("e"),
+        ];
+        let header = crate::bisection::tests_header();
+        let record = Record { id: "x".into(), created: 0, header, events };
+        let bill = Bill::of(&record);
+        assert_eq!((bill.builds_compiled, bill.builds_ahead), (3, 2));
+        assert_eq!((bill.builds_unused, bill.builds_given_up), (1, 1));
+        assert_eq!(bill.build_seconds, 187.0);
+        let left: Vec<&str> = record.building().iter().map(|c| c.id.as_str()).collect();
+        assert_eq!(left, ["e"]);
     }
 
     #[test]

@@ -9,7 +9,9 @@ use serde_json::Value;
 use super::{Event, Record};
 use crate::belief::Counts;
 use crate::graph::Graph;
-use crate::plan::{self, Costs, Decision, Place, Problem, ProblemError, Settings, Spent, Status};
+use crate::plan::{
+    self, Beside, Building, Costs, Decision, Place, Problem, ProblemError, Settings, Spent, Status,
+};
 use crate::rows::Rows;
 use crate::title::{self, Learning};
 
@@ -42,6 +44,9 @@ pub struct Decided {
     pub costs: Costs,
     /// Machines side by side.
     pub machines: u32,
+    /// Builds under way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub building: Vec<Building>,
     /// What was paid so far.
     pub spent: Spent,
     /// Thresholds and budgets, where they are others than before.
@@ -49,6 +54,9 @@ pub struct Decided {
     pub settings: Option<Settings>,
     /// What was decided. There is no chance in it: equal knowledge gives equal decisions.
     pub decision: Decision,
+    /// What else was to be done beside it.
+    #[serde(default, skip_serializing_if = "Beside::is_empty")]
+    pub beside: Beside,
 }
 
 /// Runs of an image.
@@ -80,7 +88,7 @@ impl Decided {
         before: Option<(&Problem, &Settings)>,
         problem: &Problem,
         settings: &Settings,
-        decision: Decision,
+        (decision, beside): (Decision, Beside),
     ) -> Self {
         let nothing = Problem::new(Arc::clone(&problem.graph), problem.costs);
         let earlier = before.map_or(&nothing, |(problem, _)| problem);
@@ -107,9 +115,11 @@ impl Decided {
             }),
             costs: problem.costs,
             machines: problem.machines,
+            building: problem.building.clone(),
             spent: problem.spent,
             settings: before.is_none_or(|(_, before)| before != settings).then_some(*settings),
             decision,
+            beside,
         }
     }
 }
@@ -135,12 +145,15 @@ pub struct Replayed {
     pub then: Decision,
     /// As the planner decides now.
     pub now: Decision,
+    /// What the record has beside it, and what the planner has now.
+    pub beside: (Beside, Beside),
 }
 
 impl Replayed {
     /// Whether they are the same. Numbers may differ in the last digits, which text does not keep.
     pub fn is_same(&self) -> bool {
-        match (serde_json::to_value(&self.then), serde_json::to_value(&self.now)) {
+        let (then, now) = (&self.beside.0, &self.beside.1);
+        match (serde_json::to_value((&self.then, then)), serde_json::to_value((&self.now, now))) {
             (Ok(then), Ok(now)) => alike(&then, &now),
             _ => false,
         }
@@ -167,6 +180,7 @@ fn alike(a: &Value, b: &Value) -> bool {
 pub struct Replay {
     problem: Problem,
     settings: Option<Settings>,
+    builders: usize,
 }
 
 impl Replay {
@@ -174,7 +188,7 @@ impl Replay {
     pub fn new(graph: Graph, record: &Record) -> Self {
         let mut problem = Problem::new(Arc::new(graph), Costs::default());
         problem.find = record.header.find;
-        Self { problem, settings: None }
+        Self { problem, settings: None, builders: record.header.limits.builders }
     }
 
     /// What was known when `decided` was decided; afterwards [`Self::problem`] has it.
@@ -223,6 +237,7 @@ impl Replay {
         }
         problem.costs = decided.costs;
         problem.machines = decided.machines;
+        problem.building.clone_from(&decided.building);
         problem.spent = decided.spent;
         if let Some(settings) = decided.settings {
             self.settings = Some(settings);
@@ -240,9 +255,12 @@ impl Replay {
             let Event::Decided(decided) = event else { continue };
             self.apply(decided)?;
             let settings = self.settings.ok_or(ReplayError::NoStart)?;
+            let now = plan::decide(&self.problem, &settings)?;
+            let beside = plan::beside(&self.problem, &settings, self.builders, &now)?;
             list.push(Replayed {
                 then: decided.decision.clone(),
-                now: plan::decide(&self.problem, &settings)?,
+                now,
+                beside: (decided.beside.clone(), beside),
             });
         }
         Ok(list)
@@ -269,12 +287,14 @@ pub(super) fn learned_again(record: &Record) -> Option<(Learning, String)> {
 mod tests {
     use super::*;
     use crate::plan::State;
+    use crate::record::Header;
 
     /// Plays a bisection of 40 commits, and writes each decision down as text.
     fn played() -> Vec<String> {
         let mut problem = Problem::new(Arc::new(Graph::linear(40).unwrap()), Costs::default());
         let mut settings = Settings::default();
         let mut before: Option<(Problem, Settings)> = None;
+        let builders = tests_header().limits.builders;
         let mut texts = Vec::new();
         for round in 0..500 {
             // What was learned of costs on the way is no round number.
@@ -283,14 +303,17 @@ mod tests {
                 settings.max_builds = Some(30);
             }
             let decision = plan::decide(&problem, &settings).unwrap();
+            let beside = plan::beside(&problem, &settings, builders, &decision).unwrap();
             let decided = Decided::since(
                 before.as_ref().map(|(p, s)| (p, s)),
                 &problem,
                 &settings,
-                decision.clone(),
+                (decision.clone(), beside.clone()),
             );
             texts.push(serde_json::to_string(&Event::Decided(Box::new(decided))).unwrap());
             before = Some((problem.clone(), settings));
+            let next =
+                beside.ahead.first().map(|need| Building { place: need.place, seconds: 7.1 });
             let Decision::Test(test) = decision else { return texts };
             let bad = matches!(test.revision, Place::Commit(at) if at >= 17);
             if problem.status(test.revision).image.is_none() {
@@ -303,6 +326,8 @@ mod tests {
                 }
                 problem.spent.builds += 1;
             }
+            problem.building = next.into_iter().collect();
+            problem.building.retain(|building| building.place != test.revision);
             let image = problem.status(test.revision).image.unwrap() as usize;
             for _ in 0..test.runs {
                 problem.spent.runs += 1;
@@ -329,7 +354,13 @@ mod tests {
 
     fn record(texts: &[String]) -> Record {
         let events = texts.iter().map(|text| (0, serde_json::from_str(text).unwrap())).collect();
-        Record { id: "x".into(), created: 0, header: crate::bisection::tests_header(), events }
+        Record { id: "x".into(), created: 0, header: tests_header(), events }
+    }
+
+    fn tests_header() -> Header {
+        let mut header = crate::bisection::tests_header();
+        header.limits.builders = 2;
+        header
     }
 
     #[test]
@@ -343,6 +374,7 @@ mod tests {
             assert!(replayed.is_same(), "{replayed:#?}");
         }
         assert!(matches!(again.last().unwrap().then, Decision::Stop(_)));
+        assert!(again.iter().any(|replayed| !replayed.beside.0.ahead.is_empty()));
         let longest = texts.iter().map(String::len).max().unwrap();
         assert!(longest < 2500, "a decision takes {longest} bytes of the record");
     }

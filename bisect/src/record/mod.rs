@@ -134,6 +134,9 @@ pub struct Limits {
     pub machines: usize,
     /// Make jobs of one build.
     pub jobs: usize,
+    /// Builds side by side while machines run; none are made then when it is zero.
+    #[serde(default)]
+    pub builders: usize,
     /// Seconds that the kernel has to reach the reproducer.
     pub boot_timeout: u64,
     /// Seconds that the reproducer, or the host command, may run.
@@ -250,6 +253,21 @@ pub enum Event {
         /// The revision.
         commit: Commit,
         /// Seconds that it took.
+        seconds: f64,
+    },
+    /// A build was begun before it was asked for, while others, or machines, were at work. It ends
+    /// with [`Event::Compiled`] or [`Event::GivenUp`], or turns out to be known.
+    BegunAhead {
+        /// The revision.
+        commit: Commit,
+        /// Probability that it will be asked for.
+        probability: f64,
+    },
+    /// A build under way was given up.
+    GivenUp {
+        /// The revision.
+        commit: Commit,
+        /// Seconds that were spent on it.
         seconds: f64,
     },
     /// A closure proved that other commits give what this one gave: none of them is compiled.
@@ -381,6 +399,36 @@ impl Record {
             Event::Expected { left } => Some(*left),
             _ => None,
         })
+    }
+
+    /// Revisions whose build was begun ahead and has not ended, as far as the record knows. A build
+    /// that turned out to be known counts until its revision is visited.
+    pub fn building(&self) -> Vec<&Commit> {
+        let mut list: Vec<&Commit> = Vec::new();
+        for (_, event) in &self.events {
+            match event {
+                Event::BegunAhead { commit, .. } => list.push(commit),
+                Event::Compiled { commit, .. }
+                | Event::GivenUp { commit, .. }
+                | Event::Step(Step { commit, .. }) => list.retain(|begun| *begun != commit),
+                Event::Finished { .. } => list.clear(),
+                _ => {}
+            }
+        }
+        list
+    }
+
+    /// Seconds that processes worked on it, from event to event: what passed between the last event
+    /// of a killed one and the next one's start is left out.
+    pub fn seconds(&self) -> f64 {
+        let (mut seconds, mut last) = (0, self.created);
+        for (at, event) in &self.events {
+            if *event != Event::Resumed {
+                seconds += (at - last).max(0);
+            }
+            last = *at;
+        }
+        seconds as f64
     }
 
     /// The title that was learned from the bad end.

@@ -110,6 +110,12 @@ pub(super) struct Start {
     pub(super) test: TestArgs,
     #[command(flatten)]
     pub(super) how: HowArgs,
+    /// Build up to so many revisions side by side while machines run: what will probably be asked for
+    /// next. It saves time where builds and machines have processors of their own, and costs builds
+    /// that are of no use; on one computer's processors they would only slow each other down, so by
+    /// default builds and runs take turns
+    #[arg(long, value_name = "W", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=64))]
+    pub(super) builders: u16,
     /// Before the commit is named, build and run the newer end without it
     #[arg(long, value_enum, value_name = "HOW")]
     pub(super) confirm: Option<Confirm>,

@@ -218,6 +218,12 @@ fn print_bill(bill: &Bill) {
         bill.builds_avoided_closure,
         duration(bill.build_seconds_saved)
     ));
+    if bill.builds_ahead + bill.builds_given_up > 0 {
+        answer(format_args!(
+            "ahead        {} begun before they were asked for, {} of no use; {} given up",
+            bill.builds_ahead, bill.builds_unused, bill.builds_given_up
+        ));
+    }
     if bill.commits_proved > 0 {
         answer(format_args!(
             "proved       {} commits change nothing that a known build reads",

@@ -155,7 +155,10 @@ fn header(new: Start) -> anyhow::Result<Header> {
         audit: new.how.audit,
         confirm_revert: new.confirm == Some(super::Confirm::Revert),
         title: new.test.title.clone(),
-        limits: new.test.limits(&test, new.how.jobs(), new.confidence),
+        limits: Limits {
+            builders: usize::from(new.builders),
+            ..new.test.limits(&test, new.how.jobs(), new.confidence)
+        },
         repository: repo,
         test,
     })
@@ -192,6 +195,7 @@ impl TestArgs {
         Limits {
             machines: machines(self.machines, test),
             jobs,
+            builders: 0,
             boot_timeout: self.boot_timeout,
             run_timeout: self.run_timeout,
             memory_mb: self.memory,
