@@ -1,17 +1,25 @@
-//! `kiln diff`: which functions and data differ between two kernels.
+//! `kiln diff`: which functions and data differ between two kernels, their modules included.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use kiln_cache::build_draft::{VMLINUX, VMLINUX_O};
+use kiln_builder::units::Units;
+use kiln_cache::build_draft::{UNITS, VMLINUX, VMLINUX_O};
+use kiln_cache::signature::explain::Files;
 use kiln_cache::signature::symbols::{
-    SymbolChange, SymbolKind, diff, is_linked, linked_symbols_of, symbols_of,
+    SymbolChange, SymbolKind, SymbolMap, diff, is_linked, linked_symbols_of, symbols_of,
 };
+use serde::Serialize;
 
 use super::common::{Context, answer, answer_json};
-use super::kernels::locate;
+use super::kernels::{Kernel, source_files};
 use crate::terminal::exit::{Exit, Fault};
-use crate::terminal::table::render;
+use crate::terminal::table::{WIDTH, render_for_answer};
+use crate::terminal::text::wrapped;
+
+/// How artifacts that are modules are named.
+const MODULES: &str = "modules/";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -25,78 +33,253 @@ pub(crate) struct Args {
     repo: PathBuf,
 }
 
+/// One thing that differs.
+#[derive(Serialize)]
+struct Row {
+    /// The module that it is in, by its path; `None`: in the kernel itself.
+    module: Option<String>,
+    #[serde(flatten)]
+    change: SymbolChange,
+}
+
+/// What was found, and how far was looked.
+#[derive(Default)]
+struct Found {
+    rows: Vec<Row>,
+    /// Modules that one kernel has: which, and whether it is the second.
+    lone: Vec<(String, bool)>,
+    /// Modules that were compared, and those that are the same file.
+    compared: usize,
+    equal: usize,
+    /// Whether modules were looked for.
+    looked_for_modules: bool,
+    /// Whether only names and sizes of the kernel itself were compared.
+    linked: bool,
+    /// What else was not looked at.
+    left_out: Vec<String>,
+}
+
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let progress = context.progress();
     let folder = tempfile::tempdir().context("no folder for temporary files")?;
-    let mut files = Vec::with_capacity(2);
-    for (side, name) in [("before", &args.before), ("after", &args.after)] {
-        progress.status(format!("getting {name}"));
-        let file = object(context, name, &args.repo, &folder.path().join(side)).await;
-        files.push(file.inspect_err(|_| progress.clear())?);
-    }
+    progress.status("looking for both");
+    let sides = sides(context, &args, folder.path()).await;
+    let sides = sides.inspect_err(|_| progress.clear())?;
     progress.status("comparing");
-    let compared = tokio::task::spawn_blocking(move || {
-        let linked = is_linked(&files[0])? || is_linked(&files[1])?;
-        let read = if linked { linked_symbols_of } else { symbols_of };
-        let (before, after) = std::thread::scope(|scope| {
-            let before = scope.spawn(|| read(&files[0]));
-            let after = read(&files[1]);
-            (before.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), after)
-        });
-        Ok::<_, anyhow::Error>((diff(&before?, &after?), linked))
-    })
-    .await;
+    let compared = tokio::task::spawn_blocking(move || compare(&sides)).await;
     progress.clear();
-    let (changes, linked) = compared.context("comparing stopped")??;
-    if linked {
-        // Without relocations a call of something that moved can't be told from another call.
-        progress.line(
-            "a linked vmlinux: only names and sizes are compared; its vmlinux.o shows all changes",
-        );
-    }
+    let found = compared.context("comparing stopped")??;
     if context.json {
-        answer_json(&changes)?;
+        // The list is the answer; how far it reaches is said beside it.
+        for line in found.not_compared() {
+            progress.line(&line);
+        }
+        answer_json(&found.rows)?;
     } else {
-        print(&changes, linked);
+        print(&found);
     }
     Ok(Exit::Done)
 }
 
-/// The `vmlinux.o` that a name means: a file, one in a folder, or that of a build, which is put at
-/// `place`.
-async fn object(
-    context: &Context,
-    name: &str,
-    repo: &Path,
-    place: &Path,
-) -> anyhow::Result<PathBuf> {
-    // Beside a vmlinux there usually is the object that it was linked from.
-    let beside = Path::new(name).with_file_name(VMLINUX_O);
-    if Path::new(name).file_name().is_some_and(|it| it == VMLINUX) && beside.is_file() {
-        return Ok(beside);
-    }
-    let mut files =
-        locate(context, name, repo, place, VMLINUX_O, |artifact| artifact == VMLINUX_O).await?;
-    files.remove(VMLINUX_O).ok_or_else(|| {
-        let why = "its kernel makes none, or it was stored by an older Kiln";
-        Fault::new(Exit::NotFound, format!("'{name}' has no {VMLINUX_O}: {why}")).into()
-    })
+/// One of the kernels, on this machine.
+struct Side {
+    /// As the user named it.
+    name: String,
+    /// The `vmlinux.o`, or what was given in its place.
+    object: PathBuf,
+    /// Modules that may differ.
+    modules: Files,
+    /// How many more there are that the other kernel has as well, byte for byte.
+    equal: usize,
+    /// What the kernel is compiled of, as far as that is known.
+    sources: BTreeSet<String>,
+    /// Whether it is a whole build, and not a file.
+    is_build: bool,
 }
 
-/// One table a source file; then what has no file, and how many there are of each kind.
-fn print(changes: &[SymbolChange], linked: bool) {
-    for group in changes.chunk_by(|a, b| a.file == b.file) {
-        let file = group.first().and_then(|it| it.file.as_deref());
-        answer(file.unwrap_or("(source file not known)"));
-        let rows: Vec<Vec<String>> = group.iter().map(row).collect();
-        let table =
-            render(&["what", "kind", "before", "after", "change", "name"], &rows, &[2, 3, 4]);
-        for line in table.lines() {
+async fn sides(context: &Context, args: &Args, folder: &Path) -> anyhow::Result<[Side; 2]> {
+    let names = [&args.before, &args.after].map(|it| beside(it));
+    let mut kernels = Vec::with_capacity(2);
+    for name in &names {
+        kernels.push(Kernel::find(context, name, &args.repo, VMLINUX_O).await?);
+    }
+    let equal: BTreeSet<String> = match &kernels[..] {
+        [Kernel::Build(a), Kernel::Build(b)] => {
+            let same = a.artifacts.iter().filter(|it| it.name.starts_with(MODULES));
+            let same = same
+                .filter(|it| b.artifact(&it.name).is_some_and(|other| other.digest == it.digest));
+            same.map(|it| it.name.clone()).collect()
+        }
+        _ => BTreeSet::new(),
+    };
+    let mut sides = Vec::with_capacity(2);
+    for ((kernel, name), place) in kernels.iter().zip(names).zip(["before", "after"]) {
+        let wanted = |name: &str| {
+            [VMLINUX_O, UNITS].contains(&name) || name.starts_with(MODULES) && !equal.contains(name)
+        };
+        let place = folder.join(place);
+        let mut files = kernel.files(context, &place, |artifact| wanted(&artifact.name)).await?;
+        let object = files.remove(VMLINUX_O).ok_or_else(|| {
+            let why = "its kernel makes none, or it was stored by an older Kiln";
+            Fault::new(Exit::NotFound, format!("'{name}' has no {VMLINUX_O}: {why}"))
+        })?;
+        let units = files.remove(UNITS);
+        let sources = match (units, kernel) {
+            (Some(units), _) => {
+                let bytes = std::fs::read(&units).context("reading the table of units")?;
+                Units::decode(&bytes).map(|it| it.sources().collect()).unwrap_or_default()
+            }
+            (None, Kernel::Files(_)) if Path::new(&name).is_dir() => source_files(Path::new(&name)),
+            _ => BTreeSet::new(),
+        };
+        let is_build = matches!(kernel, Kernel::Build(_)) || Path::new(&name).is_dir();
+        files.retain(|name, _| name.starts_with(MODULES));
+        let equal = equal.len();
+        sides.push(Side { name, object, modules: files, equal, sources, is_build });
+    }
+    let both: Result<[Side; 2], _> = sides.try_into();
+    both.map_err(|_| anyhow::anyhow!("two kernels are compared"))
+}
+
+/// What a name means: beside a `vmlinux` there usually is the object that it was linked from.
+fn beside(name: &str) -> String {
+    let object = Path::new(name).with_file_name(VMLINUX_O);
+    let is_vmlinux = Path::new(name).file_name().is_some_and(|it| it == VMLINUX);
+    match object.to_str() {
+        Some(object) if is_vmlinux && Path::new(object).is_file() => object.to_owned(),
+        _ => name.to_owned(),
+    }
+}
+
+fn compare(sides: &[Side; 2]) -> anyhow::Result<Found> {
+    let [before, after] = sides;
+    let linked = is_linked(&before.object)? || is_linked(&after.object)?;
+    let mut found = Found { linked, equal: before.equal, ..Found::default() };
+    let read = if linked { linked_symbols_of } else { symbols_of };
+    let map = |side: &Side| {
+        let mut map: SymbolMap = read(&side.object)?;
+        map.name_sources(&side.sources);
+        anyhow::Ok(map)
+    };
+    let (one, two) = std::thread::scope(|scope| {
+        let one = scope.spawn(|| map(before));
+        let two = map(after);
+        (one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), two)
+    });
+    found.rows.extend(diff(&one?, &two?).into_iter().map(|change| Row { module: None, change }));
+    if before.sources.is_empty() || after.sources.is_empty() {
+        found.left_out.push(
+            "folders of source files are not known: neither records of a build nor its folder \
+             are at hand"
+                .to_owned(),
+        );
+    }
+    let lacking = sides.iter().find(|it| !it.is_build);
+    if let Some(side) = lacking {
+        found.left_out.push(format!("modules were not compared: '{}' is a lone file", side.name));
+        return Ok(found);
+    }
+    found.looked_for_modules = true;
+    modules(&before.modules, &after.modules, &mut found)?;
+    Ok(found)
+}
+
+/// Compares modules of one name.
+fn modules(before: &Files, after: &Files, found: &mut Found) -> anyhow::Result<()> {
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for name in names {
+        let short = name.strip_prefix(MODULES).unwrap_or(name).to_owned();
+        let (Some(one), Some(two)) = (before.get(name), after.get(name)) else {
+            found.lone.push((short, after.contains_key(name)));
+            continue;
+        };
+        if std::fs::read(one)? == std::fs::read(two)? {
+            found.equal += 1;
+            continue;
+        }
+        found.compared += 1;
+        match (symbols_of(one), symbols_of(two)) {
+            (Ok(one), Ok(two)) => {
+                let changes = diff(&one, &two).into_iter();
+                let row = |change| Row { module: Some(short.clone()), change };
+                found.rows.extend(changes.map(row));
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                found.left_out.push(format!("the module {short} can't be read: {error}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Found {
+    /// What the answer does not say, a sentence each.
+    fn not_compared(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.linked {
+            // Without relocations a call of something that moved can't be told from another call.
+            lines.push(
+                "a linked vmlinux: only names and sizes are compared; its vmlinux.o shows all \
+                 changes"
+                    .to_owned(),
+            );
+        }
+        lines.extend(self.left_out.iter().cloned());
+        lines.push(
+            "boot code, what is made by the last link, and data that no name stands for are not \
+             compared: see kiln explain"
+                .to_owned(),
+        );
+        lines
+    }
+}
+
+/// One table a source file, of the kernel and then of each module; then how many there are of each
+/// kind, and what was not compared.
+fn print(found: &Found) {
+    let mut groups: BTreeMap<_, Vec<&SymbolChange>> = BTreeMap::new();
+    for Row { module, change } in &found.rows {
+        groups.entry((module, &change.file)).or_default().push(change);
+    }
+    for ((module, file), changes) in groups {
+        let file = file.as_deref().unwrap_or("(source file not known)");
+        match module {
+            Some(module) => answer(format_args!("{module}: {file}")),
+            None => answer(file),
+        }
+        let rows: Vec<Vec<String>> = changes.into_iter().map(row).collect();
+        let heading = ["what", "kind", "before", "after", "change", "name"];
+        for line in render_for_answer(&heading, &rows, &[2, 3, 4]).lines() {
             answer(line);
         }
         answer("");
     }
-    answer(summary(changes, linked));
+    for (module, is_second) in &found.lone {
+        let side = if *is_second { "second" } else { "first" };
+        answer(format_args!("{module}: only the {side} has this module"));
+    }
+    let kernel: Vec<&SymbolChange> =
+        found.rows.iter().filter(|it| it.module.is_none()).map(|it| &it.change).collect();
+    answer(wrapped(&summary(&kernel, found.linked), WIDTH));
+    if found.compared + found.equal > 0 {
+        let inside: Vec<&SymbolChange> =
+            found.rows.iter().filter(|it| it.module.is_some()).map(|it| &it.change).collect();
+        let changes = match counts(&inside) {
+            text if text.is_empty() => "no function and no data of them".to_owned(),
+            text => text,
+        };
+        let (equal, other) = (found.equal, found.compared);
+        let told = match other {
+            0 => format!("modules: all {equal} are the same file"),
+            _ => format!("modules: {equal} are the same file, {other} are not: {changes}"),
+        };
+        answer(wrapped(&told, WIDTH));
+    } else if found.looked_for_modules && found.lone.is_empty() {
+        answer("modules: neither has any");
+    }
+    for line in found.not_compared() {
+        answer(wrapped(&format!("note: {line}"), WIDTH));
+    }
 }
 
 fn row(change: &SymbolChange) -> Vec<String> {
@@ -126,8 +309,8 @@ fn kind(kind: SymbolKind) -> &'static str {
     }
 }
 
-/// "1 function changed (+5 bytes), 2 data added", or that nothing differs.
-fn summary(changes: &[SymbolChange], linked: bool) -> String {
+/// "1 function changed, 2 data objects added", or that nothing differs.
+fn summary(changes: &[&SymbolChange], linked: bool) -> String {
     if changes.is_empty() {
         return match linked {
             true => "no name and no size differs (contents were not compared)",
@@ -135,6 +318,11 @@ fn summary(changes: &[SymbolChange], linked: bool) -> String {
         }
         .to_owned();
     }
+    counts(changes)
+}
+
+/// How many changes there are of each kind; empty if there is none.
+fn counts(changes: &[&SymbolChange]) -> String {
     let kinds = [
         (SymbolKind::Function, "function", "functions"),
         (SymbolKind::Data, "data object", "data objects"),
@@ -186,6 +374,36 @@ mod tests {
             change("g", Some(1), Some(1)),
             change("h", None, Some(1)),
         ];
+        let changes: Vec<&SymbolChange> = changes.iter().collect();
         assert_eq!(summary(&changes, false), "2 functions changed, 1 function added");
+    }
+
+    #[test]
+    fn modules_are_compared_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let object = |name: &str, source: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(path.with_extension("c"), source).unwrap();
+            let mut gcc = std::process::Command::new("gcc");
+            let made = gcc.args(["-c", "-O2", "-fno-asynchronous-unwind-tables", "-o"]);
+            let made = made.arg(&path).arg(path.with_extension("c")).status();
+            assert!(made.unwrap().success());
+            path
+        };
+        let one = object("one.ko", "int kiln_open(int x) { return x * 3; }\n");
+        let two = object("two.ko", "int kiln_open(int x) { return x * 5; }\n");
+        let files = |list: &[(&str, &PathBuf)]| -> Files {
+            list.iter().map(|(name, path)| (format!("modules/{name}"), (*path).clone())).collect()
+        };
+        let mut found = Found::default();
+        let before = files(&[("fs/a.ko", &one), ("fs/b.ko", &one), ("fs/old.ko", &one)]);
+        let after = files(&[("fs/a.ko", &two), ("fs/b.ko", &one), ("net/new.ko", &one)]);
+        modules(&before, &after, &mut found).unwrap();
+        let told: Vec<_> =
+            found.rows.iter().map(|it| (it.module.as_deref(), it.change.name.as_str())).collect();
+        assert_eq!(told, [(Some("fs/a.ko"), "kiln_open")]);
+        assert_eq!((found.compared, found.equal), (1, 1));
+        let lone = [("fs/old.ko".to_owned(), false), ("net/new.ko".to_owned(), true)];
+        assert_eq!(found.lone, lone);
     }
 }

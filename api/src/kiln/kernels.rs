@@ -1,9 +1,11 @@
 //! Kernels as commands are given them: builds of the store, files, folders that make was run in.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use kiln_cache::build_draft::{VMLINUX, VMLINUX_O};
+use kiln_cache::manifest::{Artifact, Manifest};
 use kiln_cache::signature::explain::Files;
 use kiln_cache::signature::is_named_by_image;
 
@@ -51,8 +53,92 @@ pub(crate) fn of_folder(folder: &Path) -> anyhow::Result<Files> {
     Ok(files)
 }
 
-/// The files of a kernel that has a name: a folder, a file (taken as `alone`), or a build of the
-/// store, whose files are put into `place` when `wanted` says so.
+/// The source files whose objects lie in a folder that make was run in, by their paths from it. Which
+/// of them are linked is not asked.
+pub(crate) fn source_files(folder: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(at) = open.pop() {
+        for item in std::fs::read_dir(&at).into_iter().flatten().flatten() {
+            let Ok(kind) = item.file_type() else { continue };
+            let path = item.path();
+            if kind.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|it| it == "o")
+                && let Ok(object) = path.strip_prefix(folder)
+            {
+                // What was assembled has another end, and is named by the same stem.
+                let command = path.with_file_name(format!(".{}.cmd", item.file_name().display()));
+                let text = std::fs::read_to_string(command).unwrap_or_default();
+                let stem = object.with_extension("").to_string_lossy().into_owned();
+                let ends = [".c", ".S", ".rs"].into_iter();
+                let mut named = ends.filter(|end| text.contains(&format!("{stem}{end}")));
+                found.extend(named.next().map(|end| format!("{stem}{end}")));
+            }
+        }
+    }
+    found
+}
+
+/// A kernel that has a name.
+pub(crate) enum Kernel {
+    /// Files by their names as artifacts.
+    Files(Files),
+    /// A build of the store.
+    Build(Box<Manifest>),
+}
+
+impl Kernel {
+    /// Finds it: a folder, a file (taken as `alone`), or a build of the store.
+    pub(crate) async fn find(
+        context: &Context,
+        name: &str,
+        repo: &Path,
+        alone: &str,
+    ) -> anyhow::Result<Self> {
+        let path = Path::new(name);
+        if path.is_dir() {
+            return of_folder(path).map(Self::Files);
+        }
+        if path.is_file() {
+            return Ok(Self::Files([(alone.to_owned(), path.to_owned())].into()));
+        }
+        let selector = selector(name, repo)?;
+        let manifest = find(&context.open().await?, &selector).await?;
+        if !manifest.is_built() {
+            let why = format!("the build of '{name}' has no kernel: it does not build");
+            return Err(Fault::new(Exit::NotFound, why).into());
+        }
+        Ok(Self::Build(Box::new(manifest)))
+    }
+
+    /// Its files; those of a build are put into `place` when `wanted` says so.
+    pub(crate) async fn files(
+        &self,
+        context: &Context,
+        place: &Path,
+        wanted: impl Fn(&Artifact) -> bool,
+    ) -> anyhow::Result<Files> {
+        let manifest = match self {
+            Self::Files(files) => return Ok(files.clone()),
+            Self::Build(manifest) => manifest,
+        };
+        let store = context.open().await?;
+        let mut files = Files::new();
+        for artifact in manifest.artifacts.iter().filter(|it| wanted(it)) {
+            let to = place.join(&artifact.name);
+            let folder = to.parent().unwrap_or(place);
+            tokio::fs::create_dir_all(folder)
+                .await
+                .with_context(|| format!("can't make {}", folder.display()))?;
+            store.read_to_file(&artifact.digest, &to).await?;
+            files.insert(artifact.name.clone(), to);
+        }
+        Ok(files)
+    }
+}
+
+/// The files of a kernel that has a name: see [`Kernel`].
 pub(crate) async fn locate(
     context: &Context,
     name: &str,
@@ -61,31 +147,8 @@ pub(crate) async fn locate(
     alone: &str,
     wanted: impl Fn(&str) -> bool,
 ) -> anyhow::Result<Files> {
-    let path = Path::new(name);
-    if path.is_dir() {
-        return of_folder(path);
-    }
-    if path.is_file() {
-        return Ok([(alone.to_owned(), path.to_owned())].into());
-    }
-    let selector = selector(name, repo)?;
-    let store = context.open().await?;
-    let manifest = find(&store, &selector).await?;
-    if !manifest.is_built() {
-        let why = format!("the build of '{name}' has no kernel: it does not build");
-        return Err(Fault::new(Exit::NotFound, why).into());
-    }
-    let mut files = Files::new();
-    for artifact in manifest.artifacts.iter().filter(|it| wanted(&it.name)) {
-        let to = place.join(&artifact.name);
-        let folder = to.parent().unwrap_or(place);
-        tokio::fs::create_dir_all(folder)
-            .await
-            .with_context(|| format!("can't make {}", folder.display()))?;
-        store.read_to_file(&artifact.digest, &to).await?;
-        files.insert(artifact.name.clone(), to);
-    }
-    Ok(files)
+    let kernel = Kernel::find(context, name, repo, alone).await?;
+    kernel.files(context, place, |artifact| wanted(&artifact.name)).await
 }
 
 /// Whether an artifact helps to explain a difference.

@@ -76,6 +76,17 @@ impl Units {
         self.reads.iter().filter(any).count()
     }
 
+    /// The source file of each object of the kernel: what it was made from that has its name.
+    pub fn sources(&self) -> impl Iterator<Item = String> {
+        let objects = self.objects.iter().zip(&self.of_tools).filter(|(_, of_tool)| !**of_tool);
+        objects.filter_map(|(object, _)| {
+            let stem = object.strip_suffix(b".o")?;
+            let names = [".c", ".S", ".rs"].map(|end| [stem, end.as_bytes()].concat());
+            let found = names.into_iter().find(|name| self.files.position(name).is_some())?;
+            Some(String::from_utf8_lossy(&found).into_owned())
+        })
+    }
+
     /// How many objects there are.
     pub fn len(&self) -> usize {
         self.objects.len()

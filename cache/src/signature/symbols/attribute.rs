@@ -71,6 +71,11 @@ impl<'data> Files<'data> {
         self.by_extent[extent]
     }
 
+    /// Names of all files by their numbers.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect()
+    }
+
     /// The name of an extent's file.
     pub(super) fn name(&self, extent: usize) -> Option<&'data [u8]> {
         self.names.get(self.by_extent[extent]).copied().filter(|name| !name.is_empty())

@@ -10,7 +10,7 @@ use super::map::{SymbolEntry, SymbolKey, SymbolMap};
 /// One symbol that is not the same.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct SymbolChange {
-    /// Source file without folders, when it is known.
+    /// Source file, when it is known; without folders where these aren't.
     pub file: Option<String>,
     /// What it is.
     pub kind: SymbolKind,
@@ -117,7 +117,7 @@ mod tests {
             };
             let (size, hash) = (content.len() as u64, Digest::of(content.as_bytes()));
             let file = (!file.is_empty()).then(|| (*file).to_owned());
-            map.entries.entry(key).or_default().push(SymbolEntry { size, hash, file });
+            map.entries.entry(key).or_default().push(SymbolEntry { size, hash, file, unit: None });
         }
         map
     }

@@ -25,6 +25,7 @@ pub(super) fn read(elf: &Elf<'_>) -> Result<SymbolMap, ElfError> {
     for symbol in symbol_table(elf)? {
         if symbol.is_file() {
             file = text(symbol.name);
+            map.files.push(file.clone().unwrap_or_default());
             continue;
         }
         let Some(kind) = kind(elf, &symbol) else { continue };
@@ -35,10 +36,12 @@ pub(super) fn read(elf: &Elf<'_>) -> Result<SymbolMap, ElfError> {
             name: String::from_utf8_lossy(&base(&symbol)).into_owned(),
         };
         let hash = Digest::of(&symbol.size.to_le_bytes());
+        let unit = own.as_ref().and_then(|_| map.files.len().checked_sub(1));
         map.entries.entry(key).or_default().push(SymbolEntry {
             size: symbol.size,
             hash,
             file: own,
+            unit,
         });
     }
     Ok(map)

@@ -1,6 +1,6 @@
 //! The map itself, and how it is put together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use object::elf as abi;
 
@@ -16,6 +16,7 @@ use super::SymbolKind;
 use super::attribute::Files;
 use super::hashes::{Hashes, Owner};
 use super::names::{base, suffix};
+use super::sources::whole_paths;
 
 /// The name of a symbol, the same in two builds of one source.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,8 +36,11 @@ pub struct SymbolEntry {
     pub size: u64,
     /// See the module's documentation.
     pub hash: Digest,
-    /// Source file without folders, when it could be found out. Not part of the identity.
+    /// Source file when it could be found out: without folders, unless [`SymbolMap::name_sources`] was
+    /// asked. Not part of the identity.
     pub file: Option<String>,
+    /// Which of the map's files that is.
+    pub(super) unit: Option<usize>,
 }
 
 /// All symbols of a kernel; those of one name in the order of the file.
@@ -44,6 +48,20 @@ pub struct SymbolEntry {
 pub struct SymbolMap {
     /// The symbols.
     pub entries: BTreeMap<SymbolKey, Vec<SymbolEntry>>,
+    /// Source files without folders, in the order of the file's symbol table.
+    pub(super) files: Vec<String>,
+}
+
+impl SymbolMap {
+    /// Gives entries the whole paths of their source files, as far as they can be told from
+    /// `sources`: paths of the files that the kernel is compiled of. (See the module `sources`.)
+    pub fn name_sources(&mut self, sources: &BTreeSet<String>) {
+        let paths = whole_paths(&self.files, sources);
+        for entry in self.entries.values_mut().flatten() {
+            let path = entry.unit.and_then(|unit| paths.get(unit)?.clone());
+            entry.file = path.or_else(|| entry.file.take());
+        }
+    }
 }
 
 /// A function or a part of one, or data.
@@ -69,7 +87,7 @@ pub(super) fn read(elf: &Elf<'_>, source: &dyn ByteSource) -> Result<SymbolMap, 
             hashes.of(all[index].section, all[index].start..all[index].end, Owner::Extent(index))
         },
     );
-    let mut map = SymbolMap::default();
+    let mut map = SymbolMap { files: files.names(), ..SymbolMap::default() };
     for parts in things(&object, &extents, &files, made) {
         let Some((key, entry)) = describe(&object, &extents, &files, &parts) else { continue };
         map.entries.entry(key).or_default().push(entry);
@@ -164,7 +182,8 @@ fn describe(
     }
     // A part of a file that overlaps itself could add up to more than there are bytes.
     let size = size.fold(0, u64::saturating_add);
-    Some((key, SymbolEntry { size, hash: hasher.finalize().into(), file }))
+    let unit = Some(files.number(main.extent)).filter(|_| file.is_some());
+    Some((key, SymbolEntry { size, hash: hasher.finalize().into(), file, unit }))
 }
 
 /// Sections in which nothing has a name. Code and constants without one are known by what refers
@@ -188,7 +207,7 @@ fn add_tables(
             name: section.display_name(),
         };
         let hash = hashes.of(index, 0..section.size, Owner::Table);
-        let entry = SymbolEntry { size: section.size, hash, file: None };
+        let entry = SymbolEntry { size: section.size, hash, file: None, unit: None };
         map.entries.entry(key).or_default().push(entry);
     }
 }

@@ -36,6 +36,7 @@ mod linked;
 mod map;
 mod names;
 mod pieces;
+mod sources;
 
 use std::path::Path;
 

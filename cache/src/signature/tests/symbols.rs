@@ -194,3 +194,28 @@ fn linked_files_are_compared_by_names_and_sizes() {
     assert_eq!(names, ["gone", "grown"]);
     assert!(diff(&before, &before).is_empty());
 }
+
+#[test]
+fn whole_paths_of_source_files() {
+    use std::collections::BTreeSet;
+
+    let one = "static int count;\nint first(void) { return ++count; }\n";
+    let two = "static int calls;\nint second(void) { return ++calls; }\n";
+    let before = NATIVE.linked(&[("pipe.c", one), ("core.c", two)]);
+    let after = NATIVE.linked(&[("pipe.c", one), ("core.c", &two.replace("++", "--"))]);
+    let changed = |sources: &[&str]| {
+        let sources: BTreeSet<String> = sources.iter().map(|it| (*it).to_owned()).collect();
+        let map = |bytes: &[u8]| {
+            let mut map = crate::signature::symbols::symbols_of_bytes(&bytes).unwrap();
+            map.name_sources(&sources);
+            map
+        };
+        let changes = crate::signature::symbols::diff(&map(&before), &map(&after));
+        assert_eq!(changes.len(), 1, "{changes:?}");
+        changes[0].file.clone().unwrap()
+    };
+    assert_eq!(changed(&[]), "core.c");
+    assert_eq!(changed(&["fs/pipe.c", "net/core.c"]), "net/core.c");
+    assert_eq!(changed(&["fs/pipe.c", "net/core.c", "fs/core.c"]), "fs/core.c");
+    assert_eq!(changed(&["fs/pipe.c", "net/core.c", "mm/core.c"]), "core.c");
+}
