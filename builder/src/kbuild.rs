@@ -232,13 +232,9 @@ impl Kbuild<'_> {
 
     fn arguments(&self, source: &Bind, objects: &Bind, targets: &[&str]) -> Vec<OsString> {
         let seen = |bind: &Bind| self.confinement.seen(bind);
-        let mut arguments: Vec<OsString> = vec!["-C".into(), seen(source).into()];
-        let mut output = OsString::from("O=");
-        output.push(seen(objects));
-        arguments.push(output);
-        arguments.push(format!("-j{}", self.jobs.max(1)).into());
-        let mut variables = recipe::make_variables(host_arch(), self.version);
-        variables.extend(self.toolchain.programs.variables());
+        let (at, out) = (seen(source), seen(objects));
+        let mut arguments = recipe::arguments(host_arch(), self.version, &at, &out, self.jobs);
+        let mut variables = self.toolchain.programs.variables();
         if let Confinement::Plain { .. } = self.confinement {
             variables.extend(recipe::prefix_maps(&source.host, &objects.host));
         }

@@ -47,7 +47,7 @@ pub use builder::{Builder, Built, Obtained};
 pub use classes::{Class, Classes};
 pub use error::BuildError;
 pub use foresight::{Foreseen, Foresight};
-pub use kconfig::{ConfigChange, parse as config_values};
+pub use kconfig::{ConfigChange, parse as config_values, with_pinned_options};
 pub use live::wait_for_builds;
 pub use observer::{BuildEvent, Observer, Quiet, Stage};
 pub use request::{Config, How, Request, host_arch, image_of};

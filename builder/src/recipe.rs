@@ -19,7 +19,7 @@ pub(crate) const OBJECTS: &str = "/mnt/kiln/objects";
 pub(crate) const OUT: &str = "/mnt/kiln/out";
 
 /// File mode mask of the build. Modes reach the image through initramfs archives.
-pub(crate) const UMASK: u32 = 0o022;
+pub const UMASK: u32 = 0o022;
 
 /// The only folders that tools are looked for in, so that a user's own `PATH` decides nothing.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -47,7 +47,7 @@ pub(crate) const PINNED: &[(&str, &str)] = &[
 ];
 
 /// The whole environment of a Kbuild run.
-pub(crate) fn environment() -> Vec<(OsString, OsString)> {
+pub fn environment() -> Vec<(OsString, OsString)> {
     let pinned = PINNED.iter().copied();
     pinned
         .chain([("PATH", PATH), ("HOME", "/nonexistent")])
@@ -56,7 +56,7 @@ pub(crate) fn environment() -> Vec<(OsString, OsString)> {
 }
 
 /// Make variables given on the command line, where they win over the tree's own Makefile.
-pub(crate) fn make_variables(arch: &str, version: KernelVersion) -> Vec<String> {
+fn make_variables(arch: &str, version: KernelVersion) -> Vec<String> {
     let KernelVersion { version, patchlevel } = version;
     vec![
         // Otherwise `uname -m` of the host.
@@ -72,9 +72,26 @@ pub(crate) fn make_variables(arch: &str, version: KernelVersion) -> Vec<String> 
     ]
 }
 
+/// What make is called with for a kernel, its targets and toolchain aside. `source` and `objects`: as
+/// make sees them.
+pub fn arguments(
+    arch: &str,
+    version: KernelVersion,
+    source: &Path,
+    objects: &Path,
+    jobs: usize,
+) -> Vec<OsString> {
+    let mut output = OsString::from("O=");
+    output.push(objects);
+    let mut arguments: Vec<OsString> = vec!["-C".into(), source.into(), output];
+    arguments.push(format!("-j{}", jobs.max(1)).into());
+    arguments.extend(make_variables(arch, version).into_iter().map(OsString::from));
+    arguments
+}
+
 /// Compiler flags that take the host's folders out of debug information and `__FILE__`. Only used
 /// when the fixed mount points are not to be had: with them the paths are equal anyway.
-pub(crate) fn prefix_maps(source: &Path, objects: &Path) -> Vec<String> {
+pub fn prefix_maps(source: &Path, objects: &Path) -> Vec<String> {
     let maps = format!(
         "-ffile-prefix-map={}={OBJECTS} -ffile-prefix-map={}={SOURCE}",
         objects.display(),

@@ -5,18 +5,19 @@ use std::fs::{self, File};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use kiln_cache::signature::{Masked, SignatureKind, masked, sign_build};
-use object::{Object as _, ObjectSection as _, SectionFlags};
+use kiln_cache::signature::{Masked, SignatureKind, masked, sign_build, sign_kind};
+use object::{Object as _, ObjectSegment as _};
 use tempfile::TempDir;
 
 use crate::support::scratch;
 use crate::tree::shared;
 
-/// How many flips of each kind, unless the time is up before.
-const FLIPS: usize = 2000;
-const TIME: Duration = Duration::from_secs(30);
+/// How many bits of `vmlinux` are flipped.
+const FLIPS: usize = 4000;
+/// How many of the boot image: for each, the kernel in it is unpacked.
+const BOOT_FLIPS: usize = 600;
 
 /// A kernel's files that are changed in place and put right again.
 struct Kernel {
@@ -26,6 +27,15 @@ struct Kernel {
     /// Of the lone vmlinux.
     alone: String,
     masks: BTreeMap<String, Vec<Masked>>,
+}
+
+/// A bit of a file.
+#[derive(Clone, Copy, Debug)]
+struct Bit {
+    at: usize,
+    bit: u8,
+    /// Whether the checksum at the end of the file is put right.
+    seal: bool,
 }
 
 impl Kernel {
@@ -49,18 +59,51 @@ impl Kernel {
         Some(kernel)
     }
 
+    /// The same in files of its own.
+    fn copy(&self) -> Self {
+        let folder = scratch();
+        let copied = |(name, from): &(String, PathBuf)| {
+            let to = folder.path().join(name);
+            fs::copy(from, &to).unwrap();
+            (name.clone(), to)
+        };
+        let files = self.files.iter().map(copied).collect();
+        let (image, alone) = (self.image.clone(), self.alone.clone());
+        Self { _folder: folder, files, image, alone, masks: self.masks.clone() }
+    }
+
     /// The image of the first so many files: without the boot image it takes less time. What makes
     /// a file unreadable is seen as well.
     fn sign(&self, count: usize) -> String {
-        match sign_build(&self.files[..count]) {
-            Ok(signatures) => signatures.get(SignatureKind::Image).unwrap().hash.to_hex(),
-            Err(error) => error.to_string(),
-        }
+        let image = match count {
+            1 => sign_kind(&self.files[0].1, SignatureKind::Image),
+            _ => sign_build(&self.files[..count])
+                .map(|signatures| *signatures.get(SignatureKind::Image).unwrap()),
+        };
+        image.map_or_else(|error| error.to_string(), |image| image.hash.to_hex())
     }
 
-    /// How many of the files a file's image takes.
-    fn count(file: &str) -> usize {
-        if file == "vmlinux" { 1 } else { 2 }
+    /// Flips each of some bits by itself, on every processor, and asserts that each changes `image`.
+    fn sees_all(&self, file: &str, bits: &[Bit]) {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        std::thread::scope(|scope| {
+            for share in bits.chunks(bits.len().div_ceil(threads)) {
+                let own = self.copy();
+                scope.spawn(move || {
+                    for &Bit { at, bit, seal } in share {
+                        assert!(own.sees(file, at, bit, seal), "byte {at} of {file}");
+                    }
+                    // All was put right again, so it was each flip that told.
+                    let (count, whole) = own.whole(file);
+                    assert_eq!(own.sign(count), *whole);
+                });
+            }
+        });
+    }
+
+    /// How many of the files a file's image takes, and that image.
+    fn whole(&self, file: &str) -> (usize, &String) {
+        if file == "vmlinux" { (1, &self.alone) } else { (2, &self.image) }
     }
 
     /// What `look` sees while a bit of a file is flipped; with `seal`, and the checksum at its end
@@ -93,14 +136,14 @@ impl Kernel {
 
     /// Whether a flipped bit changes `image`.
     fn sees(&self, file: &str, at: usize, bit: u8, seal: bool) -> bool {
-        let whole = if file == "vmlinux" { &self.alone } else { &self.image };
-        self.flipped(file, at, bit, seal, || self.sign(Self::count(file)) != *whole)
+        let (count, whole) = self.whole(file);
+        self.flipped(file, at, bit, seal, || self.sign(count) != *whole)
     }
 
     /// Whether a flipped bit changes what is masked.
     fn moves_masks(&self, file: &str, at: usize, bit: u8) -> bool {
         self.flipped(file, at, bit, false, || {
-            let masks = masked(&self.files[..Self::count(file)]);
+            let masks = masked(&self.files[..self.whole(file).0]);
             masks.map_or(true, |masks| masks.get(file) != self.masks.get(file))
         })
     }
@@ -133,28 +176,24 @@ impl Random {
     }
 }
 
-/// Bytes of a file that the machine sees.
-fn allocated(vmlinux: &[u8]) -> Vec<Range<usize>> {
+/// Bytes of a file that are loaded: those of sections, and what lies between them.
+fn loaded(vmlinux: &[u8]) -> Vec<Range<usize>> {
     let file = object::File::parse(vmlinux).unwrap();
-    let loaded = file.sections().filter(|section| {
-        matches!(section.flags(), SectionFlags::Elf { sh_flags, .. } if sh_flags.0 & 2 != 0)
-    });
-    let ranges = loaded.filter_map(|it| it.file_range());
-    ranges
-        .map(|(start, size)| start as usize..(start + size) as usize)
-        .filter(|it| !it.is_empty())
-        .collect()
+    // (`object` gives PT_LOAD as segments.)
+    let ranges = file.segments().map(|it| it.file_range());
+    let ranges = ranges.map(|(start, size)| start as usize..(start + size) as usize);
+    ranges.filter(|it| !it.is_empty()).collect()
 }
 
 #[test]
 fn every_loaded_byte_that_is_not_masked_counts() {
     let Some(kernel) = Kernel::new() else { return };
-    let ranges = allocated(&fs::read(&kernel.files[0].1).unwrap());
+    let ranges = loaded(&fs::read(&kernel.files[0].1).unwrap());
     let total: usize = ranges.iter().map(ExactSizeIterator::len).sum();
     let mut random = Random(1);
     let begun = Instant::now();
-    let mut flips = 0;
-    while flips < FLIPS && begun.elapsed() < TIME {
+    let mut bits = Vec::with_capacity(FLIPS);
+    while bits.len() < FLIPS {
         let mut at = random.below(total);
         // Where in the file the so-manieth loaded byte is.
         let range = ranges.iter().find(|range| {
@@ -163,16 +202,15 @@ fn every_loaded_byte_that_is_not_masked_counts() {
             inside
         });
         let at = range.unwrap().start + at;
-        if kernel.is_masked("vmlinux", at) {
-            continue;
+        if !kernel.is_masked("vmlinux", at) {
+            bits.push(Bit { at, bit: 1 << random.below(8), seal: false });
         }
-        let bit = 1 << random.below(8);
-        assert!(kernel.sees("vmlinux", at, bit, false), "byte {at} of vmlinux");
-        flips += 1;
     }
-    assert_eq!(kernel.sign(1), kernel.alone);
-    assert!(flips >= 100, "too slow: {flips} flips");
-    eprintln!("{flips} flipped bits of vmlinux, {total} loaded bytes: each changes `image`");
+    kernel.sees_all("vmlinux", &bits);
+    eprintln!(
+        "{FLIPS} flipped bits of vmlinux, {total} loaded bytes: each changes `image` ({} s)",
+        begun.elapsed().as_secs()
+    );
 }
 
 #[test]
@@ -183,8 +221,8 @@ fn every_byte_of_the_boot_image_counts_or_is_masked() {
     let payload = payload.start as usize..(payload.start + payload.length) as usize;
     let mut random = Random(2);
     let begun = Instant::now();
-    let (mut code, mut packed) = (0, 0);
-    while code + packed < FLIPS && begun.elapsed() < TIME {
+    let mut bits = Vec::with_capacity(BOOT_FLIPS);
+    while bits.len() < BOOT_FLIPS {
         // As often in the code around the packed kernel, which is short, as in it.
         let around = length - payload.len();
         let at = match random.below(2) {
@@ -200,14 +238,15 @@ fn every_byte_of_the_boot_image_counts_or_is_masked() {
         }
         // With the right checksum, so that it is not the checksum that tells. In the packed kernel
         // it is left wrong: a bit that no decompressor looks at changes nothing but that.
-        let bit = 1 << random.below(8);
-        assert!(kernel.sees("bzImage", at, bit, !in_payload), "byte {at} of bzImage");
-        *(if in_payload { &mut packed } else { &mut code }) += 1;
+        bits.push(Bit { at, bit: 1 << random.below(8), seal: !in_payload });
     }
-    assert_eq!(kernel.sign(2), kernel.image);
-    assert!(code + packed >= 50, "too slow: {code} and {packed} flips");
+    kernel.sees_all("bzImage", &bits);
+    let packed = bits.iter().filter(|it| payload.contains(&it.at)).count();
     eprintln!(
-        "{code} flipped bits of set-up code and decompressor, {packed} of the packed kernel: each changes `image`"
+        "{} flipped bits of set-up code and decompressor, {packed} of the packed kernel: each \
+         changes `image` ({} s)",
+        BOOT_FLIPS - packed,
+        begun.elapsed().as_secs()
     );
 }
 

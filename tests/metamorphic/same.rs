@@ -94,3 +94,21 @@ fn ten_comment_lines_and_ten_thousand_blank_ones_in_a_header() {
         change.keeps_code();
     }
 }
+
+#[test]
+fn lines_that_move_beside_changed_code_are_not_said_to_be_all() {
+    let Some(mut tree) = shared() else { return };
+    let change = tree.change(|tree| {
+        prepend(&tree.path, "mm/mmap.c", "/* one more line */\n");
+        // In another file than the lines, and in the same.
+        append(&tree.path, "mm/mmap.c", "\nint kiln_probe_beside(int x) { return x * 5; }\n");
+        prepend(&tree.path, "mm/mremap.c", "/* one more line */\n");
+        tree.build();
+    });
+    let causes = change.causes();
+    let of = |kind: &str| causes.iter().find(|it| it.0 == kind).map(|it| it.1.as_str());
+    let beside = of("lines-beside-code").unwrap_or_default();
+    assert!(beside.contains("mm/mmap.c"), "{causes:?}");
+    assert!(!of("line-numbers").unwrap_or_default().contains("mm/mmap.c"), "{causes:?}");
+    assert!(of("sources").is_some(), "{causes:?}");
+}

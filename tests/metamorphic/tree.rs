@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
+use kiln_builder::{KernelVersion, recipe, with_pinned_options};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -21,30 +22,31 @@ const OBJECTS: &str = "kiln-objects";
 const KEPT: [&str; 5] =
     ["vmlinux", "vmlinux.o", ".config", "arch/x86/boot/bzImage", "arch/arm64/boot/Image"];
 
-/// How make is called: for one architecture, with what the recipe fixes.
+/// How make is called: by the builder's own recipe, and what a test changes of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Make {
     pub(crate) arch: &'static str,
+    /// Set in the environment, over what the recipe sets.
     pub(crate) variables: BTreeMap<String, String>,
     pub(crate) jobs: usize,
-    pub(crate) umask: &'static str,
+    pub(crate) umask: u32,
     pub(crate) targets: Vec<&'static str>,
+    /// Whether compilers are told to leave out the folder of the sources, as the builder does where
+    /// it can't give all builds the same one.
+    pub(crate) mapped: bool,
 }
 
 impl Make {
     /// As Kiln's own recipe does.
     pub(crate) fn new() -> Self {
-        let variables = [
-            ("LC_ALL", "C"),
-            ("TZ", "UTC"),
-            ("KBUILD_BUILD_TIMESTAMP", "Thu Jan  1 00:00:00 UTC 1970"),
-            ("KBUILD_BUILD_VERSION", "1"),
-            ("KBUILD_BUILD_USER", "kiln"),
-            ("KBUILD_BUILD_HOST", "kiln"),
-            ("SOURCE_DATE_EPOCH", "0"),
-        ];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Self { arch: "x86_64", variables, jobs: 2, umask: "022", targets: vec!["bzImage"] }
+        Self {
+            arch: "x86_64",
+            variables: BTreeMap::new(),
+            jobs: 2,
+            umask: recipe::UMASK,
+            targets: vec!["bzImage"],
+            mapped: true,
+        }
     }
 
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
@@ -54,7 +56,7 @@ impl Make {
 
     /// The same as somebody else, in another part of the world, would call it.
     pub(crate) fn elsewhere(mut self) -> Self {
-        (self.jobs, self.umask) = (3, "077");
+        (self.jobs, self.umask) = (3, 0o077);
         self.with("LC_ALL", "C.UTF-8")
             .with("TZ", "Pacific/Auckland")
             .with("USER", "somebody")
@@ -64,18 +66,19 @@ impl Make {
 
     /// Runs make on a tree.
     pub(crate) fn run(&self, tree: &Path, objects: &Path, targets: &[&str]) {
+        let makefile = fs::read_to_string(tree.join("Makefile")).expect("a Makefile");
+        let version = KernelVersion::parse(&makefile).expect("a kernel's Makefile");
         let mut command = Command::new("sh");
         command
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(recipe::environment())
             .envs(&self.variables)
-            .args(["-c", &format!("umask {}; exec make \"$@\"", self.umask), "make"])
-            .arg("-C")
-            .arg(tree)
-            .arg(format!("O={}", objects.display()))
-            .args([&format!("ARCH={}", self.arch), "KERNELVERSION=6.1.0"])
-            .args(["KERNELRELEASE=6.1.0-kiln", "LOCALVERSION="])
-            .arg(format!("-j{}", self.jobs));
+            .args(["-c", &format!("umask {:03o}; exec make \"$@\"", self.umask), "make"])
+            .args(recipe::arguments(self.arch, version, tree, objects, self.jobs));
+        if self.mapped {
+            // (A path that is absolute stays what it is.)
+            command.args(recipe::prefix_maps(tree, &tree.join(objects)));
+        }
         if self.arch == "arm64" {
             command.arg("CROSS_COMPILE=aarch64-linux-gnu-");
         }
@@ -131,7 +134,8 @@ impl Tree {
         probe(&path);
         let tree = Self { folder, path, outside: None, make };
         fs::create_dir(tree.objects()).expect("a folder for objects");
-        fs::copy(config, tree.objects().join(".config")).expect("the configuration");
+        let text = fs::read_to_string(config).expect("the configuration");
+        fs::write(tree.objects().join(".config"), with_pinned_options(&text)).expect("a file");
         tree.run(&["olddefconfig"]);
         Some(tree)
     }

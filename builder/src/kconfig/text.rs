@@ -54,7 +54,7 @@ pub(crate) fn is_set(text: &str, option: &str) -> bool {
 }
 
 /// The text that goes to `olddefconfig`: as given, with the recipe's own options set.
-pub(super) fn with_pinned_options(given: &str) -> String {
+pub fn with_pinned_options(given: &str) -> String {
     let asked = parse(given);
     let mut text = given.to_owned();
     for pinned in PINNED_OPTIONS {
