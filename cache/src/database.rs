@@ -57,6 +57,14 @@ impl Database {
         matches!(self, Self::Sqlite(_))
     }
 
+    /// The file that it is, if it is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(path) => Some(path),
+            Self::Postgres(_) => None,
+        }
+    }
+
     /// What the driver wants to hear.
     pub(crate) fn connect_url(&self) -> String {
         match self {

@@ -206,6 +206,12 @@ pub enum StoreError {
         "another process packs this store or collects its garbage: try again when it has finished"
     )]
     Busy,
+    /// Somebody else is at it, who began when this one had lost its lock.
+    #[error(
+        "another process packs this store or collects its garbage: this one had lost its connection \
+         to the database, and changed nothing more. Try again when the other has finished"
+    )]
+    Overtaken,
     /// Garbage can't be told from what is needed.
     #[error("nothing was removed, because {0}: run `kiln verify` first")]
     Refused(String),

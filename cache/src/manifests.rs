@@ -19,6 +19,7 @@ const PREFIX: &str = "builds";
 pub(crate) struct Read {
     pub(crate) manifest: Manifest,
     pub(crate) digest: Digest,
+    pub(crate) tag: Option<String>,
 }
 
 /// Bytes that are no manifest of the build they are named after.
@@ -68,7 +69,10 @@ pub(crate) async fn read(
     let fetched = objects.get(&object, None, None).await;
     let fetched = fetched.map_err(|source| objects.fail(format!("reading {object}"), source))?;
     Ok(fetched.map(|fetched| match decode(key, &fetched.bytes) {
-        Ok(manifest) => Ok(Read { manifest, digest: Digest::of(&fetched.bytes) }),
+        Ok(manifest) => {
+            let (digest, tag) = (Digest::of(&fetched.bytes), fetched.meta.e_tag);
+            Ok(Read { manifest, digest, tag })
+        }
         Err(error) => Err(Box::new(Unreadable { error, tag: fetched.meta.e_tag })),
     }))
 }

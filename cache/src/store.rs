@@ -18,7 +18,6 @@ use crate::format;
 use crate::index::Index;
 use crate::location::{Location, Place};
 use crate::objects::{Backend, Cache, Objects};
-use crate::time::now;
 
 mod builds;
 mod evidence;
@@ -44,6 +43,7 @@ const LOCK: &str = ".lock";
 /// The object that says which store this is; a database that is no file in it must name the same.
 const ID: &str = "store-id";
 
+pub(crate) use heal::Settled;
 pub use push::{Pushed, PushedFile, files_of};
 
 /// An open store. Clones share it; several processes may have the same one open.
@@ -180,7 +180,7 @@ impl Store {
     /// Holds a blob that was just stored or found, so that collecting garbage does not take it
     /// before somebody names it. `false`: it was gone already.
     async fn hold(&self, digest: &Digest) -> Result<bool, StoreError> {
-        self.inner.index.reserve("blob", &[*digest], now()).await?;
+        self.inner.index.reserve("blob", &[*digest]).await?;
         self.inner.blobs.is_here(digest).await
     }
 

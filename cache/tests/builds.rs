@@ -315,7 +315,7 @@ async fn a_missing_row_is_healed_by_a_look_up() {
 fn copy_objects(from: &Fixture, to: &Fixture) {
     for folder in ["blobs", "builds"] {
         let status = std::process::Command::new("cp")
-            .arg("-r")
+            .arg("-rT")
             .args([from.root().join(folder), to.root().join(folder)])
             .status()
             .unwrap();
@@ -409,6 +409,25 @@ async fn a_changed_manifest_is_quarantined_and_can_be_built_again() {
         fixture.store.add_build(draft(1, &[("image", &file)])).await.unwrap();
         assert!(fixture.store.verify(true, &quiet).await.unwrap().is_clean());
     }
+}
+
+/// Somebody's index is older than a build: it was removed and made again, with another index.
+#[tokio::test]
+async fn a_build_that_was_made_again_is_not_taken_for_damage() {
+    let fixture = Fixture::new().await;
+    let (a, b) = (fixture.file("a", b"first"), fixture.file("b", b"second"));
+    let first = fixture.store.add_build(draft(1, &[("image", &a)])).await.unwrap();
+    std::fs::remove_file(fixture.manifest(&first.input_key)).unwrap();
+    // Times are in seconds.
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let another = Fixture::new().await;
+    let second = another.store.add_build(draft(1, &[("image", &b)])).await.unwrap();
+    copy_objects(&another, &fixture);
+    let found = fixture.store.build_by_input(&first.input_key).await.unwrap();
+    assert_eq!(found.as_ref(), Some(&second));
+    let report = fixture.store.verify(true, &quiet).await.unwrap();
+    assert!(report.is_clean(), "{:?}", report.problems);
+    assert_eq!((report.healed, report.quarantined), (0, 0));
 }
 
 #[tokio::test]

@@ -3,11 +3,13 @@
 mod common;
 
 use std::collections::HashSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{Fixture, draft, noise, quiet};
 use kiln_cache::pack::PackOptions;
-use kiln_cache::retention::{Policy, Reason};
-use kiln_cache::{Manifest, StoreError};
+use kiln_cache::retention::{GcPhase, GcReport, Policy, Reason};
+use kiln_cache::{Manifest, Store, StoreError};
 
 const LIGHT: PackOptions = PackOptions { level: 3, largest: 1 << 30 };
 
@@ -134,6 +136,71 @@ async fn collecting_beside_uploads_loses_nothing() {
         let verified = fixture.store.verify(false, &quiet).await.unwrap();
         assert!(verified.is_clean(), "{:?}", verified.problems);
     }
+}
+
+/// Collects, and does something else when it has decided and is about to begin with a phase.
+async fn gc_beside(
+    store: &Store,
+    policy: &Policy,
+    phase: GcPhase,
+    meanwhile: impl AsyncFn() + Sync,
+) -> GcReport {
+    let begun = AtomicBool::new(false);
+    let report = store.collect(policy, &|at| {
+        if at.phase == phase && !begun.swap(true, Ordering::SeqCst) {
+            let runtime = tokio::runtime::Handle::current();
+            tokio::task::block_in_place(|| runtime.block_on(meanwhile()));
+        }
+    });
+    let report = report.await.unwrap();
+    assert!(begun.into_inner(), "{phase:?} was never begun");
+    report
+}
+
+/// Everything goes that is not in use.
+fn merciless() -> Policy {
+    Policy { max_age: Some(-10), embargo: -10, ..Policy::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_is_pushed_again_beside_gc_is_kept() {
+    for phase in [GcPhase::Builds, GcPhase::Blobs] {
+        let fixture = Fixture::new().await;
+        let mut files = Vec::new();
+        for n in 0..3 {
+            let image = fixture.file(&format!("image{n}"), &noise(n, 50_000));
+            files.push(vec![("image".to_owned(), image)]);
+            fixture.store.push(files[n as usize].clone(), None).await.unwrap();
+        }
+        let pusher = fixture.reopen().await;
+        let pushed = Mutex::new(None);
+        let report = gc_beside(&fixture.store, &merciless(), phase, async || {
+            let build = pusher.push(files[1].clone(), None).await.unwrap().manifest;
+            *pushed.lock().unwrap() = Some(build);
+        });
+        let report = report.await;
+        assert_eq!(report.gone.len(), if phase == GcPhase::Builds { 2 } else { 3 });
+        let build = pushed.into_inner().unwrap().unwrap();
+        assert!(readable(&fixture, &build).await, "{phase:?}");
+        let found = fixture.store.build_by_input(&build.input_key).await.unwrap();
+        assert_eq!(found, Some(build));
+        let verified = fixture.store.verify(true, &quiet).await.unwrap();
+        assert!(verified.is_clean(), "{phase:?}: {:?}", verified.problems);
+        assert_eq!((verified.builds, verified.healed, verified.blobs), (1, 0, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_pinned_or_gets_a_name_beside_gc_is_kept() {
+    let fixture = Fixture::new().await;
+    let builds = builds(&fixture, 3).await;
+    let report = gc_beside(&fixture.store, &merciless(), GcPhase::Builds, async || {
+        fixture.store.pin(&builds[0].input_key, true).await.unwrap();
+        fixture.store.add_revision("abcdef0123456789", &builds[1].input_key).await.unwrap();
+    });
+    assert_eq!(report.await.gone.len(), 1);
+    assert!(readable(&fixture, &builds[0]).await && readable(&fixture, &builds[1]).await);
+    assert!(!readable(&fixture, &builds[2]).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

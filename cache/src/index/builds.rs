@@ -11,11 +11,22 @@ use crate::manifest::Manifest;
 use crate::query::BuildSummary;
 use crate::signature::ImageId;
 
+use super::hold::take_turn;
 use super::open::Index;
+use super::uses::note_use;
 use super::value::{digest, input_key, placeholders, to_column};
 
 /// Keys in one statement: well below what any database takes.
 const CHUNK: usize = 500;
+
+/// The manifest of a build, as it was indexed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Indexed {
+    /// The digest of the object.
+    pub(crate) manifest: Digest,
+    /// When it was made, seconds since 1970.
+    pub(crate) created: i64,
+}
 
 impl Index {
     /// Writes the rows of builds, replacing older rows of the same input keys, in one step. Each
@@ -27,23 +38,64 @@ impl Index {
         transaction.commit().await.map_err(self.fail(doing))
     }
 
-    /// Removes the rows of a build. Its names stay: they answer again when it is built again.
-    pub(crate) async fn remove_build(&self, key: &InputKey) -> Result<(), StoreError> {
+    /// Indexes builds whose manifests were found, not made, by somebody who had asked for
+    /// [`Self::removals`] before reading them. `false`: manifests were removed since, perhaps these,
+    /// and nothing was written.
+    pub(crate) async fn add_found(
+        &self,
+        builds: &[(Manifest, Digest)],
+        removals: i64,
+    ) -> Result<bool, StoreError> {
+        let doing = "adding a build";
+        let mut transaction = self.write(doing).await?;
+        take_turn(&mut transaction).await.map_err(self.fail(doing))?;
+        let now: (i64,) = sqlx::query_as("SELECT taken FROM turns WHERE id = 3")
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(self.fail(doing))?;
+        if now == (removals,) {
+            insert(&mut transaction, builds).await.map_err(self.fail(doing))?;
+        }
+        transaction.commit().await.map_err(self.fail(doing))?;
+        Ok(now == (removals,))
+    }
+
+    /// Removes the rows of a build, if they are of this manifest. Its names stay: they answer again
+    /// when it is built again.
+    pub(crate) async fn remove_build(
+        &self,
+        key: &InputKey,
+        manifest: &Digest,
+    ) -> Result<(), StoreError> {
         let doing = "removing a build";
         let mut transaction = self.write(doing).await?;
-        delete(&mut transaction, &key.to_string()).await.map_err(self.fail(doing))?;
+        // Changes nothing, but makes other writers of this build wait.
+        let found = sqlx::query(
+            "UPDATE builds SET manifest = manifest WHERE input_key = $1 AND manifest = $2",
+        )
+        .bind(key.to_string())
+        .bind(manifest.to_hex())
+        .execute(&mut *transaction)
+        .await
+        .map_err(self.fail(doing))?;
+        if found.rows_affected() > 0 {
+            delete(&mut transaction, &key.to_string()).await.map_err(self.fail(doing))?;
+        }
         transaction.commit().await.map_err(self.fail(doing))
     }
 
-    /// The digest of a build's manifest object, when the build is indexed.
-    pub(crate) async fn manifest_of(&self, key: &InputKey) -> Result<Option<Digest>, StoreError> {
-        let row: Option<(String,)> =
-            sqlx::query_as("SELECT manifest FROM builds WHERE input_key = $1")
+    /// What the index says of a build's manifest object, when the build is indexed.
+    pub(crate) async fn manifest_of(&self, key: &InputKey) -> Result<Option<Indexed>, StoreError> {
+        let row: Option<(String, i64)> =
+            sqlx::query_as("SELECT manifest, created FROM builds WHERE input_key = $1")
                 .bind(key.to_string())
                 .fetch_optional(&self.pool)
                 .await
                 .map_err(self.fail("looking up a build"))?;
-        row.map(|(text,)| digest("builds.manifest", &text)).transpose()
+        row.map(|(text, created)| {
+            Ok(Indexed { manifest: digest("builds.manifest", &text)?, created })
+        })
+        .transpose()
     }
 
     /// The builds that have a file of this content.
@@ -81,15 +133,16 @@ impl Index {
         transaction.commit().await.map_err(self.fail(doing))
     }
 
-    /// Remembers that a commit leads to a build.
+    /// Remembers that a commit leads to a build, which whoever asked for it relies on from now on.
     pub(crate) async fn add_revision(
         &self,
         commit: &str,
         input: &InputKey,
     ) -> Result<(), StoreError> {
-        let doing = "adding a revision";
+        let (doing, now) = ("adding a revision", self.now().await);
         let mut transaction = self.write(doing).await?;
         insert_revision(&mut transaction, commit, input).await.map_err(self.fail(doing))?;
+        note_use(&mut transaction, input, now).await.map_err(self.fail(doing))?;
         transaction.commit().await.map_err(self.fail(doing))
     }
 
@@ -226,7 +279,8 @@ async fn insert_build(
     Ok(())
 }
 
-async fn delete(connection: &mut AnyConnection, key: &str) -> Result<(), sqlx::Error> {
+/// Removes the rows of a build.
+pub(super) async fn delete(connection: &mut AnyConnection, key: &str) -> Result<(), sqlx::Error> {
     // Changes nothing, but makes other writers of this build wait.
     let lock = "UPDATE builds SET manifest = manifest WHERE input_key = $1";
     sqlx::query(lock).bind(key).execute(&mut *connection).await?;

@@ -5,18 +5,24 @@
 //! ([`open`]) and in how a transaction begins ([`write`]), and nowhere else.
 
 mod builds;
+mod clock;
 mod evidence;
 mod families;
 mod find;
+mod hold;
+mod house;
 mod journals;
 mod numbers;
 mod open;
-mod retention;
 mod settings;
 mod tokens;
 mod transfer;
+mod uses;
 mod value;
 mod write;
 
+pub(crate) use builds::Indexed;
 pub(crate) use find::Found;
+pub(crate) use house::{Alone, Seen};
 pub(crate) use open::Index;
+pub(crate) use uses::Use;

@@ -1,25 +1,17 @@
 //! Collecting garbage.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use futures::TryStreamExt;
-
-use crate::blob::store::{PREFIX, digest_of, object_of};
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::input::InputKey;
-use crate::manifest::Artifact;
-use crate::manifests;
 use crate::pack::lock;
 use crate::store::Store;
-use crate::time::now;
 
 use super::debug::Choice;
-use super::needed::{Shelf, Stored};
-use super::policy::{GcReport, Gone, Known, LetGo, Policy, Reason};
-
-/// Blobs removed while uploads wait: a few milliseconds.
-const BATCH: usize = 32;
+use super::policy::{Policy, Reason};
+use super::remove::Removal;
+use super::report::{GcPhase, GcProgress, GcReport, Gone, LetGo};
 
 /// What becomes free when files are let go of.
 fn freed(files: &[LetGo]) -> u64 {
@@ -37,14 +29,27 @@ impl Store {
     /// builds name is here: then it does not see what it thinks it sees. [`StoreError::Busy`] when
     /// another process packs or collects.
     pub async fn gc(&self, policy: &Policy) -> Result<GcReport, StoreError> {
+        self.collect(policy, &|_| ()).await
+    }
+
+    /// The same, and tells how far it is: no turn is taken while it does.
+    pub async fn collect(
+        &self,
+        policy: &Policy,
+        progress: &(dyn Fn(GcProgress) + Sync),
+    ) -> Result<GcReport, StoreError> {
         let _lock = lock::claim(&self.folder())?;
-        let _alone = self.inner().index.alone().await?.ok_or(StoreError::Busy)?;
-        let now = now();
         let index = &self.inner().index;
+        let alone = index.alone().await?.ok_or(StoreError::Busy)?;
+        progress(GcProgress { phase: GcPhase::Looking, done: 0, total: 0 });
+        let now = index.now().await;
+        let since = now.saturating_sub(policy.embargo);
         if !policy.dry_run {
-            index.expire(now.saturating_sub(policy.embargo)).await?;
+            index.expire(since).await?;
         }
-        let (builds, names) = self.known_builds().await?;
+        // In this order; see the module.
+        let held = index.reserved(since).await?;
+        let (builds, names) = self.known_builds(now).await?;
         let shelf = self.shelf().await?;
         let refuse = |why: &str| Err(StoreError::Refused(why.to_owned()));
         let named: HashSet<Digest> = names.values().flatten().map(|file| file.digest).collect();
@@ -65,10 +70,9 @@ impl Store {
         };
         // What no build and no run names is garbage once it is old enough.
         let reached = shelf.reach(named.iter().chain(&consoles).copied());
-        let held = index.reserved(now.saturating_sub(policy.embargo)).await?;
         let (mut garbage, mut young) = (HashSet::new(), held.clone());
         for (digest, blob) in shelf.blobs.iter().filter(|it| !reached.contains(it.0)) {
-            match !held.contains(digest) && blob.written < now.saturating_sub(policy.embargo) {
+            match !held.contains(digest) && blob.written < since {
                 true => garbage.insert(*digest),
                 false => young.insert(*digest),
             };
@@ -125,97 +129,25 @@ impl Store {
             report.let_go = let_go;
             return Ok(report);
         }
-        for build in &report.gone {
-            index.remove_build(&build.build).await?;
-            self.inner().objects.delete(&manifests::object_of(&build.build)).await?;
-        }
-        self.remove_blobs(&shelf, &garbage, &mut report).await?;
-        report.let_go = self.let_go(let_go).await?;
+        let mut removal = Removal {
+            store: self,
+            alone: &alone,
+            shelf: &shelf,
+            names: &names,
+            progress,
+            spared: HashSet::new(),
+        };
+        let seen = builds.iter().map(|build| (build.key, &build.seen)).collect();
+        report.gone = removal.builds(report.gone, &seen).await?;
+        removal.blobs(&garbage, &mut report).await?;
+        report.let_go = removal.debug(let_go).await?;
         report.freed_bytes += freed(&report.let_go);
         Ok(report)
     }
 
-    /// Removes blobs, each before what it rests on, and none that somebody wants by now.
-    async fn remove_blobs(
-        &self,
-        shelf: &Shelf,
-        garbage: &HashSet<Digest>,
-        report: &mut GcReport,
-    ) -> Result<(), StoreError> {
-        let mut spared: HashSet<Digest> = HashSet::new();
-        for batch in shelf.dependents_first(garbage).chunks(BATCH) {
-            let mut condemn = self.inner().index.condemn().await?;
-            for digest in batch {
-                let blob = shelf.blobs.get(digest);
-                // What an upload came to want since the look rests on other blobs, too.
-                if spared.contains(digest) || !condemn.is_free(digest).await? {
-                    spared.extend(shelf.reach([*digest]));
-                    continue;
-                }
-                self.inner().objects.delete(&object_of(digest)).await?;
-                report.freed_blobs += 1;
-                report.freed_bytes += blob.map_or(0, |blob| blob.bytes);
-            }
-            condemn.done().await?;
-        }
-        Ok(())
-    }
-
-    /// All builds, from their manifests, and the files of each.
-    async fn known_builds(
-        &self,
-    ) -> Result<(Vec<Known>, HashMap<InputKey, Vec<Artifact>>), StoreError> {
-        let (uses, pins) = (self.inner().index.uses().await?, self.inner().index.pins().await?);
-        let (mut builds, mut names) = (Vec::new(), HashMap::new());
-        let mut listed = manifests::list(&self.inner().objects);
-        while let Some(object) = listed.try_next().await? {
-            let Some(key) = manifests::key_of(&object) else { continue };
-            let manifest = match manifests::read(&self.inner().objects, &key).await? {
-                Some(Ok(read)) => read.manifest,
-                None => continue,
-                Some(Err(unreadable)) => {
-                    let why = format!("nobody knows what build {key} needs ({})", unreadable.error);
-                    return Err(StoreError::Refused(why));
-                }
-            };
-            let used = uses.get(&key).copied().unwrap_or(manifest.created);
-            builds.push(Known {
-                key,
-                last_use: used.max(manifest.created),
-                pinned: pins.contains(&key),
-                commit: manifest.commit,
-            });
-            names.insert(key, manifest.artifacts);
-        }
-        Ok((builds, names))
-    }
-
-    /// All blobs. One that can't be opened rests on nothing: `verify` says more of it.
-    async fn shelf(&self) -> Result<Shelf, StoreError> {
-        let objects = &self.inner().objects;
-        let mut shelf = Shelf::default();
-        let mut list = objects.list(PREFIX);
-        let fail = |source| objects.fail("listing blobs".into(), source);
-        while let Some(meta) = list.try_next().await.map_err(fail)? {
-            let Some(digest) = digest_of(&meta.location) else { continue };
-            let rests_on = match self.reader(&digest).await {
-                Ok(reader) => reader.rests_on(),
-                Err(StoreError::LetGo(_)) => Vec::new(),
-                Err(StoreError::Missing(_) | StoreError::Corrupt { .. }) => continue,
-                Err(error @ StoreError::NewerFormat { .. }) => {
-                    return Err(StoreError::Refused(error.to_string()));
-                }
-                Err(error) => return Err(error),
-            };
-            let written = meta.last_modified.timestamp();
-            shelf.blobs.insert(digest, Stored { bytes: meta.size, rests_on, written });
-        }
-        Ok(shelf)
-    }
-
     /// Pins a build: no policy removes it. Or lets it go.
     pub async fn pin(&self, key: &InputKey, pinned: bool) -> Result<(), StoreError> {
-        self.inner().index.pin(key, pinned, now()).await
+        self.inner().index.pin(key, pinned).await
     }
 
     /// The pinned builds.

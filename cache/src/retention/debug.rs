@@ -11,7 +11,8 @@ use crate::manifest::Artifact;
 use crate::store::Store;
 
 use super::needed::Shelf;
-use super::policy::{Known, LetGo, Policy, Reason};
+use super::policy::{Known, Policy, Reason};
+use super::report::LetGo;
 
 /// What stays of a blob that is let go of, in bytes.
 pub(super) const NAME: u64 = 72;
@@ -89,20 +90,6 @@ impl Store {
                 return Ok(found);
             }
         }
-    }
-
-    /// Lets go of files; gives those that went: none that an upload holds.
-    pub(super) async fn let_go(&self, files: Vec<LetGo>) -> Result<Vec<LetGo>, StoreError> {
-        let mut went = Vec::new();
-        for file in files {
-            let mut condemn = self.inner().index.condemn().await?;
-            if !condemn.is_held(&file.digest).await? {
-                self.inner().blobs.let_go(&file.digest, file.size).await?;
-                went.push(file);
-            }
-            condemn.done().await?;
-        }
-        Ok(went)
     }
 
     async fn has_debug_info(&self, file: &Artifact) -> Result<bool, StoreError> {

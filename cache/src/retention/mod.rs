@@ -1,8 +1,66 @@
 //! What goes when the room is short, and what stays.
+//!
+//! # Who may remove what, and when
+//!
+//! Many machines may push, pack, collect and read at once. That nobody loses what somebody relies on
+//! rests on one rule, and on five small mechanisms in the database that they share:
+//!
+//! *Whoever relies on a name holds it first. Whoever removes a name looks, in the same turn in which
+//! it removes it, whether somebody holds it or has come to rely on it since.*
+//!
+//! - **Turn** (`turns`, row 1): whoever begins to hold something and whoever removes something take
+//!   it, so that they come one after the other. It is a row's lock, and ends with its transaction.
+//! - **Holding** (`reservations`): an upload holds its blobs, and before it writes or finds its
+//!   manifest also the key of its build. What it found and did not write it looks for again once it
+//!   holds it. It lets go when the index names everything. Who packs holds the bases of what it is
+//!   about to replace, with all that they rest on. One who dies holds on until the embargo ends.
+//! - **Uses** (`uses.times`): every push, every new name and every import of a known build counts.
+//!   Collecting remembers the count with its decision, and a build whose count is another one by the
+//!   time of its removal stays. No clock is asked.
+//! - **Epoch** (`turns`, row 2): whoever begins to pack or to collect counts it up, and looks at it in
+//!   each turn. The locks (of the folder, and of the database's server) only make others wait. A lock
+//!   that was lost with its connection is noticed here, if somebody else has begun meanwhile: the one
+//!   who lost it stops before it changes anything more ([`StoreError::Overtaken`]).
+//! - **Removals** (`turns`, row 3): removing manifests counts it up. A row of the index that is made
+//!   of a manifest that was *found* is written in a turn, and only if no manifest was removed since
+//!   before it was read; otherwise it is read again.
+//!
+//! # Order
+//!
+//! Collecting counts up the epoch, lists what is held, reads the manifests, and last the blobs: who
+//! packed before and let go of a base has written what rests on it by then. It decides, and removes
+//! a build in two turns. In the first its row goes; in the second, if the row has not come back, its
+//! manifest, if it is still the one that was read. Then blobs go, each before what it rests on, and
+//! then debug information.
+//!
+//! A crash leaves: between the turns, a manifest without a row, which the next look-up puts back;
+//! after the second, blobs that nobody names, which go the next time; never a row without a manifest
+//! nor a manifest without its blobs. Pushing writes the other way round, with the same results.
+//! Packing holds, looks, replaces; a crash leaves what is held, for the length of the embargo. When
+//! its write ended in an error it is not known whether it will still arrive: what it rests on stays
+//! held.
+//!
+//! # What this can't do
+//!
+//! Stores of objects know no removal under a condition. A removal that was sent just before its
+//! process lost its turn, and arrives after somebody else has held the name, looked and let go
+//! again, takes what they rely on. Before each removal the turn's connection is used, and a push looks
+//! for its files once more at its end, so all of a push must fit into the time of one request. And all
+//! of it holds among those who share a database: others are not let in
+//! ([`StoreError::NotShared`]).
 
 mod collect;
 mod debug;
+mod look;
 mod needed;
 mod policy;
+mod remove;
+mod report;
+#[cfg(test)]
+mod tests;
 
-pub use policy::{GcReport, Gone, LetGo, Policy, Reason};
+#[cfg(doc)]
+use crate::error::StoreError;
+
+pub use policy::{Policy, Reason};
+pub use report::{GcPhase, GcProgress, GcReport, Gone, LetGo};

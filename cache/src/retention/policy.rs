@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
+use crate::index::Seen;
 use crate::input::InputKey;
 
 /// What the owner of a store wants.
@@ -36,69 +36,12 @@ pub enum Reason {
     Quota,
 }
 
-/// A build that goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gone {
-    /// Its key.
-    pub build: InputKey,
-    /// The commit it was built for.
-    pub commit: String,
-    /// When it was last used, seconds since 1970.
-    pub last_use: i64,
-    /// Why.
-    pub reason: Reason,
-}
-
-/// A file with debug information that goes, while its build stays.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LetGo {
-    /// Its build.
-    pub build: InputKey,
-    /// The commit that was built.
-    pub commit: String,
-    /// Its name in the build.
-    pub name: String,
-    /// BLAKE3 of its content.
-    pub digest: Digest,
-    /// Its size, in bytes.
-    pub size: u64,
-    /// What becomes free, in bytes.
-    pub freed: u64,
-    /// Why.
-    pub reason: Reason,
-}
-
-/// What a collection did, or would do.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GcReport {
-    /// Whether nothing was removed.
-    pub dry_run: bool,
-    /// Builds in the store before.
-    pub builds: u64,
-    /// Of these, the ones that no policy removes: pinned, or of a commit that is kept.
-    pub kept_by_name: u64,
-    /// What goes, the longest unused first.
-    pub gone: Vec<Gone>,
-    /// Files with debug information that go from builds that stay.
-    pub let_go: Vec<LetGo>,
-    /// Blobs before, and what they take in bytes.
-    pub blobs: u64,
-    /// See [`Self::blobs`].
-    pub bytes: u64,
-    /// Blobs that go.
-    pub freed_blobs: u64,
-    /// What they take, in bytes, with what the files that are let go of do.
-    pub freed_bytes: u64,
-    /// Blobs that nobody needs but that stay: an upload may be about to name them.
-    pub embargoed: u64,
-    /// Bytes above the quota that remain, because nothing more may go.
-    pub above_quota: u64,
-}
-
 /// What deciding needs to know of a build.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     pub(super) key: InputKey,
+    /// What its removal depends on.
+    pub(super) seen: Seen,
     pub(super) commit: String,
     /// The later of when it was made and when it was last asked for.
     pub(super) last_use: i64,
@@ -138,10 +81,12 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Digest;
 
     fn build(n: u8, last_use: i64) -> Known {
         let key = InputKey(Digest::of(&[n]));
-        Known { key, commit: format!("{n:02x}"), last_use, pinned: n == 9 }
+        let seen = Seen { manifest: Digest::of(&[n]), tag: None, uses: 0 };
+        Known { key, seen, commit: format!("{n:02x}"), last_use, pinned: n == 9 }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::manifests;
 use crate::objects::Created;
 
 use super::Store;
+use super::heal::restless;
 use super::ingest::{describe, ingest};
 
 /// How often a build is stored while others store and remove the same one.
@@ -40,7 +41,8 @@ impl Store {
         let owner = Uuid::new_v4().to_string();
         let artifacts = ingest(&self.inner, &owner, &draft.artifacts).await?;
         let files = draft.artifacts.clone();
-        let manifest = self.add_described(judge(describe(draft, artifacts).await?)?).await?;
+        let manifest = judge(describe(draft, artifacts).await?)?;
+        let manifest = self.add_described(&owner, manifest).await?;
         self.put_back(&manifest, &files).await?;
         self.inner.index.release(&owner).await?;
         Ok(manifest)
@@ -62,26 +64,33 @@ impl Store {
         Ok(())
     }
 
-    /// Stores the manifest of a build whose files are here, and its row in the index.
-    pub(super) async fn add_described(&self, manifest: Manifest) -> Result<Manifest, StoreError> {
-        let key = manifest.input_key;
+    /// Stores the manifest of a build whose files are here, and its row in the index. The upload
+    /// `owner` holds the build from then on, be it new or not: it is here until it is let go of.
+    pub(super) async fn add_described(
+        &self,
+        owner: &str,
+        manifest: Manifest,
+    ) -> Result<Manifest, StoreError> {
+        let (key, index) = (manifest.input_key, &self.inner.index);
         let bytes = manifests::encode(&manifest)?;
+        index.reserve(owner, &[key.0]).await?;
         for _ in 0..RETRIES {
             let objects = &self.inner.objects;
             if manifests::create(objects, &key, bytes.clone()).await? == Created::New {
                 let row = (manifest, Digest::of(&bytes));
-                self.inner.index.add_builds(std::slice::from_ref(&row)).await?;
+                index.add_builds(std::slice::from_ref(&row)).await?;
+                index.relied_on(&key).await?;
                 return Ok(row.0);
             }
-            match self.build_by_input(&key).await {
-                Ok(Some(first)) if self.is_whole(&first).await? => {
-                    self.inner.index.add_request(&manifest.request_key, &key).await?;
-                    self.inner.index.add_revision(&manifest.commit, &key).await?;
-                    return Ok(first);
+            match self.look_up(&key).await {
+                Ok(Some(first)) if self.is_whole(&first.manifest).await? => {
+                    index.add_request(&manifest.request_key, &key).await?;
+                    index.add_revision(&manifest.commit, &key).await?;
+                    return Ok(first.manifest);
                 }
-                Ok(Some(_)) => {
+                Ok(Some(first)) => {
                     tracing::warn!(%key, "files of this build were lost: storing the new one");
-                    let moved = self.retire(&key, None).await?;
+                    let moved = self.retire(&key, first.tag.as_deref(), Some(first.digest)).await?;
                     if let Quarantine::Failed(why) = moved {
                         let what = manifests::object_of(&key).to_string();
                         return Err(StoreError::Damaged { what, why });
@@ -92,10 +101,23 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
-        Err(StoreError::Damaged {
-            what: manifests::object_of(&key).to_string(),
-            why: "it comes and goes: other processes store and remove this build".into(),
-        })
+        Err(restless(&key))
+    }
+
+    /// Whether a build is here with all its files; then it stays for at least as long as builds do
+    /// that were asked for just now.
+    pub(super) async fn renew(&self, key: &InputKey) -> Result<bool, StoreError> {
+        let (owner, index) = (Uuid::new_v4().to_string(), &self.inner.index);
+        index.reserve(&owner, &[key.0]).await?;
+        let is_here = match self.look_up(key).await? {
+            Some(there) => self.is_whole(&there.manifest).await?,
+            None => false,
+        };
+        if is_here {
+            index.relied_on(key).await?;
+        }
+        index.release(&owner).await?;
+        Ok(is_here)
     }
 
     /// Remembers that a request (a configuration as given) leads to a stored build.

@@ -8,12 +8,15 @@ use crate::blob::quarantine::quarantine;
 use crate::blob::store::object_of;
 use crate::digest::Digest;
 use crate::error::{Quarantine, StoreError};
+use crate::index::Indexed;
 use crate::input::InputKey;
 use crate::manifest::Manifest;
 use crate::manifests::{self, Read};
-use crate::time::now;
 
 use super::Store;
+
+/// How often a build is looked at that others store and remove meanwhile.
+const RETRIES: usize = 3;
 
 /// Manifests indexed in one transaction.
 const CHUNK: usize = 256;
@@ -23,12 +26,22 @@ const AT_ONCE: usize = 16;
 
 impl Store {
     /// The build of an input. When its row in the index is missing (its writer was killed before
-    /// writing it), the manifest answers, and the row is written now.
+    /// writing it) or is that of a build which was removed since, the manifest answers, and the row
+    /// is written now.
     ///
-    /// A manifest that can't be read, or is not the one that was indexed, is quarantined and
-    /// reported as [`StoreError::Damaged`]; from then on the build is unknown, and can be built
-    /// again.
+    /// A manifest that can't be read, or whose bytes were changed, is quarantined and reported as
+    /// [`StoreError::Damaged`]; from then on the build is unknown, and can be built again.
     pub async fn build_by_input(&self, key: &InputKey) -> Result<Option<Manifest>, StoreError> {
+        let Some(read) = self.look_up(key).await? else { return Ok(None) };
+        if let Err(error) = self.inner.index.used(key).await {
+            // Whoever looks something up does not care.
+            tracing::debug!(%key, %error, "a use was not noted");
+        }
+        Ok(Some(read.manifest))
+    }
+
+    /// The same for the store's own purposes, which are no use of the build.
+    pub(super) async fn look_up(&self, key: &InputKey) -> Result<Option<Read>, StoreError> {
         let indexed = self.inner.index.manifest_of(key).await?;
         let read = match manifests::read(&self.inner.objects, key).await? {
             None => {
@@ -41,48 +54,70 @@ impl Store {
             Some(Err(unreadable)) => {
                 // A newer manifest is fine where it is.
                 if let StoreError::Damaged { what, why } = unreadable.error {
-                    let moved = self.retire(key, unreadable.tag.as_deref()).await?;
+                    let indexed = indexed.map(|indexed| indexed.manifest);
+                    let moved = self.retire(key, unreadable.tag.as_deref(), indexed).await?;
                     return Err(StoreError::Damaged { what, why: format!("{why}; {moved}") });
                 }
                 return Err(unreadable.error);
             }
         };
-        if let Err(error) = self.inner.index.used(key, now()).await {
-            // Whoever looks something up does not care.
-            tracing::debug!(%key, %error, "a use was not noted");
+        if indexed.is_some_and(|indexed| indexed.manifest == read.digest) {
+            return Ok(Some(read));
         }
-        match indexed {
-            Some(digest) if digest == read.digest => Ok(Some(read.manifest)),
-            Some(_) => self.settle_difference(key, read).await,
-            None => {
-                self.inner.index.add_builds(&[(read.manifest.clone(), read.digest)]).await?;
-                Ok(Some(read.manifest))
+        match self.settle(key).await? {
+            Settled::Right(read) => Ok(read),
+            Settled::Changed(read) => {
+                let was = self.inner.index.manifest_of(key).await?.map(|it| it.manifest);
+                let moved = self.retire(key, read.tag.as_deref(), was).await?;
+                Err(StoreError::Damaged {
+                    what: format!("the manifest of build {key}"),
+                    why: format!("its bytes are not those that were stored; {moved}"),
+                })
             }
         }
     }
 
-    /// A manifest that differs from the indexed one: either it was replaced a moment ago, or
-    /// something changed its bytes.
-    async fn settle_difference(
-        &self,
-        key: &InputKey,
-        read: Read,
-    ) -> Result<Option<Manifest>, StoreError> {
-        if self.inner.index.manifest_of(key).await? == Some(read.digest) {
-            return Ok(Some(read.manifest));
+    /// Makes the index agree with a manifest that it does not know, or knows otherwise: the build
+    /// was stored by somebody with another index, or removed and stored again a moment ago. Unless
+    /// something changed the manifest's bytes.
+    pub(crate) async fn settle(&self, key: &InputKey) -> Result<Settled, StoreError> {
+        for _ in 0..RETRIES {
+            let removals = self.inner.index.removals().await?;
+            let indexed = self.inner.index.manifest_of(key).await?;
+            let read = match manifests::read(&self.inner.objects, key).await? {
+                None => return Ok(Settled::Right(None)),
+                Some(Ok(read)) => read,
+                // The next look-up says more.
+                Some(Err(unreadable)) => return Err(unreadable.error),
+            };
+            match indexed {
+                Some(indexed) if indexed.manifest == read.digest => {
+                    return Ok(Settled::Right(Some(read)));
+                }
+                Some(indexed) if !is_newer(&read.manifest, &indexed) => {
+                    return Ok(Settled::Changed(read));
+                }
+                _ => {}
+            }
+            let found = (read.manifest.clone(), read.digest);
+            if self.inner.index.add_found(&[found], removals).await? {
+                return Ok(Settled::Right(Some(read)));
+            }
         }
-        let moved = self.retire(key, None).await?;
-        Err(StoreError::Damaged {
-            what: format!("the manifest of build {key}"),
-            why: format!("its bytes are not those that were stored; {moved}"),
-        })
+        Err(restless(key))
     }
 
     /// Takes a build out of use that turned out to be wrong: its manifest is quarantined, and from
     /// then on the build is unknown, and can be made again. Its files stay: other builds may have
     /// the same.
     pub async fn withdraw(&self, key: &InputKey) -> Result<(), StoreError> {
-        match self.retire(key, None).await? {
+        let indexed = self.inner.index.manifest_of(key).await?.map(|indexed| indexed.manifest);
+        let tag = match manifests::read(&self.inner.objects, key).await? {
+            Some(Ok(read)) => read.tag,
+            Some(Err(unreadable)) => unreadable.tag,
+            None => None,
+        };
+        match self.retire(key, tag.as_deref(), indexed).await? {
             Quarantine::Failed(why) => {
                 Err(StoreError::Damaged { what: manifests::object_of(key).to_string(), why })
             }
@@ -112,13 +147,17 @@ impl Store {
     }
 
     /// Takes a manifest out of use, first in the index, then as an object. `tag` is the entity tag
-    /// of the object that is meant, if it matters.
+    /// of the object that is meant, `indexed` the digest that the index had for it: what others
+    /// stored in its place stays.
     pub(super) async fn retire(
         &self,
         key: &InputKey,
         tag: Option<&str>,
+        indexed: Option<Digest>,
     ) -> Result<Quarantine, StoreError> {
-        self.inner.index.remove_build(key).await?;
+        if let Some(indexed) = indexed {
+            self.inner.index.remove_build(key, &indexed).await?;
+        }
         Ok(quarantine(&self.inner.objects, &manifests::object_of(key), tag).await)
     }
 
@@ -128,12 +167,12 @@ impl Store {
     /// be read are left for [`Self::verify`] to report.
     pub async fn reindex(&self) -> Result<u64, StoreError> {
         let seen = self.read_manifests(|_| true).await?;
-        for key in self.inner.index.all_builds().await?.into_keys() {
+        for (key, indexed) in self.inner.index.all_builds().await? {
             // A build that was stored since the listing has a manifest, too.
             if !seen.contains(&key)
                 && self.inner.objects.head(&manifests::object_of(&key)).await?.is_none()
             {
-                self.inner.index.remove_build(&key).await?;
+                self.inner.index.remove_build(&key, &indexed).await?;
             }
         }
         Ok(seen.len() as u64)
@@ -154,6 +193,7 @@ impl Store {
     ) -> Result<HashSet<InputKey>, StoreError> {
         let mut seen = HashSet::new();
         let mut chunk = Vec::with_capacity(CHUNK);
+        let removals = self.inner.index.removals().await?;
         let mut keys = Vec::new();
         let mut listing = manifests::list(&self.inner.objects);
         while let Some(object) = listing.try_next().await? {
@@ -177,11 +217,52 @@ impl Store {
                 None => {}
             }
             if chunk.len() == CHUNK {
-                self.inner.index.add_builds(&chunk).await?;
+                self.index_found(&chunk, removals).await?;
                 chunk.clear();
             }
         }
-        self.inner.index.add_builds(&chunk).await?;
+        self.index_found(&chunk, removals).await?;
         Ok(seen)
+    }
+
+    /// Indexes builds whose manifests were read when so many had been removed. When it is more by
+    /// now, each is looked at again.
+    async fn index_found(
+        &self,
+        found: &[(Manifest, Digest)],
+        removals: i64,
+    ) -> Result<(), StoreError> {
+        if !self.inner.index.add_found(found, removals).await? {
+            for (manifest, _) in found {
+                // What is wrong with one is for whoever looks it up.
+                if let Err(error) = self.settle(&manifest.input_key).await {
+                    tracing::warn!(key = %manifest.input_key, %error, "not indexed");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How a manifest that differs from the index came to differ.
+#[derive(Debug)]
+pub(crate) enum Settled {
+    /// The index knows it now; or it is gone, and that is right, too.
+    Right(Option<Read>),
+    /// Something changed its bytes.
+    Changed(Read),
+}
+
+/// Whether a manifest is another one than the indexed one, rather than the same one with other bytes:
+/// a build that is stored again is made at another time.
+fn is_newer(manifest: &Manifest, indexed: &Indexed) -> bool {
+    manifest.created != indexed.created
+}
+
+/// Others store and remove the same build all the time.
+pub(super) fn restless(key: &InputKey) -> StoreError {
+    StoreError::Damaged {
+        what: manifests::object_of(key).to_string(),
+        why: "it comes and goes: other processes store and remove this build".into(),
     }
 }

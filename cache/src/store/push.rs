@@ -11,7 +11,6 @@ use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::input::{BuildInput, InputKey};
 use crate::manifest::{Artifact, BuildResult, Manifest};
-use crate::time::now;
 
 use super::Store;
 use super::ingest::{describe, ingest};
@@ -59,7 +58,7 @@ impl Store {
         draft(&nothing, files.clone(), commit).check()?;
         let owner = Uuid::new_v4().to_string();
         let artifacts = ingest(&self.inner, &owner, &files).await?;
-        let manifest = self.described(artifacts, files.clone(), commit).await?;
+        let manifest = self.described(&owner, artifacts, files.clone(), commit).await?;
         self.put_back(&manifest, &files).await?;
         self.inner.index.release(&owner).await?;
         let files = self.files(&manifest).await?;
@@ -74,7 +73,7 @@ impl Store {
     ) -> Result<Pushed, StoreError> {
         let owner = Uuid::new_v4().to_string();
         let digests: Vec<_> = files.iter().map(|(_, digest)| *digest).collect();
-        self.inner.index.reserve(&owner, &digests, now()).await?;
+        self.inner.index.reserve(&owner, &digests).await?;
         let mut artifacts = Vec::new();
         for (name, digest) in files {
             let size = self.reader(digest).await?.size();
@@ -93,7 +92,7 @@ impl Store {
             self.read_to_file(&artifact.digest, &place).await?;
             places.push((artifact.name.clone(), place));
         }
-        let manifest = self.described(artifacts, places, commit).await?;
+        let manifest = self.described(&owner, artifacts, places, commit).await?;
         // Fails when one was removed before the build named it; whoever sends it again is done.
         let files = self.files(&manifest).await?;
         self.inner.index.release(&owner).await?;
@@ -102,12 +101,13 @@ impl Store {
 
     async fn described(
         &self,
+        owner: &str,
         artifacts: Vec<Artifact>,
         places: Vec<(String, PathBuf)>,
         commit: Option<&str>,
     ) -> Result<Manifest, StoreError> {
         let draft = draft(&artifacts, places, commit);
-        self.add_described(describe(draft, artifacts).await?).await
+        self.add_described(owner, describe(draft, artifacts).await?).await
     }
 
     /// The files of a build, and what they take.

@@ -68,8 +68,8 @@ impl Store {
         let mut problem = |why: String| {
             report.problems.push(Problem { what: format!("build {key}"), why });
         };
-        let manifest = match self.build_by_input(key).await {
-            Ok(Some(manifest)) => manifest,
+        let manifest = match self.look_up(key).await {
+            Ok(Some(read)) => read.manifest,
             Ok(None) => {
                 problem("it is not in the store that it should come from".into());
                 return Ok(None);
@@ -80,12 +80,7 @@ impl Store {
             }
             Err(error) => return Err(error),
         };
-        let there = to.build_by_input(key).await?;
-        let is_there = match &there {
-            Some(there) => to.is_whole(there).await?,
-            None => false,
-        };
-        if is_there {
+        if to.renew(key).await? {
             report.builds_known += 1;
         } else {
             match self.copy_files(to, &manifest).await {

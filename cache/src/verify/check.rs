@@ -13,7 +13,7 @@ use crate::input::InputKey;
 use crate::manifest::Manifest;
 use crate::manifests;
 use crate::signature::SignatureKind;
-use crate::store::Store;
+use crate::store::{Settled, Store};
 
 use super::leftovers::sweep;
 use super::report::{Phase, Problem, VerifyProgress, VerifyReport};
@@ -112,22 +112,34 @@ impl Check<'_> {
             }
             None => return Ok(()),
         };
-        match indexed {
-            Some(digest) if *digest == read.digest => {}
-            _ => match inner.index.manifest_of(key).await? {
-                Some(digest) if digest == read.digest => {}
-                Some(_) => self.problem(
-                    format!("build {key}"),
-                    "its manifest is not the one that was stored; the next look-up quarantines \
-                     it: build it again",
-                ),
-                None => {
-                    let row = (read.manifest.clone(), read.digest);
-                    inner.index.add_builds(&[row]).await?;
-                    self.report.healed += 1;
+        let read = match indexed {
+            Some(digest) if *digest == read.digest => read,
+            _ => {
+                let was = inner.index.manifest_of(key).await?;
+                match self.store.settle(key).await {
+                    // Removed since.
+                    Ok(Settled::Right(None)) => return Ok(()),
+                    Ok(Settled::Right(Some(now))) => {
+                        let is_news = was.is_none_or(|was| was.manifest != now.digest);
+                        self.report.healed += u64::from(is_news);
+                        now
+                    }
+                    Ok(Settled::Changed(read)) => {
+                        self.problem(
+                            format!("build {key}"),
+                            "its manifest is not the one that was stored; the next look-up \
+                             quarantines it: build it again",
+                        );
+                        read
+                    }
+                    Err(error @ StoreError::Damaged { .. }) => {
+                        self.problem(format!("build {key}"), error.to_string());
+                        return Ok(());
+                    }
+                    Err(error) => return Err(error),
                 }
-            },
-        }
+            }
+        };
         self.needs_of(key, &read.manifest);
         if self.report.deep {
             self.to_sign.push(read.manifest);

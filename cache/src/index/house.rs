@@ -1,0 +1,192 @@
+//! Who packs or collects garbage, and what may be removed. `src/retention/mod.rs` says how it all
+//! fits together.
+
+use sqlx::Any;
+use sqlx::pool::PoolConnection;
+
+use crate::digest::Digest;
+use crate::error::StoreError;
+use crate::input::InputKey;
+
+use super::builds::delete;
+use super::hold::{hold, take_turn};
+use super::open::Index;
+use super::write::Write;
+
+/// The only one who packs or collects garbage, until somebody else is.
+pub(crate) struct Alone {
+    /// Holds the server's lock for politeness: others hear at once that they have to wait.
+    _connection: Option<PoolConnection<Any>>,
+    /// Which beginning of such work this was.
+    epoch: i64,
+}
+
+/// A build, as it was when somebody decided that it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// The digest of its manifest object.
+    pub(crate) manifest: Digest,
+    /// The object's entity tag.
+    pub(crate) tag: Option<String>,
+    /// How often a use of it had been written.
+    pub(crate) uses: i64,
+}
+
+/// A look at what may be removed, while nobody can change it.
+pub(crate) struct Condemn {
+    write: Write,
+    index: Index,
+}
+
+impl Index {
+    /// Makes this the only process that packs or collects garbage: whoever did before does no more,
+    /// and finds out at its next step. `None` when another one is at it: as a server says. In a
+    /// file, which belongs to one machine, the lock of the folder says it.
+    pub(crate) async fn alone(&self) -> Result<Option<Alone>, StoreError> {
+        let doing = "keeping others from packing";
+        let mut connection = None;
+        if !self.database.is_file() {
+            let mut own = self.pool.acquire().await.map_err(self.fail(doing))?;
+            // Of this connection; the server takes it back when that ends, whatever the reason.
+            own.close_on_drop();
+            let (got,): (bool,) = sqlx::query_as("SELECT pg_try_advisory_lock(7163428901)")
+                .fetch_one(&mut *own)
+                .await
+                .map_err(self.fail(doing))?;
+            if !got {
+                return Ok(None);
+            }
+            connection = Some(own);
+        }
+        let mut write = self.write(doing).await?;
+        take_turn(&mut write).await.map_err(self.fail(doing))?;
+        let begin = sqlx::query("UPDATE turns SET taken = taken + 1 WHERE id = 2");
+        begin.execute(&mut *write).await.map_err(self.fail(doing))?;
+        let epoch = epoch(&mut write).await.map_err(self.fail(doing))?;
+        write.commit().await.map_err(self.fail(doing))?;
+        Ok(Some(Alone { _connection: connection, epoch }))
+    }
+
+    /// Keeps uploads from holding anything more until it is dropped: what is free then may be
+    /// removed. [`StoreError::Overtaken`] when somebody else packs or collects by now.
+    pub(crate) async fn condemn(&self, alone: &Alone) -> Result<Condemn, StoreError> {
+        let doing = "removing blobs";
+        let mut write = self.write(doing).await?;
+        take_turn(&mut write).await.map_err(self.fail(doing))?;
+        self.must_be_alone(&mut write, alone).await?;
+        Ok(Condemn { write, index: self.clone() })
+    }
+
+    /// Holds names as an upload does, on behalf of who packs. [`StoreError::Overtaken`] when
+    /// somebody else packs or collects by now.
+    pub(crate) async fn reserve_alone(
+        &self,
+        alone: &Alone,
+        owner: &str,
+        names: &[Digest],
+    ) -> Result<(), StoreError> {
+        let (doing, now) = ("holding blobs", self.now().await);
+        let mut write = self.write(doing).await?;
+        take_turn(&mut write).await.map_err(self.fail(doing))?;
+        self.must_be_alone(&mut write, alone).await?;
+        hold(&mut write, owner, names, now).await.map_err(self.fail(doing))?;
+        write.commit().await.map_err(self.fail(doing))
+    }
+
+    async fn must_be_alone(&self, write: &mut Write, alone: &Alone) -> Result<(), StoreError> {
+        let now = epoch(write).await.map_err(self.fail("keeping others from packing"))?;
+        if now == alone.epoch { Ok(()) } else { Err(StoreError::Overtaken) }
+    }
+
+    /// How often manifests were removed.
+    pub(crate) async fn removals(&self) -> Result<i64, StoreError> {
+        let (count,): (i64,) = sqlx::query_as("SELECT taken FROM turns WHERE id = 3")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(self.fail("reading its settings"))?;
+        Ok(count)
+    }
+}
+
+async fn epoch(write: &mut Write) -> Result<i64, sqlx::Error> {
+    let (epoch,): (i64,) =
+        sqlx::query_as("SELECT taken FROM turns WHERE id = 2").fetch_one(&mut **write).await?;
+    Ok(epoch)
+}
+
+impl Condemn {
+    /// Takes a build out of the index that nobody relies on since it was seen. `false`: it stays.
+    pub(crate) async fn unindex(&mut self, key: &InputKey, seen: &Seen) -> Result<bool, StoreError> {
+        let indexed = match self.unused(key, seen).await? {
+            None => return Ok(false),
+            Some(indexed) => indexed,
+        };
+        if indexed.is_some_and(|indexed| indexed != seen.manifest.to_hex()) {
+            return Ok(false);
+        }
+        let key = key.to_string();
+        delete(&mut self.write, &key).await.map_err(self.index.fail("removing a build"))?;
+        Ok(true)
+    }
+
+    /// Whether the manifest may go of a build that was taken out of the index. `false`: somebody
+    /// relies on it since, or has only found it and put it back.
+    pub(crate) async fn may_remove(&mut self, key: &InputKey, seen: &Seen) -> Result<bool, StoreError> {
+        Ok(self.unused(key, seen).await?.is_some_and(|indexed| indexed.is_none()))
+    }
+
+    /// What the index has of a build that is neither held nor pinned nor used since; `None` of any
+    /// other.
+    async fn unused(&mut self, key: &InputKey, seen: &Seen) -> Result<Option<Option<String>>, StoreError> {
+        let (held, pinned, uses, indexed): (i64, i64, i64, Option<String>) = sqlx::query_as(
+            "SELECT (SELECT COUNT(*) FROM reservations WHERE digest = $1), \
+                    (SELECT COUNT(*) FROM pins WHERE input_key = $1), \
+                    (SELECT CAST(COALESCE(MAX(times), 0) AS BIGINT) FROM uses \
+                     WHERE input_key = $1), \
+                    (SELECT MAX(manifest) FROM builds WHERE input_key = $1)",
+        )
+        .bind(key.to_string())
+        .fetch_one(&mut *self.write)
+        .await
+        .map_err(self.index.fail("removing a build"))?;
+        let is_unused = held == 0 && pinned == 0 && uses == seen.uses;
+        Ok(is_unused.then_some(indexed))
+    }
+
+    /// Remembers that a manifest is about to go: whoever has read it looks again.
+    pub(crate) async fn removing(&mut self) -> Result<(), StoreError> {
+        let count = sqlx::query("UPDATE turns SET taken = taken + 1 WHERE id = 3");
+        let done = count.execute(&mut *self.write).await;
+        done.map(|_| ()).map_err(self.index.fail("removing a build"))
+    }
+
+    /// Whether no build names the blob, no run has it as its console, and no upload holds it.
+    pub(crate) async fn is_free(&mut self, digest: &Digest) -> Result<bool, StoreError> {
+        let row: (i64, i64, i64) = sqlx::query_as(
+            "SELECT (SELECT COUNT(*) FROM reservations WHERE digest = $1), \
+                    (SELECT COUNT(*) FROM artifacts WHERE digest = $1), \
+                    (SELECT COUNT(*) FROM runs WHERE console = $1)",
+        )
+        .bind(digest.to_hex())
+        .fetch_one(&mut *self.write)
+        .await
+        .map_err(self.index.fail("removing blobs"))?;
+        Ok(row == (0, 0, 0))
+    }
+
+    /// Whether an upload holds the blob.
+    pub(crate) async fn is_held(&mut self, digest: &Digest) -> Result<bool, StoreError> {
+        let (count,): (i64,) =
+            sqlx::query_as("SELECT COUNT(*) FROM reservations WHERE digest = $1")
+                .bind(digest.to_hex())
+                .fetch_one(&mut *self.write)
+                .await
+                .map_err(self.index.fail("removing blobs"))?;
+        Ok(count > 0)
+    }
+
+    /// Ends it.
+    pub(crate) async fn done(self) -> Result<(), StoreError> {
+        self.write.commit().await.map_err(self.index.fail("removing blobs"))
+    }
+}

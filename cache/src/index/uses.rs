@@ -1,0 +1,106 @@
+//! When builds were last asked for, and which ones are pinned.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::AnyConnection;
+
+use crate::error::StoreError;
+use crate::input::InputKey;
+use crate::time;
+
+use super::open::Index;
+use super::value::input_key;
+
+/// A use is written again when the last one is older than this, in seconds.
+const HOUR: u64 = 3600;
+
+/// The last use of a build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Use {
+    /// When, seconds since 1970.
+    pub(crate) at: i64,
+    /// How often one was written.
+    pub(crate) times: i64,
+}
+
+impl Index {
+    /// Remembers that a build was asked for, to the hour: mostly one look-up that writes nothing.
+    pub(crate) async fn used(&self, key: &InputKey) -> Result<(), StoreError> {
+        let last: Option<(i64,)> = sqlx::query_as("SELECT at FROM uses WHERE input_key = $1")
+            .bind(key.to_string())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(self.fail("noting a use"))?;
+        // One in the future was noted by a clock that was wrong.
+        let is_known = |now: i64| last.is_some_and(|(at,)| at.abs_diff(now) < HOUR);
+        // The own clock costs nothing, and mostly says the same.
+        if is_known(time::now()) {
+            return Ok(());
+        }
+        let now = self.now().await;
+        if is_known(now) { Ok(()) } else { self.used_at(key, now).await }
+    }
+
+    /// Remembers that somebody relies on a build from now on.
+    pub(crate) async fn relied_on(&self, key: &InputKey) -> Result<(), StoreError> {
+        self.used_at(key, self.now().await).await
+    }
+
+    /// Remembers a use at a time.
+    pub(crate) async fn used_at(&self, key: &InputKey, at: i64) -> Result<(), StoreError> {
+        let doing = "noting a use";
+        let mut write = self.write(doing).await?;
+        note_use(&mut write, key, at).await.map_err(self.fail(doing))?;
+        write.commit().await.map_err(self.fail(doing))
+    }
+
+    /// The last use of every build that was ever asked for.
+    pub(crate) async fn uses(&self) -> Result<HashMap<InputKey, Use>, StoreError> {
+        let rows: Vec<(String, i64, i64)> = sqlx::query_as("SELECT input_key, at, times FROM uses")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(self.fail("listing uses"))?;
+        rows.iter().map(|(key, at, times)| Ok((input_key(key)?, Use { at: *at, times: *times }))).collect()
+    }
+
+    /// Pins a build, or lets it go.
+    pub(crate) async fn pin(&self, key: &InputKey, pinned: bool) -> Result<(), StoreError> {
+        let (doing, now) = ("pinning a build", self.now().await);
+        let mut write = self.write(doing).await?;
+        let done = if pinned {
+            let insert = "INSERT INTO pins (input_key, at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+            sqlx::query(insert).bind(key.to_string()).bind(now).execute(&mut *write).await
+        } else {
+            let delete = "DELETE FROM pins WHERE input_key = $1";
+            sqlx::query(delete).bind(key.to_string()).execute(&mut *write).await
+        };
+        done.map_err(self.fail(doing))?;
+        write.commit().await.map_err(self.fail(doing))
+    }
+
+    /// The pinned builds.
+    pub(crate) async fn pins(&self) -> Result<HashSet<InputKey>, StoreError> {
+        let rows: Vec<(String,)> = sqlx::query_as("SELECT input_key FROM pins")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(self.fail("listing pins"))?;
+        rows.iter().map(|(key,)| input_key(key)).collect()
+    }
+}
+
+/// Writes a use.
+pub(super) async fn note_use(
+    connection: &mut AnyConnection,
+    key: &InputKey,
+    at: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO uses (input_key, at, times) VALUES ($1, $2, 1) \
+         ON CONFLICT (input_key) DO UPDATE SET at = excluded.at, times = uses.times + 1",
+    )
+    .bind(key.to_string())
+    .bind(at)
+    .execute(connection)
+    .await
+    .map(|_| ())
+}

@@ -1,0 +1,77 @@
+//! What is in a store, as collecting wants to know it.
+
+use std::collections::HashMap;
+
+use futures::TryStreamExt;
+
+use crate::blob::store::{PREFIX, digest_of};
+use crate::error::StoreError;
+use crate::index::Seen;
+use crate::input::InputKey;
+use crate::manifest::Artifact;
+use crate::manifests;
+use crate::store::Store;
+
+use super::needed::{Shelf, Stored};
+use super::policy::Known;
+
+impl Store {
+    /// All builds, from their manifests, and the files of each.
+    pub(super) async fn known_builds(
+        &self,
+        now: i64,
+    ) -> Result<(Vec<Known>, HashMap<InputKey, Vec<Artifact>>), StoreError> {
+        let index = &self.inner().index;
+        let (uses, pins) = (index.uses().await?, index.pins().await?);
+        let (mut builds, mut names) = (Vec::new(), HashMap::new());
+        let mut listed = manifests::list(&self.inner().objects);
+        while let Some(object) = listed.try_next().await? {
+            let Some(key) = manifests::key_of(&object) else { continue };
+            let read = match manifests::read(&self.inner().objects, &key).await? {
+                Some(Ok(read)) => read,
+                None => continue,
+                Some(Err(unreadable)) => {
+                    let why = format!("nobody knows what build {key} needs ({})", unreadable.error);
+                    return Err(StoreError::Refused(why));
+                }
+            };
+            let (used, manifest) = (uses.get(&key), read.manifest);
+            // A clock that was ahead when the build was made keeps it no longer.
+            let made = Some(manifest.created).filter(|made| *made <= now || used.is_none());
+            let last_use = used.map(|used| used.at).max(made).unwrap_or_default();
+            let uses = used.map_or(0, |used| used.times);
+            builds.push(Known {
+                key,
+                seen: Seen { manifest: read.digest, tag: read.tag, uses },
+                last_use,
+                pinned: pins.contains(&key),
+                commit: manifest.commit,
+            });
+            names.insert(key, manifest.artifacts);
+        }
+        Ok((builds, names))
+    }
+
+    /// All blobs. One that can't be opened rests on nothing: `verify` says more of it.
+    pub(super) async fn shelf(&self) -> Result<Shelf, StoreError> {
+        let objects = &self.inner().objects;
+        let mut shelf = Shelf::default();
+        let mut list = objects.list(PREFIX);
+        let fail = |source| objects.fail("listing blobs".into(), source);
+        while let Some(meta) = list.try_next().await.map_err(fail)? {
+            let Some(digest) = digest_of(&meta.location) else { continue };
+            let rests_on = match self.reader(&digest).await {
+                Ok(reader) => reader.rests_on(),
+                Err(StoreError::LetGo(_)) => Vec::new(),
+                Err(StoreError::Missing(_) | StoreError::Corrupt { .. }) => continue,
+                Err(error @ StoreError::NewerFormat { .. }) => {
+                    return Err(StoreError::Refused(error.to_string()));
+                }
+                Err(error) => return Err(error),
+            };
+            let written = meta.last_modified.timestamp();
+            shelf.blobs.insert(digest, Stored { bytes: meta.size, rests_on, written });
+        }
+        Ok(shelf)
+    }
+}
