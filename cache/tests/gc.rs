@@ -93,6 +93,22 @@ async fn what_others_rest_on_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_build_is_kept_for_every_commit_that_leads_to_it() {
+    let fixture = Fixture::new().await;
+    let builds = builds(&fixture, 3).await;
+    let names = ["1111111111", "2222222222"].map(str::to_owned);
+    // The same files pushed for another commit, and a proof for a third.
+    for (build, name) in builds.iter().zip(&names) {
+        fixture.store.add_revision(&name.to_ascii_uppercase(), &build.input_key).await.unwrap();
+    }
+    let keep_commits = HashSet::from(names);
+    let policy = Policy { max_age: Some(-10), keep_commits, ..Policy::default() };
+    let report = fixture.store.gc(&policy).await.unwrap();
+    assert_eq!((report.gone.len(), report.kept_by_name), (1, 2));
+    assert!(readable(&fixture, &builds[0]).await && readable(&fixture, &builds[1]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn age_counts_from_the_last_use() {
     let fixture = Fixture::new().await;
     builds(&fixture, 3).await;

@@ -1,5 +1,7 @@
 //! What a transfer between stores needs: everything that is only in the index.
 
+use std::collections::HashMap;
+
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::evidence::TestKey;
@@ -45,6 +47,20 @@ impl Index {
             requests: requests.collect::<Result<_, StoreError>>()?,
             commits: commits.into_iter().map(|(commit,)| commit).collect(),
         })
+    }
+
+    /// All commits that lead to builds, by build.
+    pub(crate) async fn commits(&self) -> Result<HashMap<InputKey, Vec<String>>, StoreError> {
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT input_key, commit_id FROM revisions")
+                .fetch_all(&self.pool)
+                .await
+                .map_err(self.fail("listing the names of builds"))?;
+        let mut commits: HashMap<InputKey, Vec<String>> = HashMap::new();
+        for (key, commit) in rows {
+            commits.entry(input_key(&key)?).or_default().push(commit);
+        }
+        Ok(commits)
     }
 
     /// Every image that ran, with the tests that it ran under.

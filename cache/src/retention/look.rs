@@ -23,6 +23,7 @@ impl Store {
     ) -> Result<(Vec<Known>, HashMap<InputKey, Vec<Artifact>>), StoreError> {
         let index = &self.inner().index;
         let (uses, pins) = (index.uses().await?, index.pins().await?);
+        let mut commits = index.commits().await?;
         let (mut builds, mut names) = (Vec::new(), HashMap::new());
         let mut listed = manifests::list(&self.inner().objects);
         while let Some(object) = listed.try_next().await? {
@@ -46,6 +47,7 @@ impl Store {
                 last_use,
                 pinned: pins.contains(&key),
                 commit: manifest.commit,
+                commits: commits.remove(&key).unwrap_or_default(),
             });
             names.insert(key, manifest.artifacts);
         }

@@ -42,7 +42,10 @@ pub(super) struct Known {
     pub(super) key: InputKey,
     /// What its removal depends on.
     pub(super) seen: Seen,
+    /// The commit it was first built for.
     pub(super) commit: String,
+    /// The commits that lead to it otherwise: of the same sources, or by a proof.
+    pub(super) commits: Vec<String>,
     /// The later of when it was made and when it was last asked for.
     pub(super) last_use: i64,
     pub(super) pinned: bool,
@@ -51,7 +54,8 @@ pub(super) struct Known {
 impl Policy {
     /// Whether a build stays whatever its age.
     pub(super) fn keeps(&self, build: &Known) -> bool {
-        build.pinned || self.keep_commits.contains(&build.commit)
+        let mut commits = build.commits.iter().chain([&build.commit]);
+        build.pinned || commits.any(|commit| self.keep_commits.contains(commit))
     }
 
     /// Whether the debug information of a build goes, and why, in a store of so many bytes.
@@ -86,15 +90,17 @@ mod tests {
     fn build(n: u8, last_use: i64) -> Known {
         let key = InputKey(Digest::of(&[n]));
         let seen = Seen { manifest: Digest::of(&[n]), tag: None, uses: 0 };
-        Known { key, seen, commit: format!("{n:02x}"), last_use, pinned: n == 9 }
+        let (commit, commits) = (format!("{n:02x}"), vec![format!("f{n}")]);
+        Known { key, seen, commit, commits, last_use, pinned: n == 9 }
     }
 
     #[test]
     fn the_longest_unused_go_first_and_what_is_kept_never() {
-        let builds = [build(1, 50), build(2, 10), build(9, 1), build(3, 5), build(4, 40)];
+        let builds =
+            [build(1, 50), build(2, 10), build(9, 1), build(3, 5), build(4, 40), build(5, 3)];
         let policy = Policy {
             max_age: Some(80),
-            keep_commits: HashSet::from(["03".to_owned()]),
+            keep_commits: HashSet::from(["03".to_owned(), "f5".to_owned()]),
             ..Policy::default()
         };
         let order: Vec<_> =
