@@ -12,8 +12,12 @@ mod evidence;
 #[path = "families.rs"]
 mod families;
 
-use common::{Fixture, draft, noise, request};
-use kiln_cache::{Location, Store};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use common::{Fixture, draft, noise, quiet, request};
+use kiln_cache::pack::PackOptions;
+use kiln_cache::retention::{GcPhase, Policy};
+use kiln_cache::{Location, Manifest, Store, StoreError};
 
 /// A machine that shares nothing with the fixture's but the bucket.
 fn elsewhere(fixture: &Fixture, name: &str) -> Location {
@@ -104,4 +108,96 @@ async fn many_may_open_a_new_bucket_at_once() {
     for task in tasks {
         task.await.unwrap().unwrap();
     }
+}
+
+const LIGHT: PackOptions = PackOptions { level: 3, largest: 1 << 30 };
+
+/// Everything goes that is not in use.
+fn merciless() -> Policy {
+    Policy { max_age: Some(-10), embargo: -10, ..Policy::default() }
+}
+
+/// Builds of one file each, all but the first few bytes alike.
+async fn neighbours(fixture: &Fixture, count: u64) -> Vec<Manifest> {
+    let mut builds = Vec::new();
+    for n in 0..count {
+        let mut content = noise(1, 1_200_000);
+        content.splice(0..0, noise(n + 50, 200));
+        let path = fixture.file("blob", &content);
+        builds.push(fixture.store.add_build(draft(n, &[("blob", &path)])).await.unwrap());
+    }
+    builds
+}
+
+/// Another machine with the same bucket and database.
+async fn replica(fixture: &Fixture) -> Store {
+    let database = fixture.location().database().unwrap().clone();
+    Store::open(&elsewhere(fixture, "replica").with_database(database)).await.unwrap()
+}
+
+/// As when the server, or something on the way to it, goes away for a moment: whoever packs or
+/// collects loses its lock, and does not hear of it.
+async fn break_lock(fixture: &Fixture) {
+    let statement = "SELECT pg_terminate_backend(l.pid) FROM pg_locks l \
+                     JOIN pg_database d ON d.oid = l.database \
+                     WHERE l.locktype = 'advisory' AND d.datname = current_database()";
+    fixture.execute(statement).await;
+}
+
+fn wait_for(future: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::block_in_place(|| runtime.block_on(future));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_packs_and_lost_its_lock_rests_nothing_on_what_was_removed() {
+    let fixture = Fixture::new().await;
+    let builds = neighbours(&fixture, 2).await;
+    let blob = |build: &Manifest| fixture.blob(&build.artifacts[0].digest);
+    let before: Vec<_> = builds.iter().map(|it| std::fs::read(blob(it)).unwrap()).collect();
+    let once = AtomicBool::new(false);
+    let packed = fixture.store.pack(LIGHT, &|_| {
+        if once.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        wait_for(async {
+            // One is packed by itself, the other is about to be a difference to it.
+            let other = builds.iter().zip(&before).find(|it| std::fs::read(blob(it.0)).unwrap() == *it.1);
+            fixture.store.pin(&other.unwrap().0.input_key, true).await.unwrap();
+            break_lock(&fixture).await;
+            let report = replica(&fixture).await.gc(&merciless()).await.unwrap();
+            assert_eq!((report.gone.len(), report.freed_blobs), (1, 1));
+        });
+    });
+    assert!(matches!(packed.await, Err(StoreError::Overtaken)));
+    let verified = fixture.store.verify(true, &quiet).await.unwrap();
+    assert!(verified.is_clean(), "{:?}", verified.problems);
+    assert_eq!((verified.builds, verified.blobs), (1, 1));
+    // Somebody else may go on.
+    fixture.store.pack(LIGHT, &|_| {}).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_collects_and_lost_its_lock_removes_nothing_more() {
+    let fixture = Fixture::new().await;
+    let builds = neighbours(&fixture, 3).await;
+    let keep_commits = [builds[0].commit.clone()].into();
+    let policy = Policy { keep_commits, ..merciless() };
+    let collected = fixture.store.collect(&policy, &|at| {
+        if at.phase == GcPhase::Blobs {
+            wait_for(async {
+                break_lock(&fixture).await;
+                // What stays comes to rest on what is about to go: it is held, and it was found.
+                let replica = replica(&fixture).await;
+                replica.reindex().await.unwrap();
+                replica.pack(LIGHT, &|_| {}).await.unwrap();
+            });
+        }
+    });
+    assert!(matches!(collected.await, Err(StoreError::Overtaken)));
+    assert_eq!(fixture.store.stats().await.unwrap().blobs, 3);
+    fixture.store.gc(&policy).await.unwrap();
+    assert_eq!(fixture.store.stats().await.unwrap().blobs, 1);
+    let verified = fixture.store.verify(true, &quiet).await.unwrap();
+    assert!(verified.is_clean(), "{:?}", verified.problems);
 }

@@ -90,15 +90,33 @@ impl Blobs {
         Ok(self.objects.head(&object_of(digest)).await?.is_some())
     }
 
-    /// Whether a blob is there and can be opened.
+    /// Whether a blob is there and can be opened, with all that it rests on.
     pub(crate) async fn is_here(&self, digest: &Digest) -> Result<bool, StoreError> {
-        match self.reader(digest).await {
+        match self.foundation(digest).await {
             Ok(_) => Ok(true),
-            Err(StoreError::Missing(_) | StoreError::LetGo(_) | StoreError::Corrupt { .. }) => {
-                Ok(false)
-            }
+            Err(
+                StoreError::Missing(_)
+                | StoreError::LetGo(_)
+                | StoreError::Corrupt { .. }
+                | StoreError::Damaged { .. },
+            ) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// The blob and all that it rests on, every one of which can be opened.
+    pub(crate) async fn foundation(&self, digest: &Digest) -> Result<Vec<Digest>, StoreError> {
+        let (mut found, mut todo) = (Vec::new(), vec![(*digest, 0)]);
+        while let Some((next, depth)) = todo.pop() {
+            if depth >= DEPTH {
+                let why = format!("more than {DEPTH} blobs rest on one another");
+                return Err(StoreError::Damaged { what: format!("blob {digest}"), why });
+            }
+            let reader = self.reader(&next).await?;
+            found.push(next);
+            todo.extend(reader.rests_on().into_iter().map(|it| (it, depth + 1)));
+        }
+        Ok(found)
     }
 
     /// Lets go of a blob of so many bytes: its name stays, so that nobody takes it for lost.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use crate::blob::forms::Stored;
 use crate::blob::frames::FRAME_LOG2;
@@ -11,6 +12,7 @@ use crate::blob::reader::BlobReader;
 use crate::blob::table::Form;
 use crate::digest::Digest;
 use crate::error::StoreError;
+use crate::index::Alone;
 use crate::store::Store;
 
 use super::keyframes::{Decision, Keyframes};
@@ -34,6 +36,9 @@ const HARD: f64 = 0.75;
 
 struct Run<'a> {
     store: &'a Store,
+    alone: &'a Alone,
+    /// Under which it holds the bases of what it writes.
+    owner: &'a str,
     folder: PathBuf,
     options: PackOptions,
     progress: &'a (dyn Fn(PackProgress) + Sync),
@@ -51,7 +56,7 @@ impl Store {
     /// a difference to the same file of a neighbouring build where that is smaller. Takes a
     /// processor for seconds to minutes; the store may be in use meanwhile. May be interrupted at
     /// any time, and begun again. [`StoreError::Busy`] when another process packs or collects
-    /// garbage.
+    /// garbage, [`StoreError::Overtaken`] when one began to, because this one had lost its lock.
     pub async fn pack(
         &self,
         options: PackOptions,
@@ -59,11 +64,15 @@ impl Store {
     ) -> Result<PackReport, StoreError> {
         let folder = self.folder();
         let _lock = lock::claim(&folder)?;
-        let _alone = self.inner().index.alone().await?.ok_or(StoreError::Busy)?;
+        let index = &self.inner().index;
+        let alone = index.alone().await?.ok_or(StoreError::Busy)?;
+        let owner = Uuid::new_v4().to_string();
         let mut plan = plan(&self.inner().objects).await?;
         let total = plan.values().map(|blobs| blobs.len() as u64).sum();
         let mut run = Run {
             store: self,
+            alone: &alone,
+            owner: &owner,
             folder,
             options,
             progress,
@@ -81,6 +90,8 @@ impl Store {
         for (name, blobs) in plan {
             run.pack_name(&name, blobs).await?;
         }
+        // After an error they stay held: what was sent may still arrive.
+        index.release(&owner).await?;
         Ok(run.report)
     }
 }
@@ -292,12 +303,23 @@ impl Run<'_> {
         Ok(bytes)
     }
 
+    /// Replaces a blob by a form that rests on these, which nobody collects from here on.
     async fn replace(
         &mut self,
         reader: &BlobReader,
         pieces: Pieces,
         bases: Vec<Digest>,
     ) -> Result<(), StoreError> {
+        let inner = self.store.inner();
+        let mut held = Vec::new();
+        for base in &bases {
+            held.extend(inner.blobs.foundation(base).await?);
+        }
+        inner.index.reserve_alone(self.alone, self.owner, &held).await?;
+        // One may have gone before it was held.
+        for base in &bases {
+            inner.blobs.foundation(base).await?;
+        }
         // Parts were in their image before.
         if !self.parts {
             self.report.bytes_before += reader.stored();
