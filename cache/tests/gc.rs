@@ -323,3 +323,45 @@ async fn debug_information_goes_first_and_can_come_back() {
     assert!(report.is_clean(), "{:?}", report.problems);
     assert_eq!(report.let_go, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn debug_information_stays_while_an_upload_holds_what_rests_on_it() {
+    let fixture = Fixture::new().await;
+    let mut builds = Vec::new();
+    for n in 0..2 {
+        let mut object = elf(b"\0.text\0.rela.debug_info\0", 1);
+        object.splice(500_000..500_100, noise(n + 50, 100));
+        let object = fixture.file(&format!("vmlinux.o{n}"), &object);
+        builds.push(vec![("vmlinux.o".to_owned(), object)]);
+        fixture.store.push(builds[n as usize].clone(), None).await.unwrap();
+    }
+    fixture.store.pack(LIGHT, &|_| {}).await.unwrap();
+    let mut sizes = Vec::new();
+    for files in &builds {
+        let (digest, _) = fixture.store.put_file(&files[0].1).await.unwrap();
+        sizes.push((fixture.store.stored_bytes(&digest).await.unwrap(), digest, files));
+    }
+    sizes.sort_by_key(|it| it.0);
+    let [(small, difference, of_difference), (large, base, of_base)] = sizes[..] else { panic!() };
+    assert!(small < large / 10);
+    // The build of the difference is old, that of its base was just asked for.
+    fixture.execute("UPDATE uses SET at = at - 100000").await;
+    fixture.store.push(of_base.clone(), None).await.unwrap();
+    let policy =
+        Policy { max_age: Some(50_000), debug_age: Some(-10), embargo: -10, ..Policy::default() };
+    let upload = fixture.reopen().await;
+    let report = gc_beside(&fixture.store, &policy, GcPhase::Blobs, async || {
+        upload.put_file(&of_difference[0].1).await.unwrap();
+    });
+    let report = report.await;
+    assert_eq!((report.gone.len(), report.freed_blobs, report.let_go.len()), (1, 0, 0));
+    for digest in [difference, base] {
+        let reader = upload.reader(&digest).await.unwrap();
+        assert!(reader.read(0..reader.size()).await.is_ok());
+    }
+    // When the upload has died, both go: one with its build, the other by itself.
+    let report = fixture.store.gc(&policy).await.unwrap();
+    assert_eq!((report.gone.len(), report.freed_blobs, report.let_go.len()), (0, 1, 1));
+    let report = fixture.store.verify(true, &quiet).await.unwrap();
+    assert!(report.is_clean(), "{:?}", report.problems);
+}

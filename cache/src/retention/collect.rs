@@ -49,7 +49,7 @@ impl Store {
         }
         // In this order; see the module.
         let held = index.reserved(since).await?;
-        let (builds, names) = self.known_builds(now).await?;
+        let (builds, names) = self.known_builds().await?;
         let shelf = self.shelf().await?;
         let refuse = |why: &str| Err(StoreError::Refused(why.to_owned()));
         let named: HashSet<Digest> = names.values().flatten().map(|file| file.digest).collect();

@@ -19,7 +19,6 @@ impl Store {
     /// All builds, from their manifests, and the files of each.
     pub(super) async fn known_builds(
         &self,
-        now: i64,
     ) -> Result<(Vec<Known>, HashMap<InputKey, Vec<Artifact>>), StoreError> {
         let index = &self.inner().index;
         let (uses, pins) = (index.uses().await?, index.pins().await?);
@@ -37,9 +36,12 @@ impl Store {
                 }
             };
             let (used, manifest) = (uses.get(&key), read.manifest);
-            // A clock that was ahead when the build was made keeps it no longer.
-            let made = Some(manifest.created).filter(|made| *made <= now || used.is_none());
-            let last_use = used.map(|used| used.at).max(made).unwrap_or_default();
+            let last_use = match used {
+                Some(used) if used.times > 0 => used.at,
+                // Before uses were counted, making a build was none.
+                Some(used) => used.at.max(manifest.created),
+                None => manifest.created,
+            };
             let uses = used.map_or(0, |used| used.times);
             builds.push(Known {
                 key,

@@ -46,7 +46,7 @@ pub(super) struct Known {
     pub(super) commit: String,
     /// The commits that lead to it otherwise: of the same sources, or by a proof.
     pub(super) commits: Vec<String>,
-    /// The later of when it was made and when it was last asked for.
+    /// When it was last made, pushed or asked for.
     pub(super) last_use: i64,
     pub(super) pinned: bool,
 }
