@@ -212,6 +212,25 @@ pub enum StoreError {
          to the database, and changed nothing more. Try again when the other has finished"
     )]
     Overtaken,
+    /// A bucket that others may use without this index noticing.
+    #[error(
+        "nothing was packed or removed: {0} is a bucket, and its index here is a file of this machine \
+         alone, which does not know what others upload, pin and run. Give all of them one database: \
+         --database postgres://…"
+    )]
+    NotShared(String),
+    /// Another database has a say in the store, too.
+    #[error(
+        "nothing was packed or removed: builds and runs were also stored here by way of {other}, and \
+         this database does not know what is uploaded, pinned and run there. Use that one, with \
+         --database; or, when nobody does any more, remove {mark} from the store"
+    )]
+    AlsoUsedBy {
+        /// The other database.
+        other: String,
+        /// The object that says so.
+        mark: String,
+    },
     /// Garbage can't be told from what is needed.
     #[error("nothing was removed, because {0}: run `kiln verify` first")]
     Refused(String),

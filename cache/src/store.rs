@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::blob::reader::BlobReader;
@@ -24,6 +25,7 @@ mod evidence;
 mod export;
 mod families;
 mod heal;
+mod house;
 mod ingest;
 mod journals;
 mod lookup;
@@ -57,6 +59,7 @@ pub use push::{Pushed, PushedFile, files_of};
 /// index.sqlite                 look-ups (can be rebuilt), evidence and journals (can not);
 ///                              in a folder only, when no other database was chosen
 /// store-id                     whose a database is that may be shared
+/// databases/<id>               which databases have a say in what is collected
 /// quarantine/                  objects that were found corrupt
 /// made/                        boot images put together lately, at most 256 MiB; of a bucket, in
 ///                              the local folder
@@ -71,6 +74,8 @@ pub(crate) struct Inner {
     pub(crate) objects: Objects,
     pub(crate) blobs: Blobs,
     pub(crate) index: Index,
+    /// Whether the store knows of this database.
+    joined: OnceCell<()>,
 }
 
 impl Store {
@@ -145,7 +150,7 @@ impl Store {
             }
         }
         let blobs = Blobs::new(objects.clone());
-        let store = Self { inner: Arc::new(Inner { objects, blobs, index }) };
+        let store = Self { inner: Arc::new(Inner { objects, blobs, index, joined: OnceCell::new() }) };
         // A new index, or a rebuild that was killed.
         if !store.inner.index.is_complete().await? {
             store.reindex().await?;
@@ -180,6 +185,7 @@ impl Store {
     /// Holds a blob that was just stored or found, so that collecting garbage does not take it
     /// before somebody names it. `false`: it was gone already.
     async fn hold(&self, digest: &Digest) -> Result<bool, StoreError> {
+        self.inner.join().await?;
         self.inner.index.reserve("blob", &[*digest]).await?;
         self.inner.blobs.is_here(digest).await
     }

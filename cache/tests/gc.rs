@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::{Fixture, draft, noise, quiet};
 use kiln_cache::pack::PackOptions;
 use kiln_cache::retention::{GcPhase, GcReport, Policy, Reason};
-use kiln_cache::{Manifest, Store, StoreError};
+use kiln_cache::{Database, Location, Manifest, Store, StoreError};
 
 const LIGHT: PackOptions = PackOptions { level: 3, largest: 1 << 30 };
 
@@ -217,6 +217,27 @@ async fn what_is_pinned_or_gets_a_name_beside_gc_is_kept() {
     assert_eq!(report.await.gone.len(), 1);
     assert!(readable(&fixture, &builds[0]).await && readable(&fixture, &builds[1]).await);
     assert!(!readable(&fixture, &builds[2]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_databases_over_one_folder_keep_each_other_from_collecting() {
+    let fixture = Fixture::new().await;
+    let builds = builds(&fixture, 2).await;
+    let database = Database::Sqlite(fixture.folder.path().join("other.sqlite"));
+    let location = Location::folder(fixture.root()).with_database(database);
+    let other = Store::open(&location).await.unwrap();
+    assert!(matches!(other.gc(&merciless()).await, Err(StoreError::AlsoUsedBy { .. })));
+    // Who was refused has left no trace.
+    fixture.store.gc(&Policy { dry_run: true, ..merciless() }).await.unwrap();
+    other.pin(&builds[0].input_key, true).await.unwrap();
+    for error in [
+        fixture.store.gc(&merciless()).await.map(|_| ()).unwrap_err(),
+        fixture.store.pack(LIGHT, &|_| {}).await.map(|_| ()).unwrap_err(),
+    ] {
+        assert!(matches!(error, StoreError::AlsoUsedBy { .. }), "{error}");
+        assert!(error.to_string().contains("other.sqlite"), "{error}");
+    }
+    assert!(readable(&fixture, &builds[0]).await && readable(&fixture, &builds[1]).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -150,6 +150,35 @@ fn wait_for(future: impl Future<Output = ()>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_without_a_shared_database_is_neither_packed_nor_collected() {
+    let fixture = Fixture::new().await;
+    let builds = neighbours(&fixture, 2).await;
+    let alone = Store::open(&elsewhere(&fixture, "alone")).await.unwrap();
+    let dry = Policy { dry_run: true, ..merciless() };
+    let refusals = [
+        alone.gc(&merciless()).await.map(|_| ()).unwrap_err(),
+        alone.gc(&dry).await.map(|_| ()).unwrap_err(),
+        alone.pack(LIGHT, &|_| {}).await.map(|_| ()).unwrap_err(),
+    ];
+    for error in refusals {
+        assert!(matches!(error, StoreError::NotShared(_)), "{error}");
+        assert!(error.to_string().contains("--database postgres://"), "{error}");
+    }
+    assert_eq!(fixture.store.stats().await.unwrap().blobs, 2);
+    // Whoever only looks is in nobody's way; who stores something is.
+    fixture.store.gc(&dry).await.unwrap();
+    let file = fixture.file("other", b"something else");
+    alone.add_build(draft(7, &[("image", &file)])).await.unwrap();
+    let error = fixture.store.gc(&merciless()).await.unwrap_err();
+    let StoreError::AlsoUsedBy { other, mark } = &error else { panic!("{error}") };
+    assert!(other.ends_with("alone/index.sqlite"), "{error}");
+    assert!(fixture.store.is_whole(&builds[0]).await.unwrap());
+    // The way out.
+    std::fs::remove_file(fixture.root().join(mark)).unwrap();
+    fixture.store.gc(&merciless()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_packs_and_lost_its_lock_rests_nothing_on_what_was_removed() {
     let fixture = Fixture::new().await;
     let builds = neighbours(&fixture, 2).await;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use kiln_cache::InputKey;
-use kiln_cache::retention::{GcReport, Policy, Reason};
+use kiln_cache::retention::{GcPhase, GcReport, Policy, Reason};
 
 use super::common::{Context, answer, answer_json, when};
 use super::pull::{find, selector};
@@ -64,7 +64,6 @@ pub(crate) struct Args {
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let store = context.open_existing().await?;
     let progress = context.progress();
-    progress.status("looking at what is needed");
     let dry_run = args.dry_run;
     let file = args.file.read()?;
     let wishes = Wishes {
@@ -79,7 +78,12 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         forget_ends: args.forget_ends,
     };
     let policy = Policy { dry_run, ..wishes.or(file).policy(&store).await? };
-    let report = store.gc(&policy).await;
+    let report = store.collect(&policy, &|at| match at.phase {
+        GcPhase::Looking => progress.status("looking at what is needed"),
+        GcPhase::Builds => progress.counted_status("removing builds".into(), at.done, at.total),
+        GcPhase::Blobs => progress.counted_status("removing files".into(), at.done, at.total),
+    });
+    let report = report.await;
     progress.clear();
     let report = report?;
     if context.json {

@@ -190,6 +190,9 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             match cause.downcast_ref::<StoreError>()? {
                 StoreError::Missing(_) | StoreError::LetGo(_) => Some(Exit::NotFound),
                 StoreError::Corrupt { .. } | StoreError::Damaged { .. } => Some(Exit::Corrupt),
+                StoreError::Refused(_)
+                | StoreError::NotShared(_)
+                | StoreError::AlsoUsedBy { .. } => Some(Exit::Refused),
                 _ => None,
             }
         })

@@ -46,6 +46,8 @@ async fn pack_now_and_then(store: Store, every: Duration) {
         match store.pack(PackOptions::default(), &|_| {}).await {
             Ok(report) if report.packed > 0 => tracing::info!(?report, "packed"),
             Ok(_) | Err(StoreError::Busy) => {}
+            // No later try ends otherwise.
+            Err(error @ StoreError::NotShared(_)) => return tracing::warn!(%error, "never packed"),
             Err(error) => tracing::warn!(%error, "packing failed"),
         }
     }

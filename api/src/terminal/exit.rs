@@ -22,6 +22,8 @@ pub(crate) enum Exit {
     NotReproduced = 7,
     /// The store holds wrong bytes, or a proof was wrong.
     Corrupt = 8,
+    /// Nothing was removed or packed, since nobody can tell what must stay.
+    Refused = 9,
     /// A signal ended it: 128 and the number of SIGINT, as shells say it.
     Interrupted = 130,
 }
@@ -38,6 +40,7 @@ Exit codes:
   6  the good end shows the crash too
   7  the bad end does not show the crash
   8  the store holds wrong bytes, or an audit has found a wrong proof
+  9  nothing was removed or packed, since nobody can tell what must stay
   130  interrupted; what was finished is kept";
 
 impl From<Exit> for ExitCode {

@@ -1,5 +1,6 @@
 //! Opening the database, and what its errors mean.
 
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +65,21 @@ impl Index {
             Ok(()) => Ok(Self { pool, database: Arc::new(database.clone()) }),
             Err(error) => Err(explain_migration(database, error)),
         }
+    }
+
+    /// What people call the database.
+    pub(crate) fn name(&self) -> String {
+        self.database.to_string()
+    }
+
+    /// Whether it is a file, which one machine has for itself.
+    pub(crate) fn is_file(&self) -> bool {
+        self.database.is_file()
+    }
+
+    /// The file that it is, if it is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.database.file()
     }
 
     /// Closes all connections.

@@ -1,11 +1,16 @@
 //! Facts about the index itself.
 
+use uuid::Uuid;
+
 use crate::error::StoreError;
 
 use super::open::Index;
 
 /// The store that the index belongs to.
 const STORE: &str = "store";
+
+/// Its own name.
+const ID: &str = "id";
 
 /// Set once every manifest of the store has been read.
 const COMPLETE: &str = "complete";
@@ -16,6 +21,12 @@ impl Index {
     pub(crate) async fn belong_to(&self, id: &str) -> Result<String, StoreError> {
         self.set_once(STORE, id).await?;
         Ok(self.setting(STORE).await?.unwrap_or_default())
+    }
+
+    /// What tells this database from others.
+    pub(crate) async fn id(&self) -> Result<String, StoreError> {
+        self.set_once(ID, &Uuid::new_v4().to_string()).await?;
+        Ok(self.setting(ID).await?.unwrap_or_default())
     }
 
     /// Whether the index knows every build that was stored before it was made.

@@ -22,7 +22,7 @@ use super::replace::{self, Pieces, blocking};
 use super::report::{PackOptions, PackProgress, PackReport};
 use super::spool::Spool;
 use super::towers::Towers;
-use super::{delta, image, lock};
+use super::{delta, image};
 
 /// Names of the parts of an image are its own name and one of these.
 const KERNEL: &str = ":kernel";
@@ -56,22 +56,22 @@ impl Store {
     /// a difference to the same file of a neighbouring build where that is smaller. Takes a
     /// processor for seconds to minutes; the store may be in use meanwhile. May be interrupted at
     /// any time, and begun again. [`StoreError::Busy`] when another process packs or collects
-    /// garbage, [`StoreError::Overtaken`] when one began to, because this one had lost its lock.
+    /// garbage, [`StoreError::Overtaken`] when one began to, because this one had lost its
+    /// lock; [`StoreError::NotShared`] or [`StoreError::AlsoUsedBy`] where nobody can know what must stay.
     pub async fn pack(
         &self,
         options: PackOptions,
         progress: &(dyn Fn(PackProgress) + Sync),
     ) -> Result<PackReport, StoreError> {
         let folder = self.folder();
-        let _lock = lock::claim(&folder)?;
+        let house = self.house().await?;
         let index = &self.inner().index;
-        let alone = index.alone().await?.ok_or(StoreError::Busy)?;
         let owner = Uuid::new_v4().to_string();
         let mut plan = plan(&self.inner().objects).await?;
         let total = plan.values().map(|blobs| blobs.len() as u64).sum();
         let mut run = Run {
             store: self,
-            alone: &alone,
+            alone: &house.alone,
             owner: &owner,
             folder,
             options,

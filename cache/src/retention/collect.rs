@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::input::InputKey;
-use crate::pack::lock;
 use crate::store::Store;
 
 use super::debug::Choice;
@@ -27,7 +26,9 @@ impl Store {
     ///
     /// Refuses ([`StoreError::Refused`]) when a manifest can't be read, or when nothing of what
     /// builds name is here: then it does not see what it thinks it sees. [`StoreError::Busy`] when
-    /// another process packs or collects.
+    /// another process packs or collects, [`StoreError::NotShared`] or [`StoreError::AlsoUsedBy`]
+    /// where nobody can know what must stay, [`StoreError::Overtaken`] when another process began
+    /// to pack or collect because this one had lost its lock.
     pub async fn gc(&self, policy: &Policy) -> Result<GcReport, StoreError> {
         self.collect(policy, &|_| ()).await
     }
@@ -38,9 +39,8 @@ impl Store {
         policy: &Policy,
         progress: &(dyn Fn(GcProgress) + Sync),
     ) -> Result<GcReport, StoreError> {
-        let _lock = lock::claim(&self.folder())?;
+        let house = self.house().await?;
         let index = &self.inner().index;
-        let alone = index.alone().await?.ok_or(StoreError::Busy)?;
         progress(GcProgress { phase: GcPhase::Looking, done: 0, total: 0 });
         let now = index.now().await;
         let since = now.saturating_sub(policy.embargo);
@@ -131,7 +131,7 @@ impl Store {
         }
         let mut removal = Removal {
             store: self,
-            alone: &alone,
+            alone: &house.alone,
             shelf: &shelf,
             names: &names,
             progress,
@@ -147,6 +147,7 @@ impl Store {
 
     /// Pins a build: no policy removes it. Or lets it go.
     pub async fn pin(&self, key: &InputKey, pinned: bool) -> Result<(), StoreError> {
+        self.inner().join().await?;
         self.inner().index.pin(key, pinned).await
     }
 

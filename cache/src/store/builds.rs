@@ -73,6 +73,7 @@ impl Store {
     ) -> Result<Manifest, StoreError> {
         let (key, index) = (manifest.input_key, &self.inner.index);
         let bytes = manifests::encode(&manifest)?;
+        self.inner.join().await?;
         index.reserve(owner, &[key.0]).await?;
         for _ in 0..RETRIES {
             let objects = &self.inner.objects;
@@ -108,6 +109,7 @@ impl Store {
     /// that were asked for just now.
     pub(super) async fn renew(&self, key: &InputKey) -> Result<bool, StoreError> {
         let (owner, index) = (Uuid::new_v4().to_string(), &self.inner.index);
+        self.inner.join().await?;
         index.reserve(&owner, &[key.0]).await?;
         let is_here = match self.look_up(key).await? {
             Some(there) => self.is_whole(&there.manifest).await?,

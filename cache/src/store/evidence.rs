@@ -17,6 +17,7 @@ impl Store {
         {
             return Err(StoreError::UnknownConsole { run: run.id, console });
         }
+        self.inner.join().await?;
         self.inner.index.add_run(run).await?;
         Ok(())
     }

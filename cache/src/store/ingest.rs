@@ -24,6 +24,7 @@ pub(super) async fn ingest(
         artifacts.push(Artifact { name: name.clone(), digest, size });
     }
     let digests: Vec<_> = artifacts.iter().map(|artifact| artifact.digest).collect();
+    inner.join().await?;
     inner.index.reserve(owner, &digests).await?;
     // What was found here, and not written, may have been removed before it was held. Now it
     // stays.

@@ -73,6 +73,7 @@ impl Store {
     ) -> Result<Pushed, StoreError> {
         let owner = Uuid::new_v4().to_string();
         let digests: Vec<_> = files.iter().map(|(_, digest)| *digest).collect();
+        self.inner.join().await?;
         self.inner.index.reserve(&owner, &digests).await?;
         let mut artifacts = Vec::new();
         for (name, digest) in files {

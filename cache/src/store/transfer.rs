@@ -211,6 +211,7 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
+        to.inner.join().await?;
         match to.inner.index.add_run(&run).await? {
             true => report.runs += 1,
             false => report.runs_known += 1,
