@@ -231,6 +231,16 @@ pub enum StoreError {
         /// The object that says so.
         mark: String,
     },
+    /// A clock that can't be believed.
+    #[error(
+        "nothing was removed: by the clock of its database nobody has used this store for {days} days, \
+         and by a clock that is wrong everything seems old. If it is right, ask for a build \
+         (`kiln show`), and try again"
+    )]
+    Clock {
+        /// Days since the last sign of life.
+        days: i64,
+    },
     /// Garbage can't be told from what is needed.
     #[error("nothing was removed, because {0}: run `kiln verify` first")]
     Refused(String),

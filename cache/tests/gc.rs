@@ -257,9 +257,40 @@ async fn a_store_without_what_its_builds_name_is_not_touched() {
     for build in &builds {
         std::fs::remove_file(fixture.blob(&build.artifacts[0].digest)).unwrap();
     }
-    fixture.store.put_bytes(noise(9, 100).into()).await.unwrap();
-    let policy = Policy { quota: Some(0), embargo: -10, ..Policy::default() };
-    assert!(matches!(fixture.store.gc(&policy).await, Err(StoreError::Refused(_))));
+    // Be there others or none: a folder that is not mounted looks like an empty one.
+    for _ in 0..2 {
+        for policy in [merciless(), Policy { quota: Some(0), ..merciless() }] {
+            assert!(matches!(fixture.store.gc(&policy).await, Err(StoreError::Refused(_))));
+        }
+        assert!(fixture.manifest(&builds[0].input_key).exists());
+        fixture.store.put_bytes(noise(9, 100).into()).await.unwrap();
+    }
+    std::fs::remove_dir_all(fixture.root().join("builds")).unwrap();
+    assert!(matches!(fixture.store.gc(&merciless()).await, Err(StoreError::Refused(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_goes_for_its_age_by_a_clock_that_was_set_ahead() {
+    let fixture = Fixture::new().await;
+    let builds = builds(&fixture, 2).await;
+    // As if the clock had been set 400 days ahead since.
+    fixture.execute("UPDATE uses SET at = at - 34560000").await;
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(34_560_000);
+    for build in &builds {
+        let blob = std::fs::File::open(fixture.blob(&build.artifacts[0].digest)).unwrap();
+        blob.set_modified(long_ago).unwrap();
+    }
+    let policy = Policy { max_age: Some(180 * 86400), embargo: 86400, ..Policy::default() };
+    let error = fixture.store.gc(&policy).await.unwrap_err();
+    assert!(matches!(error, StoreError::Clock { days: 400 }), "{error}");
+    // What has nothing to do with age may go.
+    let quota = Policy { quota: Some(1_500_000), embargo: 86400, ..Policy::default() };
+    assert_eq!(fixture.store.gc(&quota).await.unwrap().gone.len(), 1);
+    // Who asks for a build shows that the clock is right.
+    for build in &builds {
+        fixture.store.build_by_input(&build.input_key).await.unwrap();
+    }
+    assert_eq!(fixture.store.gc(&policy).await.unwrap().gone.len(), 0);
 }
 
 /// An ELF file of nothing but the names of its sections.

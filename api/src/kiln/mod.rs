@@ -191,6 +191,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
                 StoreError::Missing(_) | StoreError::LetGo(_) => Some(Exit::NotFound),
                 StoreError::Corrupt { .. } | StoreError::Damaged { .. } => Some(Exit::Corrupt),
                 StoreError::Refused(_)
+                | StoreError::Clock { .. }
                 | StoreError::NotShared(_)
                 | StoreError::AlsoUsedBy { .. } => Some(Exit::Refused),
                 _ => None,

@@ -11,6 +11,7 @@ use super::debug::Choice;
 use super::policy::{Policy, Reason};
 use super::remove::Removal;
 use super::report::{GcPhase, GcProgress, GcReport, Gone, LetGo};
+use super::sanity::Sight;
 
 /// What becomes free when files are let go of.
 fn freed(files: &[LetGo]) -> u64 {
@@ -24,8 +25,9 @@ impl Store {
     /// touched. Where the policy says so, files with debug information go first, and their builds
     /// stay. Evidence and journals stay.
     ///
-    /// Refuses ([`StoreError::Refused`]) when a manifest can't be read, or when nothing of what
-    /// builds name is here: then it does not see what it thinks it sees. [`StoreError::Busy`] when
+    /// Refuses ([`StoreError::Refused`]) when a manifest can't be read, or when nothing of what builds
+    /// name is here: then it does not see what it thinks it sees; and ([`StoreError::Clock`]) when
+    /// something would go for its age by a clock that can't be believed. [`StoreError::Busy`] when
     /// another process packs or collects, [`StoreError::NotShared`] or [`StoreError::AlsoUsedBy`]
     /// where nobody can know what must stay, [`StoreError::Overtaken`] when another process began
     /// to pack or collect because this one had lost its lock.
@@ -51,13 +53,11 @@ impl Store {
         let held = index.reserved(since).await?;
         let (builds, names) = self.known_builds().await?;
         let shelf = self.shelf().await?;
-        let refuse = |why: &str| Err(StoreError::Refused(why.to_owned()));
         let named: HashSet<Digest> = names.values().flatten().map(|file| file.digest).collect();
-        if !named.is_empty()
-            && !shelf.blobs.is_empty()
-            && !named.iter().any(|digest| shelf.blobs.contains_key(digest))
-        {
-            return refuse("not one of the blobs that builds name is here");
+        let indexed = index.all_builds().await?.len();
+        let sight = Sight { builds: &builds, named: &named, shelf: &shelf, indexed, now };
+        if let Some(why) = sight.is_blind() {
+            return Err(StoreError::Refused(why.to_owned()));
         }
         let consoles: HashSet<Digest> = index.consoles().await?.into_keys().collect();
         let mut report = GcReport {
@@ -104,6 +104,10 @@ impl Store {
             kept: &kept,
             now,
         };
+        let is_by_age = order.iter().any(|it| it.1.is_some()) || policy.debug_age.is_some();
+        if let Some(days) = sight.silence().filter(|_| is_by_age || !garbage.is_empty()) {
+            return Err(StoreError::Clock { days });
+        }
         let mut let_go = self.choose_debug(&choice, shelf.bytes(&stays)).await?;
         let room = |stays: &HashSet<Digest>| {
             let saved = let_go.iter().filter(|it| stays.contains(&it.digest)).map(|it| it.freed);

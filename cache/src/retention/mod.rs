@@ -56,6 +56,7 @@ mod needed;
 mod policy;
 mod remove;
 mod report;
+mod sanity;
 #[cfg(test)]
 mod tests;
 
