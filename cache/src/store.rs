@@ -33,6 +33,7 @@ mod numbers;
 mod push;
 mod tokens;
 mod transfer;
+mod uses;
 
 /// The database file in the folder of a store.
 const INDEX: &str = "index.sqlite";
@@ -76,6 +77,7 @@ pub(crate) struct Inner {
     pub(crate) index: Index,
     /// Whether the store knows of this database.
     joined: OnceCell<()>,
+    noted: uses::Noted,
 }
 
 impl Store {
@@ -150,7 +152,9 @@ impl Store {
             }
         }
         let blobs = Blobs::new(objects.clone());
-        let store = Self { inner: Arc::new(Inner { objects, blobs, index, joined: OnceCell::new() }) };
+        let (joined, noted) = (OnceCell::new(), uses::Noted::default());
+        let inner = Inner { objects, blobs, index, joined, noted };
+        let store = Self { inner: Arc::new(inner) };
         // A new index, or a rebuild that was killed.
         if !store.inner.index.is_complete().await? {
             store.reindex().await?;

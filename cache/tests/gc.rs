@@ -93,6 +93,19 @@ async fn what_others_rest_on_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_a_file_by_its_digest_uses_its_build() {
+    let fixture = Fixture::new().await;
+    let builds = builds(&fixture, 3).await;
+    fixture.execute("UPDATE uses SET at = at - 100000").await;
+    for _ in 0..2 {
+        fixture.store.used_file(&builds[1].artifacts[0].digest).await;
+    }
+    let policy = Policy { max_age: Some(50_000), ..Policy::default() };
+    assert_eq!(fixture.store.gc(&policy).await.unwrap().gone.len(), 2);
+    assert!(readable(&fixture, &builds[1]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_build_is_kept_for_every_commit_that_leads_to_it() {
     let fixture = Fixture::new().await;
     let builds = builds(&fixture, 3).await;

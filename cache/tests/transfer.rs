@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use common::{Fixture, commit, draft, noise, quiet, request};
 use kiln_cache::evidence::{Outcome, Run, TestKey};
+use kiln_cache::retention::Policy;
 use kiln_cache::signature::SignatureKind;
 use kiln_cache::transfer::{Selection, TransferProgress};
 use kiln_cache::{Digest, InputKey, Manifest, Query};
@@ -92,6 +93,26 @@ async fn everything_arrives_and_a_second_time_nothing_is_new() {
     assert_eq!((report.journals, report.journals_known), (1, 1));
     assert_eq!(to.store.journal_read("j1").await.unwrap().unwrap().events.len(), 4);
     assert_eq!(to.store.journal_append("j1", json!(5)).await.unwrap(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pins_and_last_uses_are_brought_and_bringing_is_no_use() {
+    let (from, builds) = full().await;
+    let to = Fixture::new().await;
+    from.store.pin(&builds[0].input_key, true).await.unwrap();
+    from.execute("UPDATE uses SET at = at - 100000").await;
+    from.store.build_by_input(&builds[1].input_key).await.unwrap();
+    // A backup every night.
+    for _ in 0..2 {
+        from.store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();
+    }
+    assert_eq!(to.store.pins().await.unwrap(), [builds[0].input_key].into());
+    let policy = Policy { max_age: Some(50_000), ..Policy::default() };
+    for store in [&from.store, &to.store] {
+        let report = store.gc(&policy).await.unwrap();
+        let gone: Vec<_> = report.gone.iter().map(|gone| gone.build).collect();
+        assert_eq!(gone, [builds[2].input_key]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -152,6 +152,9 @@ impl Wanted {
         };
         progress.status(format!("pulling {}", artifact.name));
         store.export_file(&artifact.digest, &self.output).await?;
+        if matches!(self.what, What::Blob(_)) {
+            store.used_file(&artifact.digest).await;
+        }
         Ok(artifact)
     }
 }

@@ -67,11 +67,18 @@ async fn stored(service: &Service, digest: &Digest) -> Result<Response, ApiError
         return Err(ApiError::not_found(why));
     };
     counted("hit", "redirected");
+    used(service, digest);
     let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
     response.headers_mut().insert(header::LOCATION, url);
     // The address is for a quarter of an hour.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
+}
+
+/// Remembers that somebody asked for a blob, while they get it.
+fn used(service: &Service, digest: &Digest) {
+    let (store, digest) = (service.store.clone(), *digest);
+    tokio::spawn(async move { store.used_file(&digest).await });
 }
 
 fn counted(result: &'static str, why: &'static str) {
@@ -104,6 +111,7 @@ pub(super) async fn serve(
             return Err(error.into());
         }
     };
+    used(service, digest);
     let size = reader.size();
     let range = match wanted(headers, &etag, size) {
         Wanted::Whole => None,

@@ -146,6 +146,14 @@ impl Index {
         transaction.commit().await.map_err(self.fail(doing))
     }
 
+    /// Remembers that a commit leads to a build, which nobody has asked for.
+    pub(crate) async fn add_name(&self, commit: &str, input: &InputKey) -> Result<(), StoreError> {
+        let doing = "adding a revision";
+        let mut transaction = self.write(doing).await?;
+        insert_revision(&mut transaction, commit, input).await.map_err(self.fail(doing))?;
+        transaction.commit().await.map_err(self.fail(doing))
+    }
+
     /// The build that a request is known to lead to.
     pub(crate) async fn request(&self, request: &InputKey) -> Result<Option<InputKey>, StoreError> {
         let row: Option<(String,)> =

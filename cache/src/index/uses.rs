@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use sqlx::AnyConnection;
 
+use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::input::InputKey;
 use crate::time;
@@ -52,6 +53,39 @@ impl Index {
         let mut write = self.write(doing).await?;
         note_use(&mut write, key, at).await.map_err(self.fail(doing))?;
         write.commit().await.map_err(self.fail(doing))
+    }
+
+    /// Remembers that somebody relies on a build, which was used at this time or later.
+    pub(crate) async fn used_since(&self, key: &InputKey, at: i64) -> Result<(), StoreError> {
+        let doing = "noting a use";
+        let mut write = self.write(doing).await?;
+        sqlx::query(
+            "INSERT INTO uses (input_key, at, times) VALUES ($1, $2, 1) \
+             ON CONFLICT (input_key) DO UPDATE SET times = uses.times + 1, \
+             at = CASE WHEN excluded.at > uses.at THEN excluded.at ELSE uses.at END",
+        )
+        .bind(key.to_string())
+        .bind(at)
+        .execute(&mut *write)
+        .await
+        .map_err(self.fail(doing))?;
+        write.commit().await.map_err(self.fail(doing))
+    }
+
+    /// The newest build that has a file of this content.
+    pub(crate) async fn newest_with(
+        &self,
+        digest: &Digest,
+    ) -> Result<Option<InputKey>, StoreError> {
+        let row: Option<(String,)> = sqlx::query_as(
+            "SELECT a.input_key FROM artifacts a JOIN builds b ON b.input_key = a.input_key \
+             WHERE a.digest = $1 ORDER BY b.created DESC, a.input_key LIMIT 1",
+        )
+        .bind(digest.to_hex())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(self.fail("looking for the builds of a file"))?;
+        row.map(|(key,)| input_key(&key)).transpose()
     }
 
     /// The last use of every build that was ever asked for.

@@ -105,9 +105,9 @@ impl Store {
         Err(restless(&key))
     }
 
-    /// Whether a build is here with all its files; then it stays for at least as long as builds do
-    /// that were asked for just now.
-    pub(super) async fn renew(&self, key: &InputKey) -> Result<bool, StoreError> {
+    /// Whether a build is here with all its files. Then nobody collects it who had decided to before
+    /// this; it counts as used at `used`, unless it was used later.
+    pub(super) async fn confirm(&self, key: &InputKey, used: i64) -> Result<bool, StoreError> {
         let (owner, index) = (Uuid::new_v4().to_string(), &self.inner.index);
         self.inner.join().await?;
         index.reserve(&owner, &[key.0]).await?;
@@ -116,7 +116,7 @@ impl Store {
             None => false,
         };
         if is_here {
-            index.relied_on(key).await?;
+            index.used_since(key, used).await?;
         }
         index.release(&owner).await?;
         Ok(is_here)

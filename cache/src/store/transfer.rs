@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::build_draft::BuildDraft;
 use crate::error::StoreError;
 use crate::evidence::Run;
+use crate::index::Use;
 use crate::input::InputKey;
 use crate::journal::Journal;
 use crate::manifest::Manifest;
@@ -39,10 +40,17 @@ impl Store {
             None => self.inner.index.all_builds().await?.into_keys().collect(),
         };
         let mut images = BTreeSet::new();
+        let (uses, pins) = (self.inner.index.uses().await?, self.inner.index.pins().await?);
         for (done, key) in (0..).zip(&builds) {
             let total = builds.len() as u64;
             progress(TransferProgress { phase: TransferPhase::Builds, done, total });
-            images.extend(self.copy_build(to, key, &mut report).await?);
+            let Some(manifest) = self.copy_build(to, key, uses.get(key), &mut report).await? else {
+                continue;
+            };
+            if pins.contains(key) {
+                to.pin(key, true).await?;
+            }
+            images.extend(manifest.image());
         }
         let only = selection.builds.as_ref().map(|_| &images);
         self.copy_runs(to, only, &mut report, progress).await?;
@@ -58,13 +66,14 @@ impl Store {
         Ok(report)
     }
 
-    /// Brings one build and its names; gives its image.
+    /// Brings one build, its names and when it was last used: being brought is no use.
     async fn copy_build(
         &self,
         to: &Self,
         key: &InputKey,
+        used: Option<&Use>,
         report: &mut TransferReport,
-    ) -> Result<Option<ImageId>, StoreError> {
+    ) -> Result<Option<Manifest>, StoreError> {
         let mut problem = |why: String| {
             report.problems.push(Problem { what: format!("build {key}"), why });
         };
@@ -80,7 +89,9 @@ impl Store {
             }
             Err(error) => return Err(error),
         };
-        if to.renew(key).await? {
+        let used = used.map_or(manifest.created, |used| used.at);
+        let is_there = to.confirm(key, used).await?;
+        if is_there {
             report.builds_known += 1;
         } else {
             match self.copy_files(to, &manifest).await {
@@ -115,9 +126,12 @@ impl Store {
             }
         }
         for commit in names.commits {
-            to.add_revision(&commit, key).await?;
+            to.inner.index.add_name(&commit, key).await?;
         }
-        Ok(manifest.image())
+        if !is_there {
+            to.inner.index.used_at(key, used).await?;
+        }
+        Ok(Some(manifest))
     }
 
     /// Brings the files of a build, and has the other store make its own record of them.
