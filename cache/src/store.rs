@@ -30,6 +30,7 @@ mod ingest;
 mod journals;
 mod lookup;
 mod numbers;
+mod opened;
 mod push;
 mod tokens;
 mod transfer;

@@ -1,5 +1,6 @@
 //! Packing a store.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -139,6 +140,9 @@ impl Run<'_> {
         plan: &mut Plan,
     ) -> Result<Vec<Candidate>, StoreError> {
         let mut left = Vec::new();
+        let names = [REST, KERNEL].map(|suffix| format!("{name}{suffix}"));
+        let planned = |name| plan.get(name).into_iter().flatten().map(|it| it.digest).collect();
+        let mut planned: [HashSet<Digest>; 2] = names.each_ref().map(planned);
         for blob in blobs {
             let Some(reader) = self.open(&blob.digest).await? else { continue };
             let parts = match reader.stored_parts() {
@@ -154,14 +158,13 @@ impl Run<'_> {
                     }
                 },
             };
-            let Some([rest, kernel]) = parts else {
+            let Some(parts) = parts else {
                 left.push(blob);
                 continue;
             };
-            for (suffix, digest) in [(REST, rest), (KERNEL, kernel)] {
-                let blobs = plan.entry(format!("{name}{suffix}")).or_default();
-                if !blobs.iter().any(|other| other.digest == digest) {
-                    blobs.push(Candidate { digest, ..blob });
+            for ((name, planned), digest) in names.iter().zip(&mut planned).zip(parts) {
+                if planned.insert(digest) {
+                    plan.entry(name.clone()).or_default().push(Candidate { digest, ..blob });
                     self.total += 1;
                 }
             }

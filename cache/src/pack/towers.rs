@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use futures::TryStreamExt;
 
 use crate::blob::reader::DEPTH;
-use crate::blob::store::{PREFIX, digest_of};
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::store::Store;
@@ -21,13 +20,10 @@ pub(super) struct Towers {
 impl Towers {
     /// Looks at all blobs. Those that can't be opened rest on nothing.
     pub(super) async fn of(store: &Store) -> Result<Self, StoreError> {
-        let objects = &store.inner().objects;
-        let fail = |source| objects.fail("listing blobs".into(), source);
         let mut towers = Self::default();
-        let mut list = objects.list(PREFIX);
-        while let Some(meta) = list.try_next().await.map_err(fail)? {
-            let Some(digest) = digest_of(&meta.location) else { continue };
-            match store.reader(&digest).await {
+        let mut opened = store.opened_blobs();
+        while let Some((digest, _, reader)) = opened.try_next().await? {
+            match reader {
                 Ok(reader) => towers.set(digest, reader.rests_on()),
                 Err(error @ (StoreError::Object { .. } | StoreError::Full { .. })) => {
                     return Err(error);

@@ -8,6 +8,7 @@ use crate::input::InputKey;
 use crate::store::Store;
 
 use super::debug::Choice;
+use super::needed::Holders;
 use super::policy::{Policy, Reason};
 use super::remove::Removal;
 use super::report::{GcPhase, GcProgress, GcReport, Gone, LetGo};
@@ -109,21 +110,21 @@ impl Store {
             return Err(StoreError::Clock { days });
         }
         let mut let_go = self.choose_debug(&choice, shelf.bytes(&stays)).await?;
-        let room = |stays: &HashSet<Digest>| {
-            let saved = let_go.iter().filter(|it| stays.contains(&it.digest)).map(|it| it.freed);
-            shelf.bytes(stays) - saved.sum::<u64>()
-        };
-        let mut bytes = room(&stays);
+        let saved = let_go.iter().map(|file| (file.digest, file.freed)).collect();
+        let mut holders = Holders::new(&shelf, &saved);
+        let files = |key: &InputKey| names.get(key).into_iter().flatten().map(|file| file.digest);
+        let staying = names.keys().filter(|key| !gone.contains(key)).flat_map(files);
+        staying.chain(consoles.iter().chain(&young).copied()).for_each(|it| holders.add(it));
         for (build, reason) in order {
-            let over = policy.quota.is_some_and(|quota| bytes > quota);
+            let over = policy.quota.is_some_and(|quota| holders.bytes() > quota);
             let Some(reason) = reason.or(over.then_some(Reason::Quota)) else { continue };
             let (key, commit, last_use) = (build.key, build.commit.clone(), build.last_use);
             report.gone.push(Gone { build: key, commit, last_use, reason });
             if gone.insert(key) {
-                bytes = room(&needed(&gone));
+                files(&key).for_each(|digest| holders.remove(digest));
             }
         }
-        report.above_quota = policy.quota.map_or(0, |quota| bytes.saturating_sub(quota));
+        report.above_quota = policy.quota.map_or(0, |quota| holders.bytes().saturating_sub(quota));
         let stays = needed(&gone);
         garbage.extend(shelf.blobs.keys().filter(|it| !stays.contains(it)));
         let_go.retain(|file| stays.contains(&file.digest));

@@ -1,10 +1,10 @@
 //! What is in a store, as collecting wants to know it.
 
 use std::collections::HashMap;
+use std::future::ready;
 
-use futures::TryStreamExt;
+use futures::stream::{StreamExt, TryStreamExt};
 
-use crate::blob::store::{PREFIX, digest_of};
 use crate::error::StoreError;
 use crate::index::Seen;
 use crate::input::InputKey;
@@ -15,6 +15,9 @@ use crate::store::Store;
 use super::needed::{Shelf, Stored};
 use super::policy::Known;
 
+/// Manifests read at once.
+const AT_ONCE: usize = 16;
+
 impl Store {
     /// All builds, from their manifests, and the files of each.
     pub(super) async fn known_builds(
@@ -24,10 +27,18 @@ impl Store {
         let (uses, pins) = (index.uses().await?, index.pins().await?);
         let mut commits = index.commits().await?;
         let (mut builds, mut names) = (Vec::new(), HashMap::new());
-        let mut listed = manifests::list(&self.inner().objects);
-        while let Some(object) = listed.try_next().await? {
-            let Some(key) = manifests::key_of(&object) else { continue };
-            let read = match manifests::read(&self.inner().objects, &key).await? {
+        let objects = self.inner().objects.clone();
+        let read = move |key: InputKey| {
+            let objects = objects.clone();
+            async move { Ok((key, manifests::read(&objects, &key).await?)) }
+        };
+        let mut reading = manifests::list(&self.inner().objects)
+            .try_filter_map(|object| ready(Ok(manifests::key_of(&object))))
+            .map_ok(read)
+            .try_buffer_unordered(AT_ONCE)
+            .boxed();
+        while let Some((key, read)) = reading.try_next().await? {
+            let read = match read {
                 Some(Ok(read)) => read,
                 None => continue,
                 Some(Err(unreadable)) => {
@@ -58,13 +69,10 @@ impl Store {
 
     /// All blobs. One that can't be opened rests on nothing: `verify` says more of it.
     pub(super) async fn shelf(&self) -> Result<Shelf, StoreError> {
-        let objects = &self.inner().objects;
         let mut shelf = Shelf::default();
-        let mut list = objects.list(PREFIX);
-        let fail = |source| objects.fail("listing blobs".into(), source);
-        while let Some(meta) = list.try_next().await.map_err(fail)? {
-            let Some(digest) = digest_of(&meta.location) else { continue };
-            let rests_on = match self.reader(&digest).await {
+        let mut opened = self.opened_blobs();
+        while let Some((digest, meta, reader)) = opened.try_next().await? {
+            let rests_on = match reader {
                 Ok(reader) => reader.rests_on(),
                 Err(StoreError::LetGo(_)) => Vec::new(),
                 Err(StoreError::Missing(_) | StoreError::Corrupt { .. }) => continue,

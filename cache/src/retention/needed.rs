@@ -74,6 +74,60 @@ impl Shelf {
     }
 }
 
+/// How many hold each blob: builds, and blobs that rest on it. So what goes with a build is known
+/// without a look at all others.
+pub(super) struct Holders<'a> {
+    shelf: &'a Shelf,
+    /// What becomes free of blobs that stay.
+    saved: &'a HashMap<Digest, u64>,
+    counts: HashMap<Digest, usize>,
+    bytes: u64,
+}
+
+impl<'a> Holders<'a> {
+    pub(super) fn new(shelf: &'a Shelf, saved: &'a HashMap<Digest, u64>) -> Self {
+        Self { shelf, saved, counts: HashMap::new(), bytes: 0 }
+    }
+
+    /// What all blobs take that somebody holds.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn takes(&self, digest: &Digest) -> u64 {
+        self.shelf.bytes([digest]).saturating_sub(self.saved.get(digest).copied().unwrap_or(0))
+    }
+
+    /// One more holds a blob.
+    pub(super) fn add(&mut self, digest: Digest) {
+        let mut todo = vec![digest];
+        while let Some(digest) = todo.pop() {
+            let Some(blob) = self.shelf.blobs.get(&digest) else { continue };
+            let count = self.counts.entry(digest).or_default();
+            *count += 1;
+            if *count == 1 {
+                self.bytes += self.takes(&digest);
+                todo.extend(&blob.rests_on);
+            }
+        }
+    }
+
+    /// One that held a blob does no more.
+    pub(super) fn remove(&mut self, digest: Digest) {
+        let mut todo = vec![digest];
+        while let Some(digest) = todo.pop() {
+            let Some(count) = self.counts.get_mut(&digest).filter(|count| **count > 0) else {
+                continue;
+            };
+            *count -= 1;
+            if *count == 0 {
+                self.bytes -= self.takes(&digest);
+                todo.extend(self.shelf.blobs.get(&digest).into_iter().flat_map(|it| &it.rests_on));
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +149,32 @@ mod tests {
         assert!(place(4) < place(2) && place(2) < place(1) && place(3) < place(1));
         assert!(place(4) < place(5));
         assert_eq!(shelf.bytes(&all), 50);
+    }
+    #[test]
+    fn counting_holders_says_what_looking_at_all_says() {
+        let id = |n: u64| Digest::of(&n.to_le_bytes());
+        let mut state = 1_u64;
+        let mut random = |limit: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) % limit
+        };
+        let mut shelf = Shelf::default();
+        for n in 0..200 {
+            let rests_on = (0..random(3)).filter(|_| n > 0).map(|_| id(random(n))).collect();
+            let bytes = 1 + random(1000);
+            shelf.blobs.insert(id(n), Stored { bytes, rests_on, written: 0 });
+        }
+        // Some name what is not here.
+        let builds: Vec<Vec<Digest>> =
+            (0..60).map(|_| (0..1 + random(6)).map(|_| id(random(220))).collect()).collect();
+        let none = HashMap::new();
+        let mut holders = Holders::new(&shelf, &none);
+        builds.iter().flatten().for_each(|digest| holders.add(*digest));
+        for gone in 0..builds.len() {
+            let staying = shelf.reach(builds[gone..].iter().flatten().copied());
+            assert_eq!(holders.bytes(), shelf.bytes(&staying), "{gone} gone");
+            builds[gone].iter().for_each(|digest| holders.remove(*digest));
+        }
+        assert_eq!(holders.bytes(), 0);
     }
 }
