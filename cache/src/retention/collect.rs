@@ -78,7 +78,8 @@ impl Store {
                 false => young.insert(*digest),
             };
         }
-        report.embargoed = young.difference(&reached).count() as u64;
+        let is_kept = |it: &&Digest| shelf.blobs.contains_key(*it) && !reached.contains(*it);
+        report.embargoed = young.iter().filter(is_kept).count() as u64;
         // Builds, the longest unused first.
         let mut gone: HashSet<InputKey> = HashSet::new();
         let needed = |gone: &HashSet<InputKey>| {
