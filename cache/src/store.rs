@@ -31,6 +31,7 @@ mod journals;
 mod lookup;
 mod numbers;
 mod opened;
+mod pins;
 mod push;
 mod tokens;
 mod transfer;
@@ -61,6 +62,7 @@ pub use push::{Pushed, PushedFile, files_of};
 /// index.sqlite                 look-ups (can be rebuilt), evidence and journals (can not);
 ///                              in a folder only, when no other database was chosen
 /// store-id                     whose a database is that may be shared
+/// pins/<input key>             builds that stay
 /// databases/<id>               which databases have a say in what is collected
 /// quarantine/                  objects that were found corrupt
 /// made/                        boot images put together lately, at most 256 MiB; of a bucket, in

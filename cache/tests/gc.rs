@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{Fixture, draft, noise, quiet};
 use kiln_cache::pack::PackOptions;
-use kiln_cache::retention::{GcPhase, GcReport, Policy, Reason};
+use kiln_cache::retention::{GcPhase, GcProgress, GcReport, Policy, Reason};
 use kiln_cache::{Database, Location, Manifest, Store, StoreError};
 
 const LIGHT: PackOptions = PackOptions { level: 3, largest: 1 << 30 };
@@ -106,6 +106,18 @@ async fn who_asks_for_a_file_by_its_digest_uses_its_build() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pins_outlive_the_index() {
+    let mut fixture = Fixture::new().await;
+    let builds = builds(&fixture, 3).await;
+    for build in &builds[..2] {
+        fixture.store.pin(&build.input_key, true).await.unwrap();
+    }
+    fixture.store.pin(&builds[1].input_key, false).await.unwrap();
+    let store = fixture.reopen_without_index().await;
+    assert_eq!(store.pins().await.unwrap(), [builds[0].input_key].into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_build_is_kept_for_every_commit_that_leads_to_it() {
     let fixture = Fixture::new().await;
     let builds = builds(&fixture, 3).await;
@@ -170,18 +182,18 @@ async fn collecting_beside_uploads_loses_nothing() {
 /// Collects, and does something else when it has decided and is about to begin with a phase.
 async fn gc_beside(
     store: &Store,
-    policy: &Policy,
+    policy: Policy,
     phase: GcPhase,
     meanwhile: impl AsyncFn() + Sync,
 ) -> GcReport {
     let begun = AtomicBool::new(false);
-    let report = store.collect(policy, &|at| {
+    let watch = |at: GcProgress| {
         if at.phase == phase && !begun.swap(true, Ordering::SeqCst) {
             let runtime = tokio::runtime::Handle::current();
             tokio::task::block_in_place(|| runtime.block_on(meanwhile()));
         }
-    });
-    let report = report.await.unwrap();
+    };
+    let report = store.collect(&policy, &watch).await.unwrap();
     assert!(begun.into_inner(), "{phase:?} was never begun");
     report
 }
@@ -203,7 +215,7 @@ async fn a_build_that_is_pushed_again_beside_gc_is_kept() {
         }
         let pusher = fixture.reopen().await;
         let pushed = Mutex::new(None);
-        let report = gc_beside(&fixture.store, &merciless(), phase, async || {
+        let report = gc_beside(&fixture.store, merciless(), phase, async || {
             let build = pusher.push(files[1].clone(), None).await.unwrap().manifest;
             *pushed.lock().unwrap() = Some(build);
         });
@@ -223,7 +235,7 @@ async fn a_build_that_is_pushed_again_beside_gc_is_kept() {
 async fn what_is_pinned_or_gets_a_name_beside_gc_is_kept() {
     let fixture = Fixture::new().await;
     let builds = builds(&fixture, 3).await;
-    let report = gc_beside(&fixture.store, &merciless(), GcPhase::Builds, async || {
+    let report = gc_beside(&fixture.store, merciless(), GcPhase::Builds, async || {
         fixture.store.pin(&builds[0].input_key, true).await.unwrap();
         fixture.store.add_revision("abcdef0123456789", &builds[1].input_key).await.unwrap();
     });
@@ -415,7 +427,7 @@ async fn debug_information_stays_while_an_upload_holds_what_rests_on_it() {
     let policy =
         Policy { max_age: Some(50_000), debug_age: Some(-10), embargo: -10, ..Policy::default() };
     let upload = fixture.reopen().await;
-    let report = gc_beside(&fixture.store, &policy, GcPhase::Blobs, async || {
+    let report = gc_beside(&fixture.store, policy.clone(), GcPhase::Blobs, async || {
         upload.put_file(&of_difference[0].1).await.unwrap();
     });
     let report = report.await;

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{Fixture, draft, noise, quiet, request};
 use kiln_cache::pack::PackOptions;
-use kiln_cache::retention::{GcPhase, Policy};
+use kiln_cache::retention::{GcPhase, GcProgress, Policy};
 use kiln_cache::{Location, Manifest, Store, StoreError};
 
 /// A machine that shares nothing with the fixture's but the bucket.
@@ -185,20 +185,21 @@ async fn who_packs_and_lost_its_lock_rests_nothing_on_what_was_removed() {
     let blob = |build: &Manifest| fixture.blob(&build.artifacts[0].digest);
     let before: Vec<_> = builds.iter().map(|it| std::fs::read(blob(it)).unwrap()).collect();
     let once = AtomicBool::new(false);
-    let packed = fixture.store.pack(LIGHT, &|_| {
+    let watch = |_| {
         if once.swap(true, Ordering::SeqCst) {
             return;
         }
         wait_for(async {
             // One is packed by itself, the other is about to be a difference to it.
-            let other = builds.iter().zip(&before).find(|it| std::fs::read(blob(it.0)).unwrap() == *it.1);
+            let other =
+                builds.iter().zip(&before).find(|it| std::fs::read(blob(it.0)).unwrap() == *it.1);
             fixture.store.pin(&other.unwrap().0.input_key, true).await.unwrap();
             break_lock(&fixture).await;
             let report = replica(&fixture).await.gc(&merciless()).await.unwrap();
             assert_eq!((report.gone.len(), report.freed_blobs), (1, 1));
         });
-    });
-    assert!(matches!(packed.await, Err(StoreError::Overtaken)));
+    };
+    assert!(matches!(fixture.store.pack(LIGHT, &watch).await, Err(StoreError::Overtaken)));
     let verified = fixture.store.verify(true, &quiet).await.unwrap();
     assert!(verified.is_clean(), "{:?}", verified.problems);
     assert_eq!((verified.builds, verified.blobs), (1, 1));
@@ -212,15 +213,15 @@ async fn who_collects_and_lost_its_lock_removes_nothing_more() {
     let builds = neighbours(&fixture, 3).await;
     let keep_commits = [builds[0].commit.clone()].into();
     let policy = Policy { keep_commits, ..merciless() };
-    let collected = fixture.store.collect(&policy, &|at| {
+    let watch = |at: GcProgress| {
         if at.phase == GcPhase::Blobs {
             wait_for(async {
                 break_lock(&fixture).await;
                 replica(&fixture).await.pack(LIGHT, &|_| {}).await.unwrap();
             });
         }
-    });
-    assert!(matches!(collected.await, Err(StoreError::Overtaken)));
+    };
+    assert!(matches!(fixture.store.collect(&policy, &watch).await, Err(StoreError::Overtaken)));
     assert_eq!(fixture.store.stats().await.unwrap().blobs, 3);
     fixture.store.gc(&policy).await.unwrap();
     assert_eq!(fixture.store.stats().await.unwrap().blobs, 1);

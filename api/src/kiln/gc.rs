@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use kiln_cache::InputKey;
-use kiln_cache::retention::{GcPhase, GcReport, Policy, Reason};
+use kiln_cache::retention::{GcPhase, GcProgress, GcReport, Policy, Reason};
 
 use super::common::{Context, answer, answer_json, when};
 use super::pull::{find, selector};
@@ -78,12 +78,12 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         forget_ends: args.forget_ends,
     };
     let policy = Policy { dry_run, ..wishes.or(file).policy(&store).await? };
-    let report = store.collect(&policy, &|at| match at.phase {
+    let tell = |at: GcProgress| match at.phase {
         GcPhase::Looking => progress.status("looking at what is needed"),
-        GcPhase::Builds => progress.counted_status("removing builds".into(), at.done, at.total),
-        GcPhase::Blobs => progress.counted_status("removing files".into(), at.done, at.total),
-    });
-    let report = report.await;
+        GcPhase::Builds => progress.counted_status("removing builds", at.done, at.total),
+        GcPhase::Blobs => progress.counted_status("removing files", at.done, at.total),
+    };
+    let report = store.collect(&policy, &tell).await;
     progress.clear();
     let report = report?;
     if context.json {

@@ -1,6 +1,8 @@
 //! Who packs or collects garbage, and what may be removed. `src/retention/mod.rs` says how it all
 //! fits together.
 
+use std::sync::Mutex;
+
 use sqlx::Any;
 use sqlx::pool::PoolConnection;
 
@@ -15,8 +17,9 @@ use super::write::Write;
 
 /// The only one who packs or collects garbage, until somebody else is.
 pub(crate) struct Alone {
-    /// Holds the server's lock for politeness: others hear at once that they have to wait.
-    _connection: Option<PoolConnection<Any>>,
+    /// Holds the server's lock for politeness: others hear at once that they have to wait. (Nobody
+    /// uses it, but threads can't share it without a mutex.)
+    _connection: Option<Mutex<PoolConnection<Any>>>,
     /// Which beginning of such work this was.
     epoch: i64,
 }
@@ -56,7 +59,7 @@ impl Index {
             if !got {
                 return Ok(None);
             }
-            connection = Some(own);
+            connection = Some(Mutex::new(own));
         }
         let mut write = self.write(doing).await?;
         take_turn(&mut write).await.map_err(self.fail(doing))?;
@@ -116,11 +119,12 @@ async fn epoch(write: &mut Write) -> Result<i64, sqlx::Error> {
 
 impl Condemn {
     /// Takes a build out of the index that nobody relies on since it was seen. `false`: it stays.
-    pub(crate) async fn unindex(&mut self, key: &InputKey, seen: &Seen) -> Result<bool, StoreError> {
-        let indexed = match self.unused(key, seen).await? {
-            None => return Ok(false),
-            Some(indexed) => indexed,
-        };
+    pub(crate) async fn unindex(
+        &mut self,
+        key: &InputKey,
+        seen: &Seen,
+    ) -> Result<bool, StoreError> {
+        let Some(indexed) = self.unused(key, seen).await? else { return Ok(false) };
         if indexed.is_some_and(|indexed| indexed != seen.manifest.to_hex()) {
             return Ok(false);
         }
@@ -131,13 +135,21 @@ impl Condemn {
 
     /// Whether the manifest may go of a build that was taken out of the index. `false`: somebody
     /// relies on it since, or has only found it and put it back.
-    pub(crate) async fn may_remove(&mut self, key: &InputKey, seen: &Seen) -> Result<bool, StoreError> {
+    pub(crate) async fn may_remove(
+        &mut self,
+        key: &InputKey,
+        seen: &Seen,
+    ) -> Result<bool, StoreError> {
         Ok(self.unused(key, seen).await?.is_some_and(|indexed| indexed.is_none()))
     }
 
     /// What the index has of a build that is neither held nor pinned nor used since; `None` of any
     /// other.
-    async fn unused(&mut self, key: &InputKey, seen: &Seen) -> Result<Option<Option<String>>, StoreError> {
+    async fn unused(
+        &mut self,
+        key: &InputKey,
+        seen: &Seen,
+    ) -> Result<Option<Option<String>>, StoreError> {
         let (held, pinned, uses, indexed): (i64, i64, i64, Option<String>) = sqlx::query_as(
             "SELECT (SELECT COUNT(*) FROM reservations WHERE digest = $1), \
                     (SELECT COUNT(*) FROM pins WHERE input_key = $1), \

@@ -94,7 +94,9 @@ impl Index {
             .fetch_all(&self.pool)
             .await
             .map_err(self.fail("listing uses"))?;
-        rows.iter().map(|(key, at, times)| Ok((input_key(key)?, Use { at: *at, times: *times }))).collect()
+        rows.iter()
+            .map(|(key, at, times)| Ok((input_key(key)?, Use { at: *at, times: *times })))
+            .collect()
     }
 
     /// Pins a build, or lets it go.

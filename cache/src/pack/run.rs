@@ -141,7 +141,8 @@ impl Run<'_> {
     ) -> Result<Vec<Candidate>, StoreError> {
         let mut left = Vec::new();
         let names = [REST, KERNEL].map(|suffix| format!("{name}{suffix}"));
-        let planned = |name| plan.get(name).into_iter().flatten().map(|it| it.digest).collect();
+        let planned =
+            |name: &String| plan.get(name).into_iter().flatten().map(|it| it.digest).collect();
         let mut planned: [HashSet<Digest>; 2] = names.each_ref().map(planned);
         for blob in blobs {
             let Some(reader) = self.open(&blob.digest).await? else { continue };

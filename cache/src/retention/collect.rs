@@ -150,15 +150,4 @@ impl Store {
         report.freed_bytes += freed(&report.let_go);
         Ok(report)
     }
-
-    /// Pins a build: no policy removes it. Or lets it go.
-    pub async fn pin(&self, key: &InputKey, pinned: bool) -> Result<(), StoreError> {
-        self.inner().join().await?;
-        self.inner().index.pin(key, pinned).await
-    }
-
-    /// The pinned builds.
-    pub async fn pins(&self) -> Result<HashSet<InputKey>, StoreError> {
-        self.inner().index.pins().await
-    }
 }

@@ -30,7 +30,7 @@ impl Store {
         let objects = self.inner().objects.clone();
         let read = move |key: InputKey| {
             let objects = objects.clone();
-            async move { Ok((key, manifests::read(&objects, &key).await?)) }
+            async move { Ok::<_, StoreError>((key, manifests::read(&objects, &key).await?)) }
         };
         let mut reading = manifests::list(&self.inner().objects)
             .try_filter_map(|object| ready(Ok(manifests::key_of(&object))))

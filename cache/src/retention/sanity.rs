@@ -66,7 +66,8 @@ mod tests {
         let (builds, named) = ([build(1000 * DAY)], HashSet::from([id(2), id(3)]));
         let empty = Shelf::default();
         let mut shelf = Shelf::default();
-        let sight = |builds, shelf, indexed, now| Sight { builds, named: &named, shelf, indexed, now };
+        let sight =
+            |builds, shelf, indexed, now| Sight { builds, named: &named, shelf, indexed, now };
         let blob = Stored { bytes: 1, rests_on: vec![], written: 990 * DAY };
         shelf.blobs.insert(id(2), blob);
         assert_eq!(sight(&builds, &shelf, 1, 0).is_blind(), None, "one of two is here");

@@ -65,7 +65,12 @@ async fn a_look_up_that_read_too_early_makes_no_row_without_a_manifest() {
     assert!(condemn.unindex(&key, &seen).await.unwrap());
     condemn.removing().await.unwrap();
     assert!(condemn.may_remove(&key, &seen).await.unwrap());
-    store.inner().objects.delete_if(&manifests::object_of(&key), seen.tag.as_deref()).await.unwrap();
+    store
+        .inner()
+        .objects
+        .delete_if(&manifests::object_of(&key), seen.tag.as_deref())
+        .await
+        .unwrap();
     condemn.done().await.unwrap();
     assert!(!index.add_found(&[(build, seen.manifest)], removals).await.unwrap());
     assert_eq!(index.manifest_of(&key).await.unwrap(), None);

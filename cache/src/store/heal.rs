@@ -115,7 +115,7 @@ impl Store {
         let tag = match manifests::read(&self.inner.objects, key).await? {
             Some(Ok(read)) => read.tag,
             Some(Err(unreadable)) => unreadable.tag,
-            None => None,
+            None => return Ok(()),
         };
         match self.retire(key, tag.as_deref(), indexed).await? {
             Quarantine::Failed(why) => {
@@ -167,6 +167,7 @@ impl Store {
     /// be read are left for [`Self::verify`] to report.
     pub async fn reindex(&self) -> Result<u64, StoreError> {
         let seen = self.read_manifests(|_| true).await?;
+        self.learn_pins().await?;
         for (key, indexed) in self.inner.index.all_builds().await? {
             // A build that was stored since the listing has a manifest, too.
             if !seen.contains(&key)

@@ -46,7 +46,7 @@ impl Inner {
                 if self.objects.head(&mark).await?.is_none() {
                     self.objects.create(&mark, self.index.name().into()).await?;
                 }
-                Ok(())
+                Ok::<_, StoreError>(())
             })
             .await
             .copied()
@@ -67,7 +67,7 @@ impl Inner {
         let fail = |source| self.objects.fail("listing its databases".into(), source);
         let mut listed = self.objects.list(DATABASES);
         while let Some(meta) = listed.try_next().await.map_err(fail)? {
-            if meta.location.filename() == Some(&own) {
+            if meta.location.filename() == Some(own.as_str()) {
                 continue;
             }
             let said = self.objects.get(&meta.location, None, None).await.map_err(fail)?;
