@@ -1,6 +1,7 @@
 //! Kiln's judgement: which revision to test next, and when to stop.
 //!
-//! [`graph`], [`belief`] and [`plan`] are pure: the same problem always gives the same decision.
+//! [`graph`], [`belief`], [`plan`] and [`walk`] are pure: the same problem always gives the same
+//! decision.
 //! [`simulate`] plays whole bisections against the real planner.
 //! [`reduce`] finds the options of a configuration that a crash needs.
 //! [`detector`] tells a commit that brought a bug from one that made it visible.
@@ -27,4 +28,5 @@ pub mod simulate;
 pub mod tester;
 pub mod title;
 pub mod verdict;
+pub mod walk;
 pub mod watch;

@@ -4,8 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::belief::{Posterior, Rate};
-use crate::plan::{Costs, Test, clean_runs};
+use crate::plan::{Costs, State, Test, clean_runs};
 use crate::record::Commit;
+use crate::watch::Paid;
 
 /// Shares of the posterior below this are left out.
 const LEAST: f64 = 1e-6;
@@ -48,6 +49,36 @@ pub struct Seen {
     pub bad: Option<f64>,
     /// It does not build.
     pub broken: bool,
+}
+
+/// The state of a walk over releases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WalkPicture {
+    /// The releases, newest first.
+    pub releases: Vec<ReleaseSeen>,
+    /// Those that were left out from the start, and why.
+    pub left_out: Vec<(String, String)>,
+    /// What was paid.
+    pub spent: Paid,
+    /// Seconds that the walk, and the search after it, are expected to take from here on.
+    pub expected_seconds: f64,
+}
+
+/// What is known of one release.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReleaseSeen {
+    /// Its tag.
+    pub release: String,
+    /// Target crashes.
+    pub crashes: u32,
+    /// Clean runs.
+    pub clean: u32,
+    /// Runs that say nothing.
+    pub other: u32,
+    /// Probability that it is bad.
+    pub bad: f64,
+    /// Whether it can be had.
+    pub state: State,
 }
 
 impl Picture {

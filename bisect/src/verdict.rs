@@ -33,6 +33,9 @@ pub enum Verdict {
         target: u32,
         /// Clean runs of the good end.
         clean: u32,
+        /// The release that it is, when the good end was looked for: the oldest that can be tested.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        release: Option<String>,
     },
     /// The fix was sought, and the good end shows the crash too: it is not fixed there.
     NotFixed {

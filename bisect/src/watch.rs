@@ -2,7 +2,7 @@
 
 use kiln_cache::evidence::Outcome;
 
-use crate::picture::{Forecast, Picture};
+use crate::picture::{Forecast, Picture, WalkPicture};
 use crate::record::{BuildRecord, Commit, Step};
 
 /// Something that has just happened, or begins.
@@ -34,6 +34,25 @@ pub enum Happening<'a> {
         spent: Paid,
         /// What is probably left to do, when the next step is a measure of that.
         left: Option<Forecast>,
+    },
+    /// Which release is next was decided.
+    Walks {
+        /// What is known.
+        picture: &'a WalkPicture,
+    },
+    /// A release can't serve as a good end.
+    Skipped {
+        /// Its tag.
+        release: &'a str,
+        /// Why.
+        why: &'a str,
+    },
+    /// The commits between two releases are searched from now on.
+    Ends {
+        /// The good end.
+        good: &'a Commit,
+        /// The bad end.
+        bad: &'a Commit,
     },
     /// Its build is here (or it does not build).
     Built {

@@ -53,8 +53,9 @@ pub use observer::{BuildEvent, Observer, Quiet, Stage};
 pub use request::{Config, How, Request, host_arch, image_of};
 pub use toolchain::{
     AUTO, AUTO_LLVM, AutoRow, KernelRelease, Toolchain, ToolchainError, Toolchains,
-    choose_toolchain,
+    choose_toolchain, unsuited,
 };
 pub use tree::{
-    Change, ChangeKind, Commit, History, KernelVersion, Repository, Reverted, Revision, TreeError,
+    Change, ChangeKind, Commit, History, KernelVersion, Release, Releases, Repository, Reverted,
+    Revision, TreeError,
 };

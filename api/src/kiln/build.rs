@@ -123,6 +123,19 @@ impl HowArgs {
         }
     }
 
+    /// Why a toolchain does not build a revision, as far as that is known without trying.
+    pub(crate) fn unsuited(
+        &self,
+        toolchain: &str,
+        repository: &Repository,
+        revision: &Revision,
+    ) -> anyhow::Result<Option<String>> {
+        match self.build_command {
+            Some(_) => Ok(None),
+            None => self.toolchain.unsuited(toolchain, repository, revision),
+        }
+    }
+
     /// How to build.
     pub(crate) fn how(&self) -> How {
         self.build_command.clone().map_or(How::Kbuild, How::Command)

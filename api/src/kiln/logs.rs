@@ -61,6 +61,8 @@ pub(crate) fn json(record: &Record) -> Value {
         "created": record.created,
         "find": record.header.find,
         "header": record.header,
+        "good": record.good(),
+        "releases": record.releases(),
         "target": record.header.title.as_deref().or(record.learned_title()),
         "answer": verdict,
         "probability_bad": tested,

@@ -148,7 +148,8 @@ async fn ends(store: &Store) -> anyhow::Result<HashSet<String>> {
         let Some(journal) = store.journal_read(&summary.id).await? else { continue };
         // A record of another version names no ends that are known here.
         if let Ok(record) = Record::from_journal(journal) {
-            ends.extend([record.header.good.id, record.header.bad.id]);
+            let found = record.ends().map(|(older, newer)| [older.id.clone(), newer.id.clone()]);
+            ends.extend(found.into_iter().flatten().chain([record.header.bad.id]));
         }
     }
     Ok(ends)

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use kiln_builder::{Repository, Revision, Toolchains, choose_toolchain};
+use kiln_builder::{Repository, Revision, Toolchains, choose_toolchain, unsuited};
 
 use super::own_file;
 
@@ -28,9 +28,23 @@ impl ToolchainArgs {
         repository: &Repository,
         revision: &Revision,
     ) -> anyhow::Result<String> {
+        Ok(choose_toolchain(&self.toolchain, &self.user()?, repository, revision)?)
+    }
+
+    /// Why a toolchain that was chosen for one revision does not build another, by the tables.
+    pub(crate) fn unsuited(
+        &self,
+        toolchain: &str,
+        repository: &Repository,
+        revision: &Revision,
+    ) -> anyhow::Result<Option<String>> {
+        Ok(unsuited(toolchain, &self.user()?, repository, revision)?)
+    }
+
+    /// What the user's file says.
+    fn user(&self) -> anyhow::Result<Toolchains> {
         let file = own_file::read(self.toolchains.as_deref(), "toolchains.toml")?;
-        let user = file.map_or_else(Toolchains::default, |(_, user)| user);
-        Ok(choose_toolchain(&self.toolchain, &user, repository, revision)?)
+        Ok(file.map_or_else(Toolchains::default, |(_, user)| user))
     }
 }
 

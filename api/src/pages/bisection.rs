@@ -13,6 +13,7 @@ use super::frame::{page, whole};
 use super::picture;
 use crate::kiln::bisect::dossier::{Dossier, Reproducer};
 use crate::kiln::bisect::evidence::{Row, Visit, rows, visits};
+use crate::kiln::bisect::releases;
 use crate::kiln::bisect::report::{all_bad, finding_text, more_text};
 use crate::kiln::common::when;
 use crate::service::bisections::read;
@@ -84,14 +85,21 @@ fn title(record: &Record) -> String {
     format!("Bisection {}", record.id)
 }
 
+/// The ends that were searched between, as far as there are two.
+pub(super) fn range(record: &Record) -> String {
+    match record.ends() {
+        Some((older, newer)) => format!("{}..{}", older.short(), newer.short()),
+        None => format!("the history of {}", record.header.bad.short()),
+    }
+}
+
 fn content(record: &Record, logs: &Markup) -> Markup {
-    let (older, newer) = record.header.ends();
     let what = match record.header.find {
         Find::Cause => "What brought it",
         Find::Fix => "What ended it",
     };
     html! {
-        h1 { (what) ", in " code { (older.short()) ".." (newer.short()) } }
+        h1 { (what) ", in " code { (range(record)) } }
         (answer(record))
         @if let Some(picture) = record.picture() {
             h2 { "Where it may be" }
@@ -105,6 +113,7 @@ fn content(record: &Record, logs: &Markup) -> Markup {
                 (percent(picture.rate.low)) " to " (percent(picture.rate.high)) ")."
             }
         }
+        @if let Some(releases) = releases::text(record) { h2 { "Releases" } pre { (releases) } }
         h2 { "Evidence" }
         table {
             thead { tr {
@@ -230,8 +239,12 @@ fn answer(record: &Record) -> Markup {
                         p class="soft" { (label) ": " (text) }
                     }
                 }
-                Some(Verdict::OlderThanGood { probability, target, clean }) => p {
-                    "The good end shows it too (" (target) " of " (target + clean) " runs, "
+                Some(Verdict::OlderThanGood { probability, target, clean, release }) => p {
+                    @match release {
+                        None => "The good end",
+                        Some(release) => { (release) ", the oldest release that can be tested," }
+                    }
+                    " shows it too (" (target) " of " (target + clean) " runs, "
                     (percent(*probability)) " sure): the bug is older."
                 },
                 Some(Verdict::NotFixed { probability, target, clean }) => p {

@@ -6,6 +6,7 @@ use kiln_cache::Store;
 use kiln_cache::journal::JournalSummary;
 use maud::{Markup, html};
 
+use super::bisection::range;
 use super::frame::page;
 use crate::kiln::common::when;
 use crate::service::error::ApiError;
@@ -77,7 +78,7 @@ fn row(record: Record) -> Markup {
                 }
             }
             td class="soft" {
-                code { (record.header.ends().0.short()) ".." (record.header.ends().1.short()) }
+                code { (range(&record)) }
             }
         }
     }

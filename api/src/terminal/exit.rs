@@ -37,7 +37,7 @@ Exit codes:
   3  not in the store
   4  the revision does not build
   5  bisection inconclusive (the credible set is printed)
-  6  the good end shows the crash too
+  6  the good end (or each release that can be tested) shows the crash too
   7  the bad end does not show the crash
   8  the store holds wrong bytes, or an audit has found a wrong proof
   9  nothing was removed or packed, since nobody can tell what must stay

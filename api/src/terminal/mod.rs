@@ -6,3 +6,4 @@ pub(crate) mod progress;
 mod screen;
 pub(crate) mod table;
 pub(crate) mod text;
+mod walk;

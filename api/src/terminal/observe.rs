@@ -11,6 +11,7 @@ use super::progress::Progress;
 use super::screen::{Frame, forecast, screen};
 use super::table::WIDTH;
 use super::text::{duration, fit, hanging, percent, wrapped};
+use super::walk::{beginning, walk_screen};
 use crate::kiln::bisect::report::outcome_word;
 
 /// Shows builds.
@@ -69,12 +70,14 @@ struct Stands {
 struct Visit {
     commit: String,
     counts: Counts,
-    /// Probability that the revision is bad, and how many commits are left.
-    belief: Option<(f64, usize)>,
+    /// Probability that the revision is bad, and how many commits are left, where that is known.
+    belief: Option<(f64, Option<usize>)>,
     /// What is expected was said once.
     forecast: bool,
     /// How many commits change nothing that is read was said once.
     untouched: bool,
+    /// Where the walk over releases begins was said once.
+    walked: bool,
 }
 
 impl Visit {
@@ -96,8 +99,12 @@ impl Visit {
             return None;
         }
         if let Some((bad, credible)) = self.belief {
-            let commits = if credible == 1 { "commit" } else { "commits" };
-            rest.push(format!("bad: {}, {credible} {commits} left", percent(bad)));
+            let left = match credible {
+                None => String::new(),
+                Some(1) => ", 1 commit left".to_owned(),
+                Some(credible) => format!(", {credible} commits left"),
+            };
+            rest.push(format!("bad: {}{left}", percent(bad)));
         }
         let all = [crashes.clone(), rest.clone()].concat().join("; ");
         if all.chars().count() <= WIDTH - 2 {
@@ -146,11 +153,11 @@ impl BisectProgress {
 
     /// Ends the visit that is shown, if any, and begins another.
     fn visit(&self, visit: &mut Visit, commit: String) {
-        let (forecast, untouched) = (visit.forecast, visit.untouched);
+        let Visit { forecast, untouched, walked, .. } = *visit;
         if let Some(line) = std::mem::take(visit).line() {
             self.line(line);
         }
-        *visit = Visit { commit, forecast, untouched, ..Visit::default() };
+        *visit = Visit { commit, forecast, untouched, walked, ..Visit::default() };
     }
 }
 
@@ -185,6 +192,22 @@ impl Watch for BisectProgress {
                     self.line(format!("expected: {}", forecast(&left)));
                 }
                 visit.forecast |= left.is_some();
+            }
+            Happening::Walks { picture } => {
+                let target = self.target.lock().unwrap_or_else(PoisonError::into_inner);
+                progress.screen(&walk_screen(picture, &target));
+                if !visit.walked {
+                    visit.walked = true;
+                    self.line(wrapped(&beginning(picture), WIDTH));
+                }
+            }
+            Happening::Skipped { release, why } => {
+                self.visit(&mut visit, String::new());
+                progress.line(hanging("  ", &format!("{release} is no good end: {why}")));
+            }
+            Happening::Ends { good, bad } => {
+                self.visit(&mut visit, String::new());
+                self.line(format!("between {} and {}:", good.short(), bad.short()));
             }
             Happening::Built { commit, build } => {
                 for note in &build.notes {
@@ -258,7 +281,7 @@ impl Watch for BisectProgress {
                 for run in &step.runs {
                     visit.counts.add(&run.outcome, 1);
                 }
-                visit.belief = step.probability_bad.zip(step.credible);
+                visit.belief = step.probability_bad.map(|bad| (bad, step.credible));
             }
             Happening::Finished => self.visit(&mut visit, String::new()),
         }
@@ -280,7 +303,7 @@ mod tests {
                     crashes: (0..titles).map(|n| (title(&format!("KASAN {n}")), 999)).collect(),
                     boot_failures: (0..titles).map(|n| (title(&n.to_string()), 7)).collect(),
                 },
-                belief: Some((0.999_999_9, 1_000_000)),
+                belief: Some((0.999_999_9, Some(1_000_000))),
                 ..Visit::default()
             };
             let said = visit.line().unwrap();

@@ -79,10 +79,7 @@ impl Bisection {
                 self.text_of(&manifest, "System.map").await?,
             ));
         }
-        let source = match &self.header.test {
-            TestSpec::Reproducer { path, .. } => tokio::fs::read_to_string(path).await.ok(),
-            TestSpec::Command { command, .. } => Some(command.clone()),
-        };
+        let source = self.test_source().await;
         fn kernel(texts: &(Option<String>, Option<String>)) -> Kernel<'_> {
             Kernel { config: texts.0.as_deref(), symbols: texts.1.as_deref() }
         }
@@ -94,8 +91,16 @@ impl Bisection {
         Ok((!reasons.is_empty()).then_some(Finding::Visibility { reasons }))
     }
 
+    /// What provokes the crash, as text.
+    pub(super) async fn test_source(&self) -> Option<String> {
+        match &self.header.test {
+            TestSpec::Reproducer { path, .. } => tokio::fs::read_to_string(path).await.ok(),
+            TestSpec::Command { command, .. } => Some(command.clone()),
+        }
+    }
+
     /// An artifact as text; none when the build has none of that name.
-    async fn text_of(
+    pub(super) async fn text_of(
         &self,
         manifest: &Manifest,
         name: &str,
@@ -116,7 +121,7 @@ impl Bisection {
         rate: f64,
     ) -> Result<Finding, BisectError> {
         let named = self.commit(Place::Commit(commit)).id;
-        let tip = self.header.ends().1.id.clone();
+        let tip = self.history.tip.commit.clone();
         let from = self.header.repository.clone();
         // One for each repository, so that its objects are not piled up by each bisection.
         let name = blake3::hash(from.as_os_str().as_encoded_bytes()).to_hex();

@@ -52,6 +52,9 @@ pub enum BisectError {
     /// A kernel of an architecture that can't be booted here.
     #[error(transparent)]
     Arch(#[from] UnknownArch),
+    /// There is no good end, and nowhere to look for one.
+    #[error("no release can serve as a good end; give one with --good REV")]
+    NoRelease,
     /// The planner was given something that makes no sense.
     #[error("the planner can't go on: {0}; this is a bug in Kiln")]
     Plan(#[from] ProblemError),

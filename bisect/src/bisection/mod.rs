@@ -2,10 +2,12 @@
 //!
 //! [`knowledge`] is what decisions are made from ([`proofs`] what of it was only proved, [`untouched`]
 //! and [`blamed`] what is only likely), [`batch`] makes runs, [`beside`] and [`workshop`] what is
-//! built beside them, [`after`] looks at a commit that is to
-//! be named, [`running`] keeps two processes from one bisection, [`setup`] prepares the test,
-//! [`verdict_of`] puts the planner's answer into words. The loop itself is in [`steps`].
+//! built beside them, [`after`] looks at a commit that is to be named, [`walking`] for a good end among
+//! releases and [`able`] at one that is to be it, [`running`] keeps two processes from one bisection,
+//! [`setup`] prepares the test, [`verdict_of`] puts the planner's answer into words. The loop itself is
+//! in [`steps`].
 
+mod able;
 mod after;
 pub(crate) mod batch;
 mod beside;
@@ -22,6 +24,7 @@ mod setup;
 mod steps;
 mod untouched;
 mod verdict_of;
+mod walking;
 mod workshop;
 
 pub use error::BisectError;

@@ -110,7 +110,11 @@ impl Bisection {
                 credible: None,
             };
             self.shown.insert(place);
+            self.remember(&step.commit.id, &step.runs);
             self.write(Event::Step(step)).await?;
+        }
+        if self.walking() {
+            return Ok(());
         }
         let commits = self.history.commits.len();
         self.watch.happening(Happening::Range { commits, builds_known, evidence_known });
@@ -131,6 +135,12 @@ impl Bisection {
         }
         self.knowledge.learn_counts(image, counts);
         Ok(runs.into_iter().map(|run| self.recalled(run)).collect())
+    }
+
+    /// Takes note of what the record has of a revision.
+    pub(super) fn remember(&mut self, commit: &str, runs: &[RunRecord]) {
+        let recorded = self.recorded.entry(commit.to_owned()).or_default();
+        recorded.extend(runs.iter().filter_map(|run| run.id));
     }
 
     /// The record of a run that the store knows. What ran after this bisection was begun and before

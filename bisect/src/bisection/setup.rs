@@ -17,6 +17,7 @@ use super::prepared::Prepared;
 use super::running::{Running, sweep};
 use super::steps::Made;
 use super::untouched::Untouched;
+use super::walking::Walk;
 use super::workshop::{Stages, Workshop};
 use crate::belief::Find;
 use crate::console::Patterns;
@@ -66,6 +67,8 @@ pub struct Bisection {
     /// Whether a crash was looked at for what it blames.
     pub(super) asked_for_blamed: bool,
     pub(super) knowledge: Knowledge,
+    /// The way back over releases, when no good end was given.
+    pub(super) walk: Option<Walk>,
     pub(super) target: Option<Target>,
     pub(super) made: HashMap<Place, Made>,
     /// Places that the record has a step of.
@@ -98,7 +101,8 @@ impl Bisection {
         // Ids are sorted by time, and short enough to be typed.
         let id = Uuid::now_v7().simple().to_string();
         let store = around.store.clone();
-        let bisection = Self::new(around, id, header).await?;
+        let walk = Walk::new(&header, None);
+        let bisection = Self::new(around, id, header, None, walk).await?;
         let text = serde_json::to_value(&bisection.header)?;
         store.journal_create(&bisection.id, JOURNAL_KIND, text).await?;
         Ok(bisection)
@@ -106,7 +110,10 @@ impl Bisection {
 
     /// A bisection that was interrupted. What it had built and seen is in the store.
     pub async fn resume(around: Surroundings, record: Record) -> Result<Self, BisectError> {
-        let mut bisection = Self::new(around, record.id.clone(), record.header.clone()).await?;
+        let walk = Walk::new(&record.header, Some(&record));
+        let (id, header) = (record.id.clone(), record.header.clone());
+        let ends = record.ends().map(|(base, tip)| (base.clone(), tip.clone()));
+        let mut bisection = Self::new(around, id, header, ends, walk).await?;
         let bill = Bill::of(&record);
         bisection.knowledge.spent.builds = bill.builds_compiled as u32;
         bisection.knowledge.spent.runs = bill.runs_made as u32;
@@ -129,7 +136,14 @@ impl Bisection {
         &self.id
     }
 
-    async fn new(around: Surroundings, id: String, header: Header) -> Result<Self, BisectError> {
+    /// `ends`: those that were found, where none were given.
+    async fn new(
+        around: Surroundings,
+        id: String,
+        header: Header,
+        ends: Option<(Commit, Commit)>,
+        walk: Option<Walk>,
+    ) -> Result<Self, BisectError> {
         let running = {
             let (work, id) = (around.work.clone(), id.clone());
             blocking(move || {
@@ -146,10 +160,14 @@ impl Bisection {
         let test = Prepared::new(&header.test, &around.work).await?;
         let config = read_config(&header)?;
         let (history, edges) = {
-            let header = header.clone();
+            let (header, walk) = (header.clone(), walk.clone());
             blocking(move || {
                 let repository = Repository::open(&header.repository)?;
-                let (base, tip) = header.ends();
+                if let Some(walk) = walk.filter(Walk::is_on) {
+                    return walk.range(&repository, &header.bad);
+                }
+                let given = header.ends().map(|(base, tip)| (base.clone(), tip.clone()));
+                let (base, tip) = ends.or(given).ok_or(BisectError::NoRelease)?;
                 let history = repository.history(&base.id, &tip.id)?;
                 let edges = Arc::new(Edges::new(&repository, &history));
                 Ok((history, edges))
@@ -175,6 +193,7 @@ impl Bisection {
             builder,
             config,
             knowledge: Knowledge::new(graph, header.find, &holders(&history)),
+            walk,
             target,
             store: around.store,
             work: around.work,
@@ -262,7 +281,7 @@ pub fn graph_of(history: &History) -> Result<Graph, GraphError> {
 }
 
 /// For each commit whether it descends from the older end, and so contains its bugs.
-fn holders(history: &History) -> Vec<bool> {
+pub(super) fn holders(history: &History) -> Vec<bool> {
     let mut holds: Vec<bool> = Vec::with_capacity(history.commits.len());
     for commit in &history.commits {
         let own = commit.outside.contains(&history.base.commit)

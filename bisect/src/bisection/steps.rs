@@ -63,6 +63,9 @@ impl Bisection {
         }
         loop {
             self.learn_ended(&tester, None).await?;
+            if let Some(verdict) = self.walk(&tester).await? {
+                return self.finish(verdict).await;
+            }
             self.learn_blamed(&tester).await?;
             let target = self.target()?.clone();
             let (decision, beside) = self.decide(&target).await?;
@@ -76,6 +79,9 @@ impl Bisection {
                     }
                 }
                 Decision::Stop(answer) => {
+                    if self.walks_on(&tester, &target, &answer).await? {
+                        continue;
+                    }
                     if let Some((place, runs)) = self.doubtful_branch(&target, &answer).await? {
                         let why = "shows whether the bug was there before this branch forked off: \
                                    only then can the branch be searched for the fix";
@@ -127,12 +133,7 @@ impl Bisection {
         let mut problem = self.knowledge.problem(target, self.header.limits.machines);
         problem.building = self.workshop.building(problem.costs.build_seconds);
         let builders = self.header.limits.builders;
-        let settings = Settings {
-            threshold: self.header.limits.confidence,
-            max_builds: self.header.limits.max_builds,
-            max_runs: self.header.limits.max_runs,
-            ..Settings::default()
-        };
+        let settings = self.settings();
         let (problem, decision, beside) = blocking(move || {
             let decision = plan::decide(&problem, &settings)?;
             let beside = plan::beside(&problem, &settings, builders, &decision)?;
@@ -159,6 +160,17 @@ impl Bisection {
             }
         }
         Ok((decision, beside))
+    }
+
+    /// How the planner is steered.
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            model: self.model(),
+            threshold: self.header.limits.confidence,
+            max_builds: self.header.limits.max_builds,
+            max_runs: self.header.limits.max_runs,
+            ..Settings::default()
+        }
     }
 
     /// How the bisection stands; nothing while the target is not known.
@@ -459,37 +471,47 @@ impl Bisection {
         let belief = self.belief().await?;
         let mut build = build;
         build.notes.append(&mut self.notes);
+        let commit = self.commit(place);
+        self.remember(&commit.id, &runs);
+        let walked = self.releases_bad().into_iter().find(|(id, _)| *id == commit.id);
         let step = Step {
-            commit: self.commit(place),
+            commit,
             why: why.to_owned(),
             recalled: false,
             build,
             runs,
-            probability_bad: belief.as_ref().and_then(|belief| belief.bad(place)),
+            probability_bad: belief
+                .as_ref()
+                .and_then(|belief| belief.bad(place))
+                .or(walked.map(|(_, bad)| bad)),
             credible: belief.as_ref().map(|belief| belief.credible),
         };
         self.watch.happening(Happening::StepDone { step: &step });
         self.write(Event::Step(step)).await
     }
 
-    /// The posterior as it stands; none while the target is not known.
+    /// The posterior as it stands; none while the target is not known, or no range.
     pub(super) async fn belief(&self) -> Result<Option<Belief>, BisectError> {
-        let Some(target) = &self.target else { return Ok(None) };
+        let Some(target) = self.target.as_ref().filter(|_| !self.walking()) else {
+            return Ok(None);
+        };
         let problem = self.knowledge.problem(target, self.header.limits.machines);
-        blocking(move || Ok(Some(Belief::of(&problem)))).await
+        let (model, holds) = (self.model(), self.knowledge.holds.clone());
+        blocking(move || Ok(Some(Belief::of(&problem, &model, &holds)))).await
     }
 
     /// Writes the answer down and reads the whole record back.
     async fn finish(mut self, verdict: Verdict) -> Result<Record, BisectError> {
         self.end_builds().await?;
         let tested = match self.belief().await? {
-            None => Vec::new(),
+            None => self.releases_bad(),
             Some(belief) => self
                 .places()
                 .filter(|place| self.knowledge.build(*place).is_some())
                 .filter_map(|place| Some((self.commit(place).id, belief.bad(place)?)))
                 .collect(),
         };
+        let tested = self.with_bad_end(tested);
         let picture = self.picture().await?.map(Box::new);
         self.write(Event::Finished { verdict, tested, picture }).await?;
         // What stays behind is swept by the next bisection.

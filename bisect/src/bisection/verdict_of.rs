@@ -41,7 +41,7 @@ pub(super) fn verdict_of(
         plan::Verdict::OlderThanGood { probability, crashes, clean } => {
             let target = crashes;
             match bisection.header.find {
-                Find::Cause => Verdict::OlderThanGood { probability, target, clean },
+                Find::Cause => Verdict::OlderThanGood { probability, target, clean, release: None },
                 Find::Fix => Verdict::NotFixed { probability, target, clean },
             }
         }

@@ -24,13 +24,17 @@ pub fn git_log(record: &Record) -> String {
         let _ = writeln!(out, "git bisect {word} {id}");
     };
     mark(bad, &header.bad.id, &header.bad.subject);
+    let Some(good_end) = record.good() else {
+        let _ = writeln!(out, "# no {good} end was found among the releases");
+        return out;
+    };
+    let id = &good_end.id;
     if let Some((Verdict::OlderThanGood { .. }, _)) = record.finish() {
         // git would take the end for what it was said to be, and all revisions for what it follows.
-        let id = &header.good.id;
         let _ = writeln!(out, "# not {good}: [{id}] shows the crash, too: nothing to bisect");
         return out;
     }
-    mark(good, &header.good.id, &header.good.subject);
+    mark(good, id, &good_end.subject);
     // git goes on from the last revision that was told to be in the newer state: that is the culprit,
     // even where others were tried after it.
     let culprit = record.finish().and_then(|(verdict, _)| verdict.culprit());
@@ -38,7 +42,7 @@ pub fn git_log(record: &Record) -> String {
         .into_iter()
         .partition(|test| culprit.is_some_and(|c| c.id == test.commit.id));
     for test in before.iter().chain(&last) {
-        let end = test.commit.id == header.bad.id || test.commit.id == header.good.id;
+        let end = test.commit.id == header.bad.id || test.commit.id == *id;
         // git takes an answer for a fact, so a revision that is merely likely is left out.
         let unknown = test.judged == Judged::Skip && test.build.errors.is_empty();
         if !end && !unknown {

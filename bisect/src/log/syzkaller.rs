@@ -31,19 +31,23 @@ pub fn syzkaller_log(record: &Record, crash: Option<CrashText<'_>>) -> String {
         Find::Cause => ("bisecting cause commit starting from", "bad"),
         Find::Fix => ("bisecting fixing commit since", "good"),
     };
-    let (older, newer) = header.ends();
     let mut out = format!("{task} {}\n", header.bad.id);
     let all = tested(record);
-    let (ends, middle): (Vec<_>, Vec<_>) = all
-        .iter()
-        .partition(|test| test.commit.id == header.bad.id || test.commit.id == header.good.id);
+    let good = record.good().map(|good| good.id.as_str());
+    let (ends, middle): (Vec<_>, Vec<_>) = all.iter().partition(|test| {
+        let id = test.commit.id.as_str();
+        id == header.bad.id || Some(id) == good || record.release_of(id).is_some()
+    });
     for test in &ends {
+        if let Some(release) = record.release_of(&test.commit.id) {
+            let _ = writeln!(out, "testing release {}", release.name);
+        }
         write_test(&mut out, test);
     }
     if let Some(chance) = repro_chance(record, &ends) {
         let _ = writeln!(out, "reproducer is flaky ({chance:.2} repro chance estimate)");
     }
-    if !middle.is_empty() {
+    if let (Some((older, newer)), false) = (record.ends(), middle.is_empty()) {
         let _ = writeln!(out, "# git bisect start {} {}", newer.id, older.id);
     }
     for test in &middle {

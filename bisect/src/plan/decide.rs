@@ -69,6 +69,14 @@ pub fn decide(problem: &Problem, settings: &Settings) -> Result<Decision, Proble
     searching(problem, settings, |search| Steps { search }.next())
 }
 
+/// What is to be done before it is known that the bad end shows the target; nothing once it is.
+pub(crate) fn bad_end_first(
+    problem: &Problem,
+    settings: &Settings,
+) -> Result<Option<Decision>, ProblemError> {
+    searching(problem, settings, |search| Steps { search }.bad_end())
+}
+
 /// What `ask` answers when it may search for tests of a problem.
 pub(super) fn searching<T>(
     problem: &Problem,

@@ -139,7 +139,7 @@ impl Quiet {
 }
 
 /// Numbers of runs to weigh: whole rounds of all machines, each about a fifth more.
-fn ladder(machines: u32, most: u32) -> Vec<u32> {
+pub(crate) fn ladder(machines: u32, most: u32) -> Vec<u32> {
     let mut list = Vec::new();
     let mut rounds = 1u32;
     loop {

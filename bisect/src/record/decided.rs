@@ -6,14 +6,17 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Event, Record};
-use crate::belief::Counts;
-use crate::graph::Graph;
+use kiln_builder::TreeError;
+
+use super::{Commit, Event, Record};
+use crate::belief::{Counts, Find};
+use crate::graph::{Graph, GraphError};
 use crate::plan::{
     self, Beside, Building, Costs, Decision, Place, Problem, ProblemError, Settings, Spent, Status,
 };
 use crate::rows::Rows;
 use crate::title::{self, Learning};
+use crate::walk;
 
 /// One decision. What it was made from is told as the change since the decision before it, or since
 /// nothing was known: a long bisection changes little from one to the next.
@@ -136,15 +139,31 @@ pub enum ReplayError {
     /// What a decision was made from contradicts itself.
     #[error(transparent)]
     Problem(#[from] ProblemError),
+    /// The record names no commits to search.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The repository does not have the history any more.
+    #[error("a replay needs the history that the bisection searched: {0}")]
+    History(#[from] TreeError),
+}
+
+/// A decision of either kind.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Made {
+    /// Which commit is next.
+    Commit(Decision),
+    /// Which release is next.
+    Release(walk::Decision),
 }
 
 /// One decision, made again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Replayed {
     /// As the record has it.
-    pub then: Decision,
+    pub then: Made,
     /// As the planner decides now.
-    pub now: Decision,
+    pub now: Made,
     /// What the record has beside it, and what the planner has now.
     pub beside: (Beside, Beside),
 }
@@ -180,15 +199,14 @@ fn alike(a: &Value, b: &Value) -> bool {
 pub struct Replay {
     problem: Problem,
     settings: Option<Settings>,
-    builders: usize,
 }
 
 impl Replay {
     /// For a bisection of this range.
-    pub fn new(graph: Graph, record: &Record) -> Self {
+    pub fn new(graph: Graph, find: Find) -> Self {
         let mut problem = Problem::new(Arc::new(graph), Costs::default());
-        problem.find = record.header.find;
-        Self { problem, settings: None, builders: record.header.limits.builders }
+        problem.find = find;
+        Self { problem, settings: None }
     }
 
     /// What was known when `decided` was decided; afterwards [`Self::problem`] has it.
@@ -245,23 +263,54 @@ impl Replay {
         Ok(&self.problem)
     }
 
-    /// Makes every decision of the record again.
+    /// Makes every decision of the record again. `range` reads the commits between an older and a newer
+    /// end.
     ///
     /// # Errors
-    /// When the record does not fit the range, or does not say what it started from.
-    pub fn all(mut self, record: &Record) -> Result<Vec<Replayed>, ReplayError> {
+    /// When the record does not fit the range, or does not say what it started from; and those of
+    /// `range`.
+    pub fn all(
+        record: &Record,
+        mut range: impl FnMut(&Commit, &Commit) -> Result<Graph, ReplayError>,
+    ) -> Result<Vec<Replayed>, ReplayError> {
+        let header = &record.header;
+        let mut replay = match (header.ends(), &header.releases) {
+            (Some((older, newer)), _) => Self::new(range(older, newer)?, header.find),
+            // What is asked of the bad end before the walk: the releases and the bad end in a row.
+            (None, Some(releases)) => {
+                let row = releases.list.iter().filter(|it| it.left_out.is_none()).count();
+                Self::new(Graph::linear(row as u32)?, header.find)
+            }
+            (None, None) => return Err(ReplayError::NoStart),
+        };
+        // Nothing is built ahead of the walk.
+        let mut builders = if header.good.is_some() { header.limits.builders } else { 0 };
         let mut list = Vec::new();
         for (_, event) in &record.events {
-            let Event::Decided(decided) = event else { continue };
-            self.apply(decided)?;
-            let settings = self.settings.ok_or(ReplayError::NoStart)?;
-            let now = plan::decide(&self.problem, &settings)?;
-            let beside = plan::beside(&self.problem, &settings, self.builders, &now)?;
-            list.push(Replayed {
-                then: decided.decision.clone(),
-                now,
-                beside: (decided.beside.clone(), beside),
-            });
+            match event {
+                Event::Ends { good, bad, .. } => {
+                    builders = header.limits.builders;
+                    let (older, newer) = header.ordered(good, bad);
+                    replay = Self::new(range(older, newer)?, header.find);
+                }
+                Event::Walked(walked) => list.push(Replayed {
+                    then: Made::Release(walked.decision.clone()),
+                    now: Made::Release(walk::decide(&walked.problem, &walked.settings).decision),
+                    beside: Default::default(),
+                }),
+                Event::Decided(decided) => {
+                    replay.apply(decided)?;
+                    let settings = replay.settings.ok_or(ReplayError::NoStart)?;
+                    let now = plan::decide(&replay.problem, &settings)?;
+                    let beside = plan::beside(&replay.problem, &settings, builders, &now)?;
+                    list.push(Replayed {
+                        then: Made::Commit(decided.decision.clone()),
+                        now: Made::Commit(now),
+                        beside: (decided.beside.clone(), beside),
+                    });
+                }
+                _ => {}
+            }
         }
         Ok(list)
     }
@@ -367,13 +416,12 @@ mod tests {
     fn every_decision_can_be_made_again_from_its_text() {
         let texts = played();
         let record = record(&texts);
-        let replay = Replay::new(Graph::linear(40).unwrap(), &record);
-        let again = replay.all(&record).unwrap();
+        let again = Replay::all(&record, |_, _| Ok(Graph::linear(40)?)).unwrap();
         assert!(again.len() > 8, "{}", again.len());
         for replayed in &again {
             assert!(replayed.is_same(), "{replayed:#?}");
         }
-        assert!(matches!(again.last().unwrap().then, Decision::Stop(_)));
+        assert!(matches!(again.last().unwrap().then, Made::Commit(Decision::Stop(_))));
         assert!(again.iter().any(|replayed| !replayed.beside.0.ahead.is_empty()));
         let longest = texts.iter().map(String::len).max().unwrap();
         assert!(longest < 2500, "a decision takes {longest} bytes of the record");
@@ -386,14 +434,14 @@ mod tests {
         let at = texts.iter().position(|text| text.contains(r#""crashes":1"#)).unwrap();
         texts[at] = texts[at].replace(r#""crashes":1"#, r#""crashes":7"#);
         let record = record(&texts);
-        let replay = Replay::new(Graph::linear(40).unwrap(), &record);
-        assert!(replay.all(&record).unwrap().iter().any(|replayed| !replayed.is_same()));
+        let again = Replay::all(&record, |_, _| Ok(Graph::linear(40)?)).unwrap();
+        assert!(again.iter().any(|replayed| !replayed.is_same()));
     }
 
     #[test]
     fn another_history_is_refused() {
         let record = record(&played());
-        let replay = Replay::new(Graph::linear(3).unwrap(), &record);
-        assert!(matches!(replay.all(&record), Err(ReplayError::Position(..))));
+        let again = Replay::all(&record, |_, _| Ok(Graph::linear(3)?));
+        assert!(matches!(again, Err(ReplayError::Position(..))));
     }
 }

@@ -6,6 +6,7 @@
 
 mod bill;
 mod decided;
+mod releases;
 
 use kiln_cache::evidence::Outcome;
 use kiln_cache::signature::Signatures;
@@ -18,9 +19,11 @@ use crate::boot::COMMAND_FAILED;
 use crate::picture::{Forecast, Picture};
 use crate::title::{Learning, Target, TitleError};
 use crate::verdict::Verdict;
+use crate::walk::Walked;
 
 pub use bill::Bill;
-pub use decided::{Decided, Known, Replay, ReplayError, Replayed};
+pub use decided::{Decided, Known, Made, Replay, ReplayError, Replayed};
+pub use releases::{Fate, Release, Releases, Tried};
 
 /// Kind of the journals that hold bisections.
 pub const JOURNAL_KIND: &str = "bisection";
@@ -49,10 +52,14 @@ pub struct Header {
     /// Which change is sought: the one that brought the crash, or the one that ended it.
     #[serde(default)]
     pub find: Find,
-    /// The end that is believed to be good.
-    pub good: Commit,
+    /// The end that is believed to be good. None when it was to be looked for among `releases`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good: Option<Commit>,
     /// The end that shows the crash.
     pub bad: Commit,
+    /// Where a good end is looked for, when none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub releases: Option<Releases>,
     /// Kernel configuration file, if any.
     pub config: Option<std::path::PathBuf>,
     /// Digest of its text when the bisection started. Records from before it was kept have none.
@@ -80,12 +87,17 @@ pub struct Header {
 }
 
 impl Header {
-    /// The older and the newer end.
-    pub fn ends(&self) -> (&Commit, &Commit) {
+    /// The older and the newer end of two.
+    fn ordered<'a>(&self, good: &'a Commit, bad: &'a Commit) -> (&'a Commit, &'a Commit) {
         match self.find {
-            Find::Cause => (&self.good, &self.bad),
-            Find::Fix => (&self.bad, &self.good),
+            Find::Cause => (good, bad),
+            Find::Fix => (bad, good),
         }
+    }
+
+    /// The older and the newer end, where both were given.
+    pub fn ends(&self) -> Option<(&Commit, &Commit)> {
+        self.good.as_ref().map(|good| self.ordered(good, &self.bad))
     }
 
     /// What the commit that is sought is called: "culprit" or "fix".
@@ -284,6 +296,24 @@ pub enum Event {
     },
     /// What to do next was decided.
     Decided(Box<Decided>),
+    /// What to do next was decided, among the releases.
+    Walked(Box<Walked>),
+    /// A release can't serve as a good end, for another reason than its build or its runs.
+    Skipped {
+        /// Its tag.
+        release: String,
+        /// Why.
+        why: String,
+    },
+    /// Releases to search between were found. What follows is about the commits between them.
+    Ends {
+        /// The one that stays clean.
+        good: Commit,
+        /// The oldest that does not, or the bad end.
+        bad: Commit,
+        /// Probability that the good one is bad, before its runs are counted.
+        older: f64,
+    },
     /// A revision was visited: built if need be, and run.
     Step(Step),
     /// The newer end was built and run without the commit that is to be named.
@@ -429,6 +459,24 @@ impl Record {
             last = *at;
         }
         seconds as f64
+    }
+
+    /// The ends that are searched between at the end of the record: those given, or those found among
+    /// the releases.
+    pub fn ends(&self) -> Option<(&Commit, &Commit)> {
+        let found = self.events.iter().rev().find_map(|(_, event)| match event {
+            Event::Ends { good, bad, .. } => Some((good, bad)),
+            _ => None,
+        });
+        found.map(|(good, bad)| self.header.ordered(good, bad)).or(self.header.ends())
+    }
+
+    /// The good end that was given, or the last that was found.
+    pub fn good(&self) -> Option<&Commit> {
+        self.ends().map(|(older, newer)| match self.header.find {
+            Find::Cause => older,
+            Find::Fix => newer,
+        })
     }
 
     /// The title that was learned from the bad end.

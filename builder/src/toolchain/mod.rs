@@ -6,6 +6,7 @@ mod files;
 mod host;
 mod programs;
 mod searched;
+mod suits;
 mod table;
 mod tools;
 
@@ -24,6 +25,7 @@ pub use error::ToolchainError;
 pub(crate) use files::digest as file_digest;
 use files::{Place, Stamp};
 pub(crate) use programs::Programs;
+pub use suits::unsuited;
 pub use table::{AutoRow, KernelRelease, Toolchains};
 use tools::Need;
 pub(crate) use tools::{look_up, package_of};

@@ -152,7 +152,7 @@ async fn kernels(
         wanted.extend(parents.iter().map(|parent| ("parent", parent)));
     }
     wanted.push(("bad end", &record.header.bad));
-    wanted.push(("good end", &record.header.good));
+    wanted.extend(record.good().map(|good| ("good end", good)));
     let mut kernels: Vec<Kernel> = Vec::new();
     for (role, commit) in wanted {
         if kernels.iter().any(|kernel| kernel.commit.id == commit.id) {

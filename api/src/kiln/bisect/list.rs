@@ -74,7 +74,7 @@ async fn own(store: &Store) -> anyhow::Result<Vec<Row>> {
                 "imported": false,
                 "created": record.created,
                 "find": record.header.find,
-                "good": record.header.good,
+                "good": record.good(),
                 "bad": record.header.bad,
                 "answer": verdict,
             }),

@@ -82,7 +82,7 @@ fn answer(out: &mut String, record: &Record, dossier: &Dossier) {
                     &match finding {
                         Finding::Reverted { .. } => format!(
                             "With it undone on top of {}: {text}.",
-                            record.header.ends().1.short()
+                            record.ends().map_or("the newer end", |(_, newer)| newer.short())
                         ),
                         Finding::NotReverted { .. } => {
                             format!("It could not be tried without it: {text}.")
@@ -195,14 +195,27 @@ fn evidence(out: &mut String, record: &Record, dossier: &Dossier) {
     }
     let bill = &dossier.bill;
     out.push('\n');
-    let good = &record.header.good;
-    if !rows.iter().any(|row| row.commit.id == good.id) {
+    if let Some(good) = record.good()
+        && !rows.iter().any(|row| row.commit.id == good.id)
+    {
         say(
             out,
             &format!(
                 "The good end {} was not run: that it may be bad as well is part of what the \
                  probabilities leave open.",
                 good.short()
+            ),
+        );
+    }
+    if let (Some(releases), Some(good)) = (&record.header.releases, record.good()) {
+        let names = record.releases().len();
+        let good = record.release_of(&good.id).map_or(good.short(), |release| &release.name);
+        say(
+            out,
+            &format!(
+                "No good end was given: of {} releases before the bad one {names} were tried or left \
+                 out, and the search ended at {good}.",
+                releases.list.len()
             ),
         );
     }

@@ -7,6 +7,7 @@ pub(crate) mod evidence;
 mod import;
 mod list;
 mod mail;
+pub(crate) mod releases;
 mod replay_check;
 pub(crate) mod report;
 mod simulate;
@@ -97,10 +98,11 @@ pub(super) struct Start {
     #[arg(long, value_enum, default_value_t)]
     pub(super) find: Find,
     /// A revision without the crash: an ancestor of the bad one, or with --find fix a descendant
-    // Required but for the subcommands, hence the `Option`.
-    #[arg(long, value_name = "REV", required = true)]
+    /// [default: looked for among the releases that the bad one descends from, by their tags]
+    #[arg(long, value_name = "REV", required_if_eq("find", "fix"))]
     pub(super) good: Option<String>,
     /// A revision with the crash
+    // Required but for the subcommands, hence the `Option`.
     #[arg(long, value_name = "REV", required = true)]
     pub(super) bad: Option<String>,
     /// The kernel configuration; completed with `make olddefconfig`

@@ -1,9 +1,8 @@
 //! `kiln bisect replay-check`: the planner is a pure function, and the record says what of.
 
-use anyhow::Context as _;
 use kiln_bisect::bisection::graph_of;
 use kiln_bisect::plan::Decision;
-use kiln_bisect::record::{Record, Replay, Replayed};
+use kiln_bisect::record::{Made, Record, Replay, Replayed};
 use kiln_bisect::title::Learning;
 use kiln_builder::Repository;
 use serde_json::json;
@@ -52,16 +51,19 @@ pub(super) async fn run(context: &Context, id: &str) -> anyhow::Result<Exit> {
 }
 
 fn replay(record: &Record) -> anyhow::Result<Vec<Replayed>> {
-    let (base, tip) = record.header.ends();
-    let history = Repository::open(&record.header.repository)
-        .and_then(|repository| repository.history(&base.id, &tip.id))
-        .context("a replay needs the history that the bisection searched")?;
-    Ok(Replay::new(graph_of(&history)?, record).all(record)?)
+    let path = &record.header.repository;
+    Ok(Replay::all(record, |base, tip| {
+        let history = Repository::open(path)?.history(&base.id, &tip.id)?;
+        Ok(graph_of(&history)?)
+    })?)
 }
 
-fn said(decision: &Decision) -> String {
+fn said(decision: &Made) -> String {
     match decision {
-        Decision::Test(test) => format!("{:?}, {} runs: {}", test.revision, test.runs, test.why),
-        Decision::Stop(verdict) => format!("stop: {verdict:?}"),
+        Made::Commit(Decision::Test(test)) => {
+            format!("{:?}, {} runs: {}", test.revision, test.runs, test.why)
+        }
+        Made::Commit(Decision::Stop(verdict)) => format!("stop: {verdict:?}"),
+        Made::Release(decision) => format!("{decision:?}"),
     }
 }

@@ -6,6 +6,7 @@ use kiln_bisect::verdict::{Finding, MoreRuns, Verdict};
 use kiln_cache::evidence::Outcome;
 
 use super::evidence::rows;
+use super::releases;
 use crate::kiln::common::{Context, answer, answer_json};
 use crate::kiln::logs;
 use crate::terminal::exit::Exit;
@@ -19,6 +20,9 @@ pub(super) fn print(context: &Context, record: &Record) -> anyhow::Result<Exit> 
     if context.json {
         answer_json(&logs::json(record))?;
     } else {
+        if let Some(releases) = releases::text(record) {
+            answer(format_args!("\n{releases}"));
+        }
         print_evidence(record);
         match verdict {
             Some(verdict) => answer(verdict_text(record, verdict)),
@@ -98,10 +102,15 @@ fn verdict_text(record: &Record, verdict: &Verdict) -> String {
                 lines.push(labelled(label, &text));
             }
         }
-        Verdict::OlderThanGood { probability, target, clean } => {
+        Verdict::OlderThanGood { probability, target, clean, release: None } => {
             lines.push("older than the good end".into());
             lines.push(shown_by_good(record, *target, *clean, *probability));
             lines.push(labelled("", "give an older --good"));
+        }
+        Verdict::OlderThanGood { probability, target, clean, release: Some(release) } => {
+            lines.push(format!("older than {release}, the oldest release that can be tested"));
+            lines.push(shown(release, *target, *clean, *probability));
+            lines.push(labelled("", "give an older --good that builds and boots, if there is one"));
         }
         Verdict::NotFixed { probability, target, clean } => {
             lines.push("not fixed".into());
@@ -150,9 +159,12 @@ fn verdict_text(record: &Record, verdict: &Verdict) -> String {
 
 /// How often the good end shows the crash, too.
 fn shown_by_good(record: &Record, target: u32, clean: u32, probability: f64) -> String {
-    let (good, runs) = (record.header.good.short(), target + clean);
-    let sure = percent(probability);
-    labelled("", &format!("{good} shows the target in {target} of {runs} runs ({sure} sure)"))
+    shown(record.good().map_or("it", |good| good.short()), target, clean, probability)
+}
+
+fn shown(revision: &str, target: u32, clean: u32, probability: f64) -> String {
+    let (sure, runs) = (percent(probability), target + clean);
+    labelled("", &format!("{revision} shows the target in {target} of {runs} runs ({sure} sure)"))
 }
 
 /// Whether a revision was visited and does not build.

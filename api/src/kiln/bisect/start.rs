@@ -8,9 +8,10 @@ use kiln_bisect::belief::Find;
 use kiln_bisect::bisection::{Bisection, Surroundings};
 use kiln_bisect::console::Patterns;
 use kiln_bisect::record::{Commit, Header, Limits, Record, TestSpec};
-use kiln_builder::{Config, Repository};
+use kiln_builder::{Config, Repository, Revision};
 use kiln_cache::{Digest, Remote, Store};
 
+use super::releases::releases;
 use super::{Start, TestArgs, find, report};
 use crate::kiln::build::{ShortcutArgs, cores, for_this_machine};
 use crate::kiln::common::Context;
@@ -119,16 +120,18 @@ async fn finish(
 fn header(new: Start) -> anyhow::Result<Header> {
     let repo = absolute(&new.repo)?;
     let repository = Repository::open(&repo)?;
-    let commit = |rev: Option<&str>| -> anyhow::Result<Commit> {
-        let rev = rev.context("give both ends: --good REV --bad REV")?;
-        let revision = repository.resolve(rev)?;
-        Ok(Commit { id: revision.commit, subject: revision.subject })
-    };
+    let bad = repository.resolve(new.bad.as_deref().context("give --bad REV")?)?;
+    let good = new.good.as_deref().map(|good| repository.resolve(good)).transpose()?;
+    let commit = |revision: Revision| Commit { id: revision.commit, subject: revision.subject };
     let test = new.test.spec()?;
     // One toolchain for the whole range: the one for its newer end would be wrong for no commit that
     // the older end's is right for, unless the range crosses a row of the table.
-    let newest = repository.resolve(newer_end(&new).context("give both ends: --good, --bad")?)?;
+    let newest = repository.resolve(newer_end(&new).context("give --good REV and --bad REV")?)?;
     let toolchain = new.how.toolchain(&repository, &newest)?;
+    let releases = match &good {
+        Some(_) => None,
+        None => Some(releases(&new, &repository, &bad, &toolchain)?),
+    };
     let config = new.config.as_deref().map(absolute).transpose()?;
     let config_digest = config
         .as_deref()
@@ -145,8 +148,9 @@ fn header(new: Start) -> anyhow::Result<Header> {
             super::Find::Cause => Find::Cause,
             super::Find::Fix => Find::Fix,
         },
-        good: commit(new.good.as_deref())?,
-        bad: commit(new.bad.as_deref())?,
+        good: good.map(commit),
+        bad: commit(bad),
+        releases,
         config,
         config_digest,
         build_command: new.how.build_command.clone(),

@@ -1,6 +1,7 @@
 //! What builds and runs take, from a guess on.
 
 /// A mean that is somebody's guess until the first value.
+#[derive(Clone)]
 pub(super) struct Mean {
     guess: f64,
     sum: f64,

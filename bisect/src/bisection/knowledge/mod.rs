@@ -60,7 +60,7 @@ pub(super) struct Knowledge {
     graph: Arc<Graph>,
     find: Find,
     /// For each commit whether it certainly contains the bug, unless it contains the fix.
-    holds: Vec<bool>,
+    pub(super) holds: Vec<bool>,
     revisions: Vec<Option<Known>>,
     base: Option<Known>,
     proofs: Proofs,
@@ -106,6 +106,17 @@ impl Knowledge {
             run_seconds: Mean::starting_at(defaults.run_seconds),
             build_seconds: Mean::starting_at(defaults.build_seconds),
             spent: Spent::default(),
+        }
+    }
+
+    /// Nothing known of another range, but for what things take, what was paid and what was tried.
+    pub(super) fn over(&self, graph: Graph, holds: &[bool]) -> Self {
+        Self {
+            tried: self.tried.clone(),
+            run_seconds: self.run_seconds.clone(),
+            build_seconds: self.build_seconds.clone(),
+            spent: self.spent,
+            ..Self::new(graph, self.find, holds)
         }
     }
 

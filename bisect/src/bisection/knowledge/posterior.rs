@@ -1,9 +1,15 @@
 //! The posterior, as records keep it.
 
-use crate::belief::{Credible, Evidence, Posterior};
+use crate::belief::{Credible, Evidence, Find, Model, Posterior};
 use crate::picture::{Picture, Seen};
 use crate::plan::{Place, Problem, Settings, State};
 use crate::record::Commit;
+
+/// Probability that the bug is older than the good end, from which on that matters to what is said of
+/// branches.
+const OLDER: f64 = 0.05;
+/// Target crashes that show that a revision has the bug.
+const SHOWN: u32 = 2;
 
 /// The posterior, as records keep it.
 pub(in crate::bisection) struct Belief {
@@ -14,7 +20,8 @@ pub(in crate::bisection) struct Belief {
 }
 
 impl Belief {
-    pub(in crate::bisection) fn of(problem: &Problem) -> Self {
+    /// `holds`: for each commit whether it contains the older end.
+    pub(in crate::bisection) fn of(problem: &Problem, model: &Model, holds: &[bool]) -> Self {
         let images: Vec<Option<u32>> = problem.revisions.iter().map(|s| s.image).collect();
         let evidence = Evidence {
             graph: &problem.graph,
@@ -26,10 +33,17 @@ impl Belief {
             blamed: &problem.blamed,
             counts: &problem.images,
         };
-        let settings = Settings::default();
-        let posterior = Posterior::new(&evidence, &settings.model);
-        let credible = posterior.credible(settings.credible).commits.len();
-        let unclear = problem.revisions.iter().map(|s| s.state == State::Unclear).collect();
+        let posterior = Posterior::new(&evidence, model);
+        let credible = posterior.credible(Settings::default().credible).commits.len();
+        // If the bug is older than the good end, a branch that forked off before that may have it or
+        // not, unless a revision of it has shown it.
+        let doubtful = problem.find == Find::Cause && posterior.older > OLDER;
+        let unclear =
+            (0u32..).zip(&problem.revisions).zip(holds).map(|((commit, status), holds)| {
+                let shown = problem.counts(Place::Commit(commit)).crashes >= SHOWN;
+                status.state == State::Unclear || (doubtful && !holds && !shown)
+            });
+        let unclear = unclear.collect();
         Self { posterior, unclear, credible }
     }
 
@@ -65,5 +79,35 @@ impl Belief {
     /// How often a bad revision shows the target.
     pub(in crate::bisection) fn rate(&self) -> f64 {
         self.posterior.rate.mean
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::belief::Counts;
+    use crate::graph::Graph;
+    use crate::plan::{Costs, Status};
+
+    #[test]
+    fn a_branch_that_forked_off_before_is_not_known_to_have_an_older_bug() {
+        // base - 0 - 2 - 3, and 1 - 2, where 1 forked off before the base.
+        let graph = Graph::new(vec![vec![], vec![], vec![0, 1], vec![2]]).unwrap();
+        let mut problem = Problem::new(Arc::new(graph), Costs::default());
+        let holds = [true, false, true, true];
+        let status = |image| Status { image: Some(image), state: State::Built };
+        let crashing = Counts { crashes: 5, clean: 5, censored: 0 };
+        problem.images = vec![crashing, crashing, Counts::default()];
+        (problem.base, problem.revisions[3]) = (status(0), status(1));
+        problem.revisions[1] = status(2);
+        let belief = Belief::of(&problem, &Model::default(), &holds);
+        assert!(belief.bad(Place::Base).unwrap() > 0.99);
+        assert!(belief.bad(Place::Commit(0)).unwrap() > 0.99);
+        assert_eq!(belief.bad(Place::Commit(1)), None);
+        problem.images[2] = crashing;
+        let belief = Belief::of(&problem, &Model::default(), &holds);
+        assert!(belief.bad(Place::Commit(1)).unwrap() > 0.99);
     }
 }
