@@ -270,6 +270,12 @@ fn a_pull_goes_to_the_bucket_and_is_proven_here() {
     kiln.set("KILN_STORE", "s3://kiln/redirects");
     kiln.set("KILN_LOCAL", kiln.work().with_file_name("local").display().to_string());
     s3.environment().into_iter().for_each(|(name, value)| kiln.set(name, value));
+    // Without a database that others may use nobody packs or collects.
+    for command in ["pack", "gc"] {
+        kiln.run(&[command]).exits(9).complains(&["bucket", "--database postgres://"]);
+    }
+    let postgres = Postgres::shared().expect("PostgreSQL is not installed: tests/run does it");
+    kiln.set("KILN_DATABASE", postgres.database().unwrap());
     let repo = Repo::new();
     // Two builds of one file that differ a little: one becomes a difference to the other.
     let build = "seq 1 400000 >\"$KILN_OUT/image\"; cat program >>\"$KILN_OUT/image\"";
