@@ -438,7 +438,7 @@ impl Bisection {
 
     /// Learns which commits change nothing that a build reads.
     async fn suspect(&mut self, manifest: &Manifest) -> Result<(), BisectError> {
-        if !self.untouched.is_new(manifest.input_key) {
+        if self.walking() || !self.untouched.is_new(manifest.input_key) {
             return Ok(());
         }
         let left = self.untouched.left(|| self.edges.all());
