@@ -5,6 +5,7 @@
 //! index's database. This crate knows nothing of git, make or virtual machines.
 
 mod blob;
+mod blocking;
 pub mod build_draft;
 mod database;
 pub mod digest;

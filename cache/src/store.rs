@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::blob::reader::BlobReader;
 use crate::blob::store::{Blobs, object_of};
 use crate::blob::upload::hash_file;
+use crate::blocking::blocking;
 use crate::database::Database;
 use crate::digest::Digest;
 use crate::error::StoreError;
@@ -64,7 +65,7 @@ pub use push::{Pushed, PushedFile, files_of};
 /// store-id                     whose a database is that may be shared
 /// pins/<input key>             builds that stay
 /// databases/<id>               which databases have a say in what is collected
-/// quarantine/                  objects that were found corrupt
+/// quarantine/                  objects that were found corrupt, for a month
 /// made/                        boot images put together lately, at most 256 MiB; of a bucket, in
 ///                              the local folder
 /// ```
@@ -99,9 +100,9 @@ impl Store {
             let folder = std::path::absolute(&folder)
                 .map_err(|source| StoreError::file("find", &folder, source))?;
             let lock = format::claim(&folder)?;
-            Ok((folder, lock))
+            Ok::<_, StoreError>((folder, lock))
         };
-        let (folder, _lock) = blocking(claim).await?;
+        let (folder, _lock) = blocking(claim).await??;
         let objects = Objects::in_folder(&folder)?;
         let own = Database::Sqlite(folder.join(INDEX));
         Self::open_index(objects, location.database(), &own).await
@@ -126,9 +127,9 @@ impl Store {
             };
             let lock = std::fs::File::create(local.join(LOCK)).map_err(fail)?;
             lock.lock().map_err(fail)?;
-            Ok((local, cache, lock))
+            Ok::<_, StoreError>((local, cache, lock))
         };
-        let (local, cache, _lock) = blocking(prepare).await?;
+        let (local, cache, _lock) = blocking(prepare).await??;
         let objects = Objects::in_bucket(backend.clone(), &local, cache);
         format::claim_bucket(&objects).await?;
         let own = Database::Sqlite(local.join(INDEX));
@@ -262,11 +263,4 @@ async fn identity(objects: &Objects) -> Result<String, StoreError> {
         Some(id) => Ok(id.to_string()),
         None => Err(StoreError::Damaged { what: ID.into(), why: "it is no UUID".into() }),
     }
-}
-
-/// Works where blocking is allowed.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| StoreError::stopped(&error))?
 }

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use object_store::{MultipartUpload, PutPayload};
 use tokio::sync::mpsc;
 
+use crate::blocking::blocking;
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::objects::Objects;
@@ -37,21 +38,9 @@ pub(crate) async fn read_small(path: &Path, limit: u64) -> Result<Option<Bytes>,
     .await
 }
 
-/// Digest and size of a file, read as a stream: a mapping would count as memory of this process.
+/// Digest and size of a file.
 pub(crate) async fn hash_file(path: &Path) -> Result<(Digest, u64), StoreError> {
-    on_file("read", path, |path| {
-        let mut file = open(path)?;
-        let mut hasher = blake3::Hasher::new();
-        let mut buffer = vec![0; FRAME];
-        loop {
-            let len = fill(&mut file, &mut buffer)?;
-            if len == 0 {
-                return Ok((hasher.finalize().into(), hasher.count()));
-            }
-            hasher.update(&buffer[..len]);
-        }
-    })
-    .await
+    on_file("read", path, |path| Digest::of_reader(open(path)?)).await
 }
 
 /// Packs a file and stores it as the blob `digest`; an error if it has other content by now.
@@ -168,8 +157,6 @@ async fn on_file<T: Send + 'static>(
     work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
 ) -> Result<T, StoreError> {
     let owned = path.to_owned();
-    tokio::task::spawn_blocking(move || work(&owned))
-        .await
-        .map_err(|error| StoreError::stopped(&error))?
-        .map_err(|source| StoreError::file(doing, path, source))
+    let done = blocking(move || work(&owned)).await?;
+    done.map_err(|source| StoreError::file(doing, path, source))
 }

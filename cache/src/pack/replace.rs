@@ -101,11 +101,10 @@ pub(super) async fn replace(
     objects.put(&object_of(digest), pieces.into_iter().collect()).await
 }
 
-/// Work that takes a processor for a while.
+/// Work that packs.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, StoreError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| StoreError::stopped(&error))?
-        .map_err(|error| StoreError::Stopped(format!("packing: {error}")))
+    let done = crate::blocking::blocking(work).await?;
+    done.map_err(|error| StoreError::Stopped(format!("packing: {error}")))
 }

@@ -15,6 +15,7 @@ use crate::digest::Digest;
 
 use super::client::Remote;
 use super::error::RemoteError;
+use super::upload::digest_of;
 
 /// Attempts in a row that may bring nothing new.
 const PATIENCE: u32 = 4;
@@ -53,7 +54,7 @@ impl Remote {
             return publish(&part, to).await;
         }
         self.fill(digest, size, &part, progress).await?;
-        if !self.is_right(digest, &part).await? {
+        if digest_of(&part).await? != *digest {
             remove(&part).await?;
             let wrong = || RemoteError::WrongBytes { url: self.url().to_owned(), digest: *digest };
             if !resumed {
@@ -62,7 +63,7 @@ impl Remote {
             // What lay there may have been the beginning of another file.
             tracing::info!(%digest, "the partial file did not fit: fetching all of it");
             self.fill(digest, size, &part, progress).await?;
-            if !self.is_right(digest, &part).await? {
+            if digest_of(&part).await? != *digest {
                 remove(&part).await?;
                 return Err(wrong());
             }
@@ -188,17 +189,6 @@ impl Remote {
         };
         out.flush().await.map_err(fail)?;
         Ok(end)
-    }
-
-    async fn is_right(&self, digest: &Digest, part: &Path) -> Result<bool, RemoteError> {
-        let path = part.to_owned();
-        let hashed = tokio::task::spawn_blocking(move || {
-            let mut hasher = blake3::Hasher::new();
-            hasher.update_reader(std::fs::File::open(path)?)?;
-            Ok(Digest::from(hasher.finalize()))
-        });
-        let hashed = hashed.await.unwrap_or_else(|error| Err(io::Error::other(error)));
-        Ok(hashed.map_err(|source| file("read", part, source))? == *digest)
     }
 }
 

@@ -161,13 +161,11 @@ impl Pace {
     }
 }
 
-async fn digest_of(path: &Path) -> Result<Digest, RemoteError> {
+/// The digest of a file.
+pub(super) async fn digest_of(path: &Path) -> Result<Digest, RemoteError> {
     let owned = path.to_owned();
-    let hashed = tokio::task::spawn_blocking(move || {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(std::fs::File::open(owned)?)?;
-        Ok(Digest::from(hasher.finalize()))
-    });
+    let hashed =
+        tokio::task::spawn_blocking(move || Ok(Digest::of_reader(std::fs::File::open(owned)?)?.0));
     let hashed = hashed.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
     hashed.map_err(|source| RemoteError::File { doing: "read", path: path.to_owned(), source })
 }

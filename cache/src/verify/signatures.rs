@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use futures::TryStreamExt;
 use tokio::io::AsyncWriteExt;
 
+use crate::blocking::blocking;
 use crate::build_draft::VMLINUX;
 use crate::error::StoreError;
 use crate::manifest::{Artifact, Manifest};
@@ -33,7 +34,7 @@ pub(super) async fn check(
         let kernel = Kernel::open(&place)?;
         let parts = kernel.parts()?;
         let syzkaller = kernel.sign(SignatureKind::Syzkaller)?;
-        Ok((kernel, parts, syzkaller))
+        Ok::<_, SignatureError>((kernel, parts, syzkaller))
     });
     let (kernel, mut parts, syzkaller) = match opened.await? {
         Ok(opened) => opened,
@@ -87,10 +88,4 @@ async fn unpacked(store: &Store, artifact: &Artifact) -> Result<File, StoreError
 /// The path that an open file without a name can be opened by.
 fn place(file: &File) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, SignatureError> + Send + 'static,
-) -> Result<Result<T, SignatureError>, StoreError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| StoreError::stopped(&error))
 }
