@@ -21,9 +21,9 @@ mod sign;
 pub mod symbols;
 mod syzkaller;
 #[cfg(test)]
-mod test_elf;
+pub(crate) mod test_elf;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::blocking::blocking;
 use crate::build_draft::{BuildDraft, VMLINUX, VMLINUX_O, content_signature};
 use crate::digest::Digest;
 use crate::error::StoreError;
@@ -76,7 +77,9 @@ async fn sign(
     Ok((signatures, build_id))
 }
 
-/// Signatures and build id of the kernel of a build; none without a `vmlinux`.
+/// Signatures and build id of the kernel of a build; none without a `vmlinux`. With one, each
+/// artifact that is signed must have its place in the draft: a kernel named by some of its files
+/// would be another kernel.
 async fn sign_kernel(
     draft: &BuildDraft,
     artifacts: &[Artifact],
@@ -86,16 +89,22 @@ async fn sign_kernel(
         let artifact = artifacts.iter().find(|it| it.name == name)?;
         Some((path.clone(), artifact.digest))
     };
-    if stored(VMLINUX).is_none() {
+    if !artifacts.iter().any(|it| it.name == VMLINUX) {
         return Ok((Signatures::default(), None));
     }
-    let parts: Vec<_> = artifacts
-        .iter()
-        .filter(|it| signature::is_named_by_image(&it.name))
-        .filter_map(|it| Some((it.name.clone(), stored(&it.name)?)))
-        .collect();
-    let object = stored(VMLINUX_O);
-    let signed = tokio::task::spawn_blocking(move || {
+    let must_have = |name: &str| {
+        let missing = std::io::ErrorKind::NotFound.into();
+        stored(name).ok_or_else(|| StoreError::file("sign", Path::new(name), missing))
+    };
+    let mut parts = Vec::new();
+    for part in artifacts.iter().filter(|it| signature::is_named_by_image(&it.name)) {
+        parts.push((part.name.clone(), must_have(&part.name)?));
+    }
+    let object = match artifacts.iter().any(|it| it.name == VMLINUX_O) {
+        true => Some(must_have(VMLINUX_O)?),
+        false => None,
+    };
+    let signed = blocking(move || {
         let Some((mut signatures, build_id)) = sign_parts(&parts)? else {
             return Ok::<_, StoreError>(None);
         };
@@ -106,7 +115,7 @@ async fn sign_kernel(
         }
         Ok(Some((signatures, build_id)))
     });
-    let signed = signed.await.map_err(|error| StoreError::stopped(&error))??;
+    let signed = signed.await??;
     Ok(signed.unwrap_or_default())
 }
 
@@ -149,13 +158,9 @@ fn sign_object(path: &Path, digest: &Digest) -> Result<Option<Signature>, StoreE
 
 /// Signatures are of the bytes that the store holds, so those that were read must be the same.
 fn must_be(path: &Path, digest: &Digest) -> Result<(), StoreError> {
-    let mut hasher = blake3::Hasher::new();
-    let hashed = std::fs::File::open(path).and_then(|file| hasher.update_reader(file).map(|_| ()));
-    hashed.map_err(|source| StoreError::file("read", path, source))?;
-    if Digest::from(hasher.finalize()) == *digest {
-        return Ok(());
-    }
-    Err(StoreError::Changed(path.to_owned()))
+    let hashed = std::fs::File::open(path).and_then(Digest::of_reader);
+    let (found, _) = hashed.map_err(|source| StoreError::file("read", path, source))?;
+    if found == *digest { Ok(()) } else { Err(StoreError::Changed(path.to_owned())) }
 }
 
 fn is_elf(path: &Path) -> Result<bool, StoreError> {

@@ -11,9 +11,13 @@ use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::input::{BuildInput, InputKey};
 use crate::manifest::{Artifact, BuildResult, Manifest};
+use crate::signature::is_named_by_image;
 
 use super::Store;
 use super::ingest::{describe, ingest};
+
+#[cfg(test)]
+mod tests;
 
 /// Stands in the place of a recipe's version: nobody here knows how it was built.
 const RECIPE: &str = "pushed";
@@ -83,15 +87,18 @@ impl Store {
         artifacts.sort_by(|a, b| a.name.cmp(&b.name));
         let names = files.iter().map(|(name, _)| (name.clone(), PathBuf::new())).collect();
         draft(&artifacts, names, commit).check()?;
-        // What is signed must be a file.
+        // What is signed must be a file. Without a kernel nothing is.
         let folder = self.folder();
         let folder = tempfile::tempdir_in(&folder)
             .map_err(|source| StoreError::file("write in", &folder, source))?;
         let mut places = Vec::new();
-        for artifact in artifacts.iter().filter(|it| [VMLINUX, VMLINUX_O].contains(&&*it.name)) {
-            let place = folder.path().join(&artifact.name);
-            self.read_to_file(&artifact.digest, &place).await?;
-            places.push((artifact.name.clone(), place));
+        if artifacts.iter().any(|it| it.name == VMLINUX) {
+            let signed = |name: &str| name == VMLINUX_O || is_named_by_image(name);
+            for (n, artifact) in artifacts.iter().filter(|it| signed(&it.name)).enumerate() {
+                let place = folder.path().join(n.to_string());
+                self.read_to_file(&artifact.digest, &place).await?;
+                places.push((artifact.name.clone(), place));
+            }
         }
         let manifest = self.described(&owner, artifacts, places, commit).await?;
         // Fails when one was removed before the build named it; whoever sends it again is done.

@@ -7,7 +7,7 @@ mod decompressor;
 mod explain;
 mod garbage;
 mod image;
-mod kernel;
+pub(crate) mod kernel;
 mod masks;
 mod modules;
 mod symbols;
