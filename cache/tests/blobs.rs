@@ -94,7 +94,8 @@ async fn a_flipped_byte_is_refused_quarantined_and_healed() {
         let error = whole(&fixture.store, &digest).await.unwrap_err();
         let StoreError::Corrupt { digest: named, moved, .. } = &error else { panic!("{error}") };
         assert_eq!(*named, digest);
-        assert_eq!(*moved, Quarantine::Moved(format!("quarantine/{digest}-1")));
+        let place = format!("quarantine/{digest}-");
+        assert!(matches!(moved, Quarantine::Moved(to) if to.starts_with(&place)), "{moved:?}");
         let text = error.to_string();
         for word in ["corrupt", "quarantine/", "never served", "rebuild", "pull"] {
             assert!(text.contains(word), "'{word}' is not in: {text}");

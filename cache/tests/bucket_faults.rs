@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use common::{draft, input, noise, quiet, request};
 use kiln_cache::{Backend, Database, Digest, Location, Patience, Store, StoreError};
-use kiln_servers::Faulty;
+use kiln_servers::{Azurite, Faulty};
+use object_store::ObjectStoreExt as _;
 use object_store::memory::InMemory;
 
 /// Runs of a plain `cargo test`.
@@ -141,4 +142,64 @@ async fn nothing_acknowledged_is_lost_and_nothing_wrong_is_served() {
         format!("{runs} runs, {faults} faults, {acknowledged} builds acknowledged, none lost\n");
     std::io::Write::write_all(&mut std::io::stderr(), summary.as_bytes()).unwrap();
     assert!(faults > runs && acknowledged as u64 > runs);
+}
+
+/// Wrong bytes go to the quarantine, and right ones take their place, whatever tags a bucket gives
+/// to copies.
+async fn heals(backend: Backend, folder: &std::path::Path) {
+    let at = Location::bucket(backend.clone()).with_local(folder.join("local"), 8 << 20);
+    let store = Store::open(&at).await.unwrap();
+    std::fs::create_dir_all(folder).unwrap();
+    let (path, content) = (folder.join("image"), noise(1, 1_300_000));
+    std::fs::write(&path, &content).unwrap();
+    let build = store.add_build(draft(1, &[("image", &path)])).await.unwrap();
+    let (key, digest) = (build.input_key, build.artifact("image").unwrap().digest);
+    let (name, hex) = (key.to_string(), digest.to_hex());
+    let objects = [
+        format!("{}/builds/{}/{name}.json", backend.prefix, &name[..2]),
+        format!("{}/blobs/{}/{hex}", backend.prefix, &hex[..2]),
+    ];
+    for object in objects.map(object_store::path::Path::from) {
+        let mut bytes = backend.store.get(&object).await.unwrap().bytes().await.unwrap().to_vec();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        backend.store.put(&object, bytes.into()).await.unwrap();
+    }
+    let said = common::story(&store.build_by_input(&key).await.unwrap_err());
+    assert!(said.contains("quarantine/"), "{said}");
+    assert_eq!(store.build_by_input(&key).await.unwrap(), None);
+    let reader = store.reader(&digest).await.unwrap();
+    let said = common::story(&reader.read(0..reader.size()).await.unwrap_err());
+    assert!(said.contains("quarantine/"), "{said}");
+    let gone = store.reader(&digest).await;
+    assert!(matches!(gone, Err(StoreError::Missing(_))), "{gone:?}");
+    store.add_build(draft(1, &[("image", &path)])).await.unwrap();
+    let reader = store.reader(&digest).await.unwrap();
+    assert!(reader.read(0..reader.size()).await.unwrap() == content);
+    let report = store.verify(true, &quiet).await.unwrap();
+    assert!(report.is_clean(), "{:?}", report.problems);
+    assert_eq!((report.builds, report.blobs, report.quarantined), (1, 1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_quarantined_and_healed() {
+    let folder = tempfile::tempdir().unwrap();
+    let bucket = Arc::new(InMemory::new());
+    let memory = Backend {
+        store: bucket.clone(),
+        parts: bucket,
+        signer: None,
+        prefix: "p".into(),
+        name: "memory://".to_owned(),
+        patience: Patience::default(),
+    };
+    heals(memory, &folder.path().join("memory")).await;
+    let Some(program) = Azurite::program() else {
+        kiln_skip::skip(kiln_skip::Lack::Azurite, "azurite is not installed");
+        return;
+    };
+    let azure = Azurite::start(&program, &folder.path().join("azurite")).unwrap();
+    let options: Vec<_> =
+        azure.environment().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    heals(Backend::open("az://kiln/p", &options).unwrap(), &folder.path().join("azure")).await;
 }

@@ -1,8 +1,11 @@
 //! The objects of a store: a folder of this machine, or a bucket that several machines share.
 //!
 //! What differs between the two is kept here: a folder is synced, a bucket is asked again when it
-//! fails ([`patience`]), and whether a conditional write won is found out in doubt by looking.
+//! fails ([`patience`]), and whether a conditional write won is found out in doubt by looking. What
+//! must not be removed when it was replaced meanwhile is replaced itself, by nothing ([`aside`]): an
+//! object of a bucket that holds no bytes counts as gone.
 
+mod aside;
 mod backend;
 mod cache;
 mod patience;
@@ -21,7 +24,7 @@ use futures::stream::{self, BoxStream};
 use object_store::path::Path;
 use object_store::{
     Attribute, Attributes, GetOptions, GetRange, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion,
 };
 use uuid::Uuid;
 
@@ -167,11 +170,17 @@ impl Objects {
         let mut tries = self.tries();
         loop {
             match self.fetch_once(path, range.clone(), if_match.clone()).await {
+                Ok(fetched) if self.is_gone(&fetched.meta) => return Ok(None),
                 Ok(fetched) => return Ok(Some(fetched)),
                 Err(object_store::Error::NotFound { .. }) => return Ok(None),
                 Err(error) => tries.again(error).await?,
             }
         }
+    }
+
+    /// Whether an object only stands in the place of one that was put aside.
+    fn is_gone(&self, meta: &ObjectMeta) -> bool {
+        self.bucket.is_some() && meta.size == 0
     }
 
     async fn fetch_once(
@@ -218,7 +227,7 @@ impl Objects {
         let (at, mut tries) = (self.at(path), self.tries());
         loop {
             match self.store.head(&at).await {
-                Ok(meta) => return Ok(Some(meta)),
+                Ok(meta) => return Ok((!self.is_gone(&meta)).then_some(meta)),
                 Err(object_store::Error::NotFound { .. }) => return Ok(None),
                 Err(error) => tries
                     .again(error)
@@ -270,10 +279,10 @@ impl Objects {
         let (at, mut tries) = (self.at(path), self.tries());
         let writer = Uuid::new_v4().simple().to_string();
         let attributes = Attributes::from_iter([(WRITER, writer.clone())]);
+        let mut mode = PutMode::Create;
         loop {
-            let mode = PutMode::Create;
-            let options =
-                PutOptions { mode, attributes: attributes.clone(), ..PutOptions::default() };
+            let (mode_now, attributes) = (mode.clone(), attributes.clone());
+            let options = PutOptions { mode: mode_now, attributes, ..PutOptions::default() };
             let error = match self.store.put_opts(&at, bytes.clone().into(), options).await {
                 Ok(_) => return Ok(Created::New),
                 Err(error) => error,
@@ -285,9 +294,10 @@ impl Objects {
             );
             if exists || patience::may_pass(&error) {
                 match self.writer_of(&at).await? {
-                    Some(there) if there.as_deref() == Some(&writer) => return Ok(Created::New),
-                    Some(_) => return Ok(Created::Exists),
-                    None => {}
+                    Some((by, _)) if by.as_deref() == Some(&writer) => return Ok(Created::New),
+                    Some((_, there)) if !self.is_gone(&there) => return Ok(Created::Exists),
+                    Some((_, gone)) => mode = PutMode::Update(version_of(&gone)),
+                    None => mode = PutMode::Create,
                 }
             }
             // It was not written, or is gone again: a conflict with somebody passes, too.
@@ -295,14 +305,19 @@ impl Objects {
         }
     }
 
-    /// Who created an object (`None` inside: it does not say), or `None` when there is none.
-    async fn writer_of(&self, at: &Path) -> Result<Option<Option<String>>, object_store::Error> {
+    /// Who created an object (`None` inside: it does not say), and what it is; `None` when there is
+    /// none.
+    async fn writer_of(
+        &self,
+        at: &Path,
+    ) -> Result<Option<(Option<String>, ObjectMeta)>, object_store::Error> {
         let mut tries = self.tries();
         loop {
             let options = GetOptions { head: true, ..GetOptions::default() };
             match self.store.get_opts(at, options).await {
                 Ok(result) => {
-                    return Ok(Some(result.attributes.get(&WRITER).map(|name| name.to_string())));
+                    let writer = result.attributes.get(&WRITER).map(|name| name.to_string());
+                    return Ok(Some((writer, result.meta)));
                 }
                 Err(object_store::Error::NotFound { .. }) => return Ok(None),
                 Err(error) => tries.again(error).await?,
@@ -322,35 +337,14 @@ impl Objects {
         }
     }
 
-    /// Moves an object, replacing one of the new name. `false` when there was nothing to move.
-    pub(crate) async fn rename(&self, from: &Path, to: &Path) -> Result<bool, StoreError> {
-        // What was found corrupt may have been copied, and what takes its place may look the same.
-        if let Some(cache) = self.bucket.as_ref().and_then(|bucket| bucket.cache.as_ref()) {
-            cache.forget(from).await;
-        }
-        let (mut tries, mut failed) = (self.tries(), false);
-        loop {
-            match self.store.rename(&self.at(from), &self.at(to)).await {
-                Ok(()) => return Ok(true),
-                // An earlier try may have moved it and been answered with an error.
-                Err(object_store::Error::NotFound { .. }) => {
-                    return Ok(failed && self.head(to).await?.is_some());
-                }
-                Err(error) => {
-                    failed = true;
-                    let why = |source| self.fail(format!("moving {from} to {to}"), source);
-                    tries.again(error).await.map_err(why)?;
-                }
-            }
-        }
-    }
-
-    /// Removes an object. One that is not there is as good as removed.
+    /// Removes an object. One that is not there is as good as removed. Durable when it returns: a
+    /// manifest that a power cut brought back would name blobs that are gone.
     pub(crate) async fn delete(&self, path: &Path) -> Result<(), StoreError> {
         let (at, mut tries) = (self.at(path), self.tries());
         loop {
             match self.store.delete(&at).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => return Ok(()),
+                Ok(()) => return self.settle(path).await,
+                Err(object_store::Error::NotFound { .. }) => return Ok(()),
                 Err(error) => tries
                     .again(error)
                     .await
@@ -397,6 +391,9 @@ impl Objects {
                     match listing.next().await? {
                         Ok(mut meta) => {
                             last = Some(meta.location.clone());
+                            if objects.is_gone(&meta) {
+                                continue;
+                            }
                             let Some(parts) = meta.location.prefix_match(&root) else { continue };
                             meta.location = parts.collect();
                             return Some((Ok(meta), Some((listing, objects.tries(), last))));
@@ -434,8 +431,8 @@ impl Objects {
         }
     }
 
-    /// Makes sure that an object which another process made visible is durable too: the writer of
-    /// a file may have been about to sync its folder. What a bucket shows is durable.
+    /// Makes sure that what became of an object's name is durable: the writer of a file may have
+    /// been about to sync its folder. What a bucket shows is durable.
     pub(crate) async fn settle(&self, path: &Path) -> Result<(), StoreError> {
         if !self.are_local() {
             return Ok(());
@@ -459,4 +456,9 @@ impl Objects {
             StoreError::Object { doing, source }
         }
     }
+}
+
+/// The version of an object that a conditional write means.
+fn version_of(meta: &ObjectMeta) -> UpdateVersion {
+    UpdateVersion { e_tag: meta.e_tag.clone(), version: meta.version.clone() }
 }

@@ -49,18 +49,24 @@ impl PatientUpload {
         })
     }
 
-    /// Whether the object is there, as long as this upload: an earlier attempt to complete it
-    /// succeeded, and its answer was lost. Blobs are named by their content, so nothing else has
-    /// this name but another form of the same bytes.
-    async fn is_there(&self) -> Result<bool, Error> {
+    /// Size and entity tag of the object that has this name now.
+    async fn there(&self) -> Result<Option<(u64, Option<String>)>, Error> {
         let mut tries = self.patience.begin();
         loop {
             match self.store.head(&self.path).await {
-                Ok(meta) => return Ok(meta.size == self.size),
-                Err(Error::NotFound { .. }) => return Ok(false),
+                Ok(meta) => return Ok(Some((meta.size, meta.e_tag))),
+                Err(Error::NotFound { .. }) => return Ok(None),
                 Err(error) => tries.again(error).await?,
             }
         }
+    }
+
+    /// Whether an attempt to complete it succeeded, and its answer was lost: then there is another
+    /// object than `before`, as long as this upload. (Blobs are named by their content, so who else
+    /// put it there has put the same bytes there.)
+    async fn is_there(&self, before: &Option<(u64, Option<String>)>) -> Result<bool, Error> {
+        let now = self.there().await?;
+        Ok(now != *before && now.is_some_and(|(size, _)| size == self.size))
     }
 }
 
@@ -104,11 +110,13 @@ impl MultipartUpload for PatientUpload {
             store: "upload",
             source: "a part was not sent".into(),
         })?;
+        // Who uploads may be replacing bytes that are wrong, and just as many.
+        let before = self.there().await?;
         let mut tries = self.patience.begin();
         loop {
             match self.parts.complete_multipart(&self.path, &self.id, sent.clone()).await {
                 Ok(result) => return Ok(result),
-                Err(_) if self.is_there().await? => {
+                Err(_) if self.is_there(&before).await? => {
                     let (e_tag, version) = (None, None);
                     return Ok(PutResult { e_tag, version, extensions: Default::default() });
                 }
