@@ -136,6 +136,13 @@ fn print(report: &GcReport) {
         report.freed_blobs,
         size(report.freed_bytes)
     ));
+    if report.aside_bytes + report.aside_freed > 0 {
+        answer(format_args!(
+            "beside     {} in the quarantine and in copies of images; old, {verb}: {}",
+            size(report.aside_bytes),
+            size(report.aside_freed)
+        ));
+    }
     if report.embargoed > 0 {
         answer(format_args!(
             "embargoed  {} blobs that no build names yet: an upload may be about to",

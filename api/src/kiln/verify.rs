@@ -139,7 +139,7 @@ async fn check(store: &Store, deep: bool, progress: &Progress) -> Result<VerifyR
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let store = context.open().await?;
+    let store = context.open_existing().await?;
     let progress = context.progress();
     let mut report = check(&store, args.deep, &progress).await;
     let mut fetched = 0;
@@ -189,10 +189,25 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if report.let_go > 0 {
         answer(format_args!("let go     {} files, to make room", report.let_go));
     }
+    if report.staged > 0 {
+        answer(format_args!(
+            "staged     {} files of writes that go on or broke off today, {} (harmless)",
+            report.staged,
+            size(report.staged_bytes)
+        ));
+    }
+    if report.staged_removed > 0 {
+        answer(format_args!("removed    {} files of older ones", report.staged_removed));
+    }
     if report.quarantined > 0 {
-        answer(format_args!("quarantine {} objects", report.quarantined));
+        answer(format_args!(
+            "quarantine {} objects, {}",
+            report.quarantined,
+            size(report.quarantined_bytes)
+        ));
     }
     answer(match report.problems.len() {
+        0 if !report.deep => "nothing wrong in names and tables; no blob was read".to_owned(),
         0 => "nothing wrong".to_owned(),
         1 => "1 problem".to_owned(),
         n => format!("{n} problems"),

@@ -60,6 +60,10 @@ impl Store {
         if let Some(why) = sight.is_blind() {
             return Err(StoreError::Refused(why.to_owned()));
         }
+        let aside = self.clear_aside(now, policy.dry_run).await?;
+        let above_alone = policy.quota.map_or(0, |quota| aside.bytes.saturating_sub(quota));
+        let quota = policy.quota.map(|quota| quota.saturating_sub(aside.bytes));
+        let policy = &Policy { quota, ..policy.clone() };
         let consoles: HashSet<Digest> = index.consoles().await?.into_keys().collect();
         let mut report = GcReport {
             dry_run: policy.dry_run,
@@ -67,6 +71,8 @@ impl Store {
             kept_by_name: builds.iter().filter(|build| policy.keeps(build)).count() as u64,
             blobs: shelf.blobs.len() as u64,
             bytes: shelf.bytes(shelf.blobs.keys()),
+            aside_bytes: aside.bytes,
+            aside_freed: aside.freed,
             ..GcReport::default()
         };
         // What no build and no run names is garbage once it is old enough.
@@ -126,6 +132,7 @@ impl Store {
             }
         }
         report.above_quota = policy.quota.map_or(0, |quota| holders.bytes().saturating_sub(quota));
+        report.above_quota += above_alone;
         let stays = needed(&gone);
         garbage.extend(shelf.blobs.keys().filter(|it| !stays.contains(it)));
         let_go.retain(|file| stays.contains(&file.digest));

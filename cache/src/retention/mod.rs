@@ -49,6 +49,7 @@
 //! of it holds among those who share a database: others are not let in
 //! ([`StoreError::NotShared`]).
 
+mod aside;
 mod collect;
 mod debug;
 mod look;

@@ -5,7 +5,9 @@ use std::time::SystemTime;
 
 use futures::TryStreamExt;
 
+use crate::blob::quarantine;
 use crate::blob::store::{PREFIX, digest_of};
+use crate::blocking::blocking;
 use crate::build_draft::content_signature;
 use crate::digest::Digest;
 use crate::error::StoreError;
@@ -18,9 +20,6 @@ use crate::store::{Settled, Store};
 use super::leftovers::sweep;
 use super::report::{Phase, Problem, VerifyProgress, VerifyReport};
 use super::signatures;
-
-/// Folder of quarantined objects.
-const QUARANTINE: &str = "quarantine";
 
 /// Who needs a blob first, and how long everybody says it is (consoles say nothing).
 struct Need {
@@ -325,16 +324,17 @@ impl Check<'_> {
     async fn leftovers(&mut self) -> Result<(), StoreError> {
         let objects = &self.store.inner().objects;
         let folder = self.store.folder();
-        let swept = tokio::task::spawn_blocking(move || sweep(&folder, SystemTime::now()));
-        let swept = swept
-            .await
-            .map_err(|error| StoreError::stopped(&error))?
+        let swept = blocking(move || sweep(&folder, SystemTime::now()))
+            .await?
             .map_err(|source| StoreError::file("read", objects.folder(), source))?;
         self.report.staged = swept.kept;
+        self.report.staged_bytes = swept.bytes;
         self.report.staged_removed = swept.removed;
         let fail = |source| objects.fail("listing the quarantine".into(), source);
-        let quarantined: Vec<_> = objects.list(QUARANTINE).try_collect().await.map_err(fail)?;
+        let quarantined: Vec<_> =
+            objects.list(quarantine::PREFIX).try_collect().await.map_err(fail)?;
         self.report.quarantined = quarantined.len() as u64;
+        self.report.quarantined_bytes = quarantined.iter().map(|meta| meta.size).sum();
         (self.progress)(VerifyProgress {
             phase: Phase::Leftovers,
             items: swept.kept + swept.removed,

@@ -1,7 +1,9 @@
 //! Staged files of interrupted writes. The local object store writes `name#1`, `name#2`, … beside
-//! the object and renames or links it at the end; a killed process leaves them. Readers and
-//! listings never see them.
+//! the object and renames or links it at the end; uploads, transfers and copies go to a file or a
+//! folder `.tmp…` or `.transfer-…` first. A killed process leaves them. Readers and listings never
+//! see them.
 
+use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -11,15 +13,17 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Leftovers {
-    /// Files that stay.
-    pub(super) kept: u64,
-    /// Files that were removed.
-    pub(super) removed: u64,
+pub(crate) struct Leftovers {
+    /// Files and folders that stay.
+    pub(crate) kept: u64,
+    /// What they take, in bytes.
+    pub(crate) bytes: u64,
+    /// Files and folders that were removed.
+    pub(crate) removed: u64,
 }
 
-/// Counts the staged files below a folder, and removes those older than a day. Blocks.
-pub(super) fn sweep(folder: &Path, now: SystemTime) -> io::Result<Leftovers> {
+/// Counts what is staged below a folder, and removes what nobody has written to for a day. Blocks.
+pub(crate) fn sweep(folder: &Path, now: SystemTime) -> io::Result<Leftovers> {
     let mut found = Leftovers::default();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -32,25 +36,41 @@ pub(super) fn sweep(folder: &Path, now: SystemTime) -> io::Result<Leftovers> {
             let entry = entry?;
             // Files come and go while others write.
             let Ok(meta) = entry.metadata() else { continue };
-            if meta.is_dir() {
-                folders.push(entry.path());
-            } else if is_staged(&entry.file_name().to_string_lossy()) {
-                let age = meta.modified().ok().and_then(|at| now.duration_since(at).ok());
-                if age.is_some_and(|age| age > DAY) && std::fs::remove_file(entry.path()).is_ok() {
-                    found.removed += 1;
-                } else {
-                    found.kept += 1;
-                }
+            let path = entry.path();
+            if !is_staged(&entry.file_name().to_string_lossy(), meta.is_dir()) {
+                folders.extend(meta.is_dir().then_some(path));
+                continue;
+            }
+            let (bytes, newest) = extent(&path, &meta);
+            let age = newest.and_then(|at| now.duration_since(at).ok());
+            let remove = if meta.is_dir() { std::fs::remove_dir_all } else { std::fs::remove_file };
+            if age.is_some_and(|age| age > DAY) && remove(path.as_path()).is_ok() {
+                found.removed += 1;
+            } else {
+                found.kept += 1;
+                found.bytes += bytes;
             }
         }
     }
     Ok(found)
 }
 
-fn is_staged(name: &str) -> bool {
-    name.rsplit_once('#').is_some_and(|(_, number)| {
+fn is_staged(name: &str, is_folder: bool) -> bool {
+    let is_numbered = name.rsplit_once('#').is_some_and(|(_, number)| {
         !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-    })
+    });
+    is_numbered && !is_folder || name.starts_with(".tmp") || name.starts_with(".transfer-")
+}
+
+/// What a file, or all in a folder, takes, and when somebody wrote to it last.
+fn extent(path: &Path, meta: &Metadata) -> (u64, Option<SystemTime>) {
+    let own = (meta.len(), meta.modified().ok());
+    if !meta.is_dir() {
+        return own;
+    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let inner = entries.filter_map(|entry| Some(extent(&entry.path(), &entry.metadata().ok()?)));
+    inner.fold((0, own.1), |all, one| (all.0 + one.0, all.1.max(one.1)))
 }
 
 #[cfg(test)]
@@ -65,11 +85,17 @@ mod tests {
         for name in ["blob", "blob#1", "blob#x", "blob#"] {
             std::fs::write(inner.join(name), "x").unwrap();
         }
+        // An upload, and a transfer of several files.
+        std::fs::write(folder.path().join(".tmpAbC123"), "12345").unwrap();
+        let transfer = folder.path().join(".transfer-x");
+        std::fs::create_dir(&transfer).unwrap();
+        std::fs::write(transfer.join("0"), "123").unwrap();
         let found = sweep(folder.path(), SystemTime::now()).unwrap();
-        assert_eq!(found, Leftovers { kept: 1, removed: 0 });
+        assert_eq!(found, Leftovers { kept: 3, bytes: 9, removed: 0 });
         let tomorrow = SystemTime::now() + DAY + Duration::from_secs(60);
         let found = sweep(folder.path(), tomorrow).unwrap();
-        assert_eq!(found, Leftovers { kept: 0, removed: 1 });
+        assert_eq!(found, Leftovers { kept: 0, bytes: 0, removed: 3 });
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_eq!(std::fs::read_dir(&inner).unwrap().count(), 3);
         assert_eq!(sweep(&folder.path().join("none"), tomorrow).unwrap(), Leftovers::default());
     }

@@ -5,4 +5,5 @@ mod leftovers;
 mod report;
 mod signatures;
 
+pub(crate) use leftovers::sweep;
 pub use report::{Phase, Problem, VerifyProgress, VerifyReport};

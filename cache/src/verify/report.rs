@@ -77,13 +77,20 @@ pub struct VerifyReport {
     pub orphans: u64,
     /// What they take, in bytes.
     pub orphan_bytes: u64,
-    /// Files of writes that are under way or were interrupted less than a day ago. Not a problem.
+    /// Files and folders of writes that are under way or were interrupted less than a day ago. Not a
+    /// problem.
     pub staged: u64,
+    /// What they take, in bytes.
+    #[serde(default)]
+    pub staged_bytes: u64,
     /// Older ones, which have been removed.
     pub staged_removed: u64,
     /// Objects in the quarantine, from now and from before. Not a problem by themselves: what
     /// misses them is listed above.
     pub quarantined: u64,
+    /// What they take, in bytes.
+    #[serde(default)]
+    pub quarantined_bytes: u64,
 }
 
 impl VerifyReport {
