@@ -7,8 +7,9 @@ use crate::input::{BuildInput, InputKey};
 use crate::signature::{ImageId, Signatures};
 
 /// Version of the manifest's format; a store refuses manifests of a newer one, and reads all older
-/// ones. Format 2 may have a `code` signature, which Kiln did not know when it wrote format 1.
-pub const FORMAT: u32 = 2;
+/// ones. Format 2 may have a `code` signature, which Kiln did not know when it wrote format 1; format
+/// 3 has a checksum of its own bytes.
+pub const FORMAT: u32 = 3;
 
 /// One file of a build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

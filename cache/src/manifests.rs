@@ -41,12 +41,37 @@ pub(crate) fn key_of(object: &Path) -> Option<InputKey> {
     (object_of(&key) == *object).then_some(key)
 }
 
-/// The bytes of a manifest: JSON without spaces, fields in the order of the struct, maps sorted.
+/// The first format that is sealed.
+const SEALED: u32 = 3;
+
+/// The last field of a sealed manifest: BLAKE3 of its bytes without this field.
+const SEAL: &str = ",\"blake3\":\"";
+
+/// Bytes of that field and of the brace behind it.
+const SEAL_LEN: usize = SEAL.len() + 64 + 2;
+
+fn seal_of(unsealed: &[u8]) -> String {
+    format!("{SEAL}{}\"}}", Digest::of(unsealed))
+}
+
+/// Whether bytes are sealed: `None` when there is no seal, `Some(false)` when it is of other bytes.
+fn is_sealed(bytes: &[u8]) -> Option<bool> {
+    let (fields, seal) = bytes.split_at_checked(bytes.len().checked_sub(SEAL_LEN)?)?;
+    let unsealed = [fields, b"}"].concat();
+    seal.starts_with(SEAL.as_bytes()).then(|| seal_of(&unsealed).as_bytes() == seal)
+}
+
+/// The bytes of a manifest: JSON without spaces, fields in the order of the struct, maps sorted,
+/// sealed.
 pub(crate) fn encode(manifest: &Manifest) -> Result<Bytes, StoreError> {
-    let bytes = serde_json::to_vec(manifest).map_err(|error| StoreError::Damaged {
+    let mut bytes = serde_json::to_vec(manifest).map_err(|error| StoreError::Damaged {
         what: format!("the manifest of build {}", manifest.input_key),
         why: error.to_string(),
     })?;
+    let seal = seal_of(&bytes);
+    // In the place of the last brace.
+    bytes.pop();
+    bytes.extend(seal.into_bytes());
     Ok(bytes.into())
 }
 
@@ -100,6 +125,9 @@ fn decode(key: &InputKey, bytes: &[u8]) -> Result<Manifest, StoreError> {
     if format > FORMAT {
         let (found, known) = (u64::from(format), u64::from(FORMAT));
         return Err(StoreError::NewerFormat { what: what(), found, known });
+    }
+    if !is_sealed(bytes).unwrap_or(format < SEALED) {
+        return Err(damaged("its bytes are not those that its checksum is of".into()));
     }
     let manifest: Manifest =
         serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;

@@ -136,8 +136,11 @@ async fn manifests_of_the_first_format_are_read() {
     let manifest = fixture.store.add_build(draft(1, &[("image", &image)])).await.unwrap();
     let path = fixture.manifest(&manifest.input_key);
     let text = std::fs::read_to_string(&path).unwrap();
-    assert!(text.starts_with(r#"{"format":2,"#), "{text}");
-    std::fs::write(&path, text.replacen(r#"{"format":2,"#, r#"{"format":1,"#, 1)).unwrap();
+    // It had no checksum then.
+    let (fields, _) = text.rsplit_once(",\"blake3\":").unwrap();
+    let first = fields.replacen(r#"{"format":3,"#, r#"{"format":1,"#, 1) + "}";
+    assert_ne!(first, format!("{fields}}}"));
+    std::fs::write(&path, first).unwrap();
     // As a store that an older Kiln wrote: its index is made from its manifests.
     let store = fixture.reopen_without_index().await;
     let read = store.build_by_input(&manifest.input_key).await.unwrap().unwrap();
@@ -365,7 +368,8 @@ async fn a_deep_verification_signs_kernels_anew() {
     let path = fixture.manifest(&manifest.input_key);
     let text = std::fs::read_to_string(&path).unwrap();
     let hash = manifest.signatures.get(SignatureKind::Syzkaller).unwrap().hash.to_hex();
-    std::fs::write(&path, text.replace(&hash, &Digest::of(b"claimed").to_hex())).unwrap();
+    let claimed = |it: &str| it.replace(&hash, &Digest::of(b"claimed").to_hex());
+    std::fs::write(&path, common::resealed(&text, claimed)).unwrap();
     let store = fixture.reopen_without_index().await;
     let report = store.verify(true, &|_| ()).await.unwrap();
     let [problem] = &report.problems[..] else { panic!("{report:?}") };
@@ -430,6 +434,31 @@ async fn a_build_that_was_made_again_is_not_taken_for_damage() {
     assert_eq!((report.healed, report.quarantined), (0, 0));
 }
 
+/// Where no index can contradict a manifest, it contradicts itself.
+#[tokio::test]
+async fn a_manifest_that_was_changed_is_not_indexed() {
+    let changes: [fn(&str) -> String; 5] = [
+        |text| text.replacen(&commit(1)[..8], "00000000", 1),
+        |text| text.replace("12.5", "12.6"),
+        |text| text.replacen(r#"{"format":3,"#, r#"{"format":2,"#, 1),
+        |text| text.replacen("blake3", "blake4", 1),
+        |text| text.rsplit_once(",\"blake3\":").unwrap().0.to_owned() + "}",
+    ];
+    for change in changes {
+        let mut fixture = Fixture::new().await;
+        let file = fixture.file("a", b"x");
+        let build = fixture.store.add_build(draft(1, &[("image", &file)])).await.unwrap();
+        let path = fixture.manifest(&build.input_key);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_ne!(text, change(&text));
+        std::fs::write(&path, change(&text)).unwrap();
+        let store = fixture.reopen_without_index().await;
+        assert_eq!(store.reindex().await.unwrap(), 0);
+        let report = store.verify(false, &quiet).await.unwrap();
+        assert!(report.problems[0].why.contains("checksum"), "{:?}", report.problems);
+    }
+}
+
 #[tokio::test]
 async fn a_newer_manifest_is_left_alone() {
     let fixture = Fixture::new().await;
@@ -438,7 +467,7 @@ async fn a_newer_manifest_is_left_alone() {
     let path = fixture.manifest(&first.input_key);
     std::fs::write(&path, r#"{"format":99,"other":"fields"}"#).unwrap();
     let error = fixture.store.build_by_input(&first.input_key).await.unwrap_err();
-    assert!(matches!(error, StoreError::NewerFormat { found: 99, known: 2, .. }), "{error}");
+    assert!(matches!(error, StoreError::NewerFormat { found: 99, known: 3, .. }), "{error}");
     assert!(path.exists());
 }
 

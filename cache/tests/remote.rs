@@ -316,7 +316,7 @@ async fn a_manifest_travels_and_a_forged_one_does_not() {
     let forged = answer(text.replace("x86_64", "arm64")).await;
     let error = forged.build("abcdef01").await.unwrap_err();
     assert!(error.to_string().contains("another key"), "{error}");
-    let newer = answer(text.replace("\"format\":2", "\"format\":9")).await;
+    let newer = answer(text.replace("\"format\":3", "\"format\":9")).await;
     let error = newer.build("abcdef01").await.unwrap_err();
     assert!(error.to_string().contains("format 9"), "{error}");
 }

@@ -161,7 +161,8 @@ async fn nobodys_word_is_taken_for_a_signature() {
     let path = from.manifest(&made.input_key);
     let text = std::fs::read_to_string(&path).unwrap();
     let hash = made.signatures.get(SignatureKind::Syzkaller).unwrap().hash.to_hex();
-    std::fs::write(&path, text.replace(&hash, &Digest::of(b"claimed").to_hex())).unwrap();
+    let claimed = |it: &str| it.replace(&hash, &Digest::of(b"claimed").to_hex());
+    std::fs::write(&path, common::resealed(&text, claimed)).unwrap();
     let store = from.reopen_without_index().await;
     let to = Fixture::new().await;
     let report = store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();

@@ -161,6 +161,14 @@ pub(crate) fn draft(seed: u64, artifacts: &[(&str, &Path)]) -> BuildDraft {
     }
 }
 
+/// The text of a manifest, changed, with the checksum that belongs to it then.
+pub(crate) fn resealed(text: &str, change: impl Fn(&str) -> String) -> String {
+    let (fields, _) = text.rsplit_once(",\"blake3\":").expect("a sealed manifest");
+    let changed = change(&format!("{fields}}}"));
+    let digest = Digest::of(changed.as_bytes());
+    format!("{},\"blake3\":\"{digest}\"}}", changed.strip_suffix('}').unwrap())
+}
+
 /// Bytes that hardly compress, the same for the same seed.
 pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
