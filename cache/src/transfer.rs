@@ -46,6 +46,9 @@ pub struct TransferReport {
     pub builds: u64,
     /// Builds that were there already.
     pub builds_known: u64,
+    /// Of the new ones, those that came without debug information that had been let go of: with the
+    /// names that they had, which nothing can be made again of.
+    pub builds_without_debug: u64,
     /// Plain bytes of the files of the new ones.
     pub bytes: u64,
     /// Runs that are new there.

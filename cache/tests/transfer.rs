@@ -9,7 +9,7 @@ use kiln_cache::evidence::{Outcome, Run, TestKey};
 use kiln_cache::retention::Policy;
 use kiln_cache::signature::SignatureKind;
 use kiln_cache::transfer::{Selection, TransferProgress};
-use kiln_cache::{Digest, InputKey, Manifest, Query};
+use kiln_cache::{Digest, InputKey, Manifest, Query, StoreError};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -146,6 +146,11 @@ async fn what_is_corrupt_is_left_behind_and_said() {
     let report = from.store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();
     assert_eq!((report.builds, report.problems.len()), (2, 1), "{report:?}");
     assert!(report.problems[0].why.contains("corrupt"), "{report:?}");
+    assert_eq!(report.runs, 6, "what was seen of it comes all the same");
+    let chosen = Selection { builds: Some([builds[0].input_key].into()), ..Selection::default() };
+    let other = Fixture::new().await;
+    let report = from.store.copy_to(&other.store, &chosen, &silent).await.unwrap();
+    assert_eq!((report.builds, report.runs), (0, 2), "{report:?}");
     assert!(to.store.verify(true, &quiet).await.unwrap().is_clean());
     // It was made again there, and what was missing comes with the next transfer.
     build(&from, 0).await;
@@ -170,4 +175,27 @@ async fn nobodys_word_is_taken_for_a_signature() {
     assert!(report.problems[0].why.contains("syzkaller"), "{report:?}");
     let query = Query::parse(&commit(1)).unwrap();
     assert_eq!(to.store.find_build(&query).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_comes_without_what_was_let_go_of() {
+    let (from, to) = (Fixture::new().await, Fixture::new().await);
+    let elf = std::env::current_exe().unwrap();
+    let image = from.file("image", &noise(1, 5000));
+    let files = [("vmlinux", elf.as_path()), ("image", image.as_path())];
+    let made = from.store.add_build(draft(1, &files)).await.unwrap();
+    let policy = Policy { debug_age: Some(-10), ..Policy::default() };
+    assert_eq!(from.store.gc(&policy).await.unwrap().let_go.len(), 1);
+    let report = from.store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();
+    assert_eq!(report.problems, []);
+    assert_eq!((report.builds, report.builds_without_debug), (1, 1));
+    let there = to.store.build_by_input(&made.input_key).await.unwrap();
+    assert_eq!(there.as_ref(), Some(&made));
+    let gone = to.store.reader(&made.artifact("vmlinux").unwrap().digest).await;
+    assert!(matches!(gone, Err(StoreError::LetGo(_))), "{gone:?}");
+    assert!(to.store.reader(&made.artifact("image").unwrap().digest).await.is_ok());
+    let verified = to.store.verify(true, &quiet).await.unwrap();
+    assert!(verified.is_clean() && verified.let_go == 1, "{verified:?}");
+    let report = from.store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();
+    assert_eq!((report.builds, report.builds_known), (0, 1));
 }

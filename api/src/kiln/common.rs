@@ -15,6 +15,9 @@ use crate::terminal::text::harmless;
 /// The variable with the token for a remote Kiln.
 const TOKEN: &str = "KILN_TOKEN";
 
+/// The variable with the address of a remote Kiln.
+const REMOTE: &str = "KILN_REMOTE";
+
 /// The Kiln at an address, asked with the token in `KILN_TOKEN`, if there is one.
 pub(crate) fn remote(url: &str, timeouts: Timeouts) -> anyhow::Result<Remote> {
     let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
@@ -40,6 +43,9 @@ pub(crate) struct Context {
     /// az://CONTAINER/… [default: kiln/store in the user's data directory]
     #[arg(long, global = true, env = "KILN_STORE", value_name = "URL")]
     store: Option<String>,
+    /// Whether `--store` stands on the command line.
+    #[arg(skip)]
+    chosen: bool,
     /// Where the index, evidence and records are kept: postgres://USER@HOST/NAME, which several
     /// machines can share, or sqlite:///FILE [default: a file in the store's folder, or beside
     /// the copies of a bucket]
@@ -69,7 +75,22 @@ pub(crate) struct Context {
     pub(crate) quiet: bool,
 }
 
+/// Opens a store that is there; `way_out` ends the message when it is not.
+pub(crate) async fn open_existing(location: &Location, way_out: &str) -> anyhow::Result<Store> {
+    if location.is_absent() {
+        let message = format!("there is no store at {location}; {way_out}");
+        return Err(Fault::new(Exit::NotFound, message).into());
+    }
+    Ok(Store::open(location).await?)
+}
+
 impl Context {
+    /// As the command line `matches` it.
+    pub(crate) fn with_sources(self, matches: &clap::ArgMatches) -> Self {
+        let source = matches.value_source("store");
+        Self { chosen: source == Some(clap::parser::ValueSource::CommandLine), ..self }
+    }
+
     /// Where the store is, as it would be given to `--store`.
     pub(crate) fn location(&self) -> anyhow::Result<Location> {
         let default;
@@ -117,12 +138,14 @@ impl Context {
 
     /// Opens a store that is there: who only looks makes none.
     pub(crate) async fn open_existing(&self) -> anyhow::Result<Store> {
-        let location = self.location()?;
-        if location.is_absent() {
-            let message = format!("there is no store at {location}; --store says where one is");
-            return Err(Fault::new(Exit::NotFound, message).into());
-        }
-        Ok(Store::open(&location).await?)
+        open_existing(&self.location()?, "--store says where one is").await
+    }
+
+    /// The remote Kiln that an option names, or else [`REMOTE`]: unless the command line names a
+    /// store, and thereby whom it means.
+    pub(crate) fn remote(&self, option: Option<&str>) -> Option<String> {
+        let variable = || std::env::var(REMOTE).ok().filter(|url| !url.is_empty() && !self.chosen);
+        option.map(str::to_owned).or_else(variable)
     }
 
     /// The folder of the warm pairs.

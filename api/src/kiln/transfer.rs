@@ -7,7 +7,7 @@ use kiln_cache::transfer::{Selection, TransferPhase};
 use kiln_cache::{Query, Store};
 
 use super::bisect;
-use super::common::{Context, answer, answer_json};
+use super::common::{Context, answer, answer_json, open_existing};
 use super::pull::selector;
 use crate::terminal::exit::{Exit, Fault};
 use crate::terminal::text::size;
@@ -47,11 +47,15 @@ pub(crate) async fn run(
     direction: Direction,
 ) -> anyhow::Result<Exit> {
     let theirs = context.place(&args.place, args.their_database.as_deref())?;
-    let (ours, theirs) = (context.open().await?, Store::open(&theirs).await?);
+    // Only the one that things are brought to is made when it is not there.
     let (from, to) = match direction {
-        Direction::Export => (&ours, &theirs),
-        Direction::Import => (&theirs, &ours),
+        Direction::Export => (context.open_existing().await?, Store::open(&theirs).await?),
+        Direction::Import => {
+            let theirs = open_existing(&theirs, "name the one that builds come from").await?;
+            (theirs, context.open().await?)
+        }
     };
+    let (from, to) = (&from, &to);
     let selection = select(from, &args).await?;
     let progress = context.progress();
     let report = from
@@ -77,6 +81,12 @@ pub(crate) async fn run(
     let known = |n: u64| if n == 0 { String::new() } else { format!(", {n} were there") };
     let builds = known(report.builds_known);
     answer(format_args!("builds     {}, {}{builds}", report.builds, size(report.bytes)));
+    if report.builds_without_debug > 0 {
+        answer(format_args!(
+            "           {} without debug information, which had been let go of",
+            report.builds_without_debug
+        ));
+    }
     answer(format_args!("runs       {}{}", report.runs, known(report.runs_known)));
     answer(format_args!("records    {}{}", report.journals, known(report.journals_known)));
     Ok(exit)

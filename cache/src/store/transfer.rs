@@ -8,18 +8,21 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use uuid::Uuid;
+
 use crate::build_draft::BuildDraft;
 use crate::error::StoreError;
 use crate::evidence::Run;
 use crate::index::Use;
 use crate::input::InputKey;
 use crate::journal::Journal;
-use crate::manifest::Manifest;
+use crate::manifest::{Artifact, Manifest};
 use crate::signature::ImageId;
 use crate::transfer::{Selection, TransferPhase, TransferProgress, TransferReport};
 use crate::verify::Problem;
 
 use super::Store;
+use super::ingest::ingest;
 
 /// What transfers tell while they run.
 type Tell<'a> = &'a (dyn Fn(TransferProgress) + Sync);
@@ -44,13 +47,11 @@ impl Store {
         for (done, key) in (0..).zip(&builds) {
             let total = builds.len() as u64;
             progress(TransferProgress { phase: TransferPhase::Builds, done, total });
-            let Some(manifest) = self.copy_build(to, key, uses.get(key), &mut report).await? else {
-                continue;
-            };
-            if pins.contains(key) {
+            let used = uses.get(key);
+            if self.copy_build(to, key, used, &mut images, &mut report).await? && pins.contains(key)
+            {
                 to.pin(key, true).await?;
             }
-            images.extend(manifest.image());
         }
         let only = selection.builds.as_ref().map(|_| &images);
         self.copy_runs(to, only, &mut report, progress).await?;
@@ -66,14 +67,17 @@ impl Store {
         Ok(report)
     }
 
-    /// Brings one build, its names and when it was last used: being brought is no use.
+    /// Brings one build, its names and when it was last used: being brought is no use. `false`, with a
+    /// problem in the report, when it can't be brought. Its image is added to `images` all the same:
+    /// what was seen of it holds without its files.
     async fn copy_build(
         &self,
         to: &Self,
         key: &InputKey,
         used: Option<&Use>,
+        images: &mut BTreeSet<ImageId>,
         report: &mut TransferReport,
-    ) -> Result<Option<Manifest>, StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut problem = |why: String| {
             report.problems.push(Problem { what: format!("build {key}"), why });
         };
@@ -81,23 +85,25 @@ impl Store {
             Ok(Some(read)) => read.manifest,
             Ok(None) => {
                 problem("it is not in the store that it should come from".into());
-                return Ok(None);
+                return Ok(false);
             }
             Err(error @ StoreError::Damaged { .. }) => {
                 problem(error.to_string());
-                return Ok(None);
+                return Ok(false);
             }
             Err(error) => return Err(error),
         };
+        images.extend(manifest.image());
         let used = used.map_or(manifest.created, |used| used.at);
         let is_there = to.confirm(key, used).await?;
         if is_there {
             report.builds_known += 1;
         } else {
             match self.copy_files(to, &manifest).await {
-                Ok(()) => {
+                Ok(brought) => {
                     report.builds += 1;
-                    report.bytes += manifest.artifacts.iter().map(|file| file.size).sum::<u64>();
+                    report.builds_without_debug += u64::from(!brought.is_whole);
+                    report.bytes += brought.bytes;
                 }
                 Err(
                     error @ (StoreError::Missing(_)
@@ -110,7 +116,7 @@ impl Store {
                     report
                         .problems
                         .push(Problem { what: format!("build {key}"), why: error.to_string() });
-                    return Ok(None);
+                    return Ok(false);
                 }
                 Err(error) => return Err(error),
             }
@@ -131,24 +137,63 @@ impl Store {
         if !is_there {
             to.inner.index.used_at(key, used).await?;
         }
-        Ok(Some(manifest))
+        Ok(true)
     }
 
-    /// Brings the files of a build, and has the other store make its own record of them.
-    async fn copy_files(&self, to: &Self, manifest: &Manifest) -> Result<(), StoreError> {
+    /// Brings the files of a build, and has the other store make its own record of them. Of those
+    /// that were let go of only the names.
+    async fn copy_files(&self, to: &Self, manifest: &Manifest) -> Result<Brought, StoreError> {
         let fail = |source| StoreError::file("write in", to.inner.objects.folder(), source);
         let folder = tempfile::Builder::new()
             .prefix(".transfer-")
             .tempdir_in(to.inner.objects.folder())
             .map_err(fail)?;
         let mut artifacts = Vec::with_capacity(manifest.artifacts.len());
+        let (mut bytes, mut let_go) = (0, Vec::new());
         for (n, artifact) in manifest.artifacts.iter().enumerate() {
             let path = folder.path().join(n.to_string());
-            self.read_to_file(&artifact.digest, &path).await?;
-            artifacts.push((artifact.name.clone(), path));
+            match self.read_to_file(&artifact.digest, &path).await {
+                Ok(()) => {
+                    bytes += artifact.size;
+                    artifacts.push((artifact.name.clone(), path));
+                }
+                Err(StoreError::LetGo(digest)) if digest == artifact.digest => {
+                    let_go.push(artifact);
+                }
+                Err(error) => return Err(error),
+            }
         }
-        to.add_known(manifest, artifacts).await?;
-        Ok(())
+        match let_go.is_empty() {
+            true => _ = to.add_known(manifest, artifacts).await?,
+            false => to.add_without(manifest, artifacts, &let_go).await?,
+        }
+        Ok(Brought { bytes, is_whole: let_go.is_empty() })
+    }
+
+    /// Stores a build of which some files were let go of, with the others by name. They must be
+    /// those that its manifest names; its signatures can't be made again without the rest, and are
+    /// those that it was stored with.
+    async fn add_without(
+        &self,
+        manifest: &Manifest,
+        files: Vec<(String, PathBuf)>,
+        let_go: &[&Artifact],
+    ) -> Result<(), StoreError> {
+        let owner = Uuid::new_v4().to_string();
+        let found = ingest(&self.inner, &owner, &files).await?;
+        let said = manifest.artifacts.iter().filter(|it| !let_go.contains(it));
+        if !found.iter().eq(said) {
+            let what = format!("the manifest of build {}", manifest.input_key);
+            return Err(StoreError::Damaged { what, why: "it does not describe its files".into() });
+        }
+        for file in let_go {
+            if !self.contains(&file.digest).await? {
+                self.inner.blobs.let_go(&file.digest, file.size).await?;
+            }
+        }
+        self.add_described(&owner, manifest.clone()).await?;
+        self.put_back(manifest, &files).await?;
+        self.inner.index.release(&owner).await
     }
 
     /// Stores a build that was made elsewhere, with its files by name. Nothing in its manifest is
@@ -267,6 +312,14 @@ impl Store {
         report.journals += 1;
         Ok(())
     }
+}
+
+/// What was brought of a build.
+struct Brought {
+    /// Plain bytes of its files.
+    bytes: u64,
+    /// Whether all of its files came.
+    is_whole: bool,
 }
 
 /// Whether one journal is the beginning of another.
