@@ -5,7 +5,7 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use support::{Kiln, Repo, root};
+use support::{Kiln, Repo, root, scratch};
 
 const BUILD: &str = "cp program \"$KILN_OUT/program\"";
 
@@ -197,7 +197,7 @@ fn without_qemu_the_package_is_named() {
 #[test]
 fn a_store_of_a_newer_version_is_left_alone() {
     let kiln = Kiln::new();
-    kiln.run(&["verify"]).exits(0);
+    kiln.run(&["token", "create", "t"]).exits(0);
     let format = kiln.store().join("format.json");
     let mut text: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(&format).unwrap()).unwrap();
@@ -222,18 +222,62 @@ fn a_folder_that_is_no_store_is_left_alone() {
 #[test]
 fn what_is_not_there_is_said_with_exit_code_3() {
     let kiln = Kiln::new();
-    for args in [&["stats"][..], &["show", "0123"], &["bisect", "show", "0123"]] {
+    let nowhere = scratch();
+    let nowhere = nowhere.path().join("typo");
+    for args in [
+        &["stats"][..],
+        &["show", "0123"],
+        &["bisect", "show", "0123"],
+        &["verify"],
+        &["token", "list"],
+        &["audit", "report"],
+        &["export", nowhere.to_str().unwrap()],
+        &["import", nowhere.to_str().unwrap()],
+    ] {
         kiln.run(args).exits(3).complains(&["no store at"]);
+        assert!(!nowhere.exists(), "{args:?}");
     }
     kiln.run(&["bisect", "list"]).exits(0);
     assert!(!kiln.store().exists(), "who only looks makes no store");
-    kiln.run(&["verify"]).exits(0);
+    kiln.run(&["token", "create", "t"]).exits(0);
     kiln.run(&["pull", "0123456789abcdef", "bzImage"]).exits(3).complains(&["0123456789abcdef"]);
     kiln.run(&["show", "0123456789abcdef"]).exits(3);
     kiln.run(&["bisect", "show", "0123456789abcdef"]).exits(3);
     kiln.run(&["pull", "0123456789abcdef", "x", "--remote", "http://127.0.0.1:1"])
         .exits(1)
         .complains(&["127.0.0.1:1"]);
+}
+
+#[test]
+fn what_is_pushed_is_all_that_was_named_and_goes_where_it_was_told_to() {
+    let mut kiln = Kiln::new();
+    let (repo, commits) = small_repo();
+    let folder = scratch();
+    std::fs::write(folder.path().join("image"), "bytes").unwrap();
+    // A commit may have a name.
+    let push = ["push", folder.path().to_str().unwrap(), "--json", "--repo", repo.arg()];
+    let pushed = kiln.run(&[&push[..], &["--commit", "main~1"]].concat()).exits(0).json();
+    let build = kiln.run(&["show", &commits[2], "--json"]).exits(0).json();
+    assert_eq!(build["input_key"], pushed[0]["build"]);
+    kiln.run(&[&push[..], &["--commit", "v99.9"]].concat()).exits(1).complains(&["v99.9"]);
+    // Any file is known by its digest.
+    let digest = pushed[0]["digest"].as_str().unwrap();
+    let pulled = kiln.command().current_dir(&folder).args(["pull", digest]).output().unwrap();
+    support::Answer::from(pulled).exits(0);
+    assert_eq!(std::fs::read(folder.path().join(digest)).unwrap(), b"bytes");
+    std::fs::remove_file(folder.path().join(digest)).unwrap();
+    kiln.run(&["pull", &commits[2]]).exits(1).complains(&["NAME", "64 digits"]);
+    // Whoever names a store means it.
+    kiln.set("KILN_REMOTE", "http://127.0.0.1:1");
+    let store = kiln.store();
+    let here = ["--store", store.to_str().unwrap()];
+    kiln.run(&push).exits(1).complains(&["127.0.0.1:1"]);
+    kiln.run(&[&push[..], &here].concat()).exits(0);
+    // Nothing is left out unsaid.
+    use std::os::unix::ffi::OsStrExt as _;
+    let odd = std::ffi::OsStr::from_bytes(b"image-\xff");
+    std::fs::write(folder.path().join(odd), "more").unwrap();
+    kiln.run(&[&push[..], &here].concat()).exits(1).complains(&["UTF-8", "image-"]);
 }
 
 #[test]

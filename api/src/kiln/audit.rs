@@ -16,7 +16,7 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
     let Command::Report = command;
-    let report = audit_report(&context.open().await?).await?;
+    let report = audit_report(&context.open_existing().await?).await?;
     let exit = if report.mismatches == 0 { Exit::Done } else { Exit::Corrupt };
     if context.json {
         answer_json(&report)?;

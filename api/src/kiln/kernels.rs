@@ -104,7 +104,7 @@ impl Kernel {
             return Ok(Self::Files([(alone.to_owned(), path.to_owned())].into()));
         }
         let selector = selector(name, repo)?;
-        let manifest = find(&context.open().await?, &selector).await?;
+        let manifest = find(&context.open_existing().await?, &selector).await?;
         if !manifest.is_built() {
             let why = format!("the build of '{name}' has no kernel: it does not build");
             return Err(Fault::new(Exit::NotFound, why).into());
@@ -123,7 +123,7 @@ impl Kernel {
             Self::Files(files) => return Ok(files.clone()),
             Self::Build(manifest) => manifest,
         };
-        let store = context.open().await?;
+        let store = context.open_existing().await?;
         let mut files = Files::new();
         for artifact in manifest.artifacts.iter().filter(|it| wanted(it)) {
             let to = place.join(&artifact.name);

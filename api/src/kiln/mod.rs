@@ -31,7 +31,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use kiln_cache::StoreError;
 
@@ -103,7 +103,10 @@ const LAST_WORK: Duration = Duration::from_millis(1500);
 
 /// Parses the command line, runs the command and turns its result into an exit code.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let mut cli = Cli::from_arg_matches(&matches)
+        .unwrap_or_else(|error| error.format(&mut Cli::command()).exit());
+    cli.context = cli.context.with_sources(&matches);
     let serves = matches!(cli.command, Command::Serve(_));
     init_tracing();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

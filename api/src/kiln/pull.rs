@@ -19,27 +19,34 @@ use crate::terminal::text::size;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A revision, input key, signature or build id; of the latter 8 digits are enough when no
-    /// other build has them. Or the digest of any file, with --output and no NAME
+    /// other build has them. Or, without NAME, the digest of any file
     build: String,
     /// The file: bzImage, vmlinux, System.map, .config, build.log, modules/…
-    #[arg(required_unless_present = "output")]
     name: Option<String>,
-    /// Where to put it, "-" for standard output [default: its name, in this folder]
+    /// Where to put it, "-" for standard output [default: its name or digest, in this folder]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// The git repository in which names of revisions are looked up
     #[arg(long, value_name = "DIR", default_value = ".")]
     repo: PathBuf,
     /// Pull from a Kiln that serves; from this store only when that is down
-    #[arg(long, value_name = "URL", env = "KILN_REMOTE")]
+    /// [default: KILN_REMOTE, unless --store is given]
+    #[arg(long, value_name = "URL")]
     remote: Option<String>,
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let name = args.name.unwrap_or_default();
-    let output = match args.output {
-        Some(output) => output,
+    let what = match args.name {
+        Some(name) => What::File(selector(&args.build, &args.repo)?, name),
         None => {
+            let digest = args.build.parse();
+            What::Blob(digest.context("without a NAME, give the digest of a file: 64 digits")?)
+        }
+    };
+    let output = match (args.output, &what) {
+        (Some(output), _) => output,
+        (None, What::Blob(digest)) => digest.to_hex().into(),
+        (None, What::File(_, name)) => {
             // An artifact's name may hold folders; the default output never leaves this one.
             let file = name.rsplit('/').next().unwrap_or_default();
             anyhow::ensure!(!file.is_empty(), "'{name}' names no file");
@@ -62,14 +69,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         output.display()
     );
     let progress = context.progress();
-    let what = if name.is_empty() {
-        let digest = args.build.parse();
-        What::Blob(digest.context("without a NAME, give the digest of a file: 64 digits")?)
-    } else {
-        What::File(selector(&args.build, &args.repo)?, name)
-    };
     let wanted = Wanted { what, output };
-    let pulled = match &args.remote {
+    let pulled = match &context.remote(args.remote.as_deref()) {
         Some(url) => match wanted.pull_remote(url, &progress).await {
             // A cache that is down must not stop whoever has the file at home.
             Err(error) if is_outage(&error) => {

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use kiln_builder::Repository;
 use kiln_cache::remote::Timeouts;
 use kiln_cache::{InputKey, PushedFile, files_of};
 
-use super::common::{Context, answer, answer_json, remote};
+use super::common::{self, Context, answer, answer_json};
 use crate::terminal::exit::Exit;
 use crate::terminal::text::size;
 
@@ -17,11 +18,15 @@ pub(crate) struct Args {
     /// is taken; of any other, everything); and files, which are one build together
     #[arg(required = true, value_name = "DIR|FILE")]
     paths: Vec<PathBuf>,
-    /// The commit that it was built from
+    /// The commit that it was built from: its digits, or a name of it in --repo
     #[arg(long, value_name = "COMMIT")]
     commit: Option<String>,
+    /// The git repository in which names of commits are looked up
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    repo: PathBuf,
     /// Push to a Kiln that serves, instead of a store here
-    #[arg(long, value_name = "URL", env = "KILN_REMOTE")]
+    /// [default: KILN_REMOTE, unless --store is given]
+    #[arg(long, value_name = "URL")]
     remote: Option<String>,
 }
 
@@ -39,22 +44,24 @@ type Files = Vec<(String, PathBuf)>;
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let builds = builds(&args.paths)?;
     let progress = context.progress();
-    let commit = args.commit.as_deref();
+    let commit = args.commit.as_deref().map(|name| commit(name, &args.repo)).transpose()?;
+    let commit = commit.as_deref();
+    let remote = context.remote(args.remote.as_deref());
+    let remote = remote.map(|url| common::remote(&url, Timeouts::default())).transpose()?;
     let total: usize = builds.iter().map(Vec::len).sum();
     let mut lines = Vec::new();
-    let store = match &args.remote {
+    let store = match &remote {
         None => Some(context.open().await?),
         Some(_) => None,
     };
     for files in builds {
         progress.counted_status("pushing", lines.len() as u64, total as u64);
-        let (build, files) = match (&store, &args.remote) {
+        let (build, files) = match (&store, &remote) {
             (Some(store), _) => {
                 let pushed = store.push(files, commit).await?;
                 (pushed.manifest.input_key, pushed.files)
             }
-            (None, Some(url)) => {
-                let remote = remote(url, Timeouts::default())?;
+            (None, Some(remote)) => {
                 let ticking = |name: &str| progress.status(format!("pushing {name}"));
                 remote.push(&files, commit, &ticking).await?
             }
@@ -82,6 +89,16 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         ));
     }
     Ok(Exit::Done)
+}
+
+/// The commit that a name means: digits as they are, anything else as the repository says.
+fn commit(name: &str, repo: &Path) -> anyhow::Result<String> {
+    if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(name.to_owned());
+    }
+    let repository = Repository::open(repo);
+    let repository = repository.with_context(|| format!("looking for the commit '{name}'"))?;
+    Ok(repository.resolve(name)?.commit)
 }
 
 /// The builds that paths mean: each folder is one; files are one together, until a name comes for

@@ -31,7 +31,10 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
-    let store = context.open().await?;
+    let store = match &command {
+        Command::Create { .. } => context.open().await?,
+        Command::List | Command::Revoke { .. } => context.open_existing().await?,
+    };
     match command {
         Command::Create { name, write, days } => {
             let scope = if write { Scope::Write } else { Scope::Read };

@@ -179,7 +179,8 @@ fn draft(
 }
 
 /// The files of a folder that are a build: of the folder that `make` was run in, what Kiln keeps
-/// of a build too; of any other, every regular file. Gives names and places, sorted. Blocks.
+/// of a build too; of any other, every regular file. Gives names and places, sorted. A name that
+/// is not UTF-8 is an error: what was left out unsaid would be missed later. Blocks.
 pub fn files_of(folder: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
     let is_kbuild = folder.join("include/generated").is_dir() && folder.join("scripts").is_dir();
     let mut files = Vec::new();
@@ -197,7 +198,13 @@ pub fn files_of(folder: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
                 continue;
             }
             let Ok(name) = path.strip_prefix(folder) else { continue };
-            let Some(name) = name.to_str() else { continue };
+            let Some(name) = name.to_str() else {
+                if is_kbuild && name.extension() != Some("ko".as_ref()) {
+                    continue;
+                }
+                let why = format!("the name of {} is not UTF-8: rename it", path.display());
+                return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
+            };
             let name = if is_kbuild { artifact_of(name) } else { Some(name.to_owned()) };
             files.extend(name.map(|name| (name, path.clone())));
         }

@@ -56,7 +56,7 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 async fn judge(context: &Context, path: &Path) -> anyhow::Result<(Imported, Audit)> {
     let id = path.to_str().filter(|text| text.starts_with("log-") && !path.exists());
     let log = match id {
-        Some(id) => kept(&context.open().await?, id).await?.ok_or_else(|| {
+        Some(id) => kept(&context.open_existing().await?, id).await?.ok_or_else(|| {
             let message = format!("no imported log is known by '{id}'; see `kiln bisect list`");
             Fault::new(Exit::NotFound, message)
         })?,
