@@ -39,6 +39,14 @@ pub enum StoreError {
          `kiln gc`): push the same file again, or pull it from another Kiln"
     )]
     LetGo(Digest),
+    /// A boot image whose compressed part does not come out the same here. All that is stored of it
+    /// was proven, so it stays.
+    #[error(
+        "blob {0} can't be put together by this Kiln: its compressors give other bytes than those of \
+         the one that packed it, whose stored bytes are all right: read it with that version, or \
+         with one that was installed with `--locked`"
+    )]
+    NotRepeated(Digest),
     /// A range that ends before it begins or behind the end of the blob.
     #[error("blob {digest} has {size} bytes: {start}..{end} is not a range of it")]
     Range {

@@ -198,3 +198,48 @@ async fn what_lost_its_keyframe_comes_back_when_it_is_stored_again() {
         }
     }
 }
+
+/// Whoever stores a file is told that it is here only when its bytes were looked at, and those of
+/// what it rests on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_again_is_read_first() {
+    let fixture = Fixture::new().await;
+    let files = chain(&fixture, 4).await;
+    pack(&fixture.store).await;
+    let largest = files.iter().max_by_key(|file| fixture.blob(&file.0).metadata().unwrap().len());
+    flip(&fixture.blob(&largest.unwrap().0), 1_500_000);
+    let store = fixture.reopen().await;
+    for (digest, content) in &files {
+        let path = fixture.file("again", content);
+        assert_eq!(store.put_file(&path).await.unwrap().0, *digest);
+    }
+    all_right(&store, &files).await;
+    let verified = store.verify(true, &quiet).await.unwrap();
+    assert!(verified.is_clean(), "{:?}", verified.problems);
+    assert_eq!(verified.quarantined, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_of_blobs_that_are_wrong_is_none() {
+    let fixture = Fixture::new().await;
+    let content = noise(1, 2_500_000);
+    let path = fixture.file("x", &content);
+    let (digest, _) = fixture.store.put_file(&path).await.unwrap();
+    flip(&fixture.blob(&digest), 1_500_000);
+    let files = [("image".to_owned(), digest)];
+    let store = fixture.reopen().await;
+    let wrong = store.push_blobs(&files, None).await;
+    assert!(matches!(wrong, Err(StoreError::Corrupt { .. })), "{wrong:?}");
+    let missing = store.push_blobs(&files, None).await;
+    assert!(matches!(missing, Err(StoreError::Missing(_))), "{missing:?}");
+    assert_eq!(store.stats().await.unwrap().builds, 0);
+    store.put_file(&path).await.unwrap();
+    store.push_blobs(&files, None).await.unwrap();
+    assert!(store.verify(true, &quiet).await.unwrap().is_clean());
+}
+
+fn flip(path: &std::path::Path, at: usize) {
+    let mut stored = std::fs::read(path).unwrap();
+    stored[at] ^= 1;
+    std::fs::write(path, stored).unwrap();
+}

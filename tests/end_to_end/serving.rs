@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use kiln_cache::Digest;
 use kiln_servers::{Postgres, S3};
-use support::{Kiln, Repo};
+use support::{Kiln, Repo, scratch};
 
 /// A running `kiln serve`.
 struct Served {
@@ -313,4 +313,45 @@ fn a_pull_goes_to_the_bucket_and_is_proven_here() {
     client.run(&["pull", &commits[0], "image", "-o", place, "--remote", &direct.url]).exits(0);
     let (redirects, bytes) = sent(&direct);
     assert!(redirects == 0 && bytes > 2_000_000);
+}
+
+/// Files go, or go bad, behind the back of a server that has them open.
+#[test]
+fn what_is_gone_or_wrong_is_sent_again() {
+    let (kiln, client) = (Kiln::new(), Kiln::new());
+    let served = Served::start(&kiln, &["--pack-every", "0"]);
+    let folder = scratch();
+    // Marsaglia's xorshift: it hardly compresses.
+    let mut state = 1_u64;
+    let content: Vec<u8> = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    })
+    .take(3_000_000)
+    .collect();
+    std::fs::write(folder.path().join("image"), &content).unwrap();
+    let place = folder.path().to_str().unwrap();
+    let push = || {
+        let pushed = client.run(&["push", place, "--remote", &served.url, "--json"]);
+        pushed.exits(0).json()[0]["digest"].as_str().unwrap().to_owned()
+    };
+    let digest = push();
+    assert_eq!(push(), digest, "it is open now");
+    let blob = kiln.store().join("blobs").join(&digest[..2]).join(&digest);
+    // Somebody collected garbage on another machine.
+    std::fs::remove_file(&blob).unwrap();
+    std::fs::remove_dir_all(kiln.store().join("builds")).unwrap();
+    push();
+    assert!(blob.exists());
+    // A disk forgot a bit.
+    let mut stored = std::fs::read(&blob).unwrap();
+    stored[1_500_000] ^= 1;
+    std::fs::write(&blob, stored).unwrap();
+    push();
+    let out = folder.path().join("out");
+    client.run(&["pull", &digest, "--remote", &served.url, "-o", out.to_str().unwrap()]).exits(0);
+    assert!(std::fs::read(out).unwrap() == content);
+    kiln.run(&["verify", "--deep"]).exits(0);
 }

@@ -25,6 +25,10 @@ pub(crate) struct Args {
     /// Pack the store every so many minutes; 0 for never
     #[arg(long, value_name = "MINUTES", default_value_t = 10)]
     pack_every: u64,
+    /// Leave files larger than this many MiB to `kiln pack`: packing takes five times their size,
+    /// which the server must have beside all it serves
+    #[arg(long, value_name = "MIB", default_value_t = 100)]
+    pack_largest: u64,
     /// Collect garbage by the policy's file every so many hours, as `kiln gc` does; 0 for never
     #[arg(long, value_name = "HOURS", default_value_t = 0)]
     gc_every: u64,
@@ -40,10 +44,10 @@ pub(crate) struct Args {
 
 /// Packs what came in, now and then. Readers do not wait for it; somebody else who packs or
 /// collects garbage goes first.
-async fn pack_now_and_then(store: Store, every: Duration) {
+async fn pack_now_and_then(store: Store, every: Duration, options: PackOptions) {
     loop {
         tokio::time::sleep(every).await;
-        match store.pack(PackOptions::default(), &|_| {}).await {
+        match store.pack(options, &|_| {}).await {
             Ok(report) if report.packed > 0 => tracing::info!(?report, "packed"),
             Ok(_) | Err(StoreError::Busy) => {}
             // No later try ends otherwise.
@@ -91,7 +95,9 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
     let packing = (args.pack_every > 0).then(|| {
         let every = Duration::from_secs(args.pack_every.saturating_mul(60));
-        tokio::spawn(pack_now_and_then(store.clone(), every))
+        let largest = args.pack_largest.saturating_mul(1 << 20);
+        let options = PackOptions { largest, ..PackOptions::default() };
+        tokio::spawn(pack_now_and_then(store.clone(), every, options))
     });
     let collecting = (args.gc_every > 0).then(|| {
         let every = Duration::from_secs(args.gc_every.saturating_mul(3600));

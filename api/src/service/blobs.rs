@@ -41,6 +41,11 @@ pub(crate) async fn blob(
         return Ok(on_its_way());
     }
     match form.form.as_deref() {
+        // What a client need not send must be in the store, not only in this process.
+        None | Some("plain") if method == Method::HEAD => {
+            service.pieces.open_anew(&service.store, &digest).await.map_err(refused)?;
+            serve(&service, &digest, &headers).await
+        }
         None | Some("plain") => serve(&service, &digest, &headers).await,
         Some("stored") => stored(&service, &digest).await,
         Some(other) => {
@@ -85,6 +90,17 @@ fn counted(result: &'static str, why: &'static str) {
     counter!("kiln_blobs_total", "result" => result, "why" => why).increment(1);
 }
 
+/// Counts a blob that can't be opened.
+fn refused(error: StoreError) -> ApiError {
+    match &error {
+        StoreError::Missing(_) => counted("miss", "unknown-blob"),
+        StoreError::LetGo(_) => counted("miss", "let-go"),
+        StoreError::Corrupt { .. } => counted("miss", "corrupt"),
+        _ => counted("error", "store"),
+    }
+    error.into()
+}
+
 /// Answers with a blob: whole, one range of it, or "you have it".
 ///
 /// The bytes are checked frame by frame while they stream. A frame that is found to be wrong ends
@@ -99,18 +115,7 @@ pub(super) async fn serve(
         counted("hit", "not-modified");
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
     }
-    let reader = match service.pieces.open(&service.store, digest).await {
-        Ok(reader) => reader,
-        Err(error) => {
-            match &error {
-                StoreError::Missing(_) => counted("miss", "unknown-blob"),
-                StoreError::LetGo(_) => counted("miss", "let-go"),
-                StoreError::Corrupt { .. } => counted("miss", "corrupt"),
-                _ => counted("error", "store"),
-            }
-            return Err(error.into());
-        }
-    };
+    let reader = service.pieces.open(&service.store, digest).await.map_err(refused)?;
     used(service, digest);
     let size = reader.size();
     let range = match wanted(headers, &etag, size) {

@@ -70,12 +70,29 @@ impl Pieces {
         store: &Store,
         digest: &Digest,
     ) -> Result<BlobReader, StoreError> {
-        if let Some(reader) = self.open.get(digest) {
-            return Ok(reader);
+        match self.open.get(digest) {
+            Some(reader) => Ok(reader),
+            None => self.open_anew(store, digest).await,
         }
-        let reader = store.reader(digest).await?;
-        self.open.insert(*digest, reader.clone());
-        Ok(reader)
+    }
+
+    /// Opens a blob, whatever was here a moment ago: others remove blobs, too.
+    pub(crate) async fn open_anew(
+        &self,
+        store: &Store,
+        digest: &Digest,
+    ) -> Result<BlobReader, StoreError> {
+        let opened = async {
+            let reader = store.reader(digest).await?;
+            reader.stands().await?;
+            Ok(reader)
+        };
+        let reader = opened.await;
+        match &reader {
+            Ok(reader) => self.open.insert(*digest, reader.clone()),
+            Err(_) => _ = self.open.remove(digest),
+        }
+        reader
     }
 
     /// A range of a blob. The stream ends at its first error.

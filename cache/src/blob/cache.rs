@@ -1,5 +1,5 @@
 //! Unpacked frames that other blobs rest on, kept for a while: the frames of a keyframe are needed
-//! for every kernel beside it.
+//! for every kernel beside it. With them, whatever else all readers of a store share.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
@@ -8,12 +8,19 @@ use bytes::Bytes;
 
 use crate::digest::Digest;
 
+use super::checked::Checked;
+use super::wholes::Wholes;
+
 /// Bytes that are kept.
 const LIMIT: usize = 96 << 20;
 
 /// The least recently added frames go first.
 #[derive(Debug, Default)]
-pub(crate) struct FrameCache(Mutex<Kept>);
+pub(crate) struct FrameCache {
+    frames: Mutex<Kept>,
+    pub(super) wholes: Wholes,
+    pub(super) checked: Checked,
+}
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -61,7 +68,7 @@ impl FrameCache {
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
         // What a panicking holder left is a cache still: everything in it is proven by its user.
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.frames.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

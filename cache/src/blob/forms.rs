@@ -37,7 +37,7 @@ pub(crate) struct Based {
 pub(crate) struct Apart {
     pub(crate) proof: Proof,
     pub(crate) recipe: Recipe,
-    /// The whole content, made when it is first needed. It proves itself frame by frame.
+    /// For who trusts no copy from before: the whole content, made when it is first needed.
     pub(crate) whole: OnceCell<Bytes>,
 }
 

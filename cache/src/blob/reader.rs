@@ -15,6 +15,7 @@ use crate::objects::{Fetched, Objects};
 use crate::pack::delta::{Group, UNIT};
 
 use super::cache::FrameCache;
+use super::checked::Checked;
 use super::forms::{Apart, Based, Stored};
 use super::made;
 use super::quarantine::quarantine;
@@ -204,6 +205,10 @@ impl BlobReader {
                             return Err(restless(&self.digest));
                         }
                     }
+                    // Its parts are right, and so is its recipe: nothing that is stored is wrong.
+                    Err(Trouble::Defect(Defect::Parts)) => {
+                        return Err(StoreError::NotRepeated(self.digest));
+                    }
                     Err(Trouble::Defect(defect)) => return Err(now.blame(defect).await),
                 }
             }
@@ -261,10 +266,7 @@ impl BlobReader {
     async fn derive(&self, based: &Based, frame: usize) -> Result<Bytes, Trouble> {
         let unit = frame as u64;
         let group = self.group(based, unit).await?;
-        let base = based.opened.get_or_try_init(|| {
-            Self::open_at(&self.objects, &self.cache, &based.base, self.depth + 1).boxed()
-        });
-        let base = base.await?;
+        let base = based.opened.get_or_try_init(|| self.below(&based.base)).await?;
         if base.size() != based.delta.base_len() {
             return Err(Defect::OtherBase(based.base).into());
         }
@@ -316,51 +318,61 @@ impl BlobReader {
 
     /// A frame of a blob that is stored in parts.
     async fn assemble(&self, apart: &Apart, frame: usize) -> Result<Bytes, Trouble> {
-        if !self.afresh
-            && let Some(bytes) = self.cache.get(&self.digest, frame)
-            && apart.proof.check(frame, &bytes).is_ok()
-        {
-            return Ok(bytes);
-        }
-        let whole = apart.whole.get_or_try_init(|| self.whole(apart)).await?;
+        let whole = match self.afresh {
+            true => apart.whole.get_or_try_init(|| self.put_together(apart)).await?.clone(),
+            false => self.whole(apart).await?,
+        };
         let range = apart.proof.plain_range(frame);
         let bytes = whole.get(range.start as usize..range.end as usize).ok_or(Defect::Parts)?;
-        apart.proof.check(frame, bytes)?;
-        let bytes = whole.slice_ref(bytes);
-        // A copy of its own: a slice would keep all of it.
-        self.cache.put(&self.digest, frame, Bytes::copy_from_slice(&bytes));
+        apart.proof.check(frame, bytes).map_err(|_| Defect::Parts)?;
+        // A slice would keep all of it for as long as its reader takes.
+        Ok(Bytes::copy_from_slice(bytes))
+    }
+
+    /// All of a blob in parts: a copy from before, or put together now, which one does at a time.
+    async fn whole(&self, apart: &Apart) -> Result<Bytes, Trouble> {
+        let wholes = &self.cache.wholes;
+        if let Some(bytes) = wholes.get(&self.digest) {
+            return Ok(bytes);
+        }
+        let (opened, digest) = (Arc::clone(&self.opened), self.digest);
+        let folder = self.objects.folder().join(made::FOLDER);
+        let kept = blocking(move || Ok(made::get(&folder, &digest, opened.stored.proof()))).await?;
+        if let Some(bytes) = kept {
+            let bytes = Bytes::from(bytes);
+            wholes.put(&self.digest, bytes.clone());
+            return Ok(bytes);
+        }
+        // A part that is an image itself is made in the turn of its whole.
+        let _turn = if self.depth == 0 { Some(wholes.turn().await) } else { None };
+        if let Some(bytes) = wholes.get(&self.digest) {
+            return Ok(bytes);
+        }
+        let bytes = self.put_together(apart).await?;
+        wholes.put(&self.digest, bytes.clone());
         Ok(bytes)
     }
 
-    /// All of a blob in parts: a copy from before, or put together now.
-    async fn whole(&self, apart: &Apart) -> Result<Bytes, Trouble> {
-        let folder = self.objects.folder().join(made::FOLDER);
-        let (opened, digest) = (Arc::clone(&self.opened), self.digest);
-        let place = folder.clone();
-        let kept = move || Ok(made::get(&place, &digest, opened.stored.proof()));
-        if !self.afresh
-            && let Some(bytes) = blocking(kept).await?
-        {
-            return Ok(bytes.into());
-        }
+    /// Puts a blob together. What comes of it is right.
+    async fn put_together(&self, apart: &Apart) -> Result<Bytes, Trouble> {
         let mut parts = Vec::new();
         for part in apart.recipe.parts() {
-            let open = Self::open_at(&self.objects, &self.cache, part, self.depth + 1).boxed();
-            let reader = open.await?;
+            let reader = self.below(part).await?;
             let mut bytes = Vec::with_capacity(reader.size().min(1 << 30) as usize);
             for frame in reader.proof().frames(&(0..reader.size())) {
                 bytes.extend_from_slice(&reader.frame(frame, true).await?);
             }
             parts.push(bytes);
         }
-        let recipe = apart.recipe.clone();
-        let opened = Arc::clone(&self.opened);
+        let (opened, digest, recipe) =
+            (Arc::clone(&self.opened), self.digest, apart.recipe.clone());
+        let folder = self.objects.folder().join(made::FOLDER);
         blocking(move || {
             let bytes = recipe.assemble(&parts).ok_or(Defect::Parts)?;
-            // Its user proves it anyway: only what is right is worth keeping.
-            if made::proves(opened.stored.proof(), &bytes)
-                && let Err(error) = made::put(&folder, &digest, &bytes, made::LIMIT)
-            {
+            if !made::proves(opened.stored.proof(), &bytes) {
+                return Err(Defect::Parts);
+            }
+            if let Err(error) = made::put(&folder, &digest, &bytes, made::LIMIT) {
                 tracing::debug!(%digest, %error, "not kept");
             }
             Ok(bytes.into())
@@ -368,19 +380,35 @@ impl BlobReader {
         .await
     }
 
+    /// Opens a blob that this one rests on.
+    pub(super) async fn below(&self, digest: &Digest) -> Result<Self, StoreError> {
+        Self::open_at(&self.objects, &self.cache, digest, self.depth + 1).boxed().await
+    }
+
+    /// Reads all of it and proves it.
+    pub(super) async fn read_through(&self) -> Result<(), StoreError> {
+        for frame in self.proof().frames(&(0..self.size())) {
+            self.frame(frame, true).await?;
+        }
+        Ok(())
+    }
+
+    /// What this process has proven lately.
+    pub(super) fn checked(&self) -> &Checked {
+        &self.cache.checked
+    }
+
+    /// The entity tag of the object that was opened.
+    pub(super) fn tag(&self) -> Option<&str> {
+        self.opened.tag.as_deref()
+    }
+
     /// What to say, and to do, when a blob does not come out right. When it rests on another one,
     /// that may be what is corrupt: it is read as a whole, and quarantined if so.
     async fn blame(&self, defect: Defect) -> StoreError {
         for part in self.rests_on() {
             self.cache.forget(&part);
-            let checked = async {
-                let open = Self::open_at(&self.objects, &self.cache, &part, self.depth + 1);
-                let reader = open.boxed().await?;
-                for frame in reader.proof().frames(&(0..reader.size())) {
-                    reader.frame(frame, true).await?;
-                }
-                Ok::<_, StoreError>(())
-            };
+            let checked = async { self.below(&part).await?.read_through().await };
             if let Err(error) = checked.await {
                 return error;
             }
@@ -411,12 +439,11 @@ impl From<StoreError> for Trouble {
     }
 }
 
-/// Work that takes a processor for a while.
+/// Work that finds out whether bytes are right.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Defect> + Send + 'static,
 ) -> Result<T, Trouble> {
-    let done = tokio::task::spawn_blocking(work).await;
-    Ok(done.map_err(|error| StoreError::stopped(&error))??)
+    Ok(crate::blocking::blocking(work).await??)
 }
 
 /// Passes a stream on up to and including its first error.

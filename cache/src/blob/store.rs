@@ -5,6 +5,7 @@ use object_store::path::Path as ObjectPath;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::blocking::blocking;
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::objects::Objects;
@@ -46,8 +47,8 @@ impl Blobs {
     }
 
     /// Stores a file; gives its digest and size. Uses a few mebibytes of memory whatever the size.
-    /// When the content is there already, nothing is written, but what is there is proven to be
-    /// readable as far as its table goes; a corrupt one is quarantined and replaced.
+    /// When the content is there already, nothing is written, but what is there is read and proven,
+    /// unless this process did so lately; a corrupt one is quarantined and replaced.
     pub(crate) async fn put_file(&self, path: &Path) -> Result<(Digest, u64), StoreError> {
         if let Some(bytes) = read_small(path, FRAME as u64).await? {
             let size = bytes.len() as u64;
@@ -63,18 +64,14 @@ impl Blobs {
 
     /// Stores bytes.
     pub(crate) async fn put_bytes(&self, bytes: Bytes) -> Result<Digest, StoreError> {
-        let packed = tokio::task::spawn_blocking(move || {
-            let digest = Digest::of(&bytes);
-            (digest, bytes)
-        });
-        let (digest, bytes) = packed.await.map_err(|error| StoreError::stopped(&error))?;
+        let hashed = blocking(move || (Digest::of(&bytes), bytes));
+        let (digest, bytes) = hashed.await?;
         let _turn = self.storing.take(&digest).await;
         if self.holds(&digest).await? {
             return Ok(digest);
         }
-        let parts = tokio::task::spawn_blocking(move || pack(&bytes))
-            .await
-            .map_err(|error| StoreError::stopped(&error))?
+        let parts = blocking(move || pack(&bytes))
+            .await?
             .map_err(|source| StoreError::Stopped(source.to_string()))?;
         self.objects.put(&object_of(&digest), parts.into_iter().collect()).await?;
         Ok(digest)
@@ -125,8 +122,8 @@ impl Blobs {
         self.objects.put(&object_of(digest), encode_let_go(digest, size).into()).await
     }
 
-    /// Whether a blob is there, durable, and whole as far as its table tells, with all that it
-    /// rests on. Otherwise a corrupt one has been quarantined, and it is to be stored again.
+    /// Whether a blob is there, durable, and right, with all that it rests on. Otherwise a corrupt
+    /// one has been quarantined, and it is to be stored again.
     async fn holds(&self, digest: &Digest) -> Result<bool, StoreError> {
         let mut todo = vec![(*digest, 0)];
         while let Some((next, depth)) = todo.pop() {
@@ -136,16 +133,27 @@ impl Blobs {
             }
             match self.reader(&next).await {
                 Ok(reader) => todo.extend(reader.rests_on().into_iter().map(|it| (it, depth + 1))),
-                Err(StoreError::Missing(_) | StoreError::LetGo(_)) => return Ok(false),
-                Err(error @ StoreError::Corrupt { .. }) => {
-                    tracing::warn!(%digest, %error, "replacing a corrupt blob");
-                    return Ok(false);
-                }
-                Err(other) => return Err(other),
+                Err(error) => return replaceable(digest, error),
             }
+        }
+        let checked = async { self.reader(digest).await?.check().await };
+        if let Err(error) = checked.await {
+            return replaceable(digest, error);
         }
         self.objects.settle(&object_of(digest)).await?;
         Ok(true)
+    }
+}
+
+/// `false` when storing a blob again mends the error, else the error.
+fn replaceable(digest: &Digest, error: StoreError) -> Result<bool, StoreError> {
+    match error {
+        StoreError::Missing(_) | StoreError::LetGo(_) => Ok(false),
+        StoreError::Corrupt { .. } => {
+            tracing::warn!(%digest, %error, "replacing a corrupt blob");
+            Ok(false)
+        }
+        other => Err(other),
     }
 }
 

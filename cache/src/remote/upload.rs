@@ -22,6 +22,10 @@ const PIECE: usize = 1 << 18;
 /// How long a server may take to store what it has received, beyond its usual time to answer.
 const STORING: Duration = Duration::from_secs(270);
 
+/// How often files are sent, when the remote misses some of them in the end: one more for what was
+/// removed, one more for what something else rests on.
+const ROUNDS: u32 = 3;
+
 /// A build to be made of blobs that were sent before.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PushRequest {
@@ -82,8 +86,8 @@ impl Remote {
     }
 
     /// Sends files as one build, each under its name. What the remote has already is not sent
-    /// again, so a push that broke off goes on where it was, file by file. `sending` is told the
-    /// name of each file that is sent.
+    /// again, so a push that broke off goes on where it was, file by file; what the remote lost or
+    /// found to be wrong meanwhile is. `sending` is told the name of each file that is sent.
     pub async fn push(
         &self,
         files: &[(String, PathBuf)],
@@ -92,17 +96,27 @@ impl Remote {
     ) -> Result<(InputKey, Vec<PushedFile>), RemoteError> {
         let mut named = Vec::with_capacity(files.len());
         for (name, path) in files {
-            let digest = digest_of(path).await?;
-            if self.look(&digest).await?.is_none() {
-                sending(name);
-                self.send(&digest, path).await?;
-            }
-            named.push(PushRequestFile { name: name.clone(), digest });
+            named.push(PushRequestFile { name: name.clone(), digest: digest_of(path).await? });
         }
         let request = PushRequest { commit: commit.map(str::to_owned), files: named };
-        let url = self.address(&["v1", "builds"]);
-        let sent = self.client.post(url).json(&request).send().await;
-        let response = sent.map_err(|error| self.broken(error))?;
+        let mut round = 1;
+        let response = loop {
+            for (PushRequestFile { name, digest }, (_, path)) in request.files.iter().zip(files) {
+                if self.look(digest).await?.is_none() {
+                    sending(name);
+                    self.send(digest, path).await?;
+                }
+            }
+            let url = self.address(&["v1", "builds"]);
+            let sent = self.client.post(url).json(&request).send().await;
+            let response = sent.map_err(|error| self.broken(error))?;
+            // A file was there a moment ago, and is not, or is found to be wrong.
+            if response.status() == StatusCode::NOT_FOUND && round < ROUNDS {
+                round += 1;
+                continue;
+            }
+            break response;
+        };
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }

@@ -69,7 +69,9 @@ impl Store {
         Ok(Pushed { manifest, files })
     }
 
-    /// The same, of blobs that are here already: uploads of a client far away.
+    /// The same, of blobs that are here already: uploads of a client far away. Each is read and
+    /// proven, unless this process did so lately. [`StoreError::Missing`], [`StoreError::LetGo`] or
+    /// [`StoreError::Corrupt`] when one has to be sent again: then there is no build.
     pub async fn push_blobs(
         &self,
         files: &[(String, Digest)],
@@ -80,9 +82,26 @@ impl Store {
         self.inner.join().await?;
         self.inner.index.reserve(&owner, &digests).await?;
         let mut artifacts = Vec::new();
+        let mut wrong = None;
         for (name, digest) in files {
-            let size = self.reader(digest).await?.size();
-            artifacts.push(Artifact { name: name.clone(), digest: *digest, size });
+            let checked = async {
+                let reader = self.reader(digest).await?;
+                reader.check().await?;
+                Ok(reader.size())
+            };
+            match checked.await {
+                Ok(size) => artifacts.push(Artifact { name: name.clone(), digest: *digest, size }),
+                // All are looked at: what is corrupt is gone from its place then, and sent again.
+                Err(
+                    error @ (StoreError::Missing(_)
+                    | StoreError::LetGo(_)
+                    | StoreError::Corrupt { .. }),
+                ) => _ = wrong.get_or_insert(error),
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(error) = wrong {
+            return Err(error);
         }
         artifacts.sort_by(|a, b| a.name.cmp(&b.name));
         let names = files.iter().map(|(name, _)| (name.clone(), PathBuf::new())).collect();
@@ -101,10 +120,22 @@ impl Store {
             }
         }
         let manifest = self.described(&owner, artifacts, places, commit).await?;
-        // Fails when one was removed before the build named it; whoever sends it again is done.
-        let files = self.files(&manifest).await?;
-        self.inner.index.release(&owner).await?;
-        Ok(Pushed { manifest, files })
+        // One may have been removed before the build named it: by somebody whose clock is so far
+        // ahead that the upload seemed to have died. Half a build is none.
+        match self.files(&manifest).await {
+            Ok(files) => {
+                self.inner.index.release(&owner).await?;
+                Ok(Pushed { manifest, files })
+            }
+            Err(
+                error
+                @ (StoreError::Missing(_) | StoreError::LetGo(_) | StoreError::Corrupt { .. }),
+            ) => {
+                self.withdraw(&manifest.input_key).await?;
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn described(
