@@ -22,7 +22,7 @@ pub(crate) enum Codec {
     /// `lz4 -l` at a level.
     Lz4 { level: u32 },
     /// `zstd` at a level.
-    Zstd(zstd::Zstd),
+    Zstd { level: u32 },
 }
 
 impl Codec {
@@ -47,7 +47,7 @@ impl Codec {
             Self::Lzma { preset, dictionary } => lzma::compress_lzma(plain, *preset, *dictionary),
             Self::Bzip2 { level } => compress_bzip2(plain, *level),
             Self::Lz4 { level } => lz4::compress(plain, *level),
-            Self::Zstd(settings) => zstd::compress(plain, settings),
+            Self::Zstd { level } => zstd::compress(plain, *level),
         }
     }
 
@@ -66,7 +66,8 @@ impl Codec {
             Self::Lzma { preset, dictionary } => &[3, *preset, *dictionary],
             Self::Bzip2 { level } => &[4, *level],
             Self::Lz4 { level } => &[5, *level],
-            Self::Zstd(it) => &[6, it.level, it.window, u32::from(it.threaded)],
+            // Two settings that no compressor was ever given.
+            Self::Zstd { level } => &[6, *level, 0, 0],
         };
         numbers.iter().for_each(|number| put(out, u64::from(*number)));
     }
@@ -89,11 +90,10 @@ impl Codec {
             3 => Self::Lzma { preset: number()?, dictionary: number()? },
             4 => Self::Bzip2 { level: number()? },
             5 => Self::Lz4 { level: number()? },
-            6 => Self::Zstd(zstd::Zstd {
-                level: number()?,
-                window: number()?,
-                threaded: number()? == 1,
-            }),
+            6 => match (number()?, number()?, number()?) {
+                (level, 0, 0) => Self::Zstd { level },
+                _ => return Err(Cut),
+            },
             _ => return Err(Cut),
         })
     }

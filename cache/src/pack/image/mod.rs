@@ -13,6 +13,9 @@ mod lz4;
 mod lzma;
 mod zstd;
 
+#[cfg(test)]
+mod golden;
+
 pub(crate) use codec::Codec;
 pub(crate) use locate::locate;
 
