@@ -48,38 +48,66 @@ impl Removal<'_> {
         let (mut went, total) = (Vec::new(), going.len());
         for (n, batch) in going.chunks(BATCH).enumerate() {
             self.tell(GcPhase::Builds, n * BATCH, total);
-            let index = &self.store.inner().index;
-            let mut condemn = index.condemn(self.alone).await?;
-            let mut hidden = Vec::new();
-            for build in batch {
-                if let Some(seen) = seen.get(&build.build)
-                    && condemn.unindex(&build.build, seen).await?
-                {
-                    hidden.push((build, *seen));
-                }
-            }
-            condemn.done().await?;
-            // Whoever wanted one of them in between has put its row back, or holds it.
-            let mut condemn = index.condemn(self.alone).await?;
-            condemn.removing().await?;
-            let mut removed = HashSet::new();
-            for (build, seen) in hidden {
-                let object = manifests::object_of(&build.build);
-                let tag = seen.tag.as_deref();
-                if condemn.may_remove(&build.build, seen).await?
-                    && self.store.inner().objects.delete_if(&object, tag).await?
-                {
-                    removed.insert(build.build);
-                    went.push(build.clone());
-                }
-            }
-            condemn.done().await?;
-            for build in batch.iter().filter(|build| !removed.contains(&build.build)) {
+            let hidden = self.hide(batch, seen).await?;
+            let removed = self.remove(&hidden, seen).await?;
+            let stays = |build: &&Gone| !removed.contains(&build.build);
+            for build in batch.iter().filter(stays) {
                 let files = self.names.get(&build.build).into_iter().flatten();
                 self.spare(files.map(|file| file.digest).collect::<Vec<_>>());
             }
+            went.extend(batch.iter().filter(|build| !stays(build)).cloned());
         }
         Ok(went)
+    }
+
+    /// The first turn: takes builds out of the index; gives those that it took.
+    pub(super) async fn hide(
+        &self,
+        builds: &[Gone],
+        seen: &HashMap<InputKey, &Seen>,
+    ) -> Result<Vec<InputKey>, StoreError> {
+        let mut hidden = Vec::new();
+        let mut condemn = self.store.inner().index.condemn(self.alone).await?;
+        for key in builds.iter().map(|gone| gone.build) {
+            if let Some(seen) = seen.get(&key)
+                && condemn.unindex(&key, seen).await?
+            {
+                hidden.push(key);
+            }
+        }
+        condemn.done().await?;
+        Ok(hidden)
+    }
+
+    /// The second turn: removes the manifests of builds that were taken out of the index; gives those
+    /// that went. Whoever came to want one in between holds it, or has put its row back; what stays
+    /// has its row again.
+    pub(super) async fn remove(
+        &self,
+        hidden: &[InputKey],
+        seen: &HashMap<InputKey, &Seen>,
+    ) -> Result<HashSet<InputKey>, StoreError> {
+        let mut removed = HashSet::new();
+        let mut condemn = self.store.inner().index.condemn(self.alone).await?;
+        condemn.removing().await?;
+        for key in hidden {
+            let Some(seen) = seen.get(key) else { continue };
+            let (object, tag) = (manifests::object_of(key), seen.tag.as_deref());
+            if condemn.may_remove(key, seen).await?
+                && self.store.inner().objects.delete_if(&object, tag).await?
+            {
+                removed.insert(*key);
+            }
+        }
+        condemn.done().await?;
+        for key in hidden.iter().filter(|key| !removed.contains(key)) {
+            match self.store.settle(key).await {
+                // What is wrong with it is for whoever looks it up.
+                Ok(_) | Err(StoreError::Damaged { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(removed)
     }
 
     /// Removes blobs, each before what it rests on.

@@ -1,5 +1,11 @@
 //! What can't be seen from outside: what happens between the two turns of a removal.
 
+use std::collections::{HashMap, HashSet};
+
+use super::needed::Shelf;
+use super::policy::Reason;
+use super::remove::Removal;
+use super::report::{GcProgress, Gone};
 use crate::build_draft::BuildDraft;
 use crate::digest::Digest;
 use crate::error::StoreError;
@@ -8,6 +14,7 @@ use crate::input::{BuildInput, InputKey};
 use crate::location::Location;
 use crate::manifest::{BuildResult, Manifest};
 use crate::manifests;
+use crate::query::Query;
 use crate::store::Store;
 
 async fn store(folder: &tempfile::TempDir) -> (Store, Manifest, Seen) {
@@ -52,6 +59,27 @@ async fn a_look_up_between_the_turns_keeps_a_build() {
     assert_eq!(found.as_ref(), Some(&build));
     let mut condemn = index.condemn(&alone).await.unwrap();
     assert!(!condemn.may_remove(&key, &seen).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_is_pinned_between_the_turns_stays_and_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, build, seen) = store(&folder).await;
+    let (index, key) = (&store.inner().index, build.input_key);
+    let alone = index.alone().await.unwrap().unwrap();
+    let (shelf, names) = (Shelf::default(), HashMap::new());
+    let (progress, spared) = (&|_: GcProgress| (), HashSet::new());
+    let removal =
+        Removal { store: &store, alone: &alone, shelf: &shelf, names: &names, progress, spared };
+    let seen = HashMap::from([(key, &seen)]);
+    let gone = Gone { build: key, commit: String::new(), last_use: 0, reason: Reason::Age };
+    let hidden = removal.hide(&[gone], &seen).await.unwrap();
+    assert_eq!((&hidden[..], index.manifest_of(&key).await.unwrap()), (&[key][..], None));
+    store.pin(&key, true).await.unwrap();
+    assert!(removal.remove(&hidden, &seen).await.unwrap().is_empty());
+    assert!(index.manifest_of(&key).await.unwrap().is_some());
+    let by_commit = Query::parse(&build.commit).unwrap();
+    assert_eq!(store.find_builds(&by_commit).await.unwrap(), [build]);
 }
 
 #[tokio::test]
