@@ -73,6 +73,42 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blob::store::object_of;
+    use crate::blob::table::{Form, encode_recipe};
+    use crate::error::StoreError;
+    use crate::location::Location;
+    use crate::store::Store;
+
+    /// As when the compressor is another version than the one that packed: all that is stored is
+    /// right, and what comes of it is not.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_does_not_come_out_the_same_is_no_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::folder(folder.path().join("store"));
+        let store = Store::open(&location).await.unwrap();
+        let (rest, kernel) = (b"before and after".to_vec(), b"kernel kernel".repeat(500));
+        let codec = Codec::Bzip2 { level: 9 };
+        let packed = codec.compress(&kernel).unwrap();
+        let mut other = [&rest[..6], &packed, &rest[6..]].concat();
+        other[20] ^= 1;
+        let (size, split) = (other.len() as u64, 6);
+        let digest = store.put_bytes(other.into()).await.unwrap();
+        let reader = store.reader(&digest).await.unwrap();
+        let parts = [rest, kernel].map(|part| store.put_bytes(part.into()));
+        let parts = futures::future::try_join_all(parts).await.unwrap();
+        let recipe = Recipe { parts: [parts[0], parts[1]], size, split, codec };
+        let stored = encode_recipe(&recipe.to_bytes(), reader.proof(), Form::Parts);
+        store.inner().objects.put(&object_of(&digest), stored.into()).await.unwrap();
+        let reader = store.reader(&digest).await.unwrap();
+        let error = reader.read(0..size).await.unwrap_err();
+        assert!(matches!(error, StoreError::NotRepeated(it) if it == digest), "{error}");
+        assert!(store.contains(&digest).await.unwrap(), "it stays");
+        for part in &parts {
+            assert!(store.contains(part).await.unwrap());
+        }
+        let report = store.verify(true, &|_| ()).await.unwrap();
+        assert_eq!((report.problems.len(), report.quarantined), (1, 0), "{:?}", report.problems);
+    }
 
     #[test]
     fn a_recipe_comes_back_and_gives_the_whole() {
