@@ -21,6 +21,7 @@ mod manifests;
 mod objects;
 pub mod pack;
 pub mod query;
+mod reach;
 pub mod remote;
 pub mod retention;
 pub mod signature;

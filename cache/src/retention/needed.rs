@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::digest::Digest;
+use crate::reach::reach;
 
 /// The blobs of a store: what each takes, and what it rests on.
 #[derive(Clone, Debug, Default)]
@@ -22,15 +23,7 @@ pub(super) struct Stored {
 impl Shelf {
     /// The blobs that can be reached from some, themselves included.
     pub(super) fn reach(&self, from: impl IntoIterator<Item = Digest>) -> HashSet<Digest> {
-        let (mut reached, mut todo) = (HashSet::new(), from.into_iter().collect::<Vec<_>>());
-        while let Some(digest) = todo.pop() {
-            if let Some(blob) = self.blobs.get(&digest)
-                && reached.insert(digest)
-            {
-                todo.extend(&blob.rests_on);
-            }
-        }
-        reached
+        reach(from, |digest| Some(&self.blobs.get(digest)?.rests_on))
     }
 
     /// For each blob, the ones that rest on it.

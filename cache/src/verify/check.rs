@@ -14,6 +14,7 @@ use crate::error::StoreError;
 use crate::input::InputKey;
 use crate::manifest::Manifest;
 use crate::manifests;
+use crate::reach::reach;
 use crate::signature::SignatureKind;
 use crate::store::{Settled, Store};
 
@@ -251,7 +252,8 @@ impl Check<'_> {
                 total_bytes,
             });
         }
-        let needed = reach(&rests, self.needs.keys().copied());
+        let below = |digest: &Digest| Some(rests.get(digest).map_or(&[][..], Vec::as_slice));
+        let needed = reach(self.needs.keys().copied(), below);
         for (digest, error) in without_base.iter().filter(|(digest, _)| needed.contains(digest)) {
             self.lost(digest, false, error);
             self.problem(format!("blob {digest}"), error.to_string());
@@ -344,18 +346,4 @@ impl Check<'_> {
         });
         Ok(())
     }
-}
-
-/// The blobs that can be reached from some, themselves included.
-fn reach(
-    rests: &HashMap<Digest, Vec<Digest>>,
-    from: impl IntoIterator<Item = Digest>,
-) -> HashSet<Digest> {
-    let (mut reached, mut todo) = (HashSet::new(), from.into_iter().collect::<Vec<_>>());
-    while let Some(digest) = todo.pop() {
-        if reached.insert(digest) {
-            todo.extend(rests.get(&digest).into_iter().flatten());
-        }
-    }
-    reached
 }
