@@ -42,7 +42,7 @@ pub(crate) fn key_of(object: &Path) -> Option<InputKey> {
 }
 
 /// The first format that is sealed.
-const SEALED: u32 = 3;
+pub(crate) const SEALED: u32 = 3;
 
 /// The last field of a sealed manifest: BLAKE3 of its bytes without this field.
 const SEAL: &str = ",\"blake3\":\"";

@@ -418,20 +418,33 @@ async fn a_changed_manifest_is_quarantined_and_can_be_built_again() {
 /// Somebody's index is older than a build: it was removed and made again, with another index.
 #[tokio::test]
 async fn a_build_that_was_made_again_is_not_taken_for_damage() {
-    let fixture = Fixture::new().await;
-    let (a, b) = (fixture.file("a", b"first"), fixture.file("b", b"second"));
-    let first = fixture.store.add_build(draft(1, &[("image", &a)])).await.unwrap();
-    std::fs::remove_file(fixture.manifest(&first.input_key)).unwrap();
-    // Times are in seconds.
-    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
-    let another = Fixture::new().await;
-    let second = another.store.add_build(draft(1, &[("image", &b)])).await.unwrap();
-    copy_objects(&another, &fixture);
-    let found = fixture.store.build_by_input(&first.input_key).await.unwrap();
-    assert_eq!(found.as_ref(), Some(&second));
-    let report = fixture.store.verify(true, &quiet).await.unwrap();
-    assert!(report.is_clean(), "{:?}", report.problems);
-    assert_eq!((report.healed, report.quarantined), (0, 0));
+    for is_sealed in [true, false] {
+        let fixture = Fixture::new().await;
+        let (a, b) = (fixture.file("a", b"first"), fixture.file("b", b"second"));
+        let first = fixture.store.add_build(draft(1, &[("image", &a)])).await.unwrap();
+        std::fs::remove_file(fixture.manifest(&first.input_key)).unwrap();
+        let another = Fixture::new().await;
+        let mut second = another.store.add_build(draft(1, &[("image", &b)])).await.unwrap();
+        copy_objects(&another, &fixture);
+        if !is_sealed {
+            // An older Kiln made it: then its time tells.
+            (second.format, second.created) = (2, first.created + 1);
+            let text = serde_json::to_string(&second).unwrap();
+            std::fs::write(fixture.manifest(&first.input_key), text).unwrap();
+        }
+        let found = fixture.store.build_by_input(&first.input_key).await.unwrap();
+        assert_eq!(found.as_ref(), Some(&second));
+        let report = fixture.store.verify(true, &quiet).await.unwrap();
+        assert!(report.is_clean(), "{:?}", report.problems);
+        assert_eq!((report.healed, report.quarantined), (0, 0));
+        if !is_sealed {
+            second.seconds += 1.0;
+            let text = serde_json::to_string(&second).unwrap();
+            std::fs::write(fixture.manifest(&first.input_key), text).unwrap();
+            let error = fixture.store.build_by_input(&first.input_key).await.unwrap_err();
+            assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+        }
+    }
 }
 
 /// Where no index can contradict a manifest, it contradicts itself.

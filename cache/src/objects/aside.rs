@@ -45,6 +45,29 @@ impl Objects {
         done.map_err(fail)
     }
 
+    /// Removes an object if it is still the one of this entity tag; one without a tag is not
+    /// compared. `false`: another one has taken its place. One that is not there is as good as
+    /// removed. In a bucket that knows conditional writes nothing is put in its place, which is one
+    /// request; otherwise look and removal are two, and the caller keeps others from writing.
+    pub(crate) async fn delete_if(
+        &self,
+        object: &Path,
+        tag: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let Some(found) = self.head(object).await? else { return Ok(true) };
+        if tag.is_some() && found.e_tag.as_deref() != tag {
+            return Ok(false);
+        }
+        if self.bucket.is_some() && found.e_tag.is_some() {
+            match self.replace_by_nothing(object, version_of(&found)).await {
+                Ok(done) => return Ok(done),
+                Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => {}
+                Err(source) => return Err(self.fail(format!("removing {object}"), source)),
+            }
+        }
+        self.delete(object).await.map(|()| true)
+    }
+
     /// Moves a file. Moved files keep their tag: inode, time and length.
     async fn move_file(
         &self,

@@ -353,22 +353,6 @@ impl Objects {
         }
     }
 
-    /// Removes an object if it is still the one of this entity tag; one without a tag is not
-    /// compared. `false`: another one has taken its place. One that is not there is as good as
-    /// removed. Stores know no such condition, so look and removal are two requests: the caller keeps
-    /// others from writing in between.
-    pub(crate) async fn delete_if(
-        &self,
-        path: &Path,
-        tag: Option<&str>,
-    ) -> Result<bool, StoreError> {
-        match self.head(path).await? {
-            Some(meta) if tag.is_some() && meta.e_tag.as_deref() != tag => Ok(false),
-            Some(_) => self.delete(path).await.map(|()| true),
-            None => Ok(true),
-        }
-    }
-
     /// All objects below a prefix, in no order.
     pub(crate) fn list(
         &self,

@@ -106,6 +106,22 @@ async fn what_was_put_aside_is_gone_and_can_be_created_again() {
 }
 
 #[tokio::test]
+async fn only_the_object_that_is_meant_is_removed() {
+    let (_, objects) = steady();
+    let path = Path::from("builds/a");
+    assert!(objects.delete_if(&path, Some("none")).await.unwrap(), "nothing is there");
+    objects.create(&path, "first".into()).await.unwrap();
+    let first = tag(&objects, &path).await;
+    objects.put(&path, "second".into()).await.unwrap();
+    assert!(!objects.delete_if(&path, first.as_deref()).await.unwrap());
+    assert_eq!(content(&objects, &path).await.as_deref(), Some("second"));
+    let second = tag(&objects, &path).await;
+    assert!(objects.delete_if(&path, second.as_deref()).await.unwrap());
+    assert_eq!((content(&objects, &path).await, listed(&objects).await), (None, vec![]));
+    assert_eq!(objects.create(&path, "third".into()).await.unwrap(), Created::New);
+}
+
+#[tokio::test]
 async fn what_was_healed_before_stays() {
     let (_, objects) = steady();
     let (path, place) = (Path::from("blobs/a"), Path::from("quarantine/a-1"));

@@ -42,9 +42,11 @@
 //!
 //! # What this can't do
 //!
-//! Stores of objects know no removal under a condition. A removal that was sent just before its
-//! process lost its turn, and arrives after somebody else has held the name, looked and let go
-//! again, takes what they rely on. Before each removal the turn's connection is used, and a push looks
+//! Buckets know no removal under a condition. (A manifest gives way to nothing, under the condition
+//! that it is still the one that was read; that leaves an empty object, which counts as none. But it
+//! may be the very one that somebody else relies on.) A removal that was sent just before its process
+//! lost its turn, and arrives after somebody else has held the name, looked and let go again, takes
+//! what they rely on. Before each removal the turn's connection is used, and a push looks
 //! for its files once more at its end, so all of a push must fit into the time of one request. And all
 //! of it holds among those who share a database: others are not let in
 //! ([`StoreError::NotShared`]).

@@ -254,10 +254,11 @@ pub(crate) enum Settled {
     Changed(Read),
 }
 
-/// Whether a manifest is another one than the indexed one, rather than the same one with other bytes:
-/// a build that is stored again is made at another time.
+/// Whether a manifest is another one than the indexed one, rather than the same one with other bytes.
+/// A sealed one that can be read has the bytes that it was written with. Of older ones the time tells:
+/// a build that is stored again is made at another.
 fn is_newer(manifest: &Manifest, indexed: &Indexed) -> bool {
-    manifest.created != indexed.created
+    manifest.format >= manifests::SEALED || manifest.created != indexed.created
 }
 
 /// Others store and remove the same build all the time.
