@@ -5,6 +5,8 @@ use std::time::SystemTime;
 use object_store::path::Path;
 use object_store::{Error, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
+use uuid::Uuid;
+
 use crate::blocking::blocking;
 use crate::error::StoreError;
 
@@ -31,6 +33,12 @@ impl Objects {
         // What was found corrupt may have been copied to this machine.
         if let Some(cache) = &bucket.cache {
             cache.forget(object).await;
+        }
+        if !*bucket.heeds.get_or_try_init(|| self.heeds_conditions()).await.map_err(fail)? {
+            return Err(fail(Error::NotImplemented {
+                operation: "a write under a condition (If-Match)".into(),
+                implementer: self.name().to_owned(),
+            }));
         }
         // A copy has a tag of its own, which tells nothing. That the object itself still has the
         // one it was found with, when nothing is put in its place, tells what was copied.
@@ -98,6 +106,33 @@ impl Objects {
         }
         self.store.delete(place).await?;
         Ok(false)
+    }
+
+    /// Whether a bucket refuses to replace a version that an object no longer has: some write
+    /// whatever the condition says. Tried out with an object of its own.
+    async fn heeds_conditions(&self) -> Result<bool, Error> {
+        let name = Uuid::new_v4().simple().to_string();
+        let (path, mut tries) = (Path::from_iter(["conditions", &name]), self.tries());
+        let at = self.at(&path);
+        let heeds = loop {
+            let tried = async {
+                self.store.put(&at, "first".into()).await?;
+                let first = self.store.head(&at).await?;
+                self.store.put(&at, "second".into()).await?;
+                let mode = PutMode::Update(version_of(&first));
+                let options = PutOptions { mode, ..PutOptions::default() };
+                self.store.put_opts(&at, "third".into(), options).await
+            };
+            match tried.await {
+                Ok(_) => break false,
+                Err(Error::Precondition { .. } | Error::AlreadyExists { .. }) => break true,
+                Err(error) => tries.again(error).await?,
+            }
+        };
+        if let Err(error) = self.delete(&path).await {
+            tracing::debug!(%path, %error, "left behind");
+        }
+        Ok(heeds)
     }
 
     /// Copies an object of a bucket; `false` when there is none.

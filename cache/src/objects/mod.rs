@@ -26,6 +26,7 @@ use object_store::{
     Attribute, Attributes, GetOptions, GetRange, MultipartUpload, ObjectMeta, ObjectStore,
     ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion,
 };
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::error::{StoreError, is_full};
@@ -55,6 +56,8 @@ pub(crate) struct Objects {
 struct Bucket {
     backend: Backend,
     cache: Option<Cache>,
+    /// Whether it does what the condition of a write says, once somebody had to know.
+    heeds: OnceCell<bool>,
 }
 
 /// What a read of an object gave.
@@ -100,7 +103,7 @@ impl Objects {
             store: Arc::clone(&backend.store),
             folder: folder.into(),
             name: backend.name.as_str().into(),
-            bucket: Some(Arc::new(Bucket { backend, cache })),
+            bucket: Some(Arc::new(Bucket { backend, cache, heeds: OnceCell::new() })),
         }
     }
 

@@ -3,9 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use futures::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
 
 use kiln_servers::Faulty;
 
@@ -187,4 +192,76 @@ async fn an_upload_is_done_when_its_own_bytes_are_there() {
         }
     }
     assert!(done > 20, "{done}");
+}
+
+/// A bucket that writes whatever the condition says, as some servers do.
+#[derive(Debug)]
+struct Heedless(InMemory);
+
+impl std::fmt::Display for Heedless {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("heedless")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Heedless {
+    async fn put_opts(
+        &self,
+        path: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        self.0.put_opts(path, payload, PutOptions { mode: PutMode::Overwrite, ..options }).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        path: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.0.put_multipart_opts(path, options).await
+    }
+
+    async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        self.0.get_opts(path, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        paths: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.0.delete_stream(paths)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.0.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.0.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.0.copy_opts(from, to, options).await
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_that_heeds_no_condition_keeps_what_is_corrupt() {
+    let backend = Backend {
+        store: Arc::new(Heedless(InMemory::new())),
+        parts: Arc::new(InMemory::new()),
+        signer: None,
+        prefix: Path::from("prefix"),
+        name: "memory://".into(),
+        patience: Patience::default(),
+    };
+    let objects = Objects::in_bucket(backend, std::path::Path::new("/nowhere"), None);
+    let (path, place) = (Path::from("blobs/a"), Path::from("quarantine/a-1"));
+    objects.put(&path, "wrong".into()).await.unwrap();
+    let refused = objects.put_aside(&path, &place, None).await.unwrap_err();
+    let why = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(why.contains("If-Match"), "{refused}: {why}");
+    assert_eq!(listed(&objects).await, ["blobs/a"]);
 }
