@@ -23,7 +23,7 @@ use crate::tree::KernelVersion;
 use crate::upstream::Upstream;
 
 /// How long the toolchain, and files that a configuration names, are taken for unchanged without a
-/// look at them, where only keys are asked for. Looking takes a millisecond; keys are asked for by
+/// look at them, where only keys are asked for. Looking takes some milliseconds; keys are asked for by
 /// the ten thousand. A build looks.
 const LOOK_AGE: Duration = Duration::from_secs(1);
 

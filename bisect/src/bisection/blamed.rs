@@ -21,7 +21,10 @@ const LONGEST: u64 = 16 << 20;
 
 impl Bisection {
     /// Learns from the first console at hand that shows the target which commits are the first
-    /// suspects. They are a matter of priors alone: they are tested sooner, and named no sooner.
+    /// suspects. They are a matter of priors alone: they are tested sooner, and named by the same
+    /// rules. But a prior counts there, too: where another commit needs more clean runs of its parent
+    /// than `Settings::parent_doubt` asks for to outweigh all that lies before it, a suspect mostly
+    /// does not. A wrong one is therefore named about as often as a bad parent runs clean that long.
     pub(super) async fn learn_blamed(&mut self, tester: &Arc<Tester>) -> Result<(), BisectError> {
         if self.asked_for_blamed {
             return Ok(());

@@ -19,9 +19,6 @@ use crate::stages::Stage;
 use crate::tree::Repository;
 use crate::work::{Compiled, Prepared};
 
-/// Kinds of files that a finding names at most: a merge window touches hundreds.
-const NAMED: usize = 12;
-
 /// What is in a build beside what a test can run.
 const NOTES: [&str; 7] =
     [BUILD_LOG, CLOSURE, UNITS, PROVENANCE, VMLINUX_O, "System.map", ".config"];
@@ -232,7 +229,6 @@ impl Builder {
         let mut kinds: Vec<String> = changes.iter().map(|change| kind_of(&change.path)).collect();
         kinds.sort();
         kinds.dedup();
-        kinds.truncate(NAMED);
         Ok(kinds)
     }
 }

@@ -30,6 +30,10 @@ pub(crate) struct KnownAudits {
     refuted: BTreeSet<(Stage, Digest)>,
     /// Kinds of files that each stage was audited with.
     kinds: BTreeMap<Stage, BTreeSet<String>>,
+    /// There was an entry of a newer Kiln that this one can't read. It sums nothing up then: the newer
+    /// one would begin behind what it could have read.
+    #[serde(skip)]
+    unread: bool,
 }
 
 /// An entry that sums up those before it.
@@ -82,8 +86,11 @@ impl KnownAudits {
 
     fn add(&mut self, entry: Entry) {
         self.read = self.read.max(entry.seq);
-        // (A sum says nothing new: what it sums up was read.)
-        let Ok(short) = serde_json::from_value::<Short>(entry.event) else { return };
+        let Ok(short) = serde_json::from_value::<Short>(entry.event.clone()) else {
+            // A sum says nothing new: what it sums up was read.
+            self.unread |= serde_json::from_value::<Sum>(entry.event).is_err();
+            return;
+        };
         if !short.same {
             self.refuted.insert((short.stage, short.closure));
         }
@@ -100,15 +107,19 @@ impl KnownAudits {
             Ok(()) | Err(StoreError::JournalExists(_)) => {}
             Err(error) => return Err(error),
         }
-        let event = serde_json::to_value(finding).unwrap_or_default();
+        let event = serde_json::to_value(finding).map_err(unwritable)?;
         let number = store.journal_append(JOURNAL, event).await?;
         self.read_on(store).await?;
-        if number.is_multiple_of(EVERY) {
-            let sum = serde_json::to_value(Sum { sum: self.clone() }).unwrap_or_default();
+        if number.is_multiple_of(EVERY) && !self.unread {
+            let sum = serde_json::to_value(Sum { sum: self.clone() }).map_err(unwritable)?;
             store.journal_append(JOURNAL, sum).await?;
         }
         Ok(())
     }
+}
+
+fn unwritable(error: serde_json::Error) -> StoreError {
+    StoreError::Damaged { what: "a finding of an audit".into(), why: error.to_string() }
 }
 
 #[cfg(test)]
@@ -181,5 +192,11 @@ mod tests {
         let mut known = KnownAudits::default();
         known.read_on(&store).await.unwrap();
         assert_eq!(known.refuted().collect::<Vec<_>>(), [(Stage::Closure, closure)]);
+        // What it can't read it does not sum up: the newer Kiln must still find it.
+        for number in 0..=EVERY {
+            known.write_down(&store, &finding(number)).await.unwrap();
+        }
+        let all = store.journal_since(JOURNAL, 0).await.unwrap();
+        assert!(all.iter().all(|it| serde_json::from_value::<Sum>(it.event.clone()).is_err()));
     }
 }

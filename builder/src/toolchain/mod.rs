@@ -131,7 +131,7 @@ impl Toolchain {
 
     /// Whether finding it again would give the same, told without reading a file: every tool is
     /// found where it was, no file that the id covers was touched, and nothing came or went in the
-    /// folders that were searched for them. Takes about a millisecond.
+    /// folders that were searched for them. Takes some milliseconds.
     pub fn is_current(&self) -> bool {
         tools::look_up_all(&self.programs) == self.tools
             && self.places.iter().all(Place::is_current)

@@ -1,7 +1,8 @@
-//! Bytes that a kernel loads although no section has them.
+//! What a kernel loads otherwise than its sections say.
 //!
-//! A loader goes by segments, and a segment may hold more than its sections: padding, which linkers
-//! make of zeroes, or whatever somebody put there.
+//! A loader goes by segments. A segment may hold more than its sections: padding, which linkers make
+//! of zeroes, or whatever somebody put there. And it may take its bytes from elsewhere in the file
+//! than the sections at its addresses do, which no linker does.
 
 use std::ops::Range;
 
@@ -48,10 +49,46 @@ pub(crate) fn gaps(elf: &Elf<'_>) -> Vec<Gap> {
     gaps
 }
 
-/// Writes their number, and address, length and hash of each; nothing if there is none.
+/// A section that a PT_LOAD meets, in memory or in the file, and would put elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Displaced {
+    /// Which PT_LOAD, in file order.
+    segment: u64,
+    /// Where the section says that it is.
+    address: u64,
+    /// Where the segment puts its bytes.
+    loaded: u64,
+}
+
+/// All of them, by segment.
+fn displaced(elf: &Elf<'_>) -> Vec<Displaced> {
+    let loads = elf.segments.iter().filter(|it| it.kind == abi::PT_LOAD.0);
+    let mut found = Vec::new();
+    for (number, segment) in loads.enumerate() {
+        let whole = segment.bytes();
+        for section in elf.sections.iter().filter(|it| it.is_allocated()) {
+            let Some(bytes) = section.bytes.as_ref().filter(|it| !it.is_empty()) else { continue };
+            let in_memory = section.address.wrapping_sub(segment.virtual_address);
+            let shares_memory = in_memory < segment.file_size;
+            let shares_bytes = bytes.start < whole.end && whole.start < bytes.end;
+            let loaded = segment
+                .virtual_address
+                .wrapping_add((bytes.start as u64).wrapping_sub(whole.start as u64));
+            if (shares_memory || shares_bytes) && loaded != section.address {
+                let (segment, address) = (number as u64, section.address);
+                found.push(Displaced { segment, address, loaded });
+            }
+        }
+    }
+    found
+}
+
+/// Writes the number of gaps, and address, length and hash of each; then the same of displaced
+/// sections, if there are any: segment, address, and the address that the segment puts them at.
+/// Nothing if there are neither.
 pub(super) fn write(manifest: &mut Writer, elf: &Elf<'_>, source: &dyn ByteSource) {
-    let gaps = gaps(elf);
-    if gaps.is_empty() {
+    let (gaps, displaced) = (gaps(elf), displaced(elf));
+    if gaps.is_empty() && displaced.is_empty() {
         return;
     }
     manifest.number(gaps.len() as u64);
@@ -61,5 +98,14 @@ pub(super) fn write(manifest: &mut Writer, elf: &Elf<'_>, source: &dyn ByteSourc
         manifest.number(gap.bytes.len() as u64);
         stream(source, gap.bytes, |bytes| _ = hasher.update(bytes));
         manifest.hash(&hasher.finalize());
+    }
+    if displaced.is_empty() {
+        return;
+    }
+    manifest.number(displaced.len() as u64);
+    for Displaced { segment, address, loaded } in displaced {
+        manifest.number(segment);
+        manifest.number(address);
+        manifest.number(loaded);
     }
 }

@@ -10,12 +10,16 @@
 //!    with bytes its masks (kind, offset in the section, length) and the BLAKE3 hash of its bytes,
 //!    masked ones counted as zero;
 //! 5. if a PT_LOAD has bytes that are not zero outside of every allocated section: how many such
-//!    ranges there are, and of each the virtual address, length, and BLAKE3 hash.
+//!    ranges there are (perhaps none, before 6), and of each the virtual address, length, and BLAKE3
+//!    hash;
+//! 6. if a PT_LOAD meets a section, in memory or in the file, and takes the bytes of its address from
+//!    elsewhere in the file: how many such pairs there are, and of each the number of the PT_LOAD, the
+//!    section's address, and the one that the PT_LOAD puts its bytes at.
 //!
 //! Ranges of zeroes in 5 count by what surrounds them: with equal segments and sections, one that is
-//! gone can only have got other bytes, and so is told in 5. Linkers make no other ranges than those,
-//! so names from before 5 was there are the names still, and the version is too. The tables that
-//! come before 5 say their lengths; nothing can be taken for it.
+//! gone can only have got other bytes, or come from elsewhere, and so is told in 5 or 6. Linkers make
+//! neither, so names from before those were there are the names still, and the version is too. The
+//! tables that come before 5 say their lengths; nothing can be taken for it.
 //!
 //! The masks are those of the module `masks`. Sections in the file but not in memory (debug
 //! information, symbols, relocations kept by `--emit-relocs`) do not count, nor does any offset in

@@ -132,6 +132,20 @@ fn loaded_bytes_that_no_section_has_count_unless_they_are_zero() {
 }
 
 #[test]
+fn segments_that_take_their_bytes_from_elsewhere_count() {
+    let elf = base();
+    let file = elf.build();
+    let mut names = std::collections::BTreeSet::from([try_image(&file).unwrap()]);
+    let text = elf.offset(".text");
+    // Where the first segment, which is `.text`, begins in the file (System V ABI, "Program Header").
+    for from in [elf.offset(".rodata"), text + 1, text - 1] {
+        let mut other = file.clone();
+        other[64 + 8..64 + 16].copy_from_slice(&(from as u64).to_le_bytes());
+        assert!(names.insert(try_image(&other).unwrap()), "from {from}, not {text}");
+    }
+}
+
+#[test]
 fn headers_that_a_segment_spans_count_by_their_fields() {
     // The first segment is made to begin with the file; then only debug information grows, which
     // moves the table of sections.
