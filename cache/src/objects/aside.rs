@@ -55,7 +55,7 @@ impl Objects {
 
     /// Removes an object if it is still the one of this entity tag; one without a tag is not
     /// compared. `false`: another one has taken its place. One that is not there is as good as
-    /// removed. In a bucket that knows conditional writes nothing is put in its place, which is one
+    /// removed. In a bucket that heeds conditions nothing is put in its place, which is one
     /// request; otherwise look and removal are two, and the caller keeps others from writing.
     pub(crate) async fn delete_if(
         &self,
@@ -66,12 +66,11 @@ impl Objects {
         if tag.is_some() && found.e_tag.as_deref() != tag {
             return Ok(false);
         }
-        if self.bucket.is_some() && found.e_tag.is_some() {
-            match self.replace_by_nothing(object, version_of(&found)).await {
-                Ok(done) => return Ok(done),
-                Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => {}
-                Err(source) => return Err(self.fail(format!("removing {object}"), source)),
-            }
+        let fail = |source| self.fail(format!("removing {object}"), source);
+        if let Some(bucket) = &self.bucket
+            && *bucket.heeds.get_or_try_init(|| self.heeds_conditions()).await.map_err(fail)?
+        {
+            return self.replace_by_nothing(object, version_of(&found)).await.map_err(fail);
         }
         self.delete(object).await.map(|()| true)
     }
