@@ -12,6 +12,9 @@ use super::{Cause, CauseKind, Difference, Known};
 /// Sections of texts that hold the names of folders and files.
 const TEXTS: [&[u8]; 2] = [b".debug_line_str", b".debug_str"];
 
+/// Sections that hold names of what is described, and the forms of descriptions.
+const NAMES_AND_FORMS: [&str; 2] = ["debug_str", "debug_abbrev"];
+
 /// One row, if any debug section differs.
 pub(super) fn differences(
     elves: &Elves<'_>,
@@ -73,10 +76,15 @@ fn cause(elves: &Elves<'_>, known: &Known, code_equal: bool, differing: &[String
             return Cause::between(kind, &it.before, &it.after);
         }
     }
+    let differs = |name: &str| differing.iter().any(|it| it.ends_with(name));
+    // Names of variables and types, and which descriptions there are, would be a change by themselves:
+    // a local variable's name is nowhere in what runs.
+    let only_lines =
+        differs("debug_line") && !NAMES_AND_FORMS.iter().any(|section| differs(section));
     let lines = known.objects.as_ref().map(|it| &it.lines);
     match lines.and_then(Lines::only) {
         // The table of lines differs, and nothing but lines does in what is compiled.
-        Some(lines) if code_equal && differing.iter().any(|it| it.ends_with("debug_line")) => lines,
+        Some(lines) if code_equal && only_lines => lines,
         _ => Cause::new(CauseKind::DebugInformation, ""),
     }
 }

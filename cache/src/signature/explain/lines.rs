@@ -12,7 +12,7 @@ use crate::signature::symbols::{SymbolChange, SymbolKind};
 
 use super::{Cause, CauseKind};
 
-/// How names of source files end; of headers the first.
+/// How names of source files end.
 const SOURCES: [&str; 4] = [".h", ".c", ".S", ".rs"];
 /// How far the pointer to its file's name is from a line number, in bytes: half a record.
 const REACH: u64 = 32;
@@ -95,10 +95,12 @@ fn text(word: &str, files: &BTreeMap<String, u64>) -> String {
 
 impl Files {
     /// `counts`: differing lines by file. `uneven`: files of which one object has more lines, so that
-    /// code with some came or went. `changes`: what else differs.
+    /// code with some came or went. `compiled`: names, without folders, of the files that symbols are
+    /// said to be of. `changes`: what else differs.
     fn sorted(
         counts: BTreeMap<String, u64>,
         uneven: &BTreeSet<String>,
+        compiled: &BTreeSet<String>,
         changes: &[SymbolChange],
     ) -> Self {
         let changed: Vec<&SymbolChange> =
@@ -109,8 +111,9 @@ impl Files {
         let unknown = changed.iter().any(|it| it.file.is_none());
         let mut files = Self::default();
         for (file, count) in counts {
-            // Functions of a header are compiled as part of other files.
-            let elsewhere = file.is_empty() || file.ends_with(SOURCES[0]) || unknown;
+            // Functions of a header, or of a file that is included like one, are compiled as part of
+            // another file, and a change of them is told as that one's.
+            let elsewhere = unknown || !compiled.contains(file_name(&file));
             let list = if uneven.contains(&file) || names.contains(file_name(&file)) {
                 &mut files.with_code
             } else if elsewhere && !changed.is_empty() {
@@ -142,7 +145,9 @@ struct Line {
 /// none of them is told to differ.
 pub(super) fn compare(maps: &[Mapping; 2], changes: &[SymbolChange]) -> Result<Lines, ElfError> {
     let elves = [Elf::parse(maps[0].bytes())?, Elf::parse(maps[1].bytes())?];
-    let (before, after) = (lists(&elves[0], &maps[0])?, lists(&elves[1], &maps[1])?);
+    let ((before, mut compiled), (after, others)) =
+        (lists(&elves[0], &maps[0])?, lists(&elves[1], &maps[1])?);
+    compiled.retain(|file| others.contains(file));
     let mut lines = Lines::default();
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     let mut uneven: BTreeSet<String> = BTreeSet::new();
@@ -165,11 +170,12 @@ pub(super) fn compare(maps: &[Mapping; 2], changes: &[SymbolChange]) -> Result<L
     for places in lines.places.values_mut() {
         places.ranges.sort_by_key(|it| it.start);
     }
-    lines.files = Files::sorted(counts, &uneven, changes);
+    lines.files = Files::sorted(counts, &uneven, &compiled, changes);
     Ok(lines)
 }
 
-fn lists(elf: &Elf<'_>, source: &Mapping) -> Result<Lists, ElfError> {
+/// The lines of an object, and the names of the files that its symbols are of.
+fn lists(elf: &Elf<'_>, source: &Mapping) -> Result<(Lists, BTreeSet<String>), ElfError> {
     let object = Relocatable::read(elf)?;
     let masks = locate(&object, &Extents::of(&object), source)?;
     let mut lists = Lists::new();
@@ -189,7 +195,9 @@ fn lists(elf: &Elf<'_>, source: &Mapping) -> Result<Lists, ElfError> {
             lists.entry((section.name.to_vec(), mask.tag, file)).or_default().push(line);
         }
     }
-    Ok(lists)
+    let files = object.symbols.iter().filter(|it| it.is_file());
+    let files = files.map(|it| file_name(&String::from_utf8_lossy(it.name)).to_owned()).collect();
+    Ok((lists, files))
 }
 
 fn is_line(tag: &str) -> bool {
@@ -225,10 +233,12 @@ mod tests {
     }
 
     fn told(uneven: &[&str], changes: &[SymbolChange]) -> Vec<String> {
-        let counts = ["mm/mmap.c", "fs/pipe.c", "include/linux/fs.h"];
+        let counts = ["mm/mmap.c", "fs/pipe.c", "include/linux/fs.h", "kernel/sched/rt.c"];
         let counts = counts.map(|file| (file.to_owned(), 1)).into();
+        // (kernel/sched/rt.c is included by another file.)
+        let compiled = ["mmap.c", "pipe.c", "build_policy.c"].map(str::to_owned).into();
         let uneven = uneven.iter().map(|it| (*it).to_owned()).collect();
-        let files = Files::sorted(counts, &uneven, changes);
+        let files = Files::sorted(counts, &uneven, &compiled, changes);
         let lines = Lines { places: BTreeMap::new(), files };
         lines.causes().iter().map(Cause::text).collect()
     }
@@ -237,19 +247,27 @@ mod tests {
     fn only_is_said_only_where_it_is_known() {
         assert_eq!(
             told(&[], &[change("__bug_table", None, SymbolKind::Table)]),
-            ["line numbers only: in fs/pipe.c, include/linux/fs.h, mm/mmap.c"]
+            ["line numbers only: in fs/pipe.c, include/linux/fs.h, kernel/sched/rt.c, mm/mmap.c"]
         );
         assert_eq!(
             told(&[], &[change("pipe_write", Some("pipe.c"), SymbolKind::Function)]),
             [
                 "line numbers only: in mm/mmap.c",
-                "line numbers, beside changed code: in fs/pipe.c; perhaps in include/linux/fs.h"
+                "line numbers, beside changed code: in fs/pipe.c; perhaps in \
+                 include/linux/fs.h, kernel/sched/rt.c"
             ]
         );
         assert_eq!(
             told(&["fs/pipe.c"], &[change("x", None, SymbolKind::Data)]),
             ["line numbers, beside changed code: in fs/pipe.c; perhaps in \
-                 include/linux/fs.h, mm/mmap.c"]
+                 include/linux/fs.h, kernel/sched/rt.c, mm/mmap.c"]
+        );
+        assert_eq!(
+            told(&[], &[change("dequeue", Some("build_policy.c"), SymbolKind::Function)]),
+            [
+                "line numbers only: in fs/pipe.c, mm/mmap.c",
+                "line numbers, beside changed code: perhaps in include/linux/fs.h, kernel/sched/rt.c"
+            ]
         );
     }
 }

@@ -107,6 +107,12 @@ fn only_lines_are_told_only_of_files_in_which_nothing_else_changed() {
     let function = told.differences.iter().find(|it| it.place == ".text").unwrap();
     assert_eq!(function.symbols, ["warns_too"]);
 
+    // Of a file that is included into the one that its functions are said to be of.
+    let [before, after] = [RECORDS, &code].map(|it| it.replace("\"kiln.c\"", "\"rt.c\""));
+    let told = texts(&of_sources([&before, SOURCE], [&after, SOURCE]));
+    let perhaps = "line numbers, beside changed code: perhaps in rt.c".to_owned();
+    assert!(told.contains(&perhaps), "{told:#?}");
+
     // Code elsewhere.
     let other = SOURCE.replace("flag = 7", "flag = 8");
     let told = of_sources([RECORDS, SOURCE], [&moved, &other]);
