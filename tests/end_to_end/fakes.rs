@@ -219,6 +219,66 @@ fn with_builders(mut args: Vec<String>, builders: u32) -> Vec<String> {
     args
 }
 
+fn events_of(kiln: &Kiln, id: &str) -> Vec<Value> {
+    let record = kiln.run(&["bisect", "show", id, "--json"]).exits(0).json();
+    record["events"].as_array().unwrap().iter().map(|event| event["event"].clone()).collect()
+}
+
+/// Every build that a process began has ended within that process, one way or the other.
+fn every_build_ends(events: &[Value]) {
+    let mut under_way: Vec<&str> = Vec::new();
+    for event in events {
+        let commit = event["commit"]["id"].as_str().unwrap_or_default();
+        match event["event"].as_str().unwrap() {
+            "begun" => {
+                assert!(!under_way.contains(&commit), "begun twice: {event:#}");
+                under_way.push(commit);
+            }
+            "compiled" | "looked-up" | "given-up" => under_way.retain(|it| *it != commit),
+            // What was asked for while it was built comes after its end, too.
+            "step" => assert!(!under_way.contains(&commit), "not ended: {event:#}"),
+            _ => {}
+        }
+    }
+    assert!(under_way.is_empty(), "{under_way:?} of {events:#?}");
+}
+
+#[test]
+fn builders_that_fail_ahead_or_when_asked_are_told_apart() {
+    // Broken where one looks after the first test, whatever that shows.
+    let repo = Repo::new();
+    let mut commits = Vec::new();
+    for i in 0..40 {
+        let bug = if i >= 23 { "bug\n" } else { "" };
+        let broken = if (8..13).contains(&i) || (28..33).contains(&i) { "broken\n" } else { "" };
+        let text = format!("version {i}\n{bug}{broken}");
+        commits.push(repo.commit(&format!("change {i}"), &[("program", &text)]));
+    }
+    let kiln = Kiln::new();
+    let build = "sleep 0.3; if grep -q broken program; then echo 'program:1:1: error: broken'; \
+                 exit 1; fi; cp program \"$KILN_OUT/\"";
+    let command = format!("sleep 0.1; {}", flaky(3));
+    let mut args = bisect_args(&repo, &commits[0], &commits[39], &command);
+    args.iter_mut().filter(|arg| *arg == BUILD).for_each(|arg| *arg = build.to_owned());
+    args.extend(["--builders", "2"].map(str::to_owned));
+    let answer = kiln.run(&args).exits(0).json();
+    assert_eq!(culprit(&answer), commits[23], "{answer:#}");
+    let events = events_of(&kiln, answer["id"].as_str().unwrap());
+    every_build_ends(&events);
+    let broken: Vec<&Value> =
+        events.iter().filter(|event| event["build"]["errors"][0].is_string()).collect();
+    assert!(!broken.is_empty(), "{events:#?}");
+    for step in broken {
+        let begun = events.iter().find(|event| {
+            event["event"] == "begun" && event["commit"]["id"] == step["commit"]["id"]
+        });
+        // One that was asked for says what it was to show.
+        let ahead = step["why"] == "built before it was asked for";
+        assert!(!ahead || begun.unwrap()["asked"] == false, "{begun:#?} {step:#}");
+        assert!(step["runs"].as_array().unwrap().is_empty(), "{step:#}");
+    }
+}
+
 #[test]
 fn builders_make_what_is_asked_for_next_while_commands_run() {
     let (repo, commits) = history(40, 23);
@@ -228,28 +288,27 @@ fn builders_make_what_is_asked_for_next_while_commands_run() {
     let answer = kiln.run(&args).exits(0).json();
     assert_eq!(culprit(&answer), commits[23], "{answer:#}");
     let id = answer["id"].as_str().unwrap();
-    let events: Vec<Value> = kiln.run(&["bisect", "show", id, "--json"]).exits(0).json()["events"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|event| event["event"].clone())
-        .collect();
+    let events = events_of(&kiln, id);
+    every_build_ends(&events);
     let at = |event: &str, commit: &Value| {
         events.iter().position(|e| e["event"] == event && e["commit"]["id"] == *commit)
     };
+    let is_ahead = |at: &usize| events[*at]["asked"] == false;
     // Begun and built while another revision ran, and only then asked for.
     let ready = events.iter().filter(|event| event["event"] == "step").filter(|step| {
         let commit = &step["commit"]["id"];
-        let (Some(begun), Some(built)) = (at("begun-ahead", commit), at("compiled", commit)) else {
-            return false;
-        };
+        let begun = at("begun", commit).filter(is_ahead);
+        let (Some(begun), Some(built)) = (begun, at("compiled", commit)) else { return false };
         let asked = at("step", commit).unwrap();
         begun < built && events[built..asked].iter().any(|event| event["event"] == "step")
     });
     assert!(ready.count() >= 2, "{events:#?}");
-    // Every build that was begun has ended, one way or the other.
     let bill = &answer["bill"];
-    let begun = events.iter().filter(|event| event["event"] == "begun-ahead").count() as u64;
+    let begun = events
+        .iter()
+        .filter(|event| event["event"] == "begun")
+        .filter(|event| event["asked"] == false);
+    let begun = begun.count() as u64;
     let number = |name: &str| bill[name].as_u64().unwrap();
     assert!(number("builds_ahead") >= 2, "{bill:#}");
     assert!(begun >= number("builds_ahead"), "{begun}, {bill:#}");

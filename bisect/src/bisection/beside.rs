@@ -1,8 +1,8 @@
 //! What goes on beside the runs and the builds that are waited for: builds of what will probably be
 //! asked for soon.
 //!
-//! A build that was begun before it was asked for is an event of the record, and so is its end. It is
-//! learned of before the next decision, as if it had been asked for.
+//! That a build was begun is an event of the record, and so is its end. It is learned of before the
+//! next decision, whether it was asked for or not.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::error::BisectError;
 use super::setup::Bisection;
 use super::steps::record_of;
-use super::workshop::Ended;
-use crate::plan::{Beside, Need, Place, Test};
+use super::workshop::{End, Ended, Need, Wanted};
+use crate::plan::{Beside, Place, Test};
 use crate::record::{BuildRecord, Event, Obtained};
 use crate::tester::Tester;
 use crate::watch::Happening;
@@ -21,6 +21,8 @@ const AHEAD: &str = "built before it was asked for";
 /// A build that has ended, and that was not learned of yet.
 pub(super) struct Unlearned {
     place: Place,
+    /// Why it was asked for, if it was.
+    asked: Option<String>,
     manifest: kiln_cache::Manifest,
     record: BuildRecord,
 }
@@ -40,35 +42,48 @@ impl Bisection {
         if let Some(place) = beside.give_up {
             self.give_up(place).await?;
         }
-        self.workshop.wanted = beside.ahead.into();
+        let ahead = beside.ahead.iter();
+        let ahead = ahead.map(|it| Wanted { place: it.place, need: Need::Ahead(it.probability) });
+        self.workshop.wanted = ahead.collect();
         let place = test.revision;
         // What failed by the machine's fault is built once more, and then its error is everybody's.
         if !test.build || self.workshop.failed.contains(&place) {
             self.fill().await?;
             return Ok(true);
         }
-        if !self.workshop.is_building(place) && !self.workshop.is_full() {
-            self.workshop.begin(place, self.request(place));
-            self.tell_building();
+        // It may have ended while another was given up.
+        if !self.has_ended(place) {
+            if !self.workshop.ask(place, &test.why) {
+                // The first builder that is free takes it.
+                let need = Need::Asked(test.why.clone());
+                self.workshop.wanted.push_front(Wanted { place, need });
+            }
+            self.fill().await?;
+            if let Some(runs) = beside.meanwhile {
+                self.visit(tester, runs.revision, runs.runs, &runs.why).await?;
+                return Ok(false);
+            }
+            let (commit, why) = (self.commit(place), test.why.as_str());
+            self.watch.happening(Happening::Chosen { commit: &commit, why, runs: test.runs });
+            self.workshop.listen(place, true);
+            if let Some(ended) = self.workshop.next().await {
+                self.take(ended).await?;
+            }
+            self.workshop.listen(place, false);
         }
-        if !self.workshop.is_building(place) {
-            // The first builder that is free takes it.
-            self.workshop.wanted.push_front(Need { place, probability: 1.0 });
-        }
-        self.fill().await?;
-        if let Some(runs) = beside.meanwhile {
-            self.visit(tester, runs.revision, runs.runs, &runs.why).await?;
-            return Ok(false);
-        }
-        let (commit, why) = (self.commit(place), test.why.as_str());
-        self.watch.happening(Happening::Chosen { commit: &commit, why, runs: test.runs });
-        self.workshop.listen(&commit.id, true);
-        if let Some(ended) = self.workshop.next().await? {
-            self.take(ended).await?;
-        }
-        self.workshop.listen(&commit.id, false);
-        let told = self.learn_ended(tester, Some(test)).await?;
+        let told = self.learn_ended(tester).await?;
         Ok(self.made.contains_key(&place) && !told.contains(&place))
+    }
+
+    /// Whether a build of a place has to be begun before it can be run.
+    pub(super) fn needs_build(&self, place: Place) -> bool {
+        self.knowledge.build(place).is_none()
+            && !self.workshop.is_building(place)
+            && !self.has_ended(place)
+    }
+
+    fn has_ended(&self, place: Place) -> bool {
+        self.unlearned.iter().any(|ended| ended.place == place)
     }
 
     /// Awaits `work` while builds go on: of each that ends is taken note, and others are begun.
@@ -80,7 +95,7 @@ impl Bisection {
         loop {
             let ended = tokio::select! {
                 done = &mut work => return done,
-                Some(ended) = next(&mut self.workshop) => ended?,
+                Some(ended) = self.workshop.next() => ended,
             };
             self.take(ended).await?;
             self.fill().await?;
@@ -90,22 +105,26 @@ impl Bisection {
     /// Begins what is wanted, as far as there are builders and time for it.
     async fn fill(&mut self) -> Result<(), BisectError> {
         while !self.workshop.is_full()
-            && let Some(need) = self.workshop.wanted.pop_front()
+            && let Some(Wanted { place, need }) = self.workshop.wanted.pop_front()
         {
-            let place = need.place;
-            let needless = self.knowledge.build(place).is_some()
-                || self.workshop.is_building(place)
-                || self.workshop.failed.contains(&place)
-                || self.unlearned.iter().any(|ended| ended.place == place)
-                || self.is_late_in(self.knowledge.costs().build_seconds);
-            if needless {
+            if !self.needs_build(place) || self.workshop.failed.contains(&place) {
                 continue;
             }
-            self.workshop.begin(place, self.request(place));
-            let (commit, probability) = (self.commit(place), need.probability);
-            self.watch.happening(Happening::BegunAhead { commit: &commit, probability });
+            let (commit, request) = (self.commit(place), self.request(place));
+            let asked = match need {
+                Need::Asked(why) => Some(why),
+                Need::Ahead(_) if self.is_late_in(self.knowledge.costs().build_seconds) => continue,
+                Need::Ahead(probability) => {
+                    self.watch.happening(Happening::BegunAhead { commit: &commit, probability });
+                    None
+                }
+            };
+            let begun = Event::Begun { commit: commit.clone(), asked: asked.is_some() };
+            let builder = Arc::clone(&self.builder);
+            let build = async move { builder.build(&request).await };
+            self.workshop.begin(place, commit.id, asked, build);
             self.tell_building();
-            self.write(Event::BegunAhead { commit, probability }).await?;
+            self.write(begun).await?;
         }
         Ok(())
     }
@@ -113,67 +132,86 @@ impl Bisection {
     /// Takes note that a build has ended. What it means is learned before the next decision: that
     /// may take a while, and machines would wait for it.
     pub(super) async fn take(&mut self, ended: Ended) -> Result<(), BisectError> {
-        let Ended { place, begun, built } = ended;
+        let Ended { place, begun, asked, end } = ended;
         let commit = self.commit(place);
         self.tell_building();
-        let built = match built {
-            Ok(built) => built,
-            Err(error) => {
+        let seconds = begun.elapsed().as_secs_f64();
+        let built = match end {
+            End::Built(built) => built,
+            End::GivenUp => return self.write(Event::GivenUp { commit, seconds }).await,
+            End::Failed(error) => {
                 tracing::warn!(commit = commit.id, %error, "a build beside others failed");
                 self.workshop.failed.insert(place);
-                return Ok(());
+                return self.write(Event::GivenUp { commit, seconds }).await;
             }
         };
         let record = record_of(&built, begun);
-        if record.obtained == Obtained::Compiled {
-            self.knowledge.spent.builds += 1;
-            let seconds = record.seconds;
-            self.write(Event::Compiled { commit, seconds }).await?;
-        }
-        self.unlearned.push(Unlearned { place, manifest: built.manifest, record });
+        let event = match record.obtained {
+            Obtained::Compiled => {
+                self.knowledge.spent.builds += 1;
+                Event::Compiled { commit, seconds: record.seconds }
+            }
+            obtained => Event::LookedUp { commit, obtained },
+        };
+        self.write(event).await?;
+        self.unlearned.push(Unlearned { place, asked, manifest: built.manifest, record });
         Ok(())
     }
 
-    /// Learns of the builds that have ended; those for `asked` were asked for. Returns the places
-    /// whose step is written already: what does not build, and what is known to have run before.
+    /// Learns of the builds that have ended. Returns the places whose step is written already: what
+    /// does not build, and what is known to have run before.
     pub(super) async fn learn_ended(
         &mut self,
         tester: &Arc<Tester>,
-        asked: Option<&Test>,
     ) -> Result<Vec<Place>, BisectError> {
         let mut told = Vec::new();
-        for Unlearned { place, manifest, record } in std::mem::take(&mut self.unlearned) {
-            let before = self.knowledge.build(place);
-            let made = self.learn_built(place, manifest, record).await?;
-            if before.is_some() && before == self.knowledge.build(place) {
-                continue;
+        loop {
+            for ended in std::mem::take(&mut self.unlearned) {
+                let place = ended.place;
+                if self.learn_one(tester, ended).await? {
+                    told.push(place);
+                }
             }
-            let runs = match made.manifest.image() {
-                Some(image) => self.recall_runs(tester, image).await?,
-                None => Vec::new(),
-            };
-            if made.manifest.image().is_none() || !runs.is_empty() {
-                let why = asked.filter(|test| test.revision == place);
-                let why = why.map_or(AHEAD, |test| test.why.as_str());
-                self.write_step(place, why, made.record, runs).await?;
-                told.push(place);
+            // What was proved meanwhile need not be built. Others may end before that is given up.
+            for place in self.under_way() {
+                if self.knowledge.build(place).is_some() {
+                    self.give_up(place).await?;
+                }
             }
-        }
-        // What was proved meanwhile need not be built.
-        let flying: Vec<Place> =
-            self.workshop.flying().into_iter().map(|flying| flying.place).collect();
-        for place in flying {
-            if self.knowledge.build(place).is_some() {
-                self.give_up(place).await?;
+            if self.unlearned.is_empty() {
+                return Ok(told);
             }
         }
-        Ok(told)
+    }
+
+    /// Learns of a build that has ended. Whether that was its step.
+    async fn learn_one(
+        &mut self,
+        tester: &Arc<Tester>,
+        ended: Unlearned,
+    ) -> Result<bool, BisectError> {
+        let Unlearned { place, asked, manifest, record } = ended;
+        let before = self.knowledge.build(place);
+        let made = self.learn_built(place, manifest, record).await?;
+        if before.is_some() && before == self.knowledge.build(place) {
+            return Ok(false);
+        }
+        let runs = match made.manifest.image() {
+            Some(image) => self.recall_runs(tester, image).await?,
+            None => Vec::new(),
+        };
+        let is_step = made.manifest.image().is_none() || !runs.is_empty();
+        if is_step {
+            self.write_step(place, asked.as_deref().unwrap_or(AHEAD), made.record, runs).await?;
+        }
+        Ok(is_step)
     }
 
     /// Waits for the build of a place, if one is under way.
     pub(super) async fn wait_for(&mut self, place: Place) -> Result<(), BisectError> {
+        self.workshop.listen(place, true);
         while self.workshop.is_building(place) {
-            let Some(ended) = self.workshop.next().await? else { break };
+            let Some(ended) = self.workshop.next().await else { break };
             self.take(ended).await?;
         }
         let Some(at) = self.unlearned.iter().position(|ended| ended.place == place) else {
@@ -186,23 +224,30 @@ impl Bisection {
     /// Ends what goes on beside: what is not through is given up.
     pub(super) async fn end_builds(&mut self) -> Result<(), BisectError> {
         self.workshop.wanted.clear();
-        let flying: Vec<Place> =
-            self.workshop.flying().into_iter().map(|flying| flying.place).collect();
-        for place in flying {
+        for place in self.under_way() {
             self.give_up(place).await?;
         }
-        // What is being stored is nearly there.
-        while let Some(ended) = self.workshop.next().await? {
+        // What was being stored is nearly there, or is audited.
+        while let Some(ended) = self.workshop.next().await {
             self.take(ended).await?;
         }
         Ok(())
     }
 
+    /// Gives a build up, and awaits that: of others that end before it, note is taken.
     async fn give_up(&mut self, place: Place) -> Result<(), BisectError> {
-        let Some(seconds) = self.workshop.give_up(place) else { return Ok(()) };
-        self.tell_building();
-        let commit = self.commit(place);
-        self.write(Event::GivenUp { commit, seconds }).await
+        if !self.workshop.give_up(place) {
+            return Ok(());
+        }
+        while self.workshop.is_building(place) {
+            let Some(ended) = self.workshop.next().await else { break };
+            self.take(ended).await?;
+        }
+        Ok(())
+    }
+
+    fn under_way(&self) -> Vec<Place> {
+        self.workshop.flying().into_iter().map(|flying| flying.place).collect()
     }
 
     fn tell_building(&self) {
@@ -210,9 +255,4 @@ impl Bisection {
         let commits: Vec<&str> = flying.iter().map(|flying| flying.commit.as_str()).collect();
         self.watch.happening(Happening::Building { commits: &commits });
     }
-}
-
-/// The next build to end; nothing when none is under way.
-async fn next(workshop: &mut super::workshop::Workshop) -> Option<Result<Ended, BisectError>> {
-    workshop.next().await.transpose()
 }

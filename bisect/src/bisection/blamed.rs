@@ -51,9 +51,15 @@ impl Bisection {
             for run in self.store.runs(&image, &tester.key()).await? {
                 let Outcome::Crash { title } = &run.outcome else { continue };
                 let Some(console) = run.console.filter(|_| target.is(title)) else { continue };
-                // Consoles may go before the runs that they are of.
+                // Consoles may go before the runs that they are of, and be damaged: `verify` tells.
                 let Ok(reader) = self.store.reader(&console).await else { continue };
-                let bytes = reader.read(0..reader.size().min(LONGEST)).await?;
+                let bytes = match reader.read(0..reader.size().min(LONGEST)).await {
+                    Ok(bytes) => bytes,
+                    Err(error) => {
+                        tracing::warn!(%console, %error, "a console can't be read");
+                        continue;
+                    }
+                };
                 let functions =
                     crash_functions(&without_payload(&bytes), &self.patterns, FUNCTIONS);
                 return Ok(Some(functions));

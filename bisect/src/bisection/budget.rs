@@ -55,7 +55,9 @@ impl Bisection {
     pub(super) fn forbidden(&self, build: bool, runs: u32) -> Option<&'static str> {
         let limits = &self.header.limits;
         let seconds = self.knowledge.costs().seconds(build, runs, limits.machines as u32);
-        if build && limits.max_builds.is_some_and(|most| self.knowledge.spent.builds >= most) {
+        // Those under way will have been spent, too.
+        let builds = self.knowledge.spent.builds + self.workshop.flying().len() as u32;
+        if build && limits.max_builds.is_some_and(|most| builds >= most) {
             return Some("the budget of builds is used up");
         }
         if self.runs_left() == 0 {

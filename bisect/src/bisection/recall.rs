@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use kiln_cache::Manifest;
 use kiln_cache::evidence::Counts;
 use kiln_cache::signature::ImageId;
 
@@ -11,7 +12,7 @@ use super::knowledge::Known;
 use super::setup::Bisection;
 use super::steps::errors_of;
 use crate::plan::Place;
-use crate::record::{BuildRecord, Event, Obtained, RunRecord, Source, Step};
+use crate::record::{BuildRecord, Event, Obtained, RunRecord, Source, Span, Step};
 use crate::tester::Tester;
 use crate::watch::Happening;
 
@@ -33,8 +34,12 @@ impl Bisection {
             };
             self.settle(place, learned, build.input_key);
             let commit = self.commit(place);
-            if self.left_behind.remove(&commit.id) && build.proof.is_none() {
-                // Its end came with the end of the process that made it.
+            if let Some(span) = self.left_behind.remove(&commit.id)
+                && let Some(manifest) = self.builder.known(&self.request(place)).await?
+                && was_compiled(&manifest, &commit.id, span)
+                && self.builder.provenance(&manifest).await?.is_none_or(|it| it.stage.is_none())
+            {
+                // The process that compiled it was killed before it wrote that down.
                 self.knowledge.spent.builds += 1;
                 self.write(Event::Compiled { commit, seconds: build.seconds }).await?;
             }
@@ -163,4 +168,11 @@ impl Bisection {
             console: run.console,
         }
     }
+}
+
+/// Whether a build that was begun for a commit, and whose end nobody wrote down, made this: what was
+/// looked up was made before, or for another commit. (Or another bisection has made it at the same
+/// time; then this one says that it paid more than it did.)
+fn was_compiled(manifest: &Manifest, commit: &str, (from, to): Span) -> bool {
+    manifest.commit == commit && (from..=to).contains(&manifest.created)
 }

@@ -23,7 +23,7 @@ use crate::belief::Find;
 use crate::console::Patterns;
 use crate::graph::{Graph, GraphError};
 use crate::plan::{Place, Problem, Settings};
-use crate::record::{Bill, Commit, Event, Header, JOURNAL_KIND, Record};
+use crate::record::{Bill, Commit, Event, Header, JOURNAL_KIND, Record, Span};
 use crate::tester::Tester;
 use crate::title::Target;
 use crate::watch::Watch;
@@ -83,8 +83,8 @@ pub struct Bisection {
     pub(super) interrupted: Option<(i64, i64)>,
     /// Runs that a killed process made and did not write down, once met.
     pub(super) paid: HashSet<Uuid>,
-    /// Commits whose build a killed process had begun and not seen end, when it goes on.
-    pub(super) left_behind: HashSet<String>,
+    /// Builds that a killed process had begun and not seen end, when it goes on, by commit.
+    pub(super) left_behind: HashMap<String, Span>,
     /// Whether what it is expected to need was said.
     pub(super) expected: bool,
     /// Seconds spent before this process went on.
@@ -119,8 +119,9 @@ impl Bisection {
         bisection.knowledge.spent.runs = bill.runs_made as u32;
         bisection.expected = record.expected().is_some();
         bisection.before = record.seconds();
+        let left_behind = record.begun().into_iter();
         bisection.left_behind =
-            record.building().into_iter().map(|commit| commit.id.clone()).collect();
+            left_behind.map(|begun| (begun.commit.id.clone(), begun.span())).collect();
         bisection.target = record.matcher();
         bisection.interrupted = Some((record.created, super::batch::now()));
         for step in record.steps() {
@@ -184,12 +185,13 @@ impl Bisection {
             .with_ccache(around.ccache)
             .with_proofs(around.proofs)
             .with_upstream(around.upstream)
-            .with_pairs(builders.max(2), 6);
+            // One is built by the bisection itself now and then, beside all builders.
+            .with_pairs((builders + 1).max(2), 6);
         let builder = Arc::new(builder);
         Ok(Self {
-            workshop: Workshop::new(Arc::clone(&builder), stages, builders),
+            workshop: Workshop::new(stages, builders),
             unlearned: Vec::new(),
-            left_behind: HashSet::new(),
+            left_behind: HashMap::new(),
             builder,
             config,
             knowledge: Knowledge::new(graph, header.find, &holders(&history)),

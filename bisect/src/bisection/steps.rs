@@ -62,7 +62,7 @@ impl Bisection {
             return self.finish(verdict).await;
         }
         loop {
-            self.learn_ended(&tester, None).await?;
+            self.learn_ended(&tester).await?;
             if let Some(verdict) = self.walk(&tester).await? {
                 return self.finish(verdict).await;
             }
@@ -118,9 +118,8 @@ impl Bisection {
         let suspects: Vec<u32> = set.commits.iter().map(|(commit, _)| *commit).collect();
         let needed = plan::clean_runs(belief.rate(), Settings::default().parent_doubt);
         let found = self.knowledge.doubtful_branch(&suspects, target, needed);
-        let allowed = found.filter(|(place, runs)| {
-            self.forbidden(self.knowledge.build(*place).is_none(), *runs).is_none()
-        });
+        let allowed =
+            found.filter(|(place, runs)| self.forbidden(self.needs_build(*place), *runs).is_none());
         Ok(allowed.map(|(place, runs)| (place, runs.min(self.runs_left()))))
     }
 

@@ -1,26 +1,41 @@
 //! Builds that go on beside everything else, each in a task of its own.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use kiln_builder::{BuildError, BuildEvent, Builder, Built, Observer, Request, Stage};
-use tokio::task::{AbortHandle, Id, JoinSet};
+use kiln_builder::{BuildError, BuildEvent, Built, Observer, Stage};
+use tokio::sync::oneshot;
+use tokio::task::{Id, JoinSet};
 
-use super::error::BisectError;
-use crate::plan::{Building, Need, Place};
+use crate::plan::{Building, Place};
 
 /// Builds under way, and what is built next.
 pub(super) struct Workshop {
-    builder: Arc<Builder>,
     stages: Arc<Stages>,
     builders: usize,
-    tasks: JoinSet<Result<Built, BuildError>>,
+    /// Each gives its build, or nothing when it was given up.
+    tasks: JoinSet<Option<Result<Built, BuildError>>>,
     flying: HashMap<Id, Flying>,
     /// What builders without work take next.
-    pub(super) wanted: VecDeque<Need>,
+    pub(super) wanted: VecDeque<Wanted>,
     /// Builds that failed by the machine's fault: not to be tried again before they are asked for.
     pub(super) failed: HashSet<Place>,
+}
+
+/// A build that a free builder is to begin.
+pub(super) struct Wanted {
+    pub(super) place: Place,
+    pub(super) need: Need,
+}
+
+/// What a build is wanted for.
+pub(super) enum Need {
+    /// A test waits for it, and why it is made.
+    Asked(String),
+    /// It will be asked for with this probability.
+    Ahead(f64),
 }
 
 /// A build under way.
@@ -28,21 +43,32 @@ pub(super) struct Flying {
     pub(super) place: Place,
     pub(super) commit: String,
     pub(super) begun: Instant,
-    abort: AbortHandle,
+    /// Why it was asked for, once it was.
+    asked: Option<String>,
+    give_up: Option<oneshot::Sender<()>>,
 }
 
 /// A build that has ended.
 pub(super) struct Ended {
     pub(super) place: Place,
     pub(super) begun: Instant,
-    pub(super) built: Result<Built, BuildError>,
+    pub(super) asked: Option<String>,
+    pub(super) end: End,
+}
+
+/// How a build has ended.
+pub(super) enum End {
+    /// There is one, be it one that does not compile.
+    Built(Box<Built>),
+    /// By the machine's fault, or by Kiln's: what was said.
+    Failed(String),
+    GivenUp,
 }
 
 impl Workshop {
-    /// A workshop with so many builders. The builder must tell `stages` of what it does.
-    pub(super) fn new(builder: Arc<Builder>, stages: Arc<Stages>, builders: usize) -> Self {
+    /// A workshop with so many builders, which tell `stages` of what they do.
+    pub(super) fn new(stages: Arc<Stages>, builders: usize) -> Self {
         Self {
-            builder,
             stages,
             builders,
             tasks: JoinSet::new(),
@@ -84,46 +110,80 @@ impl Workshop {
             .collect()
     }
 
-    /// Begins a build, of which the observer is told nothing until somebody waits for it.
-    pub(super) fn begin(&mut self, place: Place, request: Request) {
-        let (builder, commit) = (Arc::clone(&self.builder), request.revision.commit.clone());
+    /// Begins a build, of which the observer is told nothing until somebody waits for it. `asked`:
+    /// why it was asked for, if it was.
+    pub(super) fn begin(
+        &mut self,
+        place: Place,
+        commit: String,
+        asked: Option<String>,
+        build: impl Future<Output = Result<Built, BuildError>> + Send + 'static,
+    ) {
+        self.stages.forget(&commit);
         self.stages.listen(&commit, false);
-        let abort = self.tasks.spawn(async move { builder.build(&request).await });
-        let flying = Flying { place, commit, begun: Instant::now(), abort: abort.clone() };
-        self.flying.insert(abort.id(), flying);
+        let (give_up, given_up) = oneshot::channel();
+        let (stages, name) = (Arc::clone(&self.stages), commit.clone());
+        let task = self.tasks.spawn(async move {
+            let mut build = pin!(build);
+            tokio::select! {
+                biased;
+                built = &mut build => return Some(built),
+                _ = given_up => {}
+            }
+            // It tells of its stages while it is polled. Between two polls none begins, so what was
+            // not being stored a moment ago is not stored by what is dropped here.
+            match stages.is_kept(&name) {
+                true => Some(build.await),
+                false => None,
+            }
+        });
+        let (begun, give_up) = (Instant::now(), Some(give_up));
+        self.flying.insert(task.id(), Flying { place, commit, begun, asked, give_up });
     }
 
-    /// Gives a build up, unless its make is through: then it is stored. The seconds spent on it.
-    pub(super) fn give_up(&mut self, place: Place) -> Option<f64> {
-        let found = self.flying.iter().find(|(_, flying)| flying.place == place);
-        let (id, _) = found.filter(|(_, flying)| !self.stages.is_storing(&flying.commit))?;
-        let id = *id;
-        let flying = self.flying.remove(&id)?;
-        flying.abort.abort();
-        Some(flying.begun.elapsed().as_secs_f64())
+    /// Takes note of why the build of a place is asked for. Whether it is under way.
+    pub(super) fn ask(&mut self, place: Place, why: &str) -> bool {
+        let found = self.flying.values_mut().find(|flying| flying.place == place);
+        found.map(|flying| flying.asked = Some(why.to_owned())).is_some()
     }
 
-    /// Whether the observer is told of a build under way.
-    pub(super) fn listen(&self, commit: &str, heard: bool) {
-        self.stages.listen(commit, heard);
+    /// Gives a build up, unless its make is through: then it is stored. Whether it was told to end;
+    /// its end is awaited like any other's, since it may be through in this very moment.
+    pub(super) fn give_up(&mut self, place: Place) -> bool {
+        let found = self.flying.values_mut().find(|flying| flying.place == place);
+        let Some(flying) = found.filter(|flying| !self.stages.is_kept(&flying.commit)) else {
+            return false;
+        };
+        // Nobody listens any more when it has just ended.
+        flying.give_up.take().is_some_and(|give_up| give_up.send(()).is_ok())
+    }
+
+    /// Whether the observer is told of the build of a place, if that is under way.
+    pub(super) fn listen(&self, place: Place, heard: bool) {
+        for flying in self.flying.values().filter(|flying| flying.place == place) {
+            self.stages.listen(&flying.commit, heard);
+        }
     }
 
     /// Waits for the first build under way to end; nothing when there is none.
     ///
     /// Nothing is lost when the future is dropped.
-    pub(super) async fn next(&mut self) -> Result<Option<Ended>, BisectError> {
+    pub(super) async fn next(&mut self) -> Option<Ended> {
         while let Some(joined) = self.tasks.join_next_with_id().await {
-            let (id, built) = match joined {
-                Ok(ended) => ended,
-                // It was given up.
-                Err(error) if error.is_cancelled() => continue,
-                Err(error) => return Err(BisectError::Task(error.to_string())),
+            let (id, end) = match joined {
+                Ok((id, Some(Ok(built)))) => (id, End::Built(Box::new(built))),
+                Ok((id, Some(Err(error)))) => (id, End::Failed(error.to_string())),
+                Ok((id, None)) => (id, End::GivenUp),
+                // A panic: should somebody ask for this build, it shows itself again.
+                Err(error) => (error.id(), End::Failed(error.to_string())),
             };
-            // One that ended in the moment in which it was given up is known to the store.
-            let Some(Flying { place, begun, .. }) = self.flying.remove(&id) else { continue };
-            return Ok(Some(Ended { place, begun, built }));
+            let Some(Flying { place, commit, begun, asked, .. }) = self.flying.remove(&id) else {
+                continue;
+            };
+            self.stages.forget(&commit);
+            return Some(Ended { place, begun, asked, end });
         }
-        Ok(None)
+        None
     }
 }
 
@@ -135,7 +195,12 @@ pub(super) struct Stages {
 
 #[derive(Default)]
 struct Commits {
+    /// Are being stored.
     storing: HashSet<String>,
+    /// Were being stored since they were begun. What a stage proved lies in the store before it is
+    /// audited, and the audit compiles: a build that was given up then would answer every later
+    /// request unaudited.
+    kept: HashSet<String>,
     /// Nobody waits for them, and what is waited for is shown on one line.
     unheard: HashSet<String>,
 }
@@ -149,12 +214,25 @@ impl Stages {
         self.commits().storing.contains(commit)
     }
 
+    /// Whether a build must not be given up any more.
+    fn is_kept(&self, commit: &str) -> bool {
+        self.commits().kept.contains(commit)
+    }
+
     /// Whether what a commit's build tells is passed on.
-    pub(super) fn listen(&self, commit: &str, heard: bool) {
+    fn listen(&self, commit: &str, heard: bool) {
         match heard {
             true => _ = self.commits().unheard.remove(commit),
             false => _ = self.commits().unheard.insert(commit.to_owned()),
         }
+    }
+
+    /// A commit's build has ended.
+    fn forget(&self, commit: &str) {
+        let mut commits = self.commits();
+        commits.storing.remove(commit);
+        commits.kept.remove(commit);
+        commits.unheard.remove(commit);
     }
 
     fn commits(&self) -> MutexGuard<'_, Commits> {
@@ -166,7 +244,10 @@ impl Observer for Stages {
     fn event(&self, event: &BuildEvent) {
         let mut commits = self.commits();
         match event.stage {
-            Stage::Storing => _ = commits.storing.insert(event.commit.clone()),
+            Stage::Storing => {
+                commits.storing.insert(event.commit.clone());
+                commits.kept.insert(event.commit.clone());
+            }
             _ => _ = commits.storing.remove(&event.commit),
         }
         let heard = !commits.unheard.contains(&event.commit);
@@ -174,5 +255,100 @@ impl Observer for Stages {
         if heard {
             self.to.event(event);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Counts what it is told.
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl Observer for Counting {
+        fn event(&self, _event: &BuildEvent) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    const PLACE: Place = Place::Commit(3);
+
+    fn workshop() -> (Workshop, Arc<Stages>, Arc<Counting>) {
+        let heard = Arc::new(Counting::default());
+        let stages = Arc::new(Stages::new(Arc::<Counting>::clone(&heard)));
+        (Workshop::new(Arc::clone(&stages), 2), stages, heard)
+    }
+
+    fn tell(stages: &Stages, stage: Stage) {
+        stages.event(&BuildEvent { commit: "c".into(), stage });
+    }
+
+    fn end_of(ended: Option<Ended>) -> &'static str {
+        match ended.expect("a build is under way").end {
+            End::Built(_) => "built",
+            End::Failed(_) => "failed",
+            End::GivenUp => "given up",
+        }
+    }
+
+    #[tokio::test]
+    async fn a_build_is_given_up_before_it_is_stored_and_not_while_it_is_audited() {
+        let (mut workshop, stages, _) = workshop();
+        workshop.begin(PLACE, "c".into(), None, std::future::pending());
+        assert!(workshop.give_up(PLACE) && workshop.is_building(PLACE));
+        assert_eq!(end_of(workshop.next().await), "given up");
+        assert!(!workshop.is_building(PLACE) && workshop.next().await.is_none());
+
+        let (end, ends) = oneshot::channel::<()>();
+        let told = Arc::clone(&stages);
+        let audited = async move {
+            tell(&told, Stage::Storing);
+            tell(&told, Stage::Configuring);
+            _ = ends.await;
+            Err(BuildError::Stopped("as far as this test goes"))
+        };
+        workshop.begin(PLACE, "c".into(), None, audited);
+        // Told to end before its first turn: that it is being stored by then is what counts.
+        assert!(workshop.give_up(PLACE));
+        tokio::task::yield_now().await;
+        assert!(!workshop.give_up(PLACE), "being audited");
+        assert_ne!(workshop.building(100.0)[0].seconds, 0.0, "an audit compiles");
+        end.send(()).unwrap();
+        assert_eq!(end_of(workshop.next().await), "failed");
+        assert!(!stages.is_kept("c"));
+    }
+
+    #[tokio::test]
+    async fn a_build_that_panics_has_failed_and_others_go_on() {
+        let (mut workshop, ..) = workshop();
+        workshop.begin(PLACE, "c".into(), None, async { panic!("a bug") });
+        assert!(workshop.ask(PLACE, "the middle") && !workshop.ask(Place::Base, "the good end"));
+        let ended = workshop.next().await.unwrap();
+        assert_eq!((ended.place, ended.asked.as_deref()), (PLACE, Some("the middle")));
+        assert!(matches!(ended.end, End::Failed(why) if why.contains("panic")));
+        assert!(!workshop.is_building(PLACE));
+    }
+
+    #[tokio::test]
+    async fn a_build_is_heard_while_it_is_waited_for_and_after_it() {
+        let (mut workshop, stages, heard) = workshop();
+        workshop.begin(PLACE, "c".into(), None, std::future::pending());
+        let tells = |expected: usize| {
+            tell(&stages, Stage::Linking);
+            assert_eq!(heard.0.swap(0, Ordering::Relaxed), expected);
+        };
+        tells(0);
+        workshop.listen(PLACE, true);
+        tells(1);
+        workshop.listen(PLACE, false);
+        tells(0);
+        workshop.give_up(PLACE);
+        workshop.next().await;
+        // Nothing is under way, so nothing is silenced.
+        workshop.listen(PLACE, false);
+        tells(1);
     }
 }

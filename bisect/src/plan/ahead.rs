@@ -20,8 +20,9 @@ const LEAST: f64 = 0.1;
 const WORTH: f64 = 0.35;
 /// The same where the number of builds is limited: more often than not they must be of use.
 const WORTH_LIMITED: f64 = 0.5;
-/// Futures that are looked into for each builder. Each costs a decision.
+/// Futures that are looked into for each builder, and for all of them. Each costs a decision.
 const FUTURES: usize = 3;
+const FUTURES_IN_ALL: usize = 24;
 
 /// A build that will be asked for with some probability.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,7 +44,7 @@ pub(super) fn ahead(
 ) -> Result<Vec<Need>, ProblemError> {
     let mut needs: Vec<Need> = Vec::new();
     let mut open: Vec<(f64, Problem)> = vec![(1.0, problem.clone())];
-    for future in 0..=FUTURES * builders {
+    for future in 0..=(FUTURES * builders).min(FUTURES_IN_ALL) {
         let Some(likeliest) = (0..open.len()).max_by(|a, b| open[*a].0.total_cmp(&open[*b].0))
         else {
             break;
@@ -56,9 +57,17 @@ pub(super) fn ahead(
             break;
         }
         let (chance, stands) = open.swap_remove(likeliest);
-        let weighed = searching(&stands, settings, |search| match (Steps { search }).next() {
-            Decision::Test(test) => Some((shows(search, &test), search.posterior.rate.mean, test)),
-            Decision::Stop(_) => None,
+        // What is done first is decided already.
+        let known = (future == 0).then_some(test);
+        let weighed = searching(&stands, settings, |search| {
+            let test = match known {
+                Some(test) => test.clone(),
+                None => match (Steps { search }).next() {
+                    Decision::Test(test) => test,
+                    Decision::Stop(_) => return None,
+                },
+            };
+            Some((shows(search, &test), search.posterior.rate.mean, test))
         })?;
         let Some((shows, rate, test)) = weighed else { continue };
         // The first is what is being tested, or built for that.

@@ -65,7 +65,7 @@ impl Bill {
         let mut ahead = std::collections::HashSet::new();
         for (_, event) in &record.events {
             match event {
-                Event::BegunAhead { commit, .. } => _ = ahead.insert(commit.id.as_str()),
+                Event::Begun { commit, asked: false } => _ = ahead.insert(commit.id.as_str()),
                 Event::GivenUp { commit, seconds } => {
                     ahead.remove(commit.id.as_str());
                     bill.builds_given_up += 1;
@@ -173,7 +173,7 @@ mod tests {
             let text = format!(r#"{{"commit":{{"id":"{id}","subject":""}},{rest}}}"#);
             (0, serde_json::from_str::<Event>(&text).unwrap())
         };
-        let begun = |id: &str| of(id, r#""event":"begun-ahead","probability":0.5"#);
+        let begun = |id: &str| of(id, r#""event":"begun","asked":false"#);
         let compiled = |id: &str| of(id, r#""event":"compiled","seconds":60.0"#);
         let step = format!(
             r#""event":"step","why":"","recalled":false,"build":{{"obtained":"compiled",
@@ -192,18 +192,29 @@ mod tests {
             given_up,
             compiled("b"),
             // One that was asked for at once.
+            of("d", r#""event":"begun","asked":true"#),
             compiled("d"),
             of("d", &step),
-            begun("e"),
+            begun("f"),
+            of("f", r#""event":"looked-up","obtained":"closure""#),
+            // As older records have it.
+            of("e", r#""event":"begun-ahead","probability":0.5"#),
         ];
         let header = crate::bisection::tests_header();
-        let record = Record { id: "x".into(), created: 0, header, events };
+        let mut record = Record { id: "x".into(), created: 0, header, events };
         let bill = Bill::of(&record);
         assert_eq!((bill.builds_compiled, bill.builds_ahead), (3, 2));
         assert_eq!((bill.builds_unused, bill.builds_given_up), (1, 1));
         assert_eq!(bill.build_seconds, 187.0);
         let left: Vec<&str> = record.building().iter().map(|c| c.id.as_str()).collect();
         assert_eq!(left, ["e"]);
+        // Its process is no more; it may have been stored before that.
+        record.events.push((9, Event::Resumed));
+        record.events.push((11, Event::Resumed));
+        assert!(record.building().is_empty());
+        let left: Vec<_> =
+            record.begun().iter().map(|begun| (begun.commit.id.clone(), begun.span())).collect();
+        assert_eq!(left, [("e".to_owned(), (0, 9))]);
     }
 
     #[test]

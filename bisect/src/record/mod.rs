@@ -267,15 +267,25 @@ pub enum Event {
         /// Seconds that it took.
         seconds: f64,
     },
-    /// A build was begun before it was asked for, while others, or machines, were at work. It ends
-    /// with [`Event::Compiled`] or [`Event::GivenUp`], or turns out to be known.
-    BegunAhead {
+    /// A build was begun, while others, or machines, were at work. It ends with [`Event::Compiled`],
+    /// [`Event::LookedUp`] or [`Event::GivenUp`], unless Kiln is killed. (Older records have those
+    /// alone that were begun ahead, and no end of what was looked up.)
+    #[serde(alias = "begun-ahead")]
+    Begun {
         /// The revision.
         commit: Commit,
-        /// Probability that it will be asked for.
-        probability: f64,
+        /// Whether it was asked for; else it was begun ahead.
+        #[serde(default)]
+        asked: bool,
     },
-    /// A build under way was given up.
+    /// A build that was begun needed no compile.
+    LookedUp {
+        /// The revision.
+        commit: Commit,
+        /// How it was obtained.
+        obtained: Obtained,
+    },
+    /// A build under way was given up, or failed by the machine's fault.
     GivenUp {
         /// The revision.
         commit: Commit,
@@ -369,6 +379,25 @@ pub struct Record {
     pub events: Vec<(i64, Event)>,
 }
 
+/// From when to when, both included; seconds since 1970.
+pub(crate) type Span = (i64, i64);
+
+/// A build that was begun.
+pub(crate) struct Begun<'a> {
+    pub(crate) commit: &'a Commit,
+    /// When, in seconds since 1970.
+    at: i64,
+    /// When another process went on, as the one that had begun it was no more.
+    gone: Option<i64>,
+}
+
+impl Begun<'_> {
+    /// When it may have ended.
+    pub(crate) fn span(&self) -> Span {
+        (self.at, self.gone.unwrap_or(i64::MAX))
+    }
+}
+
 /// A journal that is no bisection's record, or one written by a newer Kiln.
 #[derive(Debug, thiserror::Error)]
 #[error("the record of bisection {id} can't be read: {source}; was it written by a newer Kiln?")]
@@ -431,16 +460,27 @@ impl Record {
         })
     }
 
-    /// Revisions whose build was begun ahead and has not ended, as far as the record knows. A build
-    /// that turned out to be known counts until its revision is visited.
+    /// Revisions whose build was begun and has not ended, as far as the record knows. What a killed
+    /// process had begun is not among them once another went on.
     pub fn building(&self) -> Vec<&Commit> {
-        let mut list: Vec<&Commit> = Vec::new();
-        for (_, event) in &self.events {
+        let begun = self.begun().into_iter().filter(|begun| begun.gone.is_none());
+        begun.map(|begun| begun.commit).collect()
+    }
+
+    /// Builds that were begun and whose end the record does not have. One that was looked up, in an
+    /// older record, counts until its revision is visited.
+    pub(crate) fn begun(&self) -> Vec<Begun<'_>> {
+        let mut list: Vec<Begun<'_>> = Vec::new();
+        for (now, event) in &self.events {
             match event {
-                Event::BegunAhead { commit, .. } => list.push(commit),
+                Event::Begun { commit, .. } => list.push(Begun { commit, at: *now, gone: None }),
                 Event::Compiled { commit, .. }
+                | Event::LookedUp { commit, .. }
                 | Event::GivenUp { commit, .. }
-                | Event::Step(Step { commit, .. }) => list.retain(|begun| *begun != commit),
+                | Event::Step(Step { commit, .. }) => list.retain(|begun| begun.commit != commit),
+                Event::Resumed => list.iter_mut().for_each(|begun| {
+                    begun.gone.get_or_insert(*now);
+                }),
                 Event::Finished { .. } => list.clear(),
                 _ => {}
             }
