@@ -399,7 +399,7 @@ impl BlobReader {
     }
 
     /// The entity tag of the object that was opened.
-    pub(super) fn tag(&self) -> Option<&str> {
+    pub(crate) fn tag(&self) -> Option<&str> {
         self.opened.tag.as_deref()
     }
 

@@ -122,6 +122,15 @@ impl Blobs {
         self.objects.put(&object_of(digest), encode_let_go(digest, size).into()).await
     }
 
+    /// Notes that a blob of so many bytes was let go of elsewhere, unless anything is here of it:
+    /// somebody may store it at this moment.
+    pub(crate) async fn note_absent(&self, digest: &Digest, size: u64) -> Result<(), StoreError> {
+        self.objects
+            .create(&object_of(digest), encode_let_go(digest, size).into())
+            .await
+            .map(|_| ())
+    }
+
     /// Whether a blob is there, durable, and right, with all that it rests on. Otherwise a corrupt
     /// one has been quarantined, and it is to be stored again.
     async fn holds(&self, digest: &Digest) -> Result<bool, StoreError> {
@@ -167,4 +176,23 @@ fn pack(bytes: &Bytes) -> std::io::Result<Vec<Bytes>> {
     }
     parts.push(writer.finish().tail.into());
     Ok(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_let_go_of_elsewhere_takes_nothing_from_here() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::new(Objects::in_folder(folder.path()).unwrap());
+        let content = Bytes::from_static(b"a file that somebody stores");
+        let digest = Digest::of(&content);
+        blobs.note_absent(&digest, content.len() as u64).await.unwrap();
+        assert!(matches!(blobs.reader(&digest).await, Err(StoreError::LetGo(_))));
+        blobs.put_bytes(content.clone()).await.unwrap();
+        blobs.note_absent(&digest, content.len() as u64).await.unwrap();
+        let reader = blobs.reader(&digest).await.unwrap();
+        assert_eq!(reader.read(0..reader.size()).await.unwrap(), content);
+    }
 }

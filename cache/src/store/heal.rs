@@ -128,8 +128,16 @@ impl Store {
     /// Takes a blob out of use that can't be read, be it for what it rests on: from then on it counts
     /// as lost, and its builds are made again when they are asked for. `false`: it can be read.
     pub async fn set_aside(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let reader = match self.reader(digest).await {
+            Ok(reader) => reader,
+            // It is not there; or was quarantined a moment ago, and what is there since is another.
+            Err(StoreError::Missing(_) | StoreError::Corrupt { .. }) => {
+                return Ok(!self.contains(digest).await?);
+            }
+            Err(StoreError::LetGo(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
         let read = async {
-            let reader = self.reader(digest).await?;
             let mut pieces = reader.stream(0..reader.size());
             while pieces.try_next().await?.is_some() {}
             Ok(())
@@ -139,8 +147,11 @@ impl Store {
             // Let go of on purpose: not lost.
             Err(StoreError::LetGo(_)) => Ok(false),
             Err(StoreError::Missing(_) | StoreError::Corrupt { .. }) => {
-                quarantine(&self.inner.objects, &object_of(digest), None).await;
-                Ok(true)
+                // Only what was read: another process may have stored it whole since.
+                match quarantine(&self.inner.objects, &object_of(digest), reader.tag()).await {
+                    Quarantine::Gone => Ok(!self.contains(digest).await?),
+                    Quarantine::Moved(_) | Quarantine::Failed(_) => Ok(true),
+                }
             }
             Err(error) => Err(error),
         }

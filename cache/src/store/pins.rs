@@ -5,9 +5,11 @@ use std::collections::HashSet;
 
 use futures::TryStreamExt;
 use object_store::path::Path;
+use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::input::InputKey;
+use crate::objects::Created;
 
 use super::Store;
 
@@ -19,13 +21,38 @@ fn object_of(key: &InputKey) -> Path {
 }
 
 impl Store {
-    /// Pins a build: no policy removes it. Or lets it go.
+    /// Pins a build: no policy removes it. Or lets it go. [`StoreError::UnknownBuild`] when there is
+    /// no such build to pin, perhaps since a moment ago.
     pub async fn pin(&self, key: &InputKey, pinned: bool) -> Result<(), StoreError> {
         self.inner.join().await?;
-        if pinned {
-            self.inner.objects.create(&object_of(key), "pinned".into()).await?;
-            return self.inner.index.pin(key, true).await;
+        if !pinned {
+            return self.unpin(key).await;
         }
+        let (owner, index) = (Uuid::new_v4().to_string(), &self.inner.index);
+        index.reserve(&owner, &[key.0]).await?;
+        let is_new = self.pin_ahead(key).await?;
+        // Whoever had decided to remove it has done so by now, or does no more.
+        let found = match self.look_up(key).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(StoreError::UnknownBuild(*key)),
+            Err(error) => Err(error),
+        };
+        if found.is_err() && is_new {
+            self.unpin(key).await?;
+        }
+        index.release(&owner).await?;
+        found
+    }
+
+    /// Pins a build that is about to come. `false`: it was pinned already.
+    pub(super) async fn pin_ahead(&self, key: &InputKey) -> Result<bool, StoreError> {
+        self.inner.join().await?;
+        let created = self.inner.objects.create(&object_of(key), "pinned".into()).await?;
+        self.inner.index.pin(key, true).await?;
+        Ok(created == Created::New)
+    }
+
+    async fn unpin(&self, key: &InputKey) -> Result<(), StoreError> {
         self.inner.index.pin(key, false).await?;
         self.inner.objects.delete(&object_of(key)).await
     }

@@ -48,9 +48,11 @@ impl Store {
             let total = builds.len() as u64;
             progress(TransferProgress { phase: TransferPhase::Builds, done, total });
             let used = uses.get(key);
-            if self.copy_build(to, key, used, &mut images, &mut report).await? && pins.contains(key)
-            {
-                to.pin(key, true).await?;
+            // Before it comes: then nobody collects it in between.
+            let is_pinned = pins.contains(key) && to.pin_ahead(key).await?;
+            let came = self.copy_build(to, key, used, &mut images, &mut report).await?;
+            if is_pinned && !came {
+                to.pin(key, false).await?;
             }
         }
         let only = selection.builds.as_ref().map(|_| &images);
@@ -186,10 +188,10 @@ impl Store {
             let what = format!("the manifest of build {}", manifest.input_key);
             return Err(StoreError::Damaged { what, why: "it does not describe its files".into() });
         }
+        let names: Vec<_> = let_go.iter().map(|file| file.digest).collect();
+        self.inner.index.reserve(&owner, &names).await?;
         for file in let_go {
-            if !self.contains(&file.digest).await? {
-                self.inner.blobs.let_go(&file.digest, file.size).await?;
-            }
+            self.inner.blobs.note_absent(&file.digest, file.size).await?;
         }
         self.add_described(&owner, manifest.clone()).await?;
         self.put_back(manifest, &files).await?;
