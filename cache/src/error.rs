@@ -241,12 +241,11 @@ pub enum StoreError {
     },
     /// A clock that can't be believed.
     #[error(
-        "nothing was removed: by the clock of its database nobody has used this store for {days} days, \
-         and by a clock that is wrong everything seems old. If it is right, ask for a build \
-         (`kiln show`), and try again"
+        "nothing was removed: by the clock of its database nobody used this store for {days} days, and \
+         by a clock that was set ahead everything seems old. If it is right, say so with --trust-clock"
     )]
     Clock {
-        /// Days since the last sign of life.
+        /// Days without a sign of life.
         days: i64,
     },
     /// Garbage can't be told from what is needed.

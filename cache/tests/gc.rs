@@ -118,6 +118,18 @@ async fn pins_outlive_the_index() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_is_gone_is_not_pinned() {
+    let fixture = Fixture::new().await;
+    let build = builds(&fixture, 1).await.remove(0);
+    assert_eq!(fixture.store.gc(&merciless()).await.unwrap().gone.len(), 1);
+    let error = fixture.store.pin(&build.input_key, true).await.unwrap_err();
+    assert!(matches!(error, StoreError::UnknownBuild(_)), "{error}");
+    assert!(fixture.store.pins().await.unwrap().is_empty());
+    let objects = fixture.root().join("pins");
+    assert!(!objects.exists() || objects.read_dir().unwrap().next().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_build_is_kept_for_every_commit_that_leads_to_it() {
     let fixture = Fixture::new().await;
     let builds = builds(&fixture, 3).await;
@@ -154,7 +166,11 @@ async fn uploads_are_left_alone() {
     let report = fixture.store.gc(&policy).await.unwrap();
     assert_eq!((report.freed_blobs, report.embargoed), (0, 1));
     assert!(fixture.store.contains(&loose).await.unwrap());
+    // Without an embargo, too, as long as the upload holds it.
+    let hasty = Policy { embargo: -10, ..policy.clone() };
+    assert_eq!(fixture.store.gc(&hasty).await.unwrap().freed_blobs, 0);
     // An upload that died long ago.
+    fixture.execute("UPDATE reservations SET at = at - 100000").await;
     let report = fixture.store.gc(&Policy { embargo: -10, ..policy }).await.unwrap();
     assert_eq!((report.freed_blobs, report.embargoed), (1, 0));
     assert!(!fixture.store.contains(&loose).await.unwrap());
@@ -306,8 +322,15 @@ async fn nothing_goes_for_its_age_by_a_clock_that_was_set_ahead() {
         blob.set_modified(long_ago).unwrap();
     }
     let policy = Policy { max_age: Some(180 * 86400), embargo: 86400, ..Policy::default() };
-    let error = fixture.store.gc(&policy).await.unwrap_err();
-    assert!(matches!(error, StoreError::Clock { days: 400 }), "{error}");
+    for _ in 0..2 {
+        let error = fixture.store.gc(&policy).await.unwrap_err();
+        assert!(matches!(error, StoreError::Clock { days: 400 }), "{error}");
+        // That somebody uses the store by that clock does not make it right.
+        let image = fixture.file("image", &noise(9, 100));
+        fixture.store.push(vec![("image".to_owned(), image)], None).await.unwrap();
+    }
+    let trusting = Policy { trust_clock: true, dry_run: true, ..policy.clone() };
+    assert_eq!(fixture.store.gc(&trusting).await.unwrap().gone.len(), 2);
     // What has nothing to do with age may go.
     let quota = Policy { quota: Some(1_500_000), embargo: 86400, ..Policy::default() };
     assert_eq!(fixture.store.gc(&quota).await.unwrap().gone.len(), 1);
@@ -421,6 +444,7 @@ async fn debug_information_stays_while_an_upload_holds_what_rests_on_it() {
     sizes.sort_by_key(|it| it.0);
     let [(small, difference, of_difference), (large, base, of_base)] = sizes[..] else { panic!() };
     assert!(small < large / 10);
+    fixture.execute("DELETE FROM reservations").await;
     // The build of the difference is old, that of its base was just asked for.
     fixture.execute("UPDATE uses SET at = at - 100000").await;
     fixture.store.push(of_base.clone(), None).await.unwrap();
@@ -437,8 +461,58 @@ async fn debug_information_stays_while_an_upload_holds_what_rests_on_it() {
         assert!(reader.read(0..reader.size()).await.is_ok());
     }
     // When the upload has died, both go: one with its build, the other by itself.
+    fixture.execute("UPDATE reservations SET at = at - 100000").await;
     let report = fixture.store.gc(&policy).await.unwrap();
     assert_eq!((report.gone.len(), report.freed_blobs, report.let_go.len()), (0, 1, 1));
     let report = fixture.store.verify(true, &quiet).await.unwrap();
     assert!(report.is_clean(), "{:?}", report.problems);
+}
+
+/// Two builds of one file with debug information, each with a file of its own.
+async fn sharing(fixture: &Fixture) -> (Vec<Vec<(String, std::path::PathBuf)>>, Vec<Manifest>) {
+    let object = fixture.file("vmlinux.o", &elf(b"\0.text\0.debug_info\0", 1));
+    let (mut files, mut builds) = (Vec::new(), Vec::new());
+    for n in 0..2 {
+        let image = fixture.file(&format!("image{n}"), &noise(n + 5, 1000));
+        files.push(vec![("vmlinux.o".to_owned(), object.clone()), ("image".to_owned(), image)]);
+        let pushed = fixture.store.push(files[n as usize].clone(), None).await.unwrap();
+        builds.push(pushed.manifest);
+    }
+    (files, builds)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn debug_information_is_as_old_as_the_last_use_of_any_build() {
+    let fixture = Fixture::new().await;
+    let (files, builds) = sharing(&fixture).await;
+    fixture.execute("UPDATE uses SET at = at - 100000").await;
+    fixture.store.push(files[1].clone(), None).await.unwrap();
+    let policy = Policy { debug_age: Some(50_000), ..Policy::default() };
+    assert_eq!(fixture.store.gc(&policy).await.unwrap().let_go, []);
+    fixture.execute("UPDATE uses SET at = at - 100000").await;
+    assert_eq!(fixture.store.gc(&policy).await.unwrap().let_go.len(), 1);
+    assert!(fixture.store.is_whole(&builds[0]).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn debug_information_that_is_pushed_or_pinned_beside_gc_stays() {
+    let policy = Policy { debug_age: Some(-10), ..Policy::default() };
+    for case in ["the same", "another", "pin", "nothing"] {
+        let fixture = Fixture::new().await;
+        let (files, builds) = sharing(&fixture).await;
+        let beside = fixture.reopen().await;
+        let mut other = files[0].clone();
+        other.push(("more".to_owned(), fixture.file("more", &noise(9, 1000))));
+        let report =
+            gc_beside(&fixture.store, policy.clone(), GcPhase::Blobs, async || match case {
+                "the same" => _ = beside.push(files[1].clone(), None).await.unwrap(),
+                "another" => _ = beside.push(other.clone(), None).await.unwrap(),
+                "pin" => beside.pin(&builds[1].input_key, true).await.unwrap(),
+                _ => {}
+            });
+        let went = report.await.let_go.len();
+        assert_eq!(went, usize::from(case == "nothing"), "{case}");
+        let object = builds[0].artifact("vmlinux.o").unwrap();
+        assert_eq!(fixture.store.reader(&object.digest).await.is_ok(), went == 0, "{case}");
+    }
 }

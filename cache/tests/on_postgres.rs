@@ -1,5 +1,5 @@
-//! The suites of builds, families and evidence once more, with the index in PostgreSQL, and what
-//! only a database that several machines share can get wrong.
+//! The suites of builds, families, evidence and retention once more, with the index in PostgreSQL,
+//! and what only a database that several machines share can get wrong.
 #![allow(clippy::duplicate_mod, reason = "each suite brings its own copy of what they share")]
 
 #[path = "builds.rs"]
@@ -9,6 +9,8 @@ mod common;
 mod evidence;
 #[path = "families.rs"]
 mod families;
+#[path = "gc.rs"]
+mod gc;
 
 use common::{Fixture, draft, request};
 use kiln_cache::error::StoreError;

@@ -120,6 +120,7 @@ impl Wishes {
             debug_age: self.debug_max_age.map(days),
             embargo: i64::try_from(hours.saturating_mul(3600)).unwrap_or(i64::MAX),
             keep_commits,
+            trust_clock: false,
             dry_run: false,
         })
     }

@@ -31,6 +31,19 @@ pub(crate) fn get(folder: &Path, digest: &Digest, proof: &Proof) -> Option<Vec<u
     Some(bytes)
 }
 
+/// Lets all of them go. Blocks.
+pub(crate) fn clear(folder: &Path) -> io::Result<()> {
+    match std::fs::read_dir(folder) {
+        Ok(entries) => {
+            // What others remove is gone, too.
+            entries.flatten().for_each(|entry| _ = std::fs::remove_file(entry.path()));
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Whether all bytes are those of the blob.
 pub(crate) fn proves(proof: &Proof, bytes: &[u8]) -> bool {
     let is_long = bytes.len() as u64 == proof.plain_size();

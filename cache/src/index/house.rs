@@ -1,6 +1,7 @@
 //! Who packs or collects garbage, and what may be removed. `src/retention/mod.rs` says how it all
 //! fits together.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 
 use sqlx::Any;
@@ -13,6 +14,7 @@ use crate::input::InputKey;
 use super::builds::delete;
 use super::hold::{hold, take_turn};
 use super::open::Index;
+use super::value::input_key;
 use super::write::Write;
 
 /// The only one who packs or collects garbage, until somebody else is.
@@ -186,15 +188,37 @@ impl Condemn {
         Ok(row == (0, 0, 0))
     }
 
-    /// Whether an upload holds the blob.
-    pub(crate) async fn is_held(&mut self, digest: &Digest) -> Result<bool, StoreError> {
-        let (count,): (i64,) =
-            sqlx::query_as("SELECT COUNT(*) FROM reservations WHERE digest = $1")
-                .bind(digest.to_hex())
-                .fetch_one(&mut *self.write)
-                .await
-                .map_err(self.index.fail("removing blobs"))?;
-        Ok(count > 0)
+    /// Whether nobody has come to want a blob that builds name: no upload holds it or one of the
+    /// builds, no run has it as its console, and those builds are the ones that were `seen`, neither
+    /// pinned nor used since.
+    pub(crate) async fn is_unused(
+        &mut self,
+        digest: &Digest,
+        seen: &HashMap<InputKey, &Seen>,
+    ) -> Result<bool, StoreError> {
+        let fail = self.index.fail("removing blobs");
+        let (held, consoles): (i64, i64) = sqlx::query_as(
+            "SELECT (SELECT COUNT(*) FROM reservations WHERE digest = $1), \
+                    (SELECT COUNT(*) FROM runs WHERE console = $1)",
+        )
+        .bind(digest.to_hex())
+        .fetch_one(&mut *self.write)
+        .await
+        .map_err(fail)?;
+        let select = "SELECT DISTINCT input_key FROM artifacts WHERE digest = $1";
+        let builds: Vec<(String,)> = sqlx::query_as(select)
+            .bind(digest.to_hex())
+            .fetch_all(&mut *self.write)
+            .await
+            .map_err(self.index.fail("removing blobs"))?;
+        for (key,) in &builds {
+            let key = input_key(key)?;
+            let Some(seen) = seen.get(&key) else { return Ok(false) };
+            if self.unused(&key, seen).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(held == 0 && consoles == 0)
     }
 
     /// Ends it.

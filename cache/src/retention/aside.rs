@@ -1,10 +1,12 @@
 //! What a store holds beside builds and blobs, and nobody asks for: what was quarantined, images put
-//! together lately, and what interrupted writes left. It takes room like everything else.
+//! together lately, and what interrupted writes left. It takes room like everything else, and gives
+//! way before anything that somebody may ask for.
 
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::TryStreamExt;
+use object_store::path::Path as Object;
 
 use crate::blob::{made, quarantine};
 use crate::blocking::blocking;
@@ -13,49 +15,116 @@ use crate::store::Store;
 use crate::verify::sweep;
 
 /// How long quarantined objects are kept for whoever wants to know why, in seconds.
-const KEPT: i64 = 30 * 24 * 3600;
+pub(super) const KEPT: i64 = 30 * 24 * 3600;
 
-/// What there is, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What there is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Aside {
-    /// What stays.
-    pub(super) bytes: u64,
-    /// What goes, or has gone.
-    pub(super) freed: u64,
+    quarantine: Vec<Quarantined>,
+    /// What copies of images take, in bytes.
+    made: u64,
+    /// What writes that were interrupted a short time ago take, or are under way.
+    staged: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Quarantined {
+    object: Object,
+    bytes: u64,
+    /// Seconds since 1970.
+    since: i64,
+}
+
+/// What becomes of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Going {
+    objects: Vec<Object>,
+    /// Whether the copies of images go.
+    made: bool,
+    /// What stays, in bytes.
+    pub(super) stays: u64,
+    /// What goes, in bytes.
+    pub(super) goes: u64,
+}
+
+impl Aside {
+    /// What of the quarantine is old goes; and where there is no more than so much `room`, copies of
+    /// images, and then the quarantine, the oldest first.
+    pub(super) fn choose(mut self, is_old: impl Fn(i64) -> bool, room: Option<u64>) -> Going {
+        self.quarantine.sort_by_key(|it| it.since);
+        let quarantined: u64 = self.quarantine.iter().map(|it| it.bytes).sum();
+        let mut going = Going { stays: quarantined + self.made + self.staged, ..Going::default() };
+        let is_above = |going: &Going| room.is_some_and(|room| going.stays > room);
+        let (old, young): (Vec<_>, Vec<_>) =
+            self.quarantine.into_iter().partition(|it| is_old(it.since));
+        old.into_iter().for_each(|it| going.add(it));
+        if is_above(&going) {
+            going.made = true;
+            going.stays -= self.made;
+            going.goes += self.made;
+        }
+        for it in young {
+            if is_above(&going) {
+                going.add(it);
+            }
+        }
+        going
+    }
+}
+
+impl Going {
+    fn add(&mut self, it: Quarantined) {
+        self.stays -= it.bytes;
+        self.goes += it.bytes;
+        self.objects.push(it.object);
+    }
 }
 
 impl Store {
-    /// Removes what was quarantined a month ago, and what interrupted writes left a day ago. With
-    /// `dry_run` only the former is looked at, and nothing removed.
-    pub(super) async fn clear_aside(&self, now: i64, dry_run: bool) -> Result<Aside, StoreError> {
+    /// Looks at what there is.
+    pub(super) async fn aside(&self, now: i64) -> Result<Aside, StoreError> {
         let objects = &self.inner().objects;
         let mut aside = Aside::default();
         let mut list = objects.list(quarantine::PREFIX);
         let fail = |source| objects.fail("listing the quarantine".into(), source);
         while let Some(meta) = list.try_next().await.map_err(fail)? {
-            if meta.last_modified.timestamp() >= now.saturating_sub(KEPT) {
-                aside.bytes += meta.size;
-                continue;
-            }
-            aside.freed += meta.size;
-            if !dry_run {
-                objects.delete(&meta.location).await?;
-            }
+            let (bytes, since) = (meta.size, meta.last_modified.timestamp());
+            aside.quarantine.push(Quarantined { object: meta.location, bytes, since });
         }
         // Of a bucket, the rest lies on this machine, and takes nothing of its room.
-        let (folder, are_local) = (self.folder(), objects.are_local());
-        let rest = move || {
-            let staged = match dry_run {
-                true => 0,
-                false => sweep(&folder, SystemTime::now())?.bytes,
+        if objects.are_local() {
+            let folder = self.folder();
+            let look = move || {
+                let staged = sweep(&folder, at(now), true)?.bytes;
+                Ok::<_, std::io::Error>((staged, size_of(&folder.join(made::FOLDER))?))
             };
-            Ok::<_, std::io::Error>(staged + size_of(&folder.join(made::FOLDER))?)
-        };
-        let rest = blocking(rest).await?;
-        let rest = rest.map_err(|source| StoreError::file("read", objects.folder(), source))?;
-        aside.bytes += if are_local { rest } else { 0 };
+            (aside.staged, aside.made) = blocking(look)
+                .await?
+                .map_err(|source| StoreError::file("read", objects.folder(), source))?;
+        }
         Ok(aside)
     }
+
+    /// Removes what goes, and what interrupted writes left a day ago.
+    pub(super) async fn clear_aside(&self, going: Going, now: i64) -> Result<(), StoreError> {
+        let objects = &self.inner().objects;
+        for object in &going.objects {
+            objects.delete(object).await?;
+        }
+        let folder = self.folder();
+        let rest = move || {
+            if going.made {
+                made::clear(&folder.join(made::FOLDER))?;
+            }
+            sweep(&folder, at(now), false)
+        };
+        let rest = blocking(rest).await?;
+        rest.map(|_| ()).map_err(|source| StoreError::file("read", objects.folder(), source))
+    }
+}
+
+fn at(seconds: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
 }
 
 /// What the files of a folder take, if there is one.
@@ -70,15 +139,34 @@ fn size_of(folder: &Path) -> std::io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::location::Location;
     use crate::retention::Policy;
     use crate::time;
 
+    #[test]
+    fn what_is_old_goes_and_above_the_quota_copies_before_evidence() {
+        let quarantined = |since: i64| Quarantined {
+            object: Object::from(format!("quarantine/{since}")),
+            bytes: 10,
+            since,
+        };
+        let aside = Aside { quarantine: [7, 2, 5].map(quarantined).to_vec(), made: 4, staged: 1 };
+        let choose = |old: i64, room| {
+            let going = aside.clone().choose(|since| since < old, room);
+            let names = going.objects.iter().filter_map(Object::filename).map(str::to_owned);
+            (names.collect::<Vec<_>>().join(" "), going.made, going.stays, going.goes)
+        };
+        assert_eq!(choose(0, None), (String::new(), false, 35, 0));
+        assert_eq!(choose(3, None), ("2".into(), false, 25, 10));
+        assert_eq!(choose(3, Some(25)), ("2".into(), false, 25, 10));
+        assert_eq!(choose(0, Some(31)), (String::new(), true, 31, 4));
+        assert_eq!(choose(0, Some(12)), ("2 5".into(), true, 11, 24));
+        assert_eq!(choose(0, Some(0)), ("2 5 7".into(), true, 1, 34));
+    }
+
     #[tokio::test(flavor = "multi_thread")]
-    async fn it_counts_and_goes_when_it_is_old() {
+    async fn it_counts_and_no_build_goes_for_it() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("store");
         let store = Store::open(&Location::folder(&root)).await.unwrap();
@@ -89,25 +177,34 @@ mod tests {
         stored[0] ^= 1;
         std::fs::write(&blob, &stored).unwrap();
         // Written long ago, and found to be wrong today.
-        let at = SystemTime::now() - Duration::from_secs(40 * 24 * 3600);
-        std::fs::File::options().append(true).open(&blob).unwrap().set_modified(at).unwrap();
+        let long_ago = SystemTime::now() - Duration::from_secs(40 * 24 * 3600);
+        std::fs::File::options().append(true).open(&blob).unwrap().set_modified(long_ago).unwrap();
         let reader = store.reader(&digest).await.unwrap();
         reader.read(0..1).await.unwrap_err();
         std::fs::create_dir(root.join(made::FOLDER)).unwrap();
         std::fs::write(root.join(made::FOLDER).join("x"), "12345").unwrap();
         std::fs::write(root.join(".tmpUpload"), "123").unwrap();
-        let len = stored.len() as u64;
+        let image = folder.path().join("image");
+        std::fs::write(&image, vec![9; 100]).unwrap();
+        let build = store.push(vec![("image".into(), image)], None).await.unwrap();
+        let (len, taken) = (stored.len() as u64, build.files[0].stored);
+        let policy = |quota| Policy { quota: Some(quota), ..Policy::default() };
+        let gc = async |quota, dry_run| {
+            let report = store.gc(&Policy { dry_run, ..policy(quota) }).await.unwrap();
+            assert!(report.gone.is_empty(), "{report:?}");
+            (report.aside_bytes, report.aside_freed, report.above_quota)
+        };
+        assert_eq!(gc(1 << 20, false).await, (len + 5 + 3, 0, 0), "there is room");
+        for dry_run in [true, false] {
+            assert_eq!(gc(taken + len + 3, dry_run).await, (len + 3, 5, 0));
+        }
+        for dry_run in [true, false] {
+            assert_eq!(gc(taken, dry_run).await, (3, len, 3), "an upload may be under way");
+        }
         let now = time::now();
-        let aside = store.clear_aside(now, false).await.unwrap();
-        assert_eq!(aside, Aside { bytes: len + 5 + 3, freed: 0 });
-        let later = now + KEPT + 60;
-        let rehearsed = store.clear_aside(later, true).await.unwrap();
-        assert_eq!(rehearsed, Aside { bytes: 5, freed: len });
-        assert_eq!(
-            store.gc(&Policy { quota: Some(1), ..Policy::default() }).await.unwrap().above_quota,
-            len + 7
-        );
-        assert_eq!(store.clear_aside(later, false).await.unwrap().freed, len);
-        assert_eq!(store.clear_aside(later, false).await.unwrap().freed, 0);
+        let left = Aside { staged: 3, ..Aside::default() };
+        assert_eq!(store.aside(now).await.unwrap(), left);
+        assert_eq!(store.aside(now + 2 * 24 * 3600).await.unwrap(), Aside::default());
+        assert!(store.build_by_input(&build.manifest.input_key).await.unwrap().is_some());
     }
 }

@@ -7,12 +7,16 @@ use crate::error::StoreError;
 use crate::input::InputKey;
 use crate::store::Store;
 
-use super::debug::Choice;
+use super::aside::KEPT;
+use super::debug::{Choice, last_uses};
 use super::needed::Holders;
 use super::policy::{Policy, Reason};
 use super::remove::Removal;
 use super::report::{GcPhase, GcProgress, GcReport, Gone, LetGo};
 use super::sanity::Sight;
+
+/// Seconds for which an upload that gave no more sign of life holds what it held, whatever the embargo.
+const HOLD: i64 = 24 * 3600;
 
 /// What becomes free when files are let go of.
 fn freed(files: &[LetGo]) -> u64 {
@@ -28,7 +32,8 @@ impl Store {
     ///
     /// Refuses ([`StoreError::Refused`]) when a manifest can't be read, or when nothing of what builds
     /// name is here: then it does not see what it thinks it sees; and ([`StoreError::Clock`]) when
-    /// something would go for its age by a clock that can't be believed. [`StoreError::Busy`] when
+    /// all that would go for its age may only seem old, by a clock that was set ahead: unless the
+    /// policy says that the clock is right. [`StoreError::Busy`] when
     /// another process packs or collects, [`StoreError::NotShared`] or [`StoreError::AlsoUsedBy`]
     /// where nobody can know what must stay, [`StoreError::Overtaken`] when another process began
     /// to pack or collect because this one had lost its lock.
@@ -47,11 +52,13 @@ impl Store {
         progress(GcProgress { phase: GcPhase::Looking, done: 0, total: 0 });
         let now = index.now().await;
         let since = now.saturating_sub(policy.embargo);
+        // An embargo that is short is none for uploads that are under way.
+        let alive = now.saturating_sub(policy.embargo.max(HOLD));
         if !policy.dry_run {
-            index.expire(since).await?;
+            index.expire(alive).await?;
         }
         // In this order; see the module.
-        let held = index.reserved(since).await?;
+        let held = index.reserved(alive).await?;
         let (builds, names) = self.known_builds().await?;
         let shelf = self.shelf().await?;
         let named: HashSet<Digest> = names.values().flatten().map(|file| file.digest).collect();
@@ -60,10 +67,6 @@ impl Store {
         if let Some(why) = sight.is_blind() {
             return Err(StoreError::Refused(why.to_owned()));
         }
-        let aside = self.clear_aside(now, policy.dry_run).await?;
-        let above_alone = policy.quota.map_or(0, |quota| aside.bytes.saturating_sub(quota));
-        let quota = policy.quota.map(|quota| quota.saturating_sub(aside.bytes));
-        let policy = &Policy { quota, ..policy.clone() };
         let consoles: HashSet<Digest> = index.consoles().await?.into_keys().collect();
         let mut report = GcReport {
             dry_run: policy.dry_run,
@@ -71,8 +74,6 @@ impl Store {
             kept_by_name: builds.iter().filter(|build| policy.keeps(build)).count() as u64,
             blobs: shelf.blobs.len() as u64,
             bytes: shelf.bytes(shelf.blobs.keys()),
-            aside_bytes: aside.bytes,
-            aside_freed: aside.freed,
             ..GcReport::default()
         };
         // What no build and no run names is garbage once it is old enough.
@@ -103,6 +104,7 @@ impl Store {
             .map(|file| file.digest)
             .chain(consoles.iter().chain(&young).copied())
             .collect();
+        let last_use = last_uses(&builds, &names);
         let choice = Choice {
             policy,
             order: &order,
@@ -110,13 +112,20 @@ impl Store {
             shelf: &shelf,
             needed: &stays,
             kept: &kept,
+            last_use: &last_use,
             now,
         };
-        let is_by_age = order.iter().any(|it| it.1.is_some()) || policy.debug_age.is_some();
-        if let Some(days) = sight.silence().filter(|_| is_by_age || !garbage.is_empty()) {
+        let mut let_go = self.choose_debug(&choice, shelf.bytes(&stays)).await?;
+        // When not even what was used last of all that goes for its age is surely that old.
+        let life = sight.life();
+        let newest = order.iter().filter(|it| it.1.is_some()).map(|it| it.0.last_use).max();
+        let by_age = let_go.iter().filter(|file| file.reason == Reason::Age);
+        let newest_debug = by_age.filter_map(|file| last_use.get(&file.digest).copied()).max();
+        let ages = [(newest, policy.max_age), (newest_debug, policy.debug_age)];
+        let doubt = ages.into_iter().find_map(|(at, age)| life.doubt(at?, age?));
+        if let Some(days) = doubt.filter(|_| !policy.trust_clock) {
             return Err(StoreError::Clock { days });
         }
-        let mut let_go = self.choose_debug(&choice, shelf.bytes(&stays)).await?;
         let saved = let_go.iter().map(|file| (file.digest, file.freed)).collect();
         let mut holders = Holders::new(&shelf, &saved);
         let files = |key: &InputKey| names.get(key).into_iter().flatten().map(|file| file.digest);
@@ -131,8 +140,15 @@ impl Store {
                 files(&key).for_each(|digest| holders.remove(digest));
             }
         }
-        report.above_quota = policy.quota.map_or(0, |quota| holders.bytes().saturating_sub(quota));
-        report.above_quota += above_alone;
+        let room = policy.quota.map(|quota| quota.saturating_sub(holders.bytes()));
+        let is_old = |since| {
+            let is_sure = policy.trust_clock || life.doubt(since, KEPT).is_none();
+            since < now.saturating_sub(KEPT) && is_sure
+        };
+        let aside = self.aside(now).await?.choose(is_old, room);
+        (report.aside_bytes, report.aside_freed) = (aside.stays, aside.goes);
+        let all = holders.bytes() + aside.stays;
+        report.above_quota = policy.quota.map_or(0, |quota| all.saturating_sub(quota));
         let stays = needed(&gone);
         garbage.extend(shelf.blobs.keys().filter(|it| !stays.contains(it)));
         let_go.retain(|file| stays.contains(&file.digest));
@@ -153,8 +169,9 @@ impl Store {
         let seen = builds.iter().map(|build| (build.key, &build.seen)).collect();
         report.gone = removal.builds(report.gone, &seen).await?;
         removal.blobs(&garbage, &mut report).await?;
-        report.let_go = removal.debug(let_go).await?;
+        report.let_go = removal.debug(let_go, &seen).await?;
         report.freed_bytes += freed(&report.let_go);
+        self.clear_aside(aside, now).await?;
         Ok(report)
     }
 }

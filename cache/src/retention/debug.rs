@@ -31,12 +31,30 @@ pub(super) struct Choice<'a> {
     pub(super) needed: &'a HashSet<Digest>,
     /// Of these, the ones that nothing may take.
     pub(super) kept: &'a HashSet<Digest>,
+    /// When any of the builds that name a file was last used.
+    pub(super) last_use: &'a HashMap<Digest, i64>,
     pub(super) now: i64,
+}
+
+/// For each file, when any of the builds that name it was last used.
+pub(super) fn last_uses(
+    builds: &[Known],
+    files: &HashMap<InputKey, Vec<Artifact>>,
+) -> HashMap<Digest, i64> {
+    let mut newest = HashMap::new();
+    for build in builds {
+        for file in files.get(&build.key).into_iter().flatten() {
+            let last = newest.entry(file.digest).or_insert(build.last_use);
+            *last = build.last_use.max(*last);
+        }
+    }
+    newest
 }
 
 impl Store {
     /// Chooses the files with debug information that go, `bytes` being what the store takes. A file
-    /// stays while others that stay rest on it.
+    /// stays while others that stay rest on it; one that several builds share is as old as the use of
+    /// the last of them.
     pub(super) async fn choose_debug(
         &self,
         choice: &Choice<'_>,
@@ -54,7 +72,12 @@ impl Store {
             let before = found.len();
             for (build, _) in choice.order.iter().filter(|(_, reason)| reason.is_none()) {
                 for file in choice.files.get(&build.key).into_iter().flatten() {
-                    let Some(reason) = policy.debug_goes(build, choice.now, bytes) else { break };
+                    let (last_use, now) = (build.last_use, choice.now);
+                    let Some(reason) = policy.debug_goes(last_use, now, bytes) else { break };
+                    // Its turn comes with the other build.
+                    if choice.last_use.get(&file.digest).is_some_and(|last| *last > last_use) {
+                        continue;
+                    }
                     let Some(blob) = shelf.blobs.get(&file.digest) else { continue };
                     let stays = |it: &Digest| needed.contains(it) && !chosen.contains(it);
                     let is_base = rested.get(&file.digest).is_some_and(|by| by.iter().any(stays));

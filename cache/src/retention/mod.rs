@@ -13,7 +13,8 @@
 //! - **Holding** (`reservations`): an upload holds its blobs, and before it writes or finds its
 //!   manifest also the key of its build. What it found and did not write it looks for again once it
 //!   holds it. It lets go when the index names everything. Who packs holds the bases of what it is
-//!   about to replace, with all that they rest on. One who dies holds on until the embargo ends.
+//!   about to replace, with all that they rest on. One who dies holds on for a day, or for a longer
+//!   embargo.
 //! - **Uses** (`uses.times`): every push, every new name and every import of a known build counts.
 //!   Collecting remembers the count with its decision, and a build whose count is another one by the
 //!   time of its removal stays. No clock is asked.
@@ -31,12 +32,12 @@
 //! packed before and let go of a base has written what rests on it by then. It decides, and removes
 //! a build in two turns. In the first its row goes; in the second, if the row has not come back, its
 //! manifest, if it is still the one that was read. Then blobs go, each before what it rests on, and
-//! then debug information.
+//! then debug information, unless any build that names it was used, pinned or added since.
 //!
 //! A crash leaves: between the turns, a manifest without a row, which the next look-up puts back;
 //! after the second, blobs that nobody names, which go the next time; never a row without a manifest
 //! nor a manifest without its blobs. Pushing writes the other way round, with the same results.
-//! Packing holds, looks, replaces; a crash leaves what is held, for the length of the embargo. When
+//! Packing holds, looks, replaces; a crash leaves what is held, for so long. When
 //! its write ended in an error it is not known whether it will still arrive: what it rests on stays
 //! held.
 //!

@@ -10,7 +10,8 @@ use crate::input::InputKey;
 /// What the owner of a store wants.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
-    /// Bytes that the blobs of the store may take; no limit without.
+    /// Bytes that the store may take; no limit without. Builds go for what blobs take alone; for
+    /// the rest, copies of images and the oldest of the quarantine do.
     pub quota: Option<u64>,
     /// Seconds since its last use after which a build goes; never without.
     pub max_age: Option<i64>,
@@ -22,6 +23,8 @@ pub struct Policy {
     pub embargo: i64,
     /// Commits (hexadecimal) whose builds stay: release tags, ends of bisections.
     pub keep_commits: HashSet<String>,
+    /// Whether the clock is right although nobody seems to have used the store for long.
+    pub trust_clock: bool,
     /// Only say what would go.
     pub dry_run: bool,
 }
@@ -58,9 +61,10 @@ impl Policy {
         build.pinned || commits.any(|commit| self.keep_commits.contains(commit))
     }
 
-    /// Whether the debug information of a build goes, and why, in a store of so many bytes.
-    pub(super) fn debug_goes(&self, build: &Known, now: i64, bytes: u64) -> Option<Reason> {
-        if self.debug_age.is_some_and(|age| build.last_use < now.saturating_sub(age)) {
+    /// Whether debug information goes that was last used then, and why, in a store of so many
+    /// bytes.
+    pub(super) fn debug_goes(&self, last_use: i64, now: i64, bytes: u64) -> Option<Reason> {
+        if self.debug_age.is_some_and(|age| last_use < now.saturating_sub(age)) {
             return Some(Reason::Age);
         }
         let is_over = self.quota.is_some_and(|quota| bytes > quota);
@@ -113,10 +117,10 @@ mod tests {
     #[test]
     fn debug_information_goes_by_age_or_above_the_quota() {
         let policy = Policy { quota: Some(100), debug_age: Some(10), ..Policy::default() };
-        assert_eq!(policy.debug_goes(&build(1, 50), 61, 0), Some(Reason::Age));
-        assert_eq!(policy.debug_goes(&build(1, 50), 60, 101), None, "builds go then");
+        assert_eq!(policy.debug_goes(50, 61, 0), Some(Reason::Age));
+        assert_eq!(policy.debug_goes(50, 60, 101), None, "builds go then");
         let first = Policy { debug_first: true, ..policy };
-        assert_eq!(first.debug_goes(&build(1, 50), 60, 101), Some(Reason::Quota));
-        assert_eq!(first.debug_goes(&build(1, 50), 60, 100), None);
+        assert_eq!(first.debug_goes(50, 60, 101), Some(Reason::Quota));
+        assert_eq!(first.debug_goes(50, 60, 100), None);
     }
 }

@@ -134,12 +134,18 @@ impl Removal<'_> {
         Ok(())
     }
 
-    /// Lets go of files, once blobs are gone that rested on them; gives those that went.
-    pub(super) async fn debug(&mut self, files: Vec<LetGo>) -> Result<Vec<LetGo>, StoreError> {
-        let mut went = Vec::new();
-        for file in files {
+    /// Lets go of files, once blobs are gone that rested on them; gives those that went. One stays
+    /// when any build that names it was used, pinned or added since.
+    pub(super) async fn debug(
+        &mut self,
+        files: Vec<LetGo>,
+        seen: &HashMap<InputKey, &Seen>,
+    ) -> Result<Vec<LetGo>, StoreError> {
+        let (mut went, total) = (Vec::new(), files.len());
+        for (n, file) in files.into_iter().enumerate() {
+            self.tell(GcPhase::Blobs, n, total);
             let mut condemn = self.store.inner().index.condemn(self.alone).await?;
-            if !self.spared.contains(&file.digest) && !condemn.is_held(&file.digest).await? {
+            if !self.spared.contains(&file.digest) && condemn.is_unused(&file.digest, seen).await? {
                 self.store.inner().blobs.let_go(&file.digest, file.size).await?;
                 went.push(file);
             }

@@ -84,10 +84,11 @@ pub struct GcReport {
     pub freed_bytes: u64,
     /// Blobs that nobody needs but that stay: an upload may be about to name them.
     pub embargoed: u64,
-    /// What the quarantine and copies of images put together take, in bytes: of the quota, too.
+    /// What stays in the quarantine, of copies of images and of interrupted writes, in bytes: of the
+    /// quota, too.
     #[serde(default)]
     pub aside_bytes: u64,
-    /// What goes of that: what was quarantined a month ago.
+    /// What goes beside that: what was quarantined a month ago, and what has no room.
     #[serde(default)]
     pub aside_freed: u64,
     /// Bytes above the quota that remain, because nothing more may go.

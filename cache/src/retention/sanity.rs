@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use super::needed::Shelf;
 use super::policy::Known;
 
-/// Days without a sign of life after which a clock is rather wrong than the store unused.
+/// Days without a sign of life after which a clock may be wrong rather than the store unused.
 const SILENCE: i64 = 30;
 
 /// A day in seconds.
@@ -35,13 +35,37 @@ impl Sight<'_> {
         is_missed.then_some("not one of the blobs that builds name is here")
     }
 
-    /// The days, more than a few, for which nobody has used the store by this clock. That may be so;
-    /// but a clock that was set ahead says the same, and then everything looks old.
-    pub(super) fn silence(&self) -> Option<i64> {
+    /// When there was life in the store.
+    pub(super) fn life(&self) -> Life {
         let used = self.builds.iter().map(|build| build.last_use);
         let written = self.shelf.blobs.values().map(|blob| blob.written);
-        let days = self.now.saturating_sub(used.chain(written).max()?) / DAY;
-        (days > SILENCE).then_some(days)
+        let signs = used.chain(written).chain([self.now]).filter(|sign| *sign <= self.now);
+        let mut signs: Vec<_> = signs.collect();
+        signs.sort_unstable();
+        Life { signs, now: self.now }
+    }
+}
+
+/// Signs of life: uses, and blobs that were written. The last one is now.
+pub(super) struct Life {
+    signs: Vec<i64>,
+    now: i64,
+}
+
+impl Life {
+    /// Why it is not sure that what was last used at `at` is as old as `age` seconds: the days for
+    /// which there was no life since. That may have been so; but a clock that was set ahead looks the
+    /// same, and goes on. When there was life for long enough since, it does not matter which.
+    pub(super) fn doubt(&self, at: i64, age: i64) -> Option<i64> {
+        let mut before = at;
+        for sign in &self.signs[self.signs.partition_point(|sign| *sign <= at)..] {
+            let days = sign.saturating_sub(before) / DAY;
+            if days > SILENCE && self.now.saturating_sub(*sign) < age {
+                return Some(days);
+            }
+            before = *sign;
+        }
+        None
     }
 }
 
@@ -73,10 +97,21 @@ mod tests {
         assert_eq!(sight(&builds, &shelf, 1, 0).is_blind(), None, "one of two is here");
         assert!(sight(&builds, &empty, 1, 0).is_blind().unwrap().contains("blobs"));
         assert!(sight(&[], &shelf, 1, 0).is_blind().unwrap().contains("manifests"));
-        let late = |day: i64| sight(&builds, &shelf, 1, day * DAY).silence();
-        assert_eq!((late(0), late(1001), late(1030), late(1400)), (None, None, None, Some(400)));
+        let late = |day: i64| sight(&builds, &shelf, 1, day * DAY).life();
+        let doubt = |day, at: i64, age: i64| late(day).doubt(at * DAY, age * DAY);
+        assert_eq!((doubt(1001, 990, 5), doubt(1030, 1000, 5)), (None, None));
+        assert_eq!((doubt(1400, 990, 180), doubt(1400, 1000, 180)), (Some(400), Some(400)));
+        assert_eq!(doubt(1400, 1000, 0), None, "whatever the clock says, it goes");
+        // One use by the wrong clock changes nothing, half a year of uses does.
+        let used = [1000].into_iter().chain((1400..1600).step_by(20));
+        let builds: Vec<_> = used.map(|day| build(day * DAY)).collect();
+        let later = |day: i64, at: i64| {
+            sight(&builds, &shelf, 1, day * DAY).life().doubt(at * DAY, 180 * DAY)
+        };
+        assert_eq!((later(1400, 990), later(1579, 1000)), (Some(400), Some(400)));
+        assert_eq!((later(1580, 1000), later(1580, 1400)), (None, None));
         let none = HashSet::new();
         let new = Sight { builds: &[], named: &none, shelf: &empty, indexed: 0, now: DAY };
-        assert_eq!((new.is_blind(), new.silence()), (None, None));
+        assert_eq!((new.is_blind(), new.life().doubt(DAY, DAY)), (None, None));
     }
 }

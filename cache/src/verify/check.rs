@@ -326,7 +326,7 @@ impl Check<'_> {
     async fn leftovers(&mut self) -> Result<(), StoreError> {
         let objects = &self.store.inner().objects;
         let folder = self.store.folder();
-        let swept = blocking(move || sweep(&folder, SystemTime::now()))
+        let swept = blocking(move || sweep(&folder, SystemTime::now(), false))
             .await?
             .map_err(|source| StoreError::file("read", objects.folder(), source))?;
         self.report.staged = swept.kept;

@@ -22,8 +22,9 @@ pub(crate) struct Leftovers {
     pub(crate) removed: u64,
 }
 
-/// Counts what is staged below a folder, and removes what nobody has written to for a day. Blocks.
-pub(crate) fn sweep(folder: &Path, now: SystemTime) -> io::Result<Leftovers> {
+/// Counts what is staged below a folder, and removes what nobody has written to for a day; with
+/// `dry_run` it only counts what would be. Blocks.
+pub(crate) fn sweep(folder: &Path, now: SystemTime, dry_run: bool) -> io::Result<Leftovers> {
     let mut found = Leftovers::default();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -44,7 +45,8 @@ pub(crate) fn sweep(folder: &Path, now: SystemTime) -> io::Result<Leftovers> {
             let (bytes, newest) = extent(&path, &meta);
             let age = newest.and_then(|at| now.duration_since(at).ok());
             let remove = if meta.is_dir() { std::fs::remove_dir_all } else { std::fs::remove_file };
-            if age.is_some_and(|age| age > DAY) && remove(path.as_path()).is_ok() {
+            let is_old = age.is_some_and(|age| age > DAY);
+            if is_old && (dry_run || remove(path.as_path()).is_ok()) {
                 found.removed += 1;
             } else {
                 found.kept += 1;
@@ -90,13 +92,17 @@ mod tests {
         let transfer = folder.path().join(".transfer-x");
         std::fs::create_dir(&transfer).unwrap();
         std::fs::write(transfer.join("0"), "123").unwrap();
-        let found = sweep(folder.path(), SystemTime::now()).unwrap();
+        let found = sweep(folder.path(), SystemTime::now(), false).unwrap();
         assert_eq!(found, Leftovers { kept: 3, bytes: 9, removed: 0 });
         let tomorrow = SystemTime::now() + DAY + Duration::from_secs(60);
-        let found = sweep(folder.path(), tomorrow).unwrap();
-        assert_eq!(found, Leftovers { kept: 0, bytes: 0, removed: 3 });
+        for dry_run in [true, false] {
+            assert!(transfer.exists());
+            let found = sweep(folder.path(), tomorrow, dry_run).unwrap();
+            assert_eq!(found, Leftovers { kept: 0, bytes: 0, removed: 3 });
+        }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_eq!(std::fs::read_dir(&inner).unwrap().count(), 3);
-        assert_eq!(sweep(&folder.path().join("none"), tomorrow).unwrap(), Leftovers::default());
+        let none = sweep(&folder.path().join("none"), tomorrow, false).unwrap();
+        assert_eq!(none, Leftovers::default());
     }
 }
