@@ -145,7 +145,11 @@ fn a_bug_of_all_releases_is_older_than_the_oldest() {
     assert!(verdict["probability"].as_f64().unwrap() > 0.98, "{verdict:#}");
     args.retain(|arg| arg != "--json");
     let said = kiln.run(&args).exits(6).stdout;
-    assert!(said.contains("older than v1.0, the oldest release that can be tested"), "{said}");
+    let said = said.replace('\n', " ");
+    assert!(
+        said.contains("the oldest release that can be tested with this build command"),
+        "{said}"
+    );
     let id = answer["id"].as_str().unwrap();
     let git = kiln.run(&["bisect", "log", id, "--format", "git"]).exits(0).stdout;
     assert!(!git.contains("git bisect good") && git.contains("nothing to bisect"), "{git}");
@@ -188,6 +192,48 @@ fn without_releases_or_budget_it_says_what_to_do() {
     let why = answer["answer"]["why"].as_str().unwrap();
     assert!(why.contains("budget of builds") && why.contains("no good end"), "{why}");
     assert_eq!(answer["answer"]["more"]["build"], true, "{answer:#}");
+    let older = answer["answer"]["older"].as_f64().unwrap();
+    assert!(older > 0.005 && older < 0.5, "{answer:#}");
+}
+
+/// Releases that crashed by chance are no bad ends: the walk goes on, and the bad end is not said to
+/// have ended well.
+#[test]
+fn a_release_that_crashed_by_chance_is_no_bad_end() {
+    let (repo, commits) = history(50, 35, RELEASES);
+    let kiln = Kiln::new();
+    // The image of v1.2 is good; its first run fails all the same.
+    let chance = "if grep -q '^version 30$' \"$KILN_ARTIFACTS/program\"; then \
+                  echo x >>\"$KILN_COIN.chance\"; [ $(wc -l <\"$KILN_COIN.chance\") -gt 1 ] || exit 1; fi; ";
+    let command = format!("{chance}{}", flaky(1));
+    let args = args(&repo, &commits[49], &command);
+    let answer = kiln.run(&args).json();
+    let verdict = answer["answer"]["verdict"].as_str().unwrap();
+    assert_ne!(verdict, "not-reproduced", "{answer:#}");
+    let ends = ends(&answer);
+    if ends.iter().any(|(_, bad)| *bad == commits[30]) {
+        assert!(ends.last().unwrap().1 != commits[30], "{ends:?}");
+        assert_eq!(events(&answer, "skipped").next().unwrap()["release"], "v1.2", "{answer:#}");
+    }
+    kiln.run(&["bisect", "replay-check", answer["id"].as_str().unwrap()]).exits(0);
+}
+
+#[test]
+fn releases_older_than_those_that_are_too_old_are_named_and_not_built() {
+    let names: Vec<String> = (1..20).map(|at| format!("v1.{at}")).collect();
+    // All show the bug, and those up to v1.14 do not build.
+    let tags: Vec<(&str, usize, bool)> =
+        names.iter().enumerate().map(|(at, name)| (name.as_str(), at * 2 + 2, at >= 14)).collect();
+    let (repo, commits) = history(50, 0, &tags);
+    let kiln = Kiln::new();
+    let answer = kiln.run(&args(&repo, &commits[49], &flaky(1))).exits(6).json();
+    assert_eq!(answer["answer"]["release"], "v1.15", "{answer:#}");
+    let fates = answer["releases"].as_array().unwrap();
+    let count = |fate: &str| fates.iter().filter(|release| release["fate"] == fate).count();
+    assert!((3..9).contains(&count("does-not-build")), "{fates:#?}");
+    assert!(count("skipped") > 3, "{fates:#?}");
+    let why = fates.iter().find(|release| release["fate"] == "skipped").unwrap()["why"].to_string();
+    assert!(why.contains("not tried") && why.contains("fail alike"), "{why}");
 }
 
 #[test]

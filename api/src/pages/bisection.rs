@@ -14,7 +14,7 @@ use super::picture;
 use crate::kiln::bisect::dossier::{Dossier, Reproducer};
 use crate::kiln::bisect::evidence::{Row, Visit, rows, visits};
 use crate::kiln::bisect::releases;
-use crate::kiln::bisect::report::{all_bad, finding_text, more_text};
+use crate::kiln::bisect::report::{all_bad, built_with, finding_text, more_text};
 use crate::kiln::common::when;
 use crate::service::bisections::read;
 use crate::service::error::ApiError;
@@ -242,7 +242,10 @@ fn answer(record: &Record) -> Markup {
                 Some(Verdict::OlderThanGood { probability, target, clean, release }) => p {
                     @match release {
                         None => "The good end",
-                        Some(release) => { (release) ", the oldest release that can be tested," }
+                        Some(release) => {
+                            (release) ", the oldest release that can be tested with "
+                            (built_with(header)) ","
+                        }
                     }
                     " shows it too (" (target) " of " (target + clean) " runs, "
                     (percent(*probability)) " sure): the bug is older."
@@ -264,7 +267,7 @@ fn answer(record: &Record) -> Markup {
                     @else { p { "With 95 % probability one of:" } }
                     ul {
                         @for (commit, probability) in credible { li { (candidate(commit, *probability)) } }
-                        @if *older > 0.0005 { li { (percent(*older)) " " (all_bad(header.find)) } }
+                        @if *older > 0.0005 { li { (percent(*older)) " " (all_bad(record)) } }
                     }
                     @if let Some(more) = more { p class="soft" { "Would help most: " (more_text(more)) } }
                 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::evidence::Counts;
+
 /// How many extents of drift are weighed against each other.
 pub const DRIFTS: usize = 3;
 
@@ -28,6 +30,9 @@ pub struct Model {
     /// Prior probability that all revisions are bad, the good end too: the bug is older than it, or,
     /// when the fix is sought, not fixed.
     pub older: f64,
+    /// Runs of a kernel that is bad whichever commit is the one, and is none of the range: what it
+    /// tells is how often bad kernels crash.
+    pub shown: Counts,
     /// Prior probability that the target does not show on the bad end at all.
     pub not_reproducible: f64,
     /// Lowest rate of crashing that is considered, a probability for one run.
@@ -66,6 +71,7 @@ impl Default for Model {
     fn default() -> Self {
         Self {
             older: 0.05,
+            shown: Counts::default(),
             not_reproducible: 0.05,
             lowest_rate: 0.005,
             rate_power: 0.5,

@@ -73,6 +73,11 @@ impl RateGrid {
             grid.clean[i] = (1.0 - rate) * weight;
             grid.ln_norm[i] = ln_beta(grid.crash[i], grid.clean[i]);
         }
+        if model.shown.informative() > 0 {
+            let shown = grid.ln_bad(&model.shown);
+            let top = shown.iter().fold(f64::NEG_INFINITY, |a, b| a.max(*b));
+            grid.prior.iter_mut().zip(&shown).for_each(|(prior, ln)| *prior *= (ln - top).exp());
+        }
         let total: f64 = grid.prior.iter().sum();
         grid.prior.iter_mut().for_each(|prior| *prior /= total.max(f64::MIN_POSITIVE));
         grid
@@ -166,6 +171,22 @@ mod tests {
                 .sum();
             assert!((sum - 1.0).abs() < 1e-9, "{sum}");
         }
+    }
+
+    #[test]
+    fn what_a_bad_kernel_outside_the_range_showed_tells_the_rate() {
+        let grid = |shown| RateGrid::new(&Model { shown, ..Model::default() });
+        let nothing = grid(Counts { censored: 9, ..Counts::default() });
+        assert_eq!(nothing.prior, RateGrid::new(&Model::default()).prior);
+        let known = grid(Counts { crashes: 30, clean: 270, censored: 0 });
+        assert!((known.prior.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+        let [before, after] = [&nothing, &known].map(|grid| grid.summary(&grid.prior));
+        assert!(after.mean > 0.07 && after.mean < 0.2, "{after:?}");
+        assert!(after.high - after.low < 0.5 * (before.high - before.low), "{before:?} {after:?}");
+        // As if it were an image of the range that is bad in any case.
+        let seen = nothing.ln_bad(&Counts { crashes: 30, clean: 270, censored: 0 });
+        let odds = |at: usize| nothing.prior[at] * seen[at].exp();
+        assert!((odds(40) / odds(50) / (known.prior[40] / known.prior[50]) - 1.0).abs() < 1e-6);
     }
 
     #[test]

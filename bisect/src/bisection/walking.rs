@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use kiln_builder::closure::Edges;
 use kiln_builder::{BuildError, Commit as Node, History, Repository};
+use kiln_cache::signature::SignatureKind;
 
 use super::error::BisectError;
 use super::setup::{Bisection, blocking, graph_of, holders};
 use super::verdict_of::verdict_of;
-use crate::belief::Model;
+use crate::belief::{Counts, Model};
 use crate::picture::{ReleaseSeen, WalkPicture};
 use crate::plan::{self, Place, Settings, State};
 use crate::record::{Commit, Decided, Event, Header, Record, Release};
@@ -33,6 +34,8 @@ pub(super) struct Walk {
     skipped: BTreeSet<String>,
     /// While a range between releases is searched: the prior probability that its good end is bad.
     older: Option<f64>,
+    /// Runs of the bad end, while a range is searched that it is not in.
+    shown: Counts,
     /// The good end that was searched after last, by its commit, and the answer if it was found bad.
     last: Option<(String, Option<Verdict>)>,
 }
@@ -46,6 +49,7 @@ impl Walk {
             releases: releases.list.iter().filter(usable).cloned().collect(),
             skipped: BTreeSet::new(),
             older: None,
+            shown: Counts::default(),
             last: None,
         };
         for (_, event) in record.iter().flat_map(|record| &record.events) {
@@ -54,8 +58,9 @@ impl Walk {
                     walk.skipped.insert(release.clone());
                 }
                 Event::Walked(_) => walk.older = None,
-                Event::Ends { good, older, .. } => {
+                Event::Ends { good, bad, older } => {
                     walk.older = Some(*older);
+                    walk.shown = record.map(|it| shown(it, bad)).unwrap_or_default();
                     walk.last = Some((good.id.clone(), None));
                 }
                 _ => {}
@@ -112,17 +117,41 @@ impl Walk {
     }
 }
 
+/// Runs of the bad end that a record has, for a range that ends at an older one of another image.
+fn shown(record: &Record, tip: &Commit) -> Counts {
+    let Some(target) = record.matcher() else { return Counts::default() };
+    let (mut counts, mut images) = (kiln_cache::evidence::Counts::default(), [None; 2]);
+    for step in record.steps() {
+        let ends = [&record.header.bad, tip];
+        let Some(end) = ends.iter().position(|end| end.id == step.commit.id) else { continue };
+        images[end] = step.build.signatures.get(SignatureKind::Image).copied();
+        if end == 0 {
+            step.runs.iter().for_each(|run| counts.add(&run.outcome, 1));
+        }
+    }
+    let seen = target.informative(&counts);
+    match images[0] == images[1] {
+        true => Counts::default(),
+        false => Counts { crashes: seen.target, clean: seen.clean, censored: 0 },
+    }
+}
+
 impl Bisection {
     /// Whether the releases are walked over at the moment.
     pub(super) fn walking(&self) -> bool {
         self.walk.as_ref().is_some_and(Walk::is_on)
     }
 
-    /// The world model. What the walk leaves of the good end's being bad is assumed of it.
+    /// The world model. What the walk leaves of the good end's being bad is assumed of it, and how
+    /// often the bad end crashes is known where the range does not hold it.
     pub(super) fn model(&self) -> Model {
-        let older = self.walk.as_ref().and_then(|walk| walk.older);
         let model = Model::default();
-        Model { older: older.unwrap_or(model.older), ..model }
+        match &self.walk {
+            Some(Walk { older: Some(older), shown, .. }) => {
+                Model { older: *older, shown: *shown, ..model }
+            }
+            _ => model,
+        }
     }
 
     /// Walks until there is a range to search, or the answer that there is none. Does nothing while a
@@ -148,6 +177,9 @@ impl Bisection {
                 }
             }
             let walked = self.next_release(&target).await?;
+            if matches!(walked.decision, Decision::Oldest { .. } | Decision::NoneWorks) {
+                self.name_too_old(&walked).await?;
+            }
             match &walked.decision {
                 Decision::Test(test) if self.is_late_in(test.expected_seconds) => {
                     let why = "the budget of time is used up";
@@ -178,22 +210,34 @@ impl Bisection {
         Ok(None)
     }
 
-    /// Whether an answer leads further back instead of ending the bisection: the good end that the walk
-    /// found is bad. Then the releases are at hand again.
+    /// Whether an answer leads back to the releases instead of ending the bisection: the good end that
+    /// the walk found is bad; or the release that it took for bad, by a crash that was chance, is not.
     pub(super) async fn walks_on(
         &mut self,
         tester: &Arc<Tester>,
         target: &Target,
         answer: &plan::Verdict,
     ) -> Result<bool, BisectError> {
-        let plan::Verdict::OlderThanGood { .. } = answer else { return Ok(false) };
-        if self.walk.is_none() {
-            return Ok(false);
+        let Some(walk) = &self.walk else { return Ok(false) };
+        match answer {
+            plan::Verdict::OlderThanGood { .. } => {}
+            plan::Verdict::NotReproduced { crashes, clean, .. } => {
+                let tip = self.commit(self.bad_end()).id;
+                let release = walk.releases.iter().position(|release| release.commit.id == tip);
+                let Some(release) = release else { return Ok(false) };
+                let runs = crashes + clean;
+                let why = format!(
+                    "shows the target in {crashes} of {runs} runs: too rarely to search before it"
+                );
+                self.skip(release, why).await?;
+            }
+            _ => return Ok(false),
         }
         let verdict = verdict_of(self, target, answer.clone(), Vec::new());
+        let older = matches!(answer, plan::Verdict::OlderThanGood { .. });
         let Some(walk) = &mut self.walk else { return Ok(false) };
         walk.older = None;
-        if let Some((_, refuted)) = &mut walk.last {
+        if let (true, Some((_, refuted))) = (older, &mut walk.last) {
             *refuted = Some(verdict);
         }
         let (walk, bad) = (walk.clone(), self.header.bad.clone());
@@ -244,7 +288,11 @@ impl Bisection {
             walk.releases.iter().enumerate().map(|(at, release)| {
                 let mut status = problem.status(walk.place(at));
                 if walk.skipped.contains(&release.name) {
-                    status.state = State::Untestable;
+                    // One that has shown the target works, only too rarely.
+                    status.state = match problem.counts(walk.place(at)).crashes {
+                        0 => State::Untestable,
+                        _ => State::Unclear,
+                    };
                 }
                 walk::Release { back: release.back, status }
             })
@@ -252,7 +300,11 @@ impl Bisection {
         Problem {
             releases: releases.collect(),
             bad_end: problem.status(problem.bad_end()).image,
-            history: self.header.releases.as_ref().map_or(0, |releases| releases.history),
+            history: self
+                .header
+                .releases
+                .as_ref()
+                .map_or(0, |releases| walk::ages::whole(releases.history, releases.begins_late)),
             costs: problem.costs,
             machines: problem.machines,
             spent: problem.spent,
@@ -273,6 +325,13 @@ impl Bisection {
             .filter(|(at, _)| self.knowledge.build(walk.place(*at)).is_some())
             .map(|(_, (release, bad))| (release.commit.id.clone(), bad))
             .collect()
+    }
+
+    /// Probability that no release is good, as far as anything is known.
+    fn all_bad(&self) -> f64 {
+        let Some(target) = self.target.as_ref().filter(|_| self.walking()) else { return 0.0 };
+        let bad = walk::bad(&self.walk_problem(target), &Settings::default().model);
+        bad.last().copied().unwrap_or_default()
     }
 
     /// Adds the bad end, which is no revision of a range between older releases: it contains all of
@@ -303,11 +362,35 @@ impl Bisection {
         let place = self.release_place(test.release);
         let why = format!("{}, {}", self.release(test.release)?.name, test.why);
         match self.visit(tester, place, test.runs, &why).await {
-            Err(BisectError::Build(error @ BuildError::ConfigChanged(_))) => {
-                self.skip(test.release, error.to_string()).await
-            }
+            Err(BisectError::Build(
+                error @ (BuildError::ConfigChanged(_) | BuildError::Outside { .. }),
+            )) => self.skip(test.release, error.to_string()).await,
             done => done,
         }
+    }
+
+    /// Names the releases that nobody tries, because newer ones are too old.
+    async fn name_too_old(&mut self, walked: &Walked) -> Result<(), BisectError> {
+        let problem = &walked.problem;
+        let Some(floor) = walk::too_old(problem, walked.settings.patience) else { return Ok(()) };
+        let why = format!("not tried: {} and others fail alike", self.release(floor)?.name);
+        let mut named = Vec::new();
+        for (at, release) in problem.releases.iter().enumerate().skip(floor + 1) {
+            if release.status.state == State::Unknown {
+                named.push(self.release(at)?.name.clone());
+            }
+        }
+        for release in &named {
+            self.write(Event::Skipped { release: release.clone(), why: why.clone() }).await?;
+        }
+        if let (Some(newest), Some(oldest)) = (named.first(), named.last()) {
+            let release = format!("{newest} to {oldest}");
+            self.watch.happening(Happening::Skipped { release: &release, why: &why });
+        }
+        if let Some(walk) = &mut self.walk {
+            walk.skipped.extend(named);
+        }
+        Ok(())
     }
 
     async fn skip(&mut self, release: usize, why: String) -> Result<(), BisectError> {
@@ -337,6 +420,13 @@ impl Bisection {
             Some(bad) => self.release(bad)?.commit.clone(),
             None => self.header.bad.clone(),
         };
+        let problem = self.knowledge.problem(target, self.header.limits.machines);
+        let ends =
+            [problem.bad_end(), range.bad.map_or(problem.bad_end(), |it| self.release_place(it))];
+        let shown = match ends.map(|end| problem.status(end).image) {
+            [bad_end, tip] if bad_end == tip => Counts::default(),
+            _ => problem.counts(problem.bad_end()),
+        };
         let Some(walk) = &mut self.walk else { return Ok(None) };
         if let Some((last, Some(refuted))) = &walk.last
             && *last == good.id
@@ -344,6 +434,7 @@ impl Bisection {
             return Ok(Some(refuted.clone()));
         }
         walk.older = Some(range.older);
+        walk.shown = shown;
         walk.last = Some((good.id.clone(), None));
         let older = range.older;
         let (base, tip) = (good.id.clone(), bad.id.clone());
@@ -435,6 +526,7 @@ impl Bisection {
                 seconds: test.expected_seconds,
             })
         });
-        Verdict::Inconclusive { credible: Vec::new(), older: 0.0, why, more, contradiction: false }
+        let older = self.all_bad();
+        Verdict::Inconclusive { credible: Vec::new(), older, why, more, contradiction: false }
     }
 }

@@ -11,8 +11,11 @@ use kiln_cache::evidence::Counts;
 pub struct Releases {
     /// Newest first; each is an ancestor of the one before it.
     pub list: Vec<Release>,
-    /// Commits of the bad end's whole history.
+    /// Commits of the bad end's history, as far as the repository has it.
     pub history: u32,
+    /// Whether the project began earlier than that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub begins_late: bool,
 }
 
 /// One of them.

@@ -6,9 +6,20 @@
 /// fifth, and 11 % were in the oldest that could be tested.
 const YOUNG: f64 = 200.0;
 
-/// Probability that a bug is older than the history at hand, which may begin late: an import, or a
-/// shallow clone.
+/// Probability that a bug is older than the whole history.
 const BEFORE_HISTORY: f64 = 0.02;
+/// Commits of the history that those ages were seen in: as many releases as public bisections can
+/// reach, and as many again that they can't build.
+const KERNEL: u32 = 70 * RELEASE;
+/// Commits of a kernel's release.
+const RELEASE: u32 = 14_000;
+
+/// Commits of a project's whole history, of which `history` are at hand. A shallow clone, or one that
+/// begins with an import, holds the youngest: its oldest release is no older for that, and ages must
+/// not be scaled to it. How many are missing nobody knows; a kernel's are assumed.
+pub fn whole(history: u32, begins_late: bool) -> u32 {
+    if begins_late { history.max(KERNEL) } else { history }
+}
 
 /// Prior probability that the bug is younger than a revision so many commits `back` from the newest,
 /// in a history of `history` commits.
@@ -30,13 +41,20 @@ mod tests {
         assert!(younger(5, 0).is_finite());
     }
 
+    #[test]
+    fn a_cut_history_makes_no_release_older() {
+        assert_eq!(whole(50, false), 50);
+        let (cut, full) = (whole(20_000, true), whole(1_300_000, true));
+        assert_eq!(full, 1_300_000);
+        let [cut, full] = [cut, full].map(|history| younger(18_000, history));
+        assert!((cut - full).abs() < 0.03 && cut < 0.6, "{cut} {full}");
+        assert!(younger(18_000, whole(20_000, false)) > 0.95);
+    }
+
     /// How many releases public bisections went back to a good one, beside what is assumed.
     #[test]
     #[allow(clippy::print_stdout)] // The figures are what one runs this for.
     fn releases_back() {
-        const RELEASE: u32 = 14_000;
-        // The releases that such bisections can reach, and as many that they can't build.
-        const HISTORY: u32 = 70 * RELEASE;
         let mut walks: Vec<Option<usize>> = Vec::new();
         for (_, log) in shared("syzbot-bisections") {
             let log = String::from_utf8_lossy(&log);
@@ -57,7 +75,7 @@ mod tests {
             let found = walks.iter().flatten().filter(|tested| **tested <= back).count();
             let share = found as f64 / walks.len() as f64;
             // Found in the midst of a release, on average.
-            let assumed = younger((back as u32 * RELEASE) - RELEASE / 2, HISTORY);
+            let assumed = younger((back as u32 * RELEASE) - RELEASE / 2, KERNEL);
             println!("at most {back:>2} back: {share:.2}, assumed {assumed:.2}");
             assert!((share - assumed).abs() < 0.15, "{back}: {share} {assumed}");
         }

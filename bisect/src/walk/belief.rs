@@ -11,16 +11,11 @@ pub(super) struct Belief {
 }
 
 impl Belief {
-    /// Weighs every place by the runs of all images but `left_out`.
+    /// Weighs every place by the runs of all images but those `left_out`.
     ///
     /// An image of several revisions is all good or all bad: a commit that would part them is not the
     /// one, as in [`crate::belief::Posterior`].
-    pub(super) fn new(
-        problem: &Problem,
-        model: &Model,
-        grid: &RateGrid,
-        left_out: Option<u32>,
-    ) -> Self {
+    pub(super) fn new(problem: &Problem, model: &Model, grid: &RateGrid, left_out: &[u32]) -> Self {
         let n = problem.releases.len();
         let mut ln: Vec<[f64; POINTS]> = (0..=n)
             .map(|place| {
@@ -38,7 +33,7 @@ impl Belief {
             let members: Vec<usize> =
                 (0..n).filter(|at| is(problem.releases[*at].status.image)).collect();
             let of_bad_end = is(problem.bad_end);
-            if (members.is_empty() && !of_bad_end) || left_out == Some(image) {
+            if (members.is_empty() && !of_bad_end) || left_out.contains(&image) {
                 continue;
             }
             let (good, bad) = (grid.ln_good(counts), grid.ln_bad(counts));

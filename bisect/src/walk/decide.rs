@@ -13,7 +13,8 @@ use crate::plan::{Settings, clean_runs, ladder};
 
 /// Probability from which on a release that has crashed is taken for bad.
 const CERTAIN: f64 = 0.98;
-/// Builds that are lost when the nearest release fails, before an older one works or nobody goes on.
+/// Builds that are lost when the nearest release fails, before an older one works or nobody goes on;
+/// and when all are bad, so that somebody has to look for a good end by hand.
 const STRANDED: f64 = 10.0;
 /// Most runs of a release at a time.
 const MOST_RUNS: u32 = 400;
@@ -70,7 +71,8 @@ pub struct Range {
     pub good: usize,
     /// The bad end: the oldest release that is bad, or `None` for the bad end itself.
     pub bad: Option<usize>,
-    /// Probability that the good end is bad, before its own runs are counted.
+    /// Probability that the good end is bad, before the runs are counted that the search of the range
+    /// counts itself: of both ends, and of the releases between them.
     pub older: f64,
 }
 
@@ -100,8 +102,26 @@ pub fn decide(problem: &Problem, settings: &Settings) -> Walked {
 
 /// For each release the probability that it is bad.
 pub fn bad(problem: &Problem, model: &Model) -> Vec<f64> {
-    let belief = Belief::new(problem, model, &RateGrid::new(model), None);
+    let belief = Belief::new(problem, model, &RateGrid::new(model), &[]);
     (0..problem.releases.len()).map(|at| belief.bad(at)).collect()
+}
+
+/// [`Range::older`].
+pub(super) fn older(
+    problem: &Problem,
+    model: &Model,
+    grid: &RateGrid,
+    good: usize,
+    bad: Option<usize>,
+) -> f64 {
+    let within = &problem.releases[bad.unwrap_or(0)..=good];
+    let mut counted: Vec<u32> = within.iter().filter_map(|it| it.status.image).collect();
+    if bad.is_none() {
+        counted.extend(problem.bad_end);
+    }
+    let before = Belief::new(problem, model, grid, &counted);
+    let all = bad.map_or(1.0, |bad| before.bad(bad)).max(f64::MIN_POSITIVE);
+    (before.bad(good) / all).clamp(1e-3, 0.9)
 }
 
 struct Walk<'a> {
@@ -132,7 +152,7 @@ struct Choice {
 impl<'a> Walk<'a> {
     fn new(problem: &'a Problem, settings: &'a Settings) -> Self {
         let grid = RateGrid::new(&settings.model);
-        let belief = Belief::new(problem, &settings.model, &grid, None);
+        let belief = Belief::new(problem, &settings.model, &grid, &[]);
         let by_rate = belief.by_rate();
         let mut runs = vec![0];
         runs.extend(ladder(problem.machines.max(1), MOST_RUNS));
@@ -158,7 +178,10 @@ impl<'a> Walk<'a> {
 
     fn next(&self) -> (Decision, f64) {
         let n = self.problem.releases.len();
-        let shown = |at: &usize| self.problem.counts(*at).crashes > 0;
+        let shown = |at: &usize| {
+            self.problem.counts(*at).crashes > 0
+                && !self.problem.broken(*at, self.settings.patience)
+        };
         let known = (0..n).rev().find(|at| shown(at) && self.belief.bad(*at) >= CERTAIN);
         let Some(best) = self.best(known, false) else {
             return match known {
@@ -167,10 +190,8 @@ impl<'a> Walk<'a> {
             };
         };
         if best.runs == 0 {
-            let image = self.problem.releases[best.release].status.image;
-            let before = Belief::new(self.problem, &self.settings.model, &self.grid, image);
-            let all = known.map_or(1.0, |bad| before.bad(bad)).max(f64::MIN_POSITIVE);
-            let older = (before.bad(best.release) / all).clamp(1e-3, 0.9);
+            let (model, good) = (&self.settings.model, best.release);
+            let older = older(self.problem, model, &self.grid, good, known);
             let range = Range { good: best.release, bad: known, older };
             return (Decision::Search(range), best.seconds);
         }
@@ -239,8 +260,9 @@ impl<'a> Walk<'a> {
     fn best(&self, known: Option<usize>, built: bool) -> Option<Choice> {
         let n = self.problem.releases.len();
         let first = known.map_or(0, |known| known + 1);
-        // Seconds from the moment when a release turned out to be bad; at the end, nothing is left.
-        let mut after = vec![0.0; n];
+        // Seconds from the moment when a release turned out to be bad. When no other is left there is
+        // no good end, which is no answer.
+        let mut after = vec![self.stranded(known); n];
         let mut best = None;
         for from in (first..=n).rev() {
             let newer = from.checked_sub(1).filter(|_| from > first).or(known);
@@ -265,14 +287,12 @@ impl<'a> Walk<'a> {
         let all = newer.map_or(1.0, |newer| self.belief.bad(newer)).max(f64::MIN_POSITIVE);
         let mut best: Option<Choice> = None;
         // What is left when a release fails: those that are newer, since older ones hardly work then.
-        let farthest = self.problem.releases.len().checked_sub(1);
-        let commits = farthest.map_or(1, |oldest| self.problem.commits(oldest, newer));
-        let mut nearer = STRANDED * self.prices.build + self.prices.search(commits);
+        let mut nearer = self.stranded(newer);
         for (release, after) in after.iter().enumerate().skip(from) {
-            // Without a good end there is no answer at all: whatever is not known to fail is tried.
             let works = self.works[release];
             let build = self.problem.needs_build(release);
-            if works <= 0.0 || (built && build) {
+            let broken = self.problem.broken(release, self.settings.patience);
+            if works <= 0.0 || broken || (built && build) {
                 continue;
             }
             let bad = (self.belief.bad(release) / all).min(1.0);
@@ -288,6 +308,13 @@ impl<'a> Walk<'a> {
             }
         }
         best
+    }
+
+    /// Seconds that are lost when no release before `newer` becomes the good end.
+    fn stranded(&self, newer: Option<usize>) -> f64 {
+        let farthest = self.problem.releases.len().checked_sub(1);
+        let commits = farthest.map_or(1, |oldest| self.problem.commits(oldest, newer));
+        STRANDED * self.prices.build + self.prices.search(commits)
     }
 
     /// How many runs of a release are best, what they take, what is lost if it is bad and stays clean,

@@ -17,3 +17,4 @@ mod works;
 
 pub use decide::{Decision, Range, Test, Walked, bad, decide};
 pub use problem::{Problem, Release};
+pub use works::too_old;

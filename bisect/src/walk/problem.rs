@@ -23,7 +23,7 @@ pub struct Problem {
     pub bad_end: Option<u32>,
     /// Runs of each image.
     pub images: Vec<Counts>,
-    /// Commits of the bad end's whole history.
+    /// Commits of the bad end's whole history (see [`super::ages::whole`]).
     pub history: u32,
     /// What builds and runs take.
     pub costs: Costs,
@@ -40,11 +40,21 @@ impl Problem {
         image.and_then(|image| self.images.get(image as usize).copied()).unwrap_or_default()
     }
 
-    /// Whether a release is known not to build, to boot or to reach the test.
-    pub(super) fn broken(&self, release: usize, patience: u32) -> bool {
+    /// How a release is known not to build, to boot or to reach the test.
+    pub(super) fn failure(&self, release: usize, patience: u32) -> Option<State> {
         let counts = self.counts(release);
         let in_vain = counts.informative() == 0 && counts.total() >= patience;
-        in_vain || !matches!(self.releases[release].status.state, State::Built | State::Unknown)
+        match self.releases[release].status.state {
+            State::Built | State::Unknown => in_vain.then_some(State::Untestable),
+            State::Unclear => None,
+            failed => Some(failed),
+        }
+    }
+
+    /// Whether a release is no end to search from: it fails, or it showed the target too rarely.
+    pub(super) fn broken(&self, release: usize, patience: u32) -> bool {
+        let unclear = self.releases[release].status.state == State::Unclear;
+        unclear || self.failure(release, patience).is_some()
     }
 
     /// Whether testing a release needs a build.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::ages::younger;
 use super::cost::Prices;
 use super::*;
-use crate::belief::Counts;
+use crate::belief::{Counts, RateGrid};
 use crate::plan::{Costs, Settings, State, Status, clean_runs};
 
 const CRASHED: Counts = Counts { crashes: 2, clean: 2, censored: 0 };
@@ -173,6 +173,61 @@ fn twins_are_one() {
     problem.releases[1].status = problem.releases[2].status;
     let Decision::Search(range) = decision(&problem) else { panic!("{:?}", decision(&problem)) };
     assert_eq!((range.good, range.bad), (1, Some(0)));
+}
+
+#[test]
+fn runs_that_the_search_counts_say_nothing_before_it() {
+    let mut problem = kernels(8);
+    let settings = Settings::default();
+    let older = |problem: &Problem, good, bad| {
+        super::decide::older(problem, &settings.model, &RateGrid::new(&settings.model), good, bad)
+    };
+    ran(&mut problem, 1, CRASHED);
+    ran(&mut problem, 4, Counts { clean: 1, ..Counts::default() });
+    let before = [older(&problem, 4, Some(1)), older(&problem, 4, None)];
+    // Between the ends, and the ends themselves.
+    for release in [1, 2, 4] {
+        ran(&mut problem, release, Counts { clean: 40, ..Counts::default() });
+        assert_eq!(older(&problem, 4, Some(1)), before[0], "{release}");
+        assert_eq!(older(&problem, 4, None), before[1], "{release}");
+    }
+    // An older one is not in the range.
+    ran(&mut problem, 6, CRASHED);
+    assert!(older(&problem, 4, Some(1)) > 0.89, "{}", older(&problem, 4, Some(1)));
+}
+
+#[test]
+fn a_release_that_showed_the_target_too_rarely_is_no_end() {
+    let mut problem = kernels(12);
+    for release in [2, 5] {
+        ran(&mut problem, release, CRASHED);
+    }
+    problem.releases[5].status.state = State::Unclear;
+    let range = walk_to_a_range(&mut problem, 6);
+    assert!(range.good > 5 && range.bad != Some(5), "{range:?}");
+}
+
+#[test]
+fn too_old_ones_are_not_built_one_by_one() {
+    let mut problem = kernels(40);
+    ran(&mut problem, 0, CRASHED);
+    let mut failed = 0;
+    loop {
+        match decision(&problem) {
+            Decision::Test(test) if test.release < 8 => ran(&mut problem, test.release, CRASHED),
+            Decision::Test(test) => {
+                failed += 1;
+                problem.releases[test.release].status.state = State::Broken;
+            }
+            Decision::Oldest { release, .. } => {
+                assert_eq!(release, 7);
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!((3..8).contains(&failed), "{failed}");
+    assert!(too_old(&problem, Settings::default().patience).is_some());
 }
 
 proptest! {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use git2::{Oid, Sort};
+use git2::{ObjectType, Oid, Sort, TreeWalkMode, TreeWalkResult};
 
 use super::error::TreeError;
 use super::repository::{Repository, Revision, subject};
@@ -23,8 +23,10 @@ pub struct Release {
 pub struct Releases {
     /// Newest first; each is an ancestor of the one before it.
     pub list: Vec<Release>,
-    /// Commits of the revision's whole history, itself included.
+    /// Commits of the revision's history as far as it is here, itself included.
     pub history: u32,
+    /// Whether the project began earlier: a shallow clone, or a first commit that is an import.
+    pub begins_late: bool,
 }
 
 impl Repository {
@@ -39,6 +41,9 @@ impl Repository {
         read(&git, tip).map_err(|source| self.error(source))
     }
 }
+
+/// Files of a first commit from which on it is an import: nobody writes so many at once.
+const IMPORTED: usize = 1000;
 
 /// Whether a tag is that of a release, or of a candidate for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,6 +94,8 @@ fn read(git: &git2::Repository, tip: Oid) -> Result<Releases, git2::Error> {
         }
     }
     let history = parents.len() as u32;
+    let first = positions.iter().filter(|(_, at)| parents[**at as usize].is_empty());
+    let begins_late = git.is_shallow() || first.map(|(id, _)| *id).any(|id| is_import(git, id));
     let mut list = Vec::new();
     let (mut within, mut released) = (vec![true; parents.len()], false);
     for (at, id) in found.into_iter().rev() {
@@ -110,7 +117,20 @@ fn read(git: &git2::Repository, tip: Oid) -> Result<Releases, git2::Error> {
             back: history - size,
         });
     }
-    Ok(Releases { list, history })
+    Ok(Releases { list, history, begins_late })
+}
+
+/// Whether a first commit holds what others have written before; so does one that can't be read.
+fn is_import(git: &git2::Repository, commit: Oid) -> bool {
+    let mut files = 0;
+    let tree = git.find_commit(commit).and_then(|commit| commit.tree());
+    let walked = tree.and_then(|tree| {
+        tree.walk(TreeWalkMode::PreOrder, |_, entry| {
+            files += usize::from(entry.kind() == Some(ObjectType::Blob));
+            if files < IMPORTED { TreeWalkResult::Ok } else { TreeWalkResult::Abort }
+        })
+    });
+    files >= IMPORTED || walked.is_err()
 }
 
 /// A commit and all its ancestors, and how many they are; parents come before their children.
@@ -180,8 +200,23 @@ mod tests {
             found.list.iter().map(|it| (it.name.as_str(), it.back)).collect();
         // What the side branch brings is newer than everything it was not in.
         assert_eq!(named, [("v1.2-rc1", 3), ("v1.1", 5), ("v1.0", 7)]);
-        assert_eq!(found.history, 8);
+        assert_eq!((found.history, found.begins_late), (8, false));
         assert_eq!(found.list[1].revision, release);
         assert_eq!(repository.releases(&first).unwrap().list, []);
+        std::fs::write(fixture.path().join("shallow"), format!("{}\n", first.commit)).unwrap();
+        assert!(fixture.repository().releases(&bad).unwrap().begins_late);
+    }
+
+    #[test]
+    fn a_first_commit_of_many_files_is_no_beginning() {
+        let fixture = Fixture::new();
+        let names: Vec<String> = (0..IMPORTED).map(|at| format!("file{at}")).collect();
+        let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "0")).collect();
+        let first = fixture.commit("import", &files);
+        let object = fixture.git().revparse_single(&first.commit).unwrap();
+        fixture.git().tag_lightweight("v1.0", &object, false).unwrap();
+        let bad = fixture.commit("bad", &[("file0", "1")]);
+        let found = fixture.repository().releases(&bad).unwrap();
+        assert_eq!((found.list.len(), found.begins_late), (1, true));
     }
 }

@@ -120,7 +120,7 @@ fn answer(out: &mut String, record: &Record, dossier: &Dossier) {
                     let _ = writeln!(out, "          and {} more", credible.len() - LISTED);
                 }
                 if *older > 0.0005 {
-                    let _ = writeln!(out, "  {:>6}  {}", percent(*older), all_bad(find));
+                    let _ = writeln!(out, "  {:>6}  {}", percent(*older), all_bad(record));
                 }
                 out.push('\n');
             }

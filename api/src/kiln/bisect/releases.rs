@@ -40,7 +40,7 @@ pub(super) fn releases(
             newest.name
         );
     }
-    Ok(Releases { list, history: found.history })
+    Ok(Releases { list, history: found.history, begins_late: found.begins_late })
 }
 
 /// What the walk over releases did, for people; nothing when there was none.

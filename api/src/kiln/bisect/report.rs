@@ -1,7 +1,7 @@
 //! The answer of a bisection, with everything it rests on.
 
 use kiln_bisect::belief::Find;
-use kiln_bisect::record::{Bill, Commit, Record};
+use kiln_bisect::record::{Bill, Commit, Header, Record};
 use kiln_bisect::verdict::{Finding, MoreRuns, Verdict};
 use kiln_cache::evidence::Outcome;
 
@@ -108,9 +108,17 @@ fn verdict_text(record: &Record, verdict: &Verdict) -> String {
             lines.push(labelled("", "give an older --good"));
         }
         Verdict::OlderThanGood { probability, target, clean, release: Some(release) } => {
-            lines.push(format!("older than {release}, the oldest release that can be tested"));
+            let how = built_with(&record.header);
+            lines.push(wrapped(
+                &format!("older than {release}, the oldest release that can be tested with {how}"),
+                WIDTH,
+            ));
             lines.push(shown(release, *target, *clean, *probability));
-            lines.push(labelled("", "give an older --good that builds and boots, if there is one"));
+            let way = match record.header.build_command {
+                None => "; an older compiler (--toolchain) builds older releases",
+                Some(_) => "",
+            };
+            lines.push(labelled("", &format!("give an older --good that builds and boots{way}")));
         }
         Verdict::NotFixed { probability, target, clean } => {
             lines.push("not fixed".into());
@@ -146,7 +154,7 @@ fn verdict_text(record: &Record, verdict: &Verdict) -> String {
                 lines.push(fit(&line, WIDTH));
             }
             if *older > 0.0005 {
-                let (share, what) = (percent(*older), all_bad(record.header.find));
+                let (share, what) = (percent(*older), all_bad(record));
                 lines.push(format!("  {share:>6}  {what}"));
             }
             if let Some(more) = more {
@@ -213,10 +221,19 @@ pub(crate) fn finding_text(finding: &Finding) -> (&'static str, String) {
 }
 
 /// The possibility that no commit of the range is the one.
-pub(crate) fn all_bad(find: Find) -> &'static str {
-    match find {
+pub(crate) fn all_bad(record: &Record) -> &'static str {
+    match record.header.find {
+        Find::Cause if record.good().is_none() => "older than every release",
         Find::Cause => "older than the good end",
         Find::Fix => "not fixed in the good end",
+    }
+}
+
+/// What builds, for people: why older releases can't be tested.
+pub(crate) fn built_with(header: &Header) -> &str {
+    match &header.build_command {
+        Some(_) => "this build command",
+        None => header.toolchain.as_deref().unwrap_or("this compiler"),
     }
 }
 
