@@ -320,3 +320,25 @@ async fn a_manifest_travels_and_a_forged_one_does_not() {
     let error = newer.build("abcdef01").await.unwrap_err();
     assert!(error.to_string().contains("format 9"), "{error}");
 }
+
+/// A server reads all files of a build before it answers: from a slow bucket that takes longer than
+/// the pauses that a download may have.
+#[tokio::test]
+async fn a_push_waits_while_the_server_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bzImage");
+    std::fs::write(&path, b"an image").unwrap();
+    let build = async || {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let build = kiln_cache::InputKey(Digest::of(b"a build"));
+        axum::Json(kiln_cache::remote::PushAnswer { build, files: Vec::new() })
+    };
+    let app = Router::new()
+        .route("/v1/blobs/{digest}", get(|| async { "an image" }))
+        .route("/v1/builds", axum::routing::post(build));
+    let remote = serve(app).await;
+    let timeouts = Timeouts { idle: Duration::from_millis(300), ..Timeouts::default() };
+    let remote = Remote::new(remote.url(), timeouts).unwrap();
+    let pushed = remote.push(&[("bzImage".into(), path)], None, &|_| {}).await.unwrap();
+    assert_eq!(pushed.0, kiln_cache::InputKey(Digest::of(b"a build")));
+}

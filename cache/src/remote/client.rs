@@ -95,9 +95,11 @@ impl Remote {
         Ok(Self { client, timeouts, headers, rare: Arc::default(), base })
     }
 
-    /// A client without a limit on the time until an answer begins: that comes after all was sent.
+    /// A client without a limit on the time until an answer begins: that comes after all was sent,
+    /// or read. Who uses it sets one. A server whose machine is gone is noticed all the same.
     pub(super) fn sending(&self) -> Result<&Client, RemoteError> {
-        let make = || builder(self.timeouts).default_headers(self.headers.clone());
+        let own = || builder(self.timeouts).default_headers(self.headers.clone());
+        let make = || own().tcp_keepalive(self.timeouts.idle);
         self.made(&self.rare.sending, make)
     }
 

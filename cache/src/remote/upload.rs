@@ -22,6 +22,9 @@ const PIECE: usize = 1 << 18;
 /// How long a server may take to store what it has received, beyond its usual time to answer.
 const STORING: Duration = Duration::from_secs(270);
 
+/// Bytes of a build that a server reads and signs in a second, at least.
+const READING: u64 = 4 << 20;
+
 /// How often files are sent, when the remote misses some of them in the end: one more for what was
 /// removed, one more for what something else rests on.
 const ROUNDS: u32 = 3;
@@ -99,6 +102,12 @@ impl Remote {
             named.push(PushRequestFile { name: name.clone(), digest: digest_of(path).await? });
         }
         let request = PushRequest { commit: commit.map(str::to_owned), files: named };
+        let mut total = 0;
+        for (_, path) in files {
+            let fail = |source| RemoteError::File { doing: "read", path: path.clone(), source };
+            total += tokio::fs::metadata(path).await.map_err(fail)?.len();
+        }
+        let patience = self.timeouts.idle + STORING + Duration::from_secs(total / READING);
         let mut round = 1;
         let response = loop {
             for (PushRequestFile { name, digest }, (_, path)) in request.files.iter().zip(files) {
@@ -108,7 +117,9 @@ impl Remote {
                 }
             }
             let url = self.address(&["v1", "builds"]);
-            let sent = self.client.post(url).json(&request).send().await;
+            // It reads all of them before it says a word.
+            let asked = self.sending()?.post(url).json(&request).timeout(patience);
+            let sent = asked.send().await;
             let response = sent.map_err(|error| self.broken(error))?;
             // A file was there a moment ago, and is not, or is found to be wrong.
             if response.status() == StatusCode::NOT_FOUND && round < ROUNDS {

@@ -2,19 +2,22 @@
 
 use std::path::PathBuf;
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use uuid::Uuid;
 
 use crate::build_draft::BuildDraft;
 use crate::digest::Digest;
 use crate::error::{Quarantine, StoreError};
 use crate::input::InputKey;
-use crate::manifest::Manifest;
+use crate::manifest::{FORMAT, Manifest};
 use crate::manifests;
 use crate::objects::Created;
+use crate::signature::Signature;
 
 use super::Store;
 use super::heal::restless;
 use super::ingest::{describe, ingest};
+use super::push::{AT_ONCE, RECIPE};
 
 /// How often a build is stored while others store and remove the same one.
 const RETRIES: usize = 3;
@@ -42,7 +45,7 @@ impl Store {
         let artifacts = ingest(&self.inner, &owner, &draft.artifacts).await?;
         let files = draft.artifacts.clone();
         let manifest = judge(describe(draft, artifacts).await?)?;
-        let manifest = self.add_described(&owner, manifest).await?;
+        let (manifest, _) = self.add_described(&owner, manifest).await?;
         self.put_back(&manifest, &files).await?;
         self.inner.index.release(&owner).await?;
         Ok(manifest)
@@ -66,11 +69,14 @@ impl Store {
 
     /// Stores the manifest of a build whose files are here, and its row in the index. The upload
     /// `owner` holds the build from then on, be it new or not: it is here until it is let go of.
+    ///
+    /// A pushed build that was named otherwise before, by a Kiln that did not look at all of its
+    /// files, is named anew: its key is of its files, so it is the same build.
     pub(super) async fn add_described(
         &self,
         owner: &str,
         manifest: Manifest,
-    ) -> Result<Manifest, StoreError> {
+    ) -> Result<(Manifest, Created), StoreError> {
         let (key, index) = (manifest.input_key, &self.inner.index);
         let bytes = manifests::encode(&manifest)?;
         self.inner.join().await?;
@@ -81,13 +87,24 @@ impl Store {
                 let row = (manifest, Digest::of(&bytes));
                 index.add_builds(std::slice::from_ref(&row)).await?;
                 index.relied_on(&key).await?;
-                return Ok(row.0);
+                return Ok((row.0, Created::New));
             }
             match self.look_up(&key).await {
                 Ok(Some(first)) if self.is_whole(&first.manifest).await? => {
                     index.add_request(&manifest.request_key, &key).await?;
                     index.add_revision(&manifest.commit, &key).await?;
-                    return Ok(first.manifest);
+                    let mut first = first.manifest;
+                    if is_misnamed(&first, &manifest) {
+                        tracing::warn!(%key, "this build was named by some of its files: mended");
+                        let signatures = manifest.signatures.clone();
+                        first = Manifest { format: FORMAT, signatures, ..first };
+                        let bytes = manifests::encode(&first)?;
+                        // In one step: the build is there all the time. Its new row is written by
+                        // the next look-up, if not here.
+                        objects.put(&manifests::object_of(&key), bytes.clone().into()).await?;
+                        index.add_builds(&[(first.clone(), Digest::of(&bytes))]).await?;
+                    }
+                    return Ok((first, Created::Exists));
                 }
                 Ok(Some(first)) => {
                     tracing::warn!(%key, "files of this build were lost: storing the new one");
@@ -149,11 +166,31 @@ impl Store {
 
     /// Whether every file of a build is here. Says nothing about their bytes.
     pub async fn is_whole(&self, manifest: &Manifest) -> Result<bool, StoreError> {
-        for artifact in &manifest.artifacts {
-            if !self.contains(&artifact.digest).await? {
+        let digests: Vec<_> = manifest.artifacts.iter().map(|it| it.digest).collect();
+        let mut looking = stream::iter(digests)
+            .map(|digest| {
+                let store = self.clone();
+                async move { store.contains(&digest).await }
+            })
+            .buffer_unordered(AT_ONCE)
+            .boxed();
+        while let Some(is_here) = looking.try_next().await? {
+            if !is_here {
                 return Ok(false);
             }
         }
         Ok(true)
     }
+}
+
+/// Whether a pushed build has a signature that, in the same version, is not that of its files.
+fn is_misnamed(first: &Manifest, made: &Manifest) -> bool {
+    let differs = |kind, was: &Signature| {
+        made.signatures
+            .get(kind)
+            .is_some_and(|made| made.version == was.version && made.hash != was.hash)
+    };
+    first.input.recipe == RECIPE
+        && first.artifacts == made.artifacts
+        && first.signatures.0.iter().any(|(kind, was)| differs(*kind, was))
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use futures::FutureExt;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -11,6 +13,7 @@ use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::input::{BuildInput, InputKey};
 use crate::manifest::{Artifact, BuildResult, Manifest};
+use crate::objects::Created;
 use crate::signature::is_named_by_image;
 
 use super::Store;
@@ -20,7 +23,10 @@ use super::ingest::{describe, ingest};
 mod tests;
 
 /// Stands in the place of a recipe's version: nobody here knows how it was built.
-const RECIPE: &str = "pushed";
+pub(super) const RECIPE: &str = "pushed";
+
+/// Files that are looked at together: a bucket answers slowly, but many at a time.
+pub(super) const AT_ONCE: usize = 16;
 
 /// The file that says which builds resemble each other.
 const CONFIG: &str = ".config";
@@ -62,7 +68,7 @@ impl Store {
         draft(&nothing, files.clone(), commit).check()?;
         let owner = Uuid::new_v4().to_string();
         let artifacts = ingest(&self.inner, &owner, &files).await?;
-        let manifest = self.described(&owner, artifacts, files.clone(), commit).await?;
+        let (manifest, _) = self.described(&owner, artifacts, files.clone(), commit).await?;
         self.put_back(&manifest, &files).await?;
         self.inner.index.release(&owner).await?;
         let files = self.files(&manifest).await?;
@@ -70,31 +76,52 @@ impl Store {
     }
 
     /// The same, of blobs that are here already: uploads of a client far away. Each is read and
-    /// proven, unless this process did so lately. [`StoreError::Missing`], [`StoreError::LetGo`] or
-    /// [`StoreError::Corrupt`] when one has to be sent again: then there is no build.
+    /// proven, unless this process did so lately. [`StoreError::Missing`], [`StoreError::LetGo`],
+    /// [`StoreError::NotRepeated`] or [`StoreError::Corrupt`] when one has to be sent again: then there is no build.
     pub async fn push_blobs(
         &self,
         files: &[(String, Digest)],
         commit: Option<&str>,
     ) -> Result<Pushed, StoreError> {
+        // Names are checked before anything is read; the rest of a draft is made of content.
+        let nothing = [Artifact { name: String::new(), digest: Digest::of(b""), size: 0 }];
+        let names = files.iter().map(|(name, _)| (name.clone(), PathBuf::new())).collect();
+        draft(&nothing, names, commit).check()?;
         let owner = Uuid::new_v4().to_string();
         let digests: Vec<_> = files.iter().map(|(_, digest)| *digest).collect();
         self.inner.join().await?;
         self.inner.index.reserve(&owner, &digests).await?;
-        let mut artifacts = Vec::new();
+        // What is signed must be a file. Without a kernel nothing is.
+        let folder = self.folder();
+        let folder = tempfile::tempdir_in(&folder)
+            .map_err(|source| StoreError::file("write in", &folder, source))?;
+        let has_kernel = files.iter().any(|(name, _)| name == VMLINUX);
+        let numbered = files.iter().cloned().enumerate().map(|(n, (name, digest))| {
+            let is_signed = has_kernel && (name == VMLINUX_O || is_named_by_image(&name));
+            let place = is_signed.then(|| folder.path().join(n.to_string()));
+            (self.clone(), name, digest, place)
+        });
+        let numbered: Vec<_> = numbered.collect();
+        let mut proving = stream::iter(numbered)
+            .map(|(store, name, digest, place)| async move {
+                let proven = store.prove(&digest, place.as_deref()).await;
+                proven.map(|size| (Artifact { name, digest, size }, place))
+            })
+            .buffered(AT_ONCE)
+            .boxed();
+        let (mut artifacts, mut places) = (Vec::new(), Vec::new());
         let mut wrong = None;
-        for (name, digest) in files {
-            let checked = async {
-                let reader = self.reader(digest).await?;
-                reader.check().await?;
-                Ok(reader.size())
-            };
-            match checked.await {
-                Ok(size) => artifacts.push(Artifact { name: name.clone(), digest: *digest, size }),
+        while let Some(proven) = proving.next().await {
+            match proven {
+                Ok((artifact, place)) => {
+                    places.extend(place.map(|place| (artifact.name.clone(), place)));
+                    artifacts.push(artifact);
+                }
                 // All are looked at: what is corrupt is gone from its place then, and sent again.
                 Err(
                     error @ (StoreError::Missing(_)
                     | StoreError::LetGo(_)
+                    | StoreError::NotRepeated(_)
                     | StoreError::Corrupt { .. }),
                 ) => _ = wrong.get_or_insert(error),
                 Err(error) => return Err(error),
@@ -104,22 +131,7 @@ impl Store {
             return Err(error);
         }
         artifacts.sort_by(|a, b| a.name.cmp(&b.name));
-        let names = files.iter().map(|(name, _)| (name.clone(), PathBuf::new())).collect();
-        draft(&artifacts, names, commit).check()?;
-        // What is signed must be a file. Without a kernel nothing is.
-        let folder = self.folder();
-        let folder = tempfile::tempdir_in(&folder)
-            .map_err(|source| StoreError::file("write in", &folder, source))?;
-        let mut places = Vec::new();
-        if artifacts.iter().any(|it| it.name == VMLINUX) {
-            let signed = |name: &str| name == VMLINUX_O || is_named_by_image(name);
-            for (n, artifact) in artifacts.iter().filter(|it| signed(&it.name)).enumerate() {
-                let place = folder.path().join(n.to_string());
-                self.read_to_file(&artifact.digest, &place).await?;
-                places.push((artifact.name.clone(), place));
-            }
-        }
-        let manifest = self.described(&owner, artifacts, places, commit).await?;
+        let (manifest, created) = self.described(&owner, artifacts, places, commit).await?;
         // One may have been removed before the build named it: by somebody whose clock is so far
         // ahead that the upload seemed to have died. Half a build is none.
         match self.files(&manifest).await {
@@ -127,15 +139,25 @@ impl Store {
                 self.inner.index.release(&owner).await?;
                 Ok(Pushed { manifest, files })
             }
-            Err(
-                error
-                @ (StoreError::Missing(_) | StoreError::LetGo(_) | StoreError::Corrupt { .. }),
-            ) => {
+            // What was here before is somebody else's, who may have pinned it.
+            Err(error @ (StoreError::Missing(_) | StoreError::Corrupt { .. }))
+                if created == Created::New =>
+            {
                 self.withdraw(&manifest.input_key).await?;
                 Err(error)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Reads a blob through and proves it, on the way to a file where one is wanted; gives its size.
+    async fn prove(&self, digest: &Digest, place: Option<&Path>) -> Result<u64, StoreError> {
+        let reader = self.reader(digest).await?;
+        match place {
+            Some(place) => self.read_to_file(digest, place).await?,
+            None => reader.check().await?,
+        }
+        Ok(reader.size())
     }
 
     async fn described(
@@ -144,19 +166,25 @@ impl Store {
         artifacts: Vec<Artifact>,
         places: Vec<(String, PathBuf)>,
         commit: Option<&str>,
-    ) -> Result<Manifest, StoreError> {
+    ) -> Result<(Manifest, Created), StoreError> {
         let draft = draft(&artifacts, places, commit);
         self.add_described(owner, describe(draft, artifacts).await?).await
     }
 
     /// The files of a build, and what they take.
     pub async fn files(&self, manifest: &Manifest) -> Result<Vec<PushedFile>, StoreError> {
-        let mut files = Vec::with_capacity(manifest.artifacts.len());
-        for Artifact { name, digest, size } in &manifest.artifacts {
-            let stored = self.stored_bytes(digest).await?;
-            files.push(PushedFile { name: name.clone(), digest: *digest, size: *size, stored });
-        }
-        Ok(files)
+        stream::iter(manifest.artifacts.clone())
+            .map(|Artifact { name, digest, size }| {
+                let store = self.clone();
+                async move {
+                    let stored = store.stored_bytes(&digest).await?;
+                    Ok(PushedFile { name, digest, size, stored })
+                }
+            })
+            .buffered(AT_ONCE)
+            .try_collect()
+            .boxed()
+            .await
     }
 
     /// What a blob takes, in bytes; of one in parts, with its parts. What it is a difference to

@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
+use crate::build_draft::VMLINUX;
+use crate::digest::Digest;
 use crate::location::Location;
+use crate::manifests;
+use crate::query::Query;
 use crate::signature::test_elf::TestElf;
 use crate::signature::tests::kernel::{Build, kernel};
 use crate::signature::{SignatureKind, Signatures};
@@ -48,4 +52,32 @@ async fn blobs_are_named_like_files_and_every_file_that_runs_counts() {
             assert_ne!(local.get(kind), other.get(kind), "{kind}");
         }
     }
+}
+
+/// As a Kiln left it that signed a kernel by some of its files.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_was_misnamed_is_named_anew_when_it_is_pushed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Location::folder(folder.path().join("store"))).await.unwrap();
+    let kernel = folder.path().join("vmlinux");
+    std::fs::write(&kernel, self::kernel(&Build::new(), TestElf::new()).elf.build()).unwrap();
+    let files = [(VMLINUX.to_owned(), store.put_file(&kernel).await.unwrap().0)];
+    let right = store.push_blobs(&files, Some(&"a".repeat(40))).await.unwrap().manifest;
+    let mut wrong = right.clone();
+    wrong.signatures.0.get_mut(&SignatureKind::Image).unwrap().hash = Digest::of(b"some files");
+    let (bytes, inner) = (manifests::encode(&wrong).unwrap(), store.inner());
+    let object = manifests::object_of(&wrong.input_key);
+    inner.objects.put(&object, bytes.clone().into()).await.unwrap();
+    inner.index.add_builds(&[(wrong.clone(), Digest::of(&bytes))]).await.unwrap();
+    store.pin(&wrong.input_key, true).await.unwrap();
+    let there = store.build_by_input(&right.input_key).await.unwrap().unwrap();
+    assert_eq!(there.signatures, wrong.signatures);
+    let again = store.push_blobs(&files, Some(&"b".repeat(40))).await.unwrap().manifest;
+    assert_eq!(again, right, "with the commit and time that it had");
+    assert_eq!(store.build_by_input(&right.input_key).await.unwrap().unwrap(), right);
+    for name in ["a", "b"] {
+        let name = Query::parse(&format!("revision:{}", name.repeat(40))).unwrap();
+        assert_eq!(store.find_build(&name).await.unwrap().unwrap(), right);
+    }
+    assert!(store.pins().await.unwrap().contains(&right.input_key));
 }
