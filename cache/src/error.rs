@@ -44,7 +44,8 @@ pub enum StoreError {
     #[error(
         "blob {0} can't be put together by this Kiln: its compressors give other bytes than those of \
          the one that packed it, whose stored bytes are all right: read it with that version, or \
-         with one that was installed with `--locked`"
+         with one that was installed with `--locked`; or store the same file again (`kiln push`, \
+         `kiln verify --remote`), which is then kept as it is"
     )]
     NotRepeated(Digest),
     /// A range that ends before it begins or behind the end of the blob.

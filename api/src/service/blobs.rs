@@ -43,7 +43,7 @@ pub(crate) async fn blob(
     match form.form.as_deref() {
         // What a client need not send must be in the store, not only in this process.
         None | Some("plain") if method == Method::HEAD => {
-            service.pieces.open_anew(&service.store, &digest).await.map_err(refused)?;
+            service.pieces.open_anew(&service.store, &digest).await.map_err(wanting)?;
             serve(&service, &digest, &headers).await
         }
         None | Some("plain") => serve(&service, &digest, &headers).await,
@@ -99,6 +99,17 @@ fn refused(error: StoreError) -> ApiError {
         _ => counted("error", "store"),
     }
     error.into()
+}
+
+/// The same for whoever may have its bytes: what only they can mend is not here.
+fn wanting(error: StoreError) -> ApiError {
+    match &error {
+        StoreError::Corrupt { .. } | StoreError::NotRepeated(_) => {
+            counted("miss", "corrupt");
+            ApiError::not_found(error.to_string())
+        }
+        _ => refused(error),
+    }
 }
 
 /// Answers with a blob: whole, one range of it, or "you have it".

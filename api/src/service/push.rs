@@ -95,8 +95,11 @@ pub(crate) async fn build(
         error @ (StoreError::Draft(_) | StoreError::Signature { .. }) => {
             ApiError::bad_request(error.to_string())
         }
-        // It is in the quarantine by now: the client has it, and sends it again.
-        error @ StoreError::Corrupt { .. } => ApiError::not_found(error.to_string()),
+        // It is in the quarantine by now, or nothing but its bytes will do: the client has it, and
+        // sends it again.
+        error @ (StoreError::Corrupt { .. } | StoreError::NotRepeated(_)) => {
+            ApiError::not_found(error.to_string())
+        }
         error => error.into(),
     })?;
     Ok(Json(PushAnswer { build: pushed.manifest.input_key, files: pushed.files }))

@@ -30,6 +30,11 @@ impl Checked {
         known.get(digest).is_some_and(|(of, at)| of.as_deref() == tag && at.elapsed() < HOLDS)
     }
 
+    /// Forgets all of it.
+    pub(super) fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn note(&self, digest: &Digest, tag: Option<&str>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= LIMIT {
@@ -41,9 +46,10 @@ impl Checked {
 
 impl BlobReader {
     /// Opens all that the blob rests on: an error when it can't be read for want of that. Looks at
-    /// tables alone.
+    /// tables alone; but an image that could not be put together before is tried again.
     pub fn stands(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
+            self.try_again().await?;
             for below in self.rests_on() {
                 self.below(&below).await?.stands().await?;
             }
@@ -53,9 +59,11 @@ impl BlobReader {
     }
 
     /// Reads all that is stored of the blob and of what it rests on, and proves it. An image in
-    /// parts is not compressed again: its recipe was proven when it was opened.
+    /// parts is not compressed again, unless that has failed before: its recipe was proven when it
+    /// was opened.
     pub(crate) fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
+            self.try_again().await?;
             if self.checked().is_recent(self.digest(), self.tag()) {
                 return Ok(());
             }
@@ -69,5 +77,15 @@ impl BlobReader {
             Ok(())
         }
         .boxed()
+    }
+
+    /// Puts an image together that could not be when somebody last tried: this Kiln may have other
+    /// compressors.
+    async fn try_again(&self) -> Result<(), StoreError> {
+        if self.is_doubtful().await {
+            self.read_through().await?;
+            self.note_made(true).await;
+        }
+        Ok(())
     }
 }

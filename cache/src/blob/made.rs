@@ -3,7 +3,7 @@
 //! what is read here is proven like everything else.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::digest::Digest;
@@ -31,17 +31,37 @@ pub(crate) fn get(folder: &Path, digest: &Digest, proof: &Proof) -> Option<Vec<u
     Some(bytes)
 }
 
-/// Lets all of them go. Blocks.
+/// Lets all of them go, but no mark. Blocks.
 pub(crate) fn clear(folder: &Path) -> io::Result<()> {
     match std::fs::read_dir(folder) {
         Ok(entries) => {
             // What others remove is gone, too.
-            entries.flatten().for_each(|entry| _ = std::fs::remove_file(entry.path()));
+            let copies = entries.flatten().filter(|it| it.path().extension().is_none());
+            copies.for_each(|entry| _ = std::fs::remove_file(entry.path()));
             Ok(())
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// The mark of a blob that could not be put together here: its compressors gave other bytes.
+fn mark(folder: &Path, digest: &Digest) -> PathBuf {
+    folder.join(format!("{}.unlike", digest.to_hex()))
+}
+
+/// Remembers, for all processes here, whether a blob could be put together. Blocks.
+pub(crate) fn note(folder: &Path, digest: &Digest, could: bool) -> io::Result<()> {
+    if could {
+        return std::fs::remove_file(mark(folder, digest));
+    }
+    std::fs::create_dir_all(folder)?;
+    std::fs::File::create(mark(folder, digest)).map(|_| ())
+}
+
+/// Whether a blob could not be put together when somebody last tried. Blocks.
+pub(crate) fn is_doubtful(folder: &Path, digest: &Digest) -> bool {
+    mark(folder, digest).exists()
 }
 
 /// Whether all bytes are those of the blob.
@@ -68,7 +88,10 @@ pub(crate) fn put(folder: &Path, digest: &Digest, bytes: &[u8], limit: u64) -> i
         let entry = entry?;
         // Others remove files, too.
         let Ok(meta) = entry.metadata() else { continue };
-        files.push((meta.modified()?, meta.len(), entry.path()));
+        // Marks take no room.
+        if meta.len() > 0 {
+            files.push((meta.modified()?, meta.len(), entry.path()));
+        }
     }
     let mut total: u64 = files.iter().map(|file| file.1).sum();
     files.sort();

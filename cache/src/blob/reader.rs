@@ -207,6 +207,7 @@ impl BlobReader {
                     }
                     // Its parts are right, and so is its recipe: nothing that is stored is wrong.
                     Err(Trouble::Defect(Defect::Parts)) => {
+                        now.note_made(false).await;
                         return Err(StoreError::NotRepeated(self.digest));
                     }
                     Err(Trouble::Defect(defect)) => return Err(now.blame(defect).await),
@@ -391,6 +392,27 @@ impl BlobReader {
             self.frame(frame, true).await?;
         }
         Ok(())
+    }
+
+    /// Whether it could not be put together when somebody last tried: then only trying tells.
+    pub(super) async fn is_doubtful(&self) -> bool {
+        if self.form() != Form::Parts {
+            return false;
+        }
+        let (folder, digest) = (self.objects.folder().join(made::FOLDER), self.digest);
+        blocking(move || Ok(made::is_doubtful(&folder, &digest))).await.unwrap_or_default()
+    }
+
+    /// Remembers whether it could be put together.
+    pub(super) async fn note_made(&self, could: bool) {
+        if !could {
+            self.cache.checked.forget();
+        }
+        let (folder, digest) = (self.objects.folder().join(made::FOLDER), self.digest);
+        let noted = crate::blocking::blocking(move || made::note(&folder, &digest, could)).await;
+        if let Ok(Err(error)) = noted {
+            tracing::debug!(%digest, %error, "whether it could be put together was not noted");
+        }
     }
 
     /// What this process has proven lately.

@@ -162,6 +162,10 @@ fn replaceable(digest: &Digest, error: StoreError) -> Result<bool, StoreError> {
             tracing::warn!(%digest, %error, "replacing a corrupt blob");
             Ok(false)
         }
+        StoreError::NotRepeated(_) => {
+            tracing::warn!(%digest, %error, "replacing it by the bytes that are at hand");
+            Ok(false)
+        }
         other => Err(other),
     }
 }

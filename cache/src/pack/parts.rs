@@ -92,7 +92,8 @@ mod tests {
         let mut other = [&rest[..6], &packed, &rest[6..]].concat();
         other[20] ^= 1;
         let (size, split) = (other.len() as u64, 6);
-        let digest = store.put_bytes(other.into()).await.unwrap();
+        let other = bytes::Bytes::from(other);
+        let digest = store.put_bytes(other.clone()).await.unwrap();
         let reader = store.reader(&digest).await.unwrap();
         let parts = [rest, kernel].map(|part| store.put_bytes(part.into()));
         let parts = futures::future::try_join_all(parts).await.unwrap();
@@ -106,8 +107,21 @@ mod tests {
         for part in &parts {
             assert!(store.contains(part).await.unwrap());
         }
+        // Who has the bytes mends it, be it another process; who has only its name is told.
+        let again = Store::open(&location).await.unwrap();
+        let named = [("bzImage".to_owned(), digest)];
+        let error = again.push_blobs(&named, None).await.unwrap_err();
+        assert!(matches!(error, StoreError::NotRepeated(it) if it == digest), "{error}");
+        assert!(matches!(reader.stands().await, Err(StoreError::NotRepeated(_))));
         let report = store.verify(true, &|_| ()).await.unwrap();
         assert_eq!((report.problems.len(), report.quarantined), (1, 0), "{:?}", report.problems);
+        assert_eq!(again.put_bytes(other.clone()).await.unwrap(), digest);
+        let reader = store.reader(&digest).await.unwrap();
+        assert_eq!(
+            (reader.form(), reader.read(0..size).await.unwrap()),
+            (Form::Fast, other.into())
+        );
+        again.push_blobs(&named, None).await.unwrap();
     }
 
     #[test]

@@ -119,6 +119,7 @@ impl Run<'_> {
             StoreError::Missing(_)
             | StoreError::Corrupt { .. }
             | StoreError::Damaged { .. }
+            | StoreError::NotRepeated(_)
             | StoreError::NewerFormat { .. } => {
                 self.report.problems.push(error.to_string());
                 self.report.skipped += 1;

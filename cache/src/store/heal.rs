@@ -146,7 +146,9 @@ impl Store {
             Ok(()) => Ok(false),
             // Let go of on purpose: not lost.
             Err(StoreError::LetGo(_)) => Ok(false),
-            Err(StoreError::Missing(_) | StoreError::Corrupt { .. }) => {
+            Err(
+                StoreError::Missing(_) | StoreError::Corrupt { .. } | StoreError::NotRepeated(_),
+            ) => {
                 // Only what was read: another process may have stored it whole since.
                 match quarantine(&self.inner.objects, &object_of(digest), reader.tag()).await {
                     Quarantine::Gone => Ok(!self.contains(digest).await?),

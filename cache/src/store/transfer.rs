@@ -111,6 +111,7 @@ impl Store {
                     error @ (StoreError::Missing(_)
                     | StoreError::Corrupt { .. }
                     | StoreError::LetGo(_)
+                    | StoreError::NotRepeated(_)
                     | StoreError::Damaged { .. }
                     | StoreError::Signature { .. }
                     | StoreError::Draft(_)),
