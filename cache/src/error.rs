@@ -232,14 +232,29 @@ pub enum StoreError {
     #[error(
         "nothing was packed or removed: builds and runs were also stored here by way of {other}, and \
          this database does not know what is uploaded, pinned and run there. Use that one, with \
-         --database; or, when nobody does any more, remove {mark} from the store"
+         --database; or, when nobody does any more, forget it: `kiln gc --forget-database {id}`"
     )]
     AlsoUsedBy {
         /// The other database.
         other: String,
-        /// The object that says so.
-        mark: String,
+        /// Its id, under which the store has it.
+        id: String,
     },
+    /// A bucket that others pack and collect, who would not hear of what is stored here.
+    #[error(
+        "nothing was stored: {place} is packed and collected by way of {other}, and what is stored \
+         without that database would be in its way. Give it, with --database (of `kiln export`: \
+         --their-database)"
+    )]
+    Bypassed {
+        /// The bucket.
+        place: String,
+        /// The database of those who use it.
+        other: String,
+    },
+    /// A database that has no say in the store.
+    #[error("no database {0} has a say in this store")]
+    UnknownDatabase(String),
     /// A clock that can't be believed.
     #[error(
         "nothing was removed: by the clock of its database nobody used this store for {days} days, and \

@@ -165,16 +165,31 @@ async fn a_bucket_without_a_shared_database_is_neither_packed_nor_collected() {
         assert!(error.to_string().contains("--database postgres://"), "{error}");
     }
     assert_eq!(fixture.store.stats().await.unwrap().blobs, 2);
-    // Whoever only looks is in nobody's way; who stores something is.
+    // Whoever only looks is in nobody's way; who would be, by storing something, is refused.
     fixture.store.gc(&dry).await.unwrap();
     let file = fixture.file("other", b"something else");
-    alone.add_build(draft(7, &[("image", &file)])).await.unwrap();
-    let error = fixture.store.gc(&merciless()).await.unwrap_err();
-    let StoreError::AlsoUsedBy { other, mark } = &error else { panic!("{error}") };
-    assert!(other.ends_with("alone/index.sqlite"), "{error}");
+    let error = alone.add_build(draft(7, &[("image", &file)])).await.unwrap_err();
+    assert!(matches!(error, StoreError::Bypassed { .. }), "{error}");
+    fixture.store.may_be_collected().await.unwrap();
     assert!(fixture.store.is_whole(&builds[0]).await.unwrap());
-    // The way out.
-    std::fs::remove_file(fixture.root().join(mark)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_was_used_without_a_database_first_is_collected_once_that_is_forgotten() {
+    let fixture = Fixture::new().await;
+    let alone = Store::open(&elsewhere(&fixture, "alone")).await.unwrap();
+    let file = fixture.file("image", b"something");
+    alone.add_build(draft(7, &[("image", &file)])).await.unwrap();
+    neighbours(&fixture, 1).await;
+    // Who came first goes on.
+    alone.add_build(draft(8, &[("image", &file)])).await.unwrap();
+    let error = fixture.store.gc(&merciless()).await.unwrap_err();
+    let StoreError::AlsoUsedBy { other, id } = &error else { panic!("{error}") };
+    assert!(other.ends_with("alone/index.sqlite"), "{error}");
+    assert!(error.to_string().contains(&format!("--forget-database {id}")), "{error}");
+    let unknown = fixture.store.forget_database("somebody").await.unwrap_err();
+    assert!(matches!(unknown, StoreError::UnknownDatabase(_)), "{unknown}");
+    fixture.store.forget_database(id).await.unwrap();
     fixture.store.gc(&merciless()).await.unwrap();
 }
 

@@ -62,10 +62,21 @@ pub(crate) struct Args {
     /// The clock is right, although nobody seems to have used the store for more than a month
     #[arg(long)]
     trust_clock: bool,
+    /// Collect nothing: only take away the say of a database that nobody uses any more
+    #[arg(long, value_name = "ID")]
+    forget_database: Option<String>,
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let store = context.open_existing().await?;
+    if let Some(id) = &args.forget_database {
+        store.forget_database(id).await?;
+        match context.json {
+            true => answer_json(&serde_json::json!({ "forgotten": id }))?,
+            false => answer(format_args!("forgotten  {id}")),
+        }
+        return Ok(Exit::Done);
+    }
     let progress = context.progress();
     let (dry_run, trust_clock) = (args.dry_run, args.trust_clock);
     let file = args.file.read()?;

@@ -191,14 +191,16 @@ fn exit_of(error: &anyhow::Error) -> Exit {
                 return Some(fault.exit);
             }
             match cause.downcast_ref::<StoreError>()? {
-                StoreError::Missing(_) | StoreError::LetGo(_) | StoreError::UnknownBuild(_) => {
-                    Some(Exit::NotFound)
-                }
+                StoreError::Missing(_)
+                | StoreError::LetGo(_)
+                | StoreError::UnknownBuild(_)
+                | StoreError::UnknownDatabase(_) => Some(Exit::NotFound),
                 StoreError::Corrupt { .. } | StoreError::Damaged { .. } => Some(Exit::Corrupt),
                 StoreError::Refused(_)
                 | StoreError::Clock { .. }
                 | StoreError::NotShared(_)
-                | StoreError::AlsoUsedBy { .. } => Some(Exit::Refused),
+                | StoreError::AlsoUsedBy { .. }
+                | StoreError::Bypassed { .. } => Some(Exit::Refused),
                 _ => None,
             }
         })

@@ -93,6 +93,17 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     } else {
         answer(format_args!("serving {} at {url}", context.location()?));
     }
+    if args.pack_every > 0 {
+        context.progress().line(format!(
+            "files above {} MiB are stored as they come, until somebody runs `kiln pack`",
+            args.pack_largest
+        ));
+    }
+    if (args.pack_every > 0 || args.gc_every > 0)
+        && let Err(error) = store.may_be_collected().await
+    {
+        tracing::warn!(%error, "it will not be packed");
+    }
     let packing = (args.pack_every > 0).then(|| {
         let every = Duration::from_secs(args.pack_every.saturating_mul(60));
         let largest = args.pack_largest.saturating_mul(1 << 20);

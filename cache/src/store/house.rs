@@ -19,6 +19,16 @@ const DATABASES: &str = "databases";
 /// The name of the index that lies in a store's own folder: it may be lost and made again.
 const OWN: &str = "own";
 
+/// How the names of databases begin that several machines share.
+const SHARED: &str = "postgres";
+
+/// A database that has a say in the store.
+struct Mark {
+    id: String,
+    /// What people call it.
+    name: String,
+}
+
 /// Leave to pack or to collect.
 pub(crate) struct House {
     pub(crate) alone: Alone,
@@ -34,28 +44,60 @@ impl Store {
         let alone = self.inner.index.alone().await?.ok_or(StoreError::Busy)?;
         Ok(House { alone, _lock })
     }
+
+    /// Whether this store may be packed and collected from here: [`StoreError::NotShared`] or
+    /// [`StoreError::AlsoUsedBy`] where nobody can know what must stay.
+    pub async fn may_be_collected(&self) -> Result<(), StoreError> {
+        self.inner.must_be_shared()?;
+        self.inner.must_be_only_one().await
+    }
+
+    /// Takes away the say of a database in what is packed and collected, by its id: nobody uses it
+    /// any more. What was stored by way of it is kept like everything else; what only it holds or
+    /// pins is not. [`StoreError::UnknownDatabase`] when it has none.
+    pub async fn forget_database(&self, id: &str) -> Result<(), StoreError> {
+        let marks = self.inner.marks().await?;
+        if !marks.iter().any(|mark| mark.id == id) {
+            return Err(StoreError::UnknownDatabase(id.to_owned()));
+        }
+        self.inner.objects.delete(&Path::from_iter([DATABASES, id])).await
+    }
 }
 
 impl Inner {
     /// Says in the store, once, that this database has a say in what stays. Whoever holds, pins or
-    /// runs something calls it before. Looking at things needs no say.
+    /// runs something calls it before. Looking at things needs no say. [`StoreError::Bypassed`] in a
+    /// bucket that has a shared database when this is another machine's file: it would keep those
+    /// who share it from packing and collecting, for nothing.
     pub(crate) async fn join(&self) -> Result<(), StoreError> {
         self.joined
             .get_or_try_init(|| async {
                 let mark = Path::from_iter([DATABASES, &self.own_id().await?]);
-                if self.objects.head(&mark).await?.is_none() {
-                    self.objects.create(&mark, self.index.name().into()).await?;
+                if self.objects.head(&mark).await?.is_some() {
+                    return Ok(());
                 }
-                Ok::<_, StoreError>(())
+                if self.must_be_shared().is_err()
+                    && let Some(other) = self.marks().await?.into_iter().find(Mark::is_shared)
+                {
+                    let (place, other) = (self.objects.name().to_owned(), other.name);
+                    return Err(StoreError::Bypassed { place, other });
+                }
+                self.objects.create(&mark, self.index.name().into()).await?;
+                Ok(())
             })
             .await
             .copied()
     }
 
-    async fn may_be_collected(&self) -> Result<(), StoreError> {
-        if !self.objects.are_local() && self.index.is_file() {
-            return Err(StoreError::NotShared(self.objects.name().to_owned()));
+    fn must_be_shared(&self) -> Result<(), StoreError> {
+        match !self.objects.are_local() && self.index.is_file() {
+            true => Err(StoreError::NotShared(self.objects.name().to_owned())),
+            false => Ok(()),
         }
+    }
+
+    async fn may_be_collected(&self) -> Result<(), StoreError> {
+        self.must_be_shared()?;
         self.must_be_only_one().await?;
         // From here on others hear of this one; somebody may have come just before that.
         self.join().await?;
@@ -64,24 +106,36 @@ impl Inner {
 
     async fn must_be_only_one(&self) -> Result<(), StoreError> {
         let own = self.own_id().await?;
-        let fail = |source| self.objects.fail("listing its databases".into(), source);
-        let mut listed = self.objects.list(DATABASES);
-        while let Some(meta) = listed.try_next().await.map_err(fail)? {
-            if meta.location.filename() == Some(own.as_str()) {
-                continue;
-            }
-            let said = self.objects.get(&meta.location, None, None).await.map_err(fail)?;
-            // Removed a moment ago.
-            let Some(said) = said else { continue };
-            let other = String::from_utf8_lossy(&said.bytes).into_owned();
-            return Err(StoreError::AlsoUsedBy { other, mark: meta.location.to_string() });
+        match self.marks().await?.into_iter().find(|mark| mark.id != own) {
+            Some(Mark { id, name }) => Err(StoreError::AlsoUsedBy { other: name, id }),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// The databases that have a say.
+    async fn marks(&self) -> Result<Vec<Mark>, StoreError> {
+        let fail = |source| self.objects.fail("listing its databases".into(), source);
+        let (mut marks, mut listed) = (Vec::new(), self.objects.list(DATABASES));
+        while let Some(meta) = listed.try_next().await.map_err(fail)? {
+            let said = self.objects.get(&meta.location, None, None).await.map_err(fail)?;
+            // Without what it says it was removed a moment ago.
+            if let (Some(id), Some(said)) = (meta.location.filename(), said) {
+                let name = String::from_utf8_lossy(&said.bytes).into_owned();
+                marks.push(Mark { id: id.to_owned(), name });
+            }
+        }
+        Ok(marks)
     }
 
     async fn own_id(&self) -> Result<String, StoreError> {
         let is_own = self.objects.are_local()
             && self.index.file() == Some(self.objects.folder().join(INDEX).as_path());
         if is_own { Ok(OWN.to_owned()) } else { self.index.id().await }
+    }
+}
+
+impl Mark {
+    fn is_shared(&self) -> bool {
+        self.name.starts_with(SHARED)
     }
 }
