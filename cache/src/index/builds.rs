@@ -15,6 +15,7 @@ use super::hold::take_turn;
 use super::open::Index;
 use super::uses::note_use;
 use super::value::{digest, input_key, placeholders, to_column};
+use super::write::Write;
 
 /// Keys in one statement: well below what any database takes.
 const CHUNK: usize = 500;
@@ -28,6 +29,21 @@ pub(crate) struct Indexed {
     pub(crate) created: i64,
 }
 
+/// The turn of somebody who found manifests, and did not make them.
+pub(crate) struct Finding {
+    write: Write,
+    index: Index,
+}
+
+impl Finding {
+    /// Indexes builds whose manifests are there, each with the digest of its manifest object.
+    pub(crate) async fn add(mut self, builds: &[(Manifest, Digest)]) -> Result<(), StoreError> {
+        let fail = self.index.fail("adding a build");
+        insert(&mut self.write, builds).await.map_err(&fail)?;
+        self.write.commit().await.map_err(&fail)
+    }
+}
+
 impl Index {
     /// Writes the rows of builds, replacing older rows of the same input keys, in one step. Each
     /// comes with the digest of its manifest object.
@@ -38,26 +54,13 @@ impl Index {
         transaction.commit().await.map_err(self.fail(doing))
     }
 
-    /// Indexes builds whose manifests were found, not made, by somebody who had asked for
-    /// [`Self::removals`] before reading them. `false`: manifests were removed since, perhaps these,
-    /// and nothing was written.
-    pub(crate) async fn add_found(
-        &self,
-        builds: &[(Manifest, Digest)],
-        removals: i64,
-    ) -> Result<bool, StoreError> {
+    /// Keeps others from removing manifests until it is dropped: those that are there then may be
+    /// indexed.
+    pub(crate) async fn finding(&self) -> Result<Finding, StoreError> {
         let doing = "adding a build";
-        let mut transaction = self.write(doing).await?;
-        take_turn(&mut transaction).await.map_err(self.fail(doing))?;
-        let now: (i64,) = sqlx::query_as("SELECT taken FROM turns WHERE id = 3")
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(self.fail(doing))?;
-        if now == (removals,) {
-            insert(&mut transaction, builds).await.map_err(self.fail(doing))?;
-        }
-        transaction.commit().await.map_err(self.fail(doing))?;
-        Ok(now == (removals,))
+        let mut write = self.write(doing).await?;
+        take_turn(&mut write).await.map_err(self.fail(doing))?;
+        Ok(Finding { write, index: self.clone() })
     }
 
     /// Removes the rows of a build, if they are of this manifest. Its names stay: they answer again

@@ -102,15 +102,6 @@ impl Index {
         let now = epoch(write).await.map_err(self.fail("keeping others from packing"))?;
         if now == alone.epoch { Ok(()) } else { Err(StoreError::Overtaken) }
     }
-
-    /// How often manifests were removed.
-    pub(crate) async fn removals(&self) -> Result<i64, StoreError> {
-        let (count,): (i64,) = sqlx::query_as("SELECT taken FROM turns WHERE id = 3")
-            .fetch_one(&self.pool)
-            .await
-            .map_err(self.fail("reading its settings"))?;
-        Ok(count)
-    }
 }
 
 async fn epoch(write: &mut Write) -> Result<i64, sqlx::Error> {
@@ -165,13 +156,6 @@ impl Condemn {
         .map_err(self.index.fail("removing a build"))?;
         let is_unused = held == 0 && pinned == 0 && uses == seen.uses;
         Ok(is_unused.then_some(indexed))
-    }
-
-    /// Remembers that a manifest is about to go: whoever has read it looks again.
-    pub(crate) async fn removing(&mut self) -> Result<(), StoreError> {
-        let count = sqlx::query("UPDATE turns SET taken = taken + 1 WHERE id = 3");
-        let done = count.execute(&mut *self.write).await;
-        done.map(|_| ()).map_err(self.index.fail("removing a build"))
     }
 
     /// Whether no build names the blob, no run has it as its console, and no upload holds it.

@@ -22,9 +22,9 @@
 //!   each turn. The locks (of the folder, and of the database's server) only make others wait. A lock
 //!   that was lost with its connection is noticed here, if somebody else has begun meanwhile: the one
 //!   who lost it stops before it changes anything more ([`StoreError::Overtaken`]).
-//! - **Removals** (`turns`, row 3): removing manifests counts it up. A row of the index that is made
-//!   of a manifest that was *found* is written in a turn, and only if no manifest was removed since
-//!   before it was read; otherwise it is read again.
+//! - **Finding**: a row of the index that is made of a manifest that was *found* is written in a turn
+//!   in which the manifest was seen to be there still, by its entity tag. (Row 3 of `turns` counted
+//!   removals for that in earlier versions.)
 //!
 //! # Order
 //!

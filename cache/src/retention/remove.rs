@@ -89,7 +89,6 @@ impl Removal<'_> {
     ) -> Result<HashSet<InputKey>, StoreError> {
         let mut removed = HashSet::new();
         let mut condemn = self.store.inner().index.condemn(self.alone).await?;
-        condemn.removing().await?;
         for key in hidden {
             let Some(seen) = seen.get(key) else { continue };
             let (object, tag) = (manifests::object_of(key), seen.tag.as_deref());

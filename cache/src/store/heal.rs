@@ -18,8 +18,8 @@ use super::Store;
 /// How often a build is looked at that others store and remove meanwhile.
 const RETRIES: usize = 3;
 
-/// Manifests indexed in one transaction.
-const CHUNK: usize = 256;
+/// Manifests indexed in one turn, for which others wait.
+const CHUNK: usize = 64;
 
 /// Manifests read at once: a bucket answers slowly, but many at a time.
 const AT_ONCE: usize = 16;
@@ -82,7 +82,6 @@ impl Store {
     /// something changed the manifest's bytes.
     pub(crate) async fn settle(&self, key: &InputKey) -> Result<Settled, StoreError> {
         for _ in 0..RETRIES {
-            let removals = self.inner.index.removals().await?;
             let indexed = self.inner.index.manifest_of(key).await?;
             let read = match manifests::read(&self.inner.objects, key).await? {
                 None => return Ok(Settled::Right(None)),
@@ -99,8 +98,7 @@ impl Store {
                 }
                 _ => {}
             }
-            let found = (read.manifest.clone(), read.digest);
-            if self.inner.index.add_found(&[found], removals).await? {
+            if self.index_found(vec![read.clone()]).await?.is_empty() {
                 return Ok(Settled::Right(Some(read)));
             }
         }
@@ -207,7 +205,6 @@ impl Store {
     ) -> Result<HashSet<InputKey>, StoreError> {
         let mut seen = HashSet::new();
         let mut chunk = Vec::with_capacity(CHUNK);
-        let removals = self.inner.index.removals().await?;
         let mut keys = Vec::new();
         let mut listing = manifests::list(&self.inner.objects);
         while let Some(object) = listing.try_next().await? {
@@ -223,7 +220,7 @@ impl Store {
             match read {
                 Some(Ok(read)) => {
                     seen.insert(key);
-                    chunk.push((read.manifest, read.digest));
+                    chunk.push(read);
                 }
                 Some(Err(unreadable)) => {
                     tracing::warn!(%key, error = %unreadable.error, "not indexed");
@@ -231,30 +228,50 @@ impl Store {
                 None => {}
             }
             if chunk.len() == CHUNK {
-                self.index_found(&chunk, removals).await?;
-                chunk.clear();
+                self.index_read(std::mem::take(&mut chunk)).await?;
             }
         }
-        self.index_found(&chunk, removals).await?;
+        self.index_read(chunk).await?;
         Ok(seen)
     }
 
-    /// Indexes builds whose manifests were read when so many had been removed. When it is more by
-    /// now, each is looked at again.
-    async fn index_found(
-        &self,
-        found: &[(Manifest, Digest)],
-        removals: i64,
-    ) -> Result<(), StoreError> {
-        if !self.inner.index.add_found(found, removals).await? {
-            for (manifest, _) in found {
-                // What is wrong with one is for whoever looks it up.
-                if let Err(error) = self.settle(&manifest.input_key).await {
-                    tracing::warn!(key = %manifest.input_key, %error, "not indexed");
-                }
+    /// Indexes manifests that were read; those that others replaced since are looked at again.
+    async fn index_read(&self, found: Vec<Read>) -> Result<(), StoreError> {
+        for key in self.index_found(found).await? {
+            // What is wrong with one is for whoever looks it up.
+            if let Err(error) = self.settle(&key).await {
+                tracing::warn!(%key, %error, "not indexed");
             }
         }
         Ok(())
+    }
+
+    /// Indexes manifests that were read and are still there, in a turn in which nobody removes any.
+    /// Gives the builds of the others, which were removed or replaced since.
+    pub(crate) async fn index_found(&self, found: Vec<Read>) -> Result<Vec<InputKey>, StoreError> {
+        let (mut rows, mut others) = (Vec::new(), Vec::new());
+        if found.is_empty() {
+            return Ok(others);
+        }
+        let finding = self.inner.index.finding().await?;
+        let objects = self.inner.objects.clone();
+        let look = move |read: Read| {
+            let objects = objects.clone();
+            async move {
+                let there = objects.head(&manifests::object_of(&read.manifest.input_key)).await?;
+                let is_there = there.is_some_and(|there| there.e_tag == read.tag);
+                Ok::<_, StoreError>((read, is_there))
+            }
+        };
+        let mut looking = stream::iter(found).map(look).buffered(AT_ONCE).boxed();
+        while let Some((read, is_there)) = looking.try_next().await? {
+            match is_there {
+                true => rows.push((read.manifest, read.digest)),
+                false => others.push(read.manifest.input_key),
+            }
+        }
+        finding.add(&rows).await?;
+        Ok(others)
     }
 }
 
