@@ -5,7 +5,7 @@
 mod support;
 
 use kiln_servers::{Azurite, Postgres, S3};
-use support::{Kiln, Repo};
+use support::{Kiln, Repo, culprit};
 
 /// The history of `fakes.rs`: the "bug" is there from one commit on.
 fn history() -> (Repo, Vec<String>) {
@@ -42,10 +42,6 @@ fn over(url: &str, environment: Vec<(&'static str, String)>, database: &str) -> 
     kiln.set("KILN_DATABASE", database);
     environment.into_iter().for_each(|(name, value)| kiln.set(name, value));
     kiln
-}
-
-fn culprit(answer: &serde_json::Value) -> &str {
-    answer["answer"]["commit"]["id"].as_str().unwrap_or("none")
 }
 
 #[test]

@@ -3,11 +3,9 @@
 
 mod support;
 
-use std::process::Stdio;
-use std::time::Duration;
-
 use serde_json::Value;
-use support::{Kiln, Repo, coin};
+use support::killing::{Kills, killed_and_resumed, runs_that_count_once};
+use support::{Kiln, Repo, coin, culprit, events};
 
 /// The "kernel" is the file `program`, and nothing else counts.
 const BUILD: &str = "cp program \"$KILN_OUT/program\"";
@@ -40,10 +38,6 @@ fn bisect_args(repo: &Repo, good: &str, bad: &str, command: &str) -> Vec<String>
         .chain(["--confidence", "0.99", "--build-command", BUILD, "--command", command])
         .map(str::to_owned)
         .collect()
-}
-
-fn culprit(answer: &Value) -> &str {
-    answer["answer"]["commit"]["id"].as_str().unwrap_or("none")
 }
 
 #[test]
@@ -349,9 +343,8 @@ fn kill_and_resume(kills: u32, more: impl Fn(Vec<String>) -> Vec<String>) {
     let (repo, commits) = history(32, 19);
     // Slow enough for a kill to hit every kind of moment.
     let command = format!("sleep 0.02; {}", flaky(3));
-    let mut random: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut killed = 0;
-    while killed < kills {
+    let mut kills = Kills::new(kills, 0x9e37_79b9_7f4a_7c15, 400);
+    while kills.left > 0 {
         // A bisection that ends before it was killed often enough is followed by another.
         let kiln = Kiln::new();
         let start = || {
@@ -359,66 +352,17 @@ fn kill_and_resume(kills: u32, more: impl Fn(Vec<String>) -> Vec<String>) {
             start.args(more(bisect_args(&repo, &commits[0], &commits[31], &command)));
             start
         };
-        let mut next = start();
-        loop {
-            let mut child = next.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            if killed == kills {
-                assert!(child.wait().unwrap().success());
-                break;
-            }
-            // xorshift: the same moments on every run.
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            std::thread::sleep(Duration::from_millis(20 + random % 400));
-            if let Some(ended) = child.try_wait().unwrap() {
-                assert!(ended.success());
-                break;
-            }
-            child.kill().unwrap();
-            child.wait().unwrap();
-            killed += 1;
+        let (answer, record) = killed_and_resumed(&kiln, start, &mut kills, |left, _| {
             let verify = kiln.run(&["verify", "--deep", "--json"]);
-            assert_eq!(verify.code, 0, "after kill {killed}: {verify:#?}");
-            let list = kiln.run(&["bisect", "list", "--json"]).exits(0).json();
-            next = match list[0]["id"].as_str() {
-                // Killed before the record began: nothing to resume, and nothing was lost.
-                None => start(),
-                Some(id) => {
-                    // Who only looks is told how it stands.
-                    kiln.run(&["bisect", "show", id]).exits(0);
-                    let mut resume = kiln.command();
-                    resume.args(["bisect", "resume", id, "--json"]);
-                    resume
-                }
-            };
-        }
-        let list = kiln.run(&["bisect", "list", "--json"]).exits(0).json();
-        assert_eq!(list.as_array().unwrap().len(), 1, "one bisection, however often resumed");
-        assert_eq!(culprit(&list[0]), commits[19], "{list:#}");
-        let id = list[0]["id"].as_str().unwrap();
-        let record = kiln.run(&["bisect", "show", id, "--json"]).exits(0).json();
-        let mut seen = std::collections::HashSet::new();
-        let events = record["events"].as_array().unwrap().iter().map(|event| &event["event"]);
+            assert_eq!(verify.code, 0, "with {left} kills left: {verify:#?}");
+        });
+        assert_eq!(culprit(&answer), commits[19], "{answer:#}");
         let mut compiled = std::collections::HashSet::new();
-        for event in events.clone().filter(|event| event["event"] == "compiled") {
+        for event in events(&record, "compiled") {
             let commit = event["commit"]["id"].to_string();
             assert!(compiled.insert(commit), "a build counts once: {event:#}");
         }
-        for step in events.filter(|event| event["event"] == "step") {
-            for run in step["runs"].as_array().unwrap() {
-                let run = (step["commit"]["id"].to_string(), run["id"].to_string());
-                assert!(
-                    seen.insert(run.clone()),
-                    "a run counts once, however often resumed: {run:?}"
-                );
-            }
-        }
-        assert!(seen.len() > 20, "{record:#}");
-        // What a killed process ran was paid for by this bisection: nothing of it was spared.
-        let bill = &record["bill"];
-        assert_eq!(bill["runs_avoided_evidence"], 0, "{bill:#}");
-        kiln.run(&["bisect", "replay-check", id]).exits(0);
+        assert!(runs_that_count_once(&record) > 20, "{record:#}");
         kiln.run(&["verify", "--deep"]).exits(0);
     }
 }

@@ -5,8 +5,7 @@ mod support;
 
 use std::time::Instant;
 
-use serde_json::Value;
-use support::{Kiln, Repo, coin};
+use support::{Kiln, Repo, coin, culprit};
 
 /// The "kernel" is all files together.
 const BUILD: &str = "cat * >\"$KILN_OUT/program\"";
@@ -30,10 +29,6 @@ fn run(kiln: &Kiln, repo: &Repo, ends: (&str, &str), more: &[&str]) -> support::
         "0.99",
     ];
     kiln.run(&[&args, more].concat())
-}
-
-fn culprit(answer: &Value) -> &str {
-    answer["answer"]["commit"]["id"].as_str().unwrap_or("none")
 }
 
 /// `n` commits that each change a file of their own, and what `extra` says.

@@ -2,11 +2,9 @@
 
 mod support;
 
-use std::process::Stdio;
-use std::time::Duration;
-
 use serde_json::Value;
-use support::{Kiln, Repo, coin};
+use support::killing::{Kills, killed_and_resumed, runs_that_count_once};
+use support::{Kiln, Repo, coin, culprit, events};
 
 /// The "kernel" is the file `program`; one that says so does not build.
 const BUILD: &str = "if grep -q broken program; then echo 'program:1:1: error: broken'; exit 1; fi; \
@@ -41,15 +39,6 @@ fn args(repo: &Repo, bad: &str, command: &str) -> Vec<String> {
         .chain(["--confidence", "0.99", "--build-command", BUILD, "--command", command])
         .map(str::to_owned)
         .collect()
-}
-
-fn culprit(answer: &Value) -> &str {
-    answer["answer"]["commit"]["id"].as_str().unwrap_or("none")
-}
-
-fn events<'a>(answer: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {
-    let all = answer["events"].as_array().unwrap().iter().map(|event| &event["event"]);
-    all.filter(move |event| event["event"] == kind)
 }
 
 /// The ends that were searched between, in order.
@@ -240,63 +229,20 @@ fn releases_older_than_those_that_are_too_old_are_named_and_not_built() {
 fn killed_on_its_way_it_goes_on_where_it_was() {
     let (repo, commits) = history(50, 22, RELEASES);
     let command = format!("sleep 0.02; {}", flaky(3));
-    let mut random: u64 = 0x2545_f491_4f6c_dd1d;
-    let mut killed = 0;
-    while killed < 12 {
+    let mut kills = Kills::new(12, 0x2545_f491_4f6c_dd1d, 500);
+    while kills.left > 0 {
         let kiln = Kiln::new();
         let start = || {
             let mut start = kiln.command();
             start.args(args(&repo, &commits[49], &command));
             start
         };
-        let mut next = start();
-        loop {
-            let mut child = next.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            if killed == 12 {
-                assert!(child.wait().unwrap().success());
-                break;
+        let (answer, record) = killed_and_resumed(&kiln, start, &mut kills, |_, id| {
+            if let Some(id) = id {
+                kiln.run(&["bisect", "log", id, "--format", "git"]).exits(0);
             }
-            // xorshift: the same moments on every run.
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            std::thread::sleep(Duration::from_millis(20 + random % 500));
-            if let Some(ended) = child.try_wait().unwrap() {
-                assert!(ended.success());
-                break;
-            }
-            child.kill().unwrap();
-            child.wait().unwrap();
-            killed += 1;
-            let list = kiln.run(&["bisect", "list", "--json"]).exits(0).json();
-            next = match list[0]["id"].as_str() {
-                None => start(),
-                Some(id) => {
-                    // Who only looks is told how it stands.
-                    kiln.run(&["bisect", "show", id]).exits(0);
-                    kiln.run(&["bisect", "log", id, "--format", "git"]).exits(0);
-                    let mut resume = kiln.command();
-                    resume.args(["bisect", "resume", id, "--json"]);
-                    resume
-                }
-            };
-        }
-        let list = kiln.run(&["bisect", "list", "--json"]).exits(0).json();
-        assert_eq!(list.as_array().unwrap().len(), 1, "one bisection, however often resumed");
-        assert_eq!(culprit(&list[0]), commits[22], "{list:#}");
-        let id = list[0]["id"].as_str().unwrap();
-        let record = kiln.run(&["bisect", "show", id, "--json"]).exits(0).json();
-        let mut seen = std::collections::HashSet::new();
-        for step in events(&record, "step") {
-            for run in step["runs"].as_array().unwrap() {
-                let run = (step["commit"]["id"].to_string(), run["id"].to_string());
-                assert!(
-                    seen.insert(run.clone()),
-                    "a run counts once, however often resumed: {run:?}"
-                );
-            }
-        }
-        assert_eq!(record["bill"]["runs_avoided_evidence"], 0, "{:#}", record["bill"]);
-        kiln.run(&["bisect", "replay-check", id]).exits(0);
+        });
+        assert_eq!(culprit(&answer), commits[22], "{answer:#}");
+        runs_that_count_once(&record);
     }
 }

@@ -3,6 +3,8 @@
 // Each test binary uses a part of this.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod killing;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -190,4 +192,15 @@ impl Repo {
         self.git(&["commit", "--quiet", "--allow-empty", "-m", subject]);
         self.git(&["rev-parse", "HEAD"])
     }
+}
+
+/// The commit that an answer names.
+pub fn culprit(answer: &Value) -> &str {
+    answer["answer"]["commit"]["id"].as_str().unwrap_or("none")
+}
+
+/// The events of one kind in a record.
+pub fn events<'a>(record: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+    let all = record["events"].as_array().unwrap().iter().map(|event| &event["event"]);
+    all.filter(move |event| event["event"] == kind)
 }
