@@ -6,24 +6,9 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{Fixture, draft, noise, quiet};
-use kiln_cache::pack::PackOptions;
+use common::{Fixture, LIGHT, draft, merciless, neighbours, noise, quiet};
 use kiln_cache::retention::{GcPhase, GcProgress, GcReport, Policy, Reason};
 use kiln_cache::{Database, Location, Manifest, Store, StoreError};
-
-const LIGHT: PackOptions = PackOptions { level: 3, largest: 1 << 30 };
-
-/// Builds of one file each, all but the first few bytes alike.
-async fn builds(fixture: &Fixture, count: u64) -> Vec<Manifest> {
-    let mut builds = Vec::new();
-    for n in 0..count {
-        let mut content = noise(1, 1_200_000);
-        content.splice(0..0, noise(n + 50, 200));
-        let path = fixture.file("blob", &content);
-        builds.push(fixture.store.add_build(draft(n, &[("blob", &path)])).await.unwrap());
-    }
-    builds
-}
 
 async fn readable(fixture: &Fixture, build: &Manifest) -> bool {
     for artifact in &build.artifacts {
@@ -39,7 +24,7 @@ async fn readable(fixture: &Fixture, build: &Manifest) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rehearsal_says_what_then_happens() {
     let fixture = Fixture::new().await;
-    let builds = builds(&fixture, 30).await;
+    let builds = neighbours(&fixture, 30).await;
     fixture.store.pin(&builds[3].input_key, true).await.unwrap();
     let total = fixture.store.gc(&Policy { dry_run: true, ..Policy::default() }).await.unwrap();
     assert_eq!((total.gone.len(), total.freed_blobs), (0, 0));
@@ -77,7 +62,7 @@ async fn a_rehearsal_says_what_then_happens() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_others_rest_on_stays() {
     let fixture = Fixture::new().await;
-    let builds = builds(&fixture, 6).await;
+    let builds = neighbours(&fixture, 6).await;
     fixture.store.pack(LIGHT, &|_| {}).await.unwrap();
     let everything = Policy { quota: Some(0), ..Policy::default() };
     let keep =
@@ -95,7 +80,7 @@ async fn what_others_rest_on_stays() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_for_a_file_by_its_digest_uses_its_build() {
     let fixture = Fixture::new().await;
-    let builds = builds(&fixture, 3).await;
+    let builds = neighbours(&fixture, 3).await;
     fixture.execute("UPDATE uses SET at = at - 100000").await;
     for _ in 0..2 {
         fixture.store.used_file(&builds[1].artifacts[0].digest).await;
@@ -108,7 +93,7 @@ async fn who_asks_for_a_file_by_its_digest_uses_its_build() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pins_outlive_the_index() {
     let mut fixture = Fixture::new().await;
-    let builds = builds(&fixture, 3).await;
+    let builds = neighbours(&fixture, 3).await;
     for build in &builds[..2] {
         fixture.store.pin(&build.input_key, true).await.unwrap();
     }
@@ -120,7 +105,7 @@ async fn pins_outlive_the_index() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_build_that_is_gone_is_not_pinned() {
     let fixture = Fixture::new().await;
-    let build = builds(&fixture, 1).await.remove(0);
+    let build = neighbours(&fixture, 1).await.remove(0);
     assert_eq!(fixture.store.gc(&merciless()).await.unwrap().gone.len(), 1);
     let error = fixture.store.pin(&build.input_key, true).await.unwrap_err();
     assert!(matches!(error, StoreError::UnknownBuild(_)), "{error}");
@@ -132,7 +117,7 @@ async fn a_build_that_is_gone_is_not_pinned() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_build_is_kept_for_every_commit_that_leads_to_it() {
     let fixture = Fixture::new().await;
-    let builds = builds(&fixture, 3).await;
+    let builds = neighbours(&fixture, 3).await;
     let names = ["1111111111", "2222222222"].map(str::to_owned);
     // The same files pushed for another commit, and a proof for a third.
     for (build, name) in builds.iter().zip(&names) {
@@ -148,7 +133,7 @@ async fn a_build_is_kept_for_every_commit_that_leads_to_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn age_counts_from_the_last_use() {
     let fixture = Fixture::new().await;
-    builds(&fixture, 3).await;
+    neighbours(&fixture, 3).await;
     let old = Policy { max_age: Some(1000), ..Policy::default() };
     assert_eq!(fixture.store.gc(&old).await.unwrap().gone.len(), 0);
     let all = Policy { max_age: Some(-10), ..Policy::default() };
@@ -214,11 +199,6 @@ async fn gc_beside(
     report
 }
 
-/// Everything goes that is not in use.
-fn merciless() -> Policy {
-    Policy { max_age: Some(-10), embargo: -10, ..Policy::default() }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_build_that_is_pushed_again_beside_gc_is_kept() {
     for phase in [GcPhase::Builds, GcPhase::Blobs] {
@@ -250,7 +230,7 @@ async fn a_build_that_is_pushed_again_beside_gc_is_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_pinned_or_gets_a_name_beside_gc_is_kept() {
     let fixture = Fixture::new().await;
-    let builds = builds(&fixture, 3).await;
+    let builds = neighbours(&fixture, 3).await;
     let report = gc_beside(&fixture.store, merciless(), GcPhase::Builds, async || {
         fixture.store.pin(&builds[0].input_key, true).await.unwrap();
         fixture.store.add_revision("abcdef0123456789", &builds[1].input_key).await.unwrap();
@@ -263,7 +243,7 @@ async fn what_is_pinned_or_gets_a_name_beside_gc_is_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_databases_over_one_folder_keep_each_other_from_collecting() {
     let fixture = Fixture::new().await;
-    let builds = builds(&fixture, 2).await;
+    let builds = neighbours(&fixture, 2).await;
     let database = Database::Sqlite(fixture.folder.path().join("other.sqlite"));
     let location = Location::folder(fixture.root()).with_database(database);
     let other = Store::open(&location).await.unwrap();
@@ -284,7 +264,7 @@ async fn two_databases_over_one_folder_keep_each_other_from_collecting() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_goes_while_a_manifest_can_not_be_read() {
     let fixture = Fixture::new().await;
-    let builds = builds(&fixture, 2).await;
+    let builds = neighbours(&fixture, 2).await;
     std::fs::write(fixture.manifest(&builds[0].input_key), b"{").unwrap();
     let policy = Policy { quota: Some(0), ..Policy::default() };
     assert!(matches!(fixture.store.gc(&policy).await, Err(StoreError::Refused(_))));
@@ -294,7 +274,7 @@ async fn nothing_goes_while_a_manifest_can_not_be_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_without_what_its_builds_name_is_not_touched() {
     let fixture = Fixture::new().await;
-    let builds = builds(&fixture, 2).await;
+    let builds = neighbours(&fixture, 2).await;
     for build in &builds {
         std::fs::remove_file(fixture.blob(&build.artifacts[0].digest)).unwrap();
     }
@@ -313,7 +293,7 @@ async fn a_store_without_what_its_builds_name_is_not_touched() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_goes_for_its_age_by_a_clock_that_was_set_ahead() {
     let fixture = Fixture::new().await;
-    let builds = builds(&fixture, 2).await;
+    let builds = neighbours(&fixture, 2).await;
     // As if the clock had been set 400 days ahead since.
     fixture.execute("UPDATE uses SET at = at - 34560000").await;
     let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(34_560_000);

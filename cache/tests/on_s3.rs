@@ -14,8 +14,7 @@ mod families;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{Fixture, draft, noise, quiet, request};
-use kiln_cache::pack::PackOptions;
+use common::{Fixture, LIGHT, draft, merciless, neighbours, noise, quiet, request};
 use kiln_cache::retention::{GcPhase, GcProgress, Policy};
 use kiln_cache::{Location, Manifest, Store, StoreError};
 
@@ -108,25 +107,6 @@ async fn many_may_open_a_new_bucket_at_once() {
     for task in tasks {
         task.await.unwrap().unwrap();
     }
-}
-
-const LIGHT: PackOptions = PackOptions { level: 3, largest: 1 << 30 };
-
-/// Everything goes that is not in use.
-fn merciless() -> Policy {
-    Policy { max_age: Some(-10), embargo: -10, ..Policy::default() }
-}
-
-/// Builds of one file each, all but the first few bytes alike.
-async fn neighbours(fixture: &Fixture, count: u64) -> Vec<Manifest> {
-    let mut builds = Vec::new();
-    for n in 0..count {
-        let mut content = noise(1, 1_200_000);
-        content.splice(0..0, noise(n + 50, 200));
-        let path = fixture.file("blob", &content);
-        builds.push(fixture.store.add_build(draft(n, &[("blob", &path)])).await.unwrap());
-    }
-    builds
 }
 
 /// Another machine with the same bucket and database.

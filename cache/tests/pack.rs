@@ -2,11 +2,8 @@
 
 mod common;
 
-use common::{Fixture, draft, noise, quiet};
-use kiln_cache::pack::PackOptions;
+use common::{Fixture, LIGHT, draft, noise, quiet};
 use kiln_cache::{Digest, Store, StoreError};
-
-const LIGHT: PackOptions = PackOptions { level: 3, largest: 1 << 30 };
 
 /// A file of some frames, of which `n` says where a few bytes were put in.
 fn neighbour(n: u64) -> Vec<u8> {

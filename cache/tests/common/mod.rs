@@ -4,7 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use kiln_cache::manifest::BuildResult;
-use kiln_cache::{Backend, BuildDraft, BuildInput, Database, Digest, InputKey, Location, Store};
+use kiln_cache::pack::PackOptions;
+use kiln_cache::retention::Policy;
+use kiln_cache::{
+    Backend, BuildDraft, BuildInput, Database, Digest, InputKey, Location, Manifest, Store,
+};
 use kiln_servers::{Postgres, S3};
 use sqlx::Connection as _;
 
@@ -190,4 +194,24 @@ pub(crate) fn story(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Packing that takes little time.
+pub(crate) const LIGHT: PackOptions = PackOptions { level: 3, largest: 1 << 30 };
+
+/// Builds of one file each, all but the first few bytes alike.
+pub(crate) async fn neighbours(fixture: &Fixture, count: u64) -> Vec<Manifest> {
+    let mut builds = Vec::new();
+    for n in 0..count {
+        let mut content = noise(1, 1_200_000);
+        content.splice(0..0, noise(n + 50, 200));
+        let path = fixture.file("blob", &content);
+        builds.push(fixture.store.add_build(draft(n, &[("blob", &path)])).await.unwrap());
+    }
+    builds
+}
+
+/// Everything goes that is not in use.
+pub(crate) fn merciless() -> Policy {
+    Policy { max_age: Some(-10), embargo: -10, ..Policy::default() }
 }
