@@ -23,7 +23,7 @@ impl Index {
                 .ok()
                 .flatten()
             }
-            None => sqlx::query_as("SELECT CAST(EXTRACT(EPOCH FROM now()) AS BIGINT)")
+            None => sqlx::query_as("SELECT CAST(FLOOR(EXTRACT(EPOCH FROM now())) AS BIGINT)")
                 .fetch_one(&self.pool)
                 .await
                 .ok()
