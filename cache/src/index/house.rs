@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use sqlx::Any;
 use sqlx::pool::PoolConnection;
@@ -16,6 +17,11 @@ use super::hold::{hold, take_turn};
 use super::open::Index;
 use super::value::input_key;
 use super::write::Write;
+
+/// How often, and after how long, the server's lock is asked for again: a server notices only a moment
+/// later that the connection of who was done has ended.
+const NOTICED: u32 = 20;
+const SOON: Duration = Duration::from_millis(50);
 
 /// The only one who packs or collects garbage, until somebody else is.
 pub(crate) struct Alone {
@@ -54,12 +60,17 @@ impl Index {
             let mut own = self.pool.acquire().await.map_err(self.fail(doing))?;
             // Of this connection; the server takes it back when that ends, whatever the reason.
             own.close_on_drop();
-            let (got,): (bool,) = sqlx::query_as("SELECT pg_try_advisory_lock(7163428901)")
-                .fetch_one(&mut *own)
-                .await
-                .map_err(self.fail(doing))?;
-            if !got {
-                return Ok(None);
+            let mut tries = 0..NOTICED;
+            loop {
+                let (got,): (bool,) = sqlx::query_as("SELECT pg_try_advisory_lock(7163428901)")
+                    .fetch_one(&mut *own)
+                    .await
+                    .map_err(self.fail(doing))?;
+                match tries.next() {
+                    _ if got => break,
+                    Some(_) => tokio::time::sleep(SOON).await,
+                    None => return Ok(None),
+                }
             }
             connection = Some(Mutex::new(own));
         }
