@@ -4,5 +4,4 @@
 ALTER TABLE uses ADD COLUMN times BIGINT NOT NULL DEFAULT 0;
 
 -- Row 2 counts how often somebody began to pack or to collect: the last one is the only one.
--- Row 3 counts removals of manifests: whoever read a manifest knows whether it may be gone since.
-INSERT INTO turns (id, taken) VALUES (2, 0), (3, 0);
+INSERT INTO turns (id, taken) VALUES (2, 0);

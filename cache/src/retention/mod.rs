@@ -23,8 +23,7 @@
 //!   that was lost with its connection is noticed here, if somebody else has begun meanwhile: the one
 //!   who lost it stops before it changes anything more ([`StoreError::Overtaken`]).
 //! - **Finding**: a row of the index that is made of a manifest that was *found* is written in a turn
-//!   in which the manifest was seen to be there still, by its entity tag. (Row 3 of `turns` counted
-//!   removals for that in earlier versions.)
+//!   in which the manifest was seen to be there still, by its entity tag.
 //!
 //! # Order
 //!
