@@ -8,10 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use regex::bytes::Regex;
 
 use crate::closure::{Edges, What};
-use crate::tree::TreeError;
-
-/// Files that may define a function.
-const SOURCES: [&[u8]; 3] = [b".c", b".h", b".S"];
+use crate::tree::{TreeError, is_c};
 
 /// Longest file that is looked into, in bytes: generated tables are longer, and define nothing.
 const LONGEST: usize = 4 << 20;
@@ -40,10 +37,8 @@ pub fn commits_changing(edges: &Edges, functions: &[String]) -> Result<Vec<u32>,
     let changing = edges.keep(&edges.all(), |git, (parent, child)| {
         let Some(changes) = edges.few_changes(git, parent, child)? else { return Ok(false) };
         Ok(changes.iter().filter(|change| change.what != What::Mode).any(|change| {
-            let is_source = SOURCES.iter().any(|end| change.path.ends_with(end));
-            let Some(path) = std::str::from_utf8(&change.path).ok().filter(|_| is_source) else {
-                return false;
-            };
+            let path = std::str::from_utf8(&change.path).ok().filter(|_| is_c(&change.path));
+            let Some(path) = path else { return false };
             [child, parent].iter().any(|at| defines(git, edges.tree(*at), Path::new(path)))
         }))
     })?;

@@ -10,7 +10,7 @@ use super::make_text::{MakeText, make_text};
 use super::plan::{Touched, is_make_text};
 use super::same::{comments_only, mentions};
 use crate::closure::{Closure, Why, touches};
-use crate::tree::{Repository, TreeError};
+use crate::tree::{Repository, TreeError, is_c};
 
 /// Every path of which a build of tree `a` with this closure could notice that tree `b` differs, in
 /// order of paths.
@@ -56,12 +56,12 @@ pub(crate) fn difference(
 /// Whether a C file, assembler included, differs between two trees (ids in hexadecimal) in nothing
 /// but comments and white space, so far as that can be told. Not when it can't be read.
 pub(crate) fn differ_in_comments_only(git: &Git, one: &str, other: &str, path: &[u8]) -> bool {
-    let is_c = [&b".c"[..], b".h", b".S"].iter().any(|end| path.ends_with(end));
     let content = |hex: &str| text(git, &git.find_tree(git2::Oid::from_str(hex).ok()?).ok()?, path);
-    is_c && match (content(one), content(other)) {
-        (Some(one), Some(other)) => comments_only(&one, &other),
-        _ => false,
-    }
+    is_c(path)
+        && match (content(one), content(other)) {
+            (Some(one), Some(other)) => comments_only(&one, &other),
+            _ => false,
+        }
 }
 
 /// The text of everything that make and Kconfig read, of both trees.

@@ -5,7 +5,7 @@ use super::plan::{Plan, plan};
 use crate::closure::{Closure, Why};
 use crate::error::BuildError;
 use crate::pool::Pair;
-use crate::tree::Repository;
+use crate::tree::{Repository, is_c};
 use crate::units::{Units, scan};
 
 /// The first path at which a tree differs from that of a pair's objects, that a build here asked
@@ -33,9 +33,8 @@ pub(crate) fn overlooked(
     let units = Units::of(&scan(&pair.objects())?, &pair.source());
     for one in touched {
         let path = one.touch.path.clone();
-        let is_compiled = [&b".c"[..], b".h", b".S"].iter().any(|end| path.ends_with(end));
         let has_record = units.readers(&path).next().is_some();
-        if !is_whole && is_compiled && !has_record && one.touch.why == Why::Read {
+        if !is_whole && is_c(&path) && !has_record && one.touch.why == Why::Read {
             continue;
         }
         if let Plan::Compile(reason) = plan(&[one], &units)

@@ -64,6 +64,11 @@ impl Repository {
     }
 }
 
+/// Whether a path is of a C file: source, header, or assembler that is preprocessed.
+pub(crate) fn is_c(path: &[u8]) -> bool {
+    [&b".c"[..], b".h", b".S"].iter().any(|end| path.ends_with(end))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

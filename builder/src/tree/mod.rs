@@ -14,6 +14,7 @@ pub use changes::{Change, ChangeKind};
 pub use error::TreeError;
 pub use history::{Commit, History};
 pub use kernel::KernelVersion;
+pub(crate) use kernel::is_c;
 pub use releases::{Release, Releases};
 pub use repository::{Repository, Revision};
 pub use revert::Reverted;
