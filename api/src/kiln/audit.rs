@@ -22,11 +22,17 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
         answer_json(&report)?;
         return Ok(exit);
     }
-    answer(format_args!("audited      {} builds that were proved", report.audited));
+    answer(format_args!("audited      {} kernels that were proved", report.audited));
     if report.audited > 0 {
         answer(format_args!(
             "compiled     {} of them from nothing, the others upon the one before",
             report.from_nothing
+        ));
+    }
+    if report.unbuildable > 0 {
+        answer(format_args!(
+            "not counted  {} that were proved not to build, and did not",
+            report.unbuildable
         ));
     }
     answer(format_args!("mismatches   {}", report.mismatches));

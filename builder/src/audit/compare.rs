@@ -14,7 +14,7 @@ use super::finding::{Finding, kind_of};
 use crate::builder::{Builder, Built, Obtained, Question};
 use crate::error::{BuildError, Doing};
 use crate::kbuild::Made;
-use crate::making::{Turn, built};
+use crate::making::Turn;
 use crate::stages::Stage;
 use crate::tree::Repository;
 use crate::work::{Compiled, Prepared};
@@ -116,6 +116,7 @@ impl Builder {
                 Ok((compiled, same))
             })
             .await?;
+        let built = matches!(compiled.made, Made::Well { .. });
         let mut finding = Finding {
             commit: question.request.revision.commit.clone(),
             stage: claim.stage,
@@ -124,6 +125,7 @@ impl Builder {
             compiled: None,
             kinds,
             same,
+            built,
             proof_seconds,
             compile_seconds,
             from_nothing,
@@ -145,12 +147,12 @@ impl Builder {
         tracing::error!(%commit, %from, %stage, "an audited build is not what was proved");
         let text = config.map(|(_, text)| text).unwrap_or_default();
         let changes = crate::kconfig::changes(question.request.text(), &text);
-        let mut built = built(manifest, Obtained::Compiled, changes, &text);
-        built.notes.push(format!(
+        let mut instead = crate::making::built(manifest, Obtained::Compiled, changes, &text);
+        instead.notes.push(format!(
             "AUDIT: stage {stage} proved it to be build {from}, and it is not; that stage is \
              revoked for what that build read: see `kiln audit report`, and please report it"
         ));
-        Ok(Err(Box::new(built)))
+        Ok(Err(Box::new(instead)))
     }
 
     /// Takes builds out of the store that rest on a refuted stage: the one at hand, and all that

@@ -28,6 +28,10 @@ pub struct Finding {
     pub kinds: Vec<String>,
     /// Whether both are the same, or both do not build.
     pub same: bool,
+    /// Whether a kernel came out. That a revision does not build, for whatever reason, is weak evidence
+    /// for what was proved of it. (False in findings of an older Kiln, which did not say.)
+    #[serde(default)]
+    pub built: bool,
     /// Seconds that the proof took.
     #[serde(default)]
     pub proof_seconds: f64,
@@ -37,6 +41,13 @@ pub struct Finding {
     /// Whether it was compiled from nothing, and not upon the build that was audited before.
     #[serde(default)]
     pub from_nothing: bool,
+}
+
+impl Finding {
+    /// Whether it counts in rates: it could have come out otherwise, or did.
+    pub(super) fn counts(&self) -> bool {
+        self.built || !self.same
+    }
 }
 
 /// The only one that there was when findings did not name it.

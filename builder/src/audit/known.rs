@@ -28,7 +28,7 @@ pub(crate) struct KnownAudits {
     read: u64,
     /// What was refuted: the stage, for a closure.
     refuted: BTreeSet<(Stage, Digest)>,
-    /// Kinds of files that each stage was audited with.
+    /// Kinds of files that each stage was audited with, by a kernel that came out.
     kinds: BTreeMap<Stage, BTreeSet<String>>,
     /// There was an entry of a newer Kiln that this one can't read. It sums nothing up then: the newer
     /// one would begin behind what it could have read.
@@ -46,6 +46,8 @@ struct Sum {
 #[derive(Deserialize)]
 struct Short {
     same: bool,
+    #[serde(default)]
+    built: bool,
     #[serde(default = "first_stage")]
     stage: Stage,
     closure: Digest,
@@ -94,7 +96,9 @@ impl KnownAudits {
         if !short.same {
             self.refuted.insert((short.stage, short.closure));
         }
-        self.kinds.entry(short.stage).or_default().extend(short.kinds);
+        if short.built || !short.same {
+            self.kinds.entry(short.stage).or_default().extend(short.kinds);
+        }
     }
 
     /// Appends a finding, and a sum where it is due.
@@ -138,6 +142,7 @@ mod tests {
             compiled: None,
             kinds: vec![format!("kind {}", number / 50)],
             same: number != 10 && number != 333,
+            built: number != 400,
             proof_seconds: 0.1,
             compile_seconds: 9.0,
             from_nothing: false,
@@ -172,9 +177,11 @@ mod tests {
         assert!(!writer.has_seen(Stage::Tokens, &["kind 9".into()]));
         assert!(!writer.has_seen(Stage::Objects, &["kind 0".into()]));
         assert!(most <= TAIL as usize + EVERY as usize + 2, "{most} entries were read");
-        // Reports count findings, and not what sums them up.
+        // Reports count findings, and not what sums them up; kernels, and not what does not build.
         let report = crate::audit::audit_report(&store).await.unwrap();
-        assert_eq!((report.audited, report.mismatches), (400, 2));
+        assert_eq!((report.audited, report.mismatches, report.unbuildable), (399, 2, 1));
+        let by_stage: u64 = report.stages.values().map(|it| it.audited).sum();
+        assert_eq!(by_stage, 399);
     }
 
     #[tokio::test]

@@ -32,12 +32,14 @@ impl Stratum {
 /// What all audits of a store have shown.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AuditReport {
-    /// Builds compiled although proved.
+    /// Kernels compiled although proved, and whatever came out otherwise.
     pub audited: u64,
     /// Of them, those that came out otherwise.
     pub mismatches: u64,
     /// The rate of mismatches is below this, with 95 % confidence.
     pub upper_bound: f64,
+    /// Beside them, what was proved not to build, and did not: it counts in no rate.
+    pub unbuildable: u64,
     /// The same numbers by stage.
     pub stages: BTreeMap<Stage, Stratum>,
     /// The same numbers by kind of file.
@@ -63,6 +65,8 @@ async fn findings(store: &Store) -> Result<Vec<Finding>, StoreError> {
 fn add_up(findings: Vec<Finding>) -> AuditReport {
     let mut kinds: BTreeMap<String, Stratum> = BTreeMap::new();
     let mut stages: BTreeMap<Stage, Stratum> = BTreeMap::new();
+    let all = findings.len();
+    let findings: Vec<Finding> = findings.into_iter().filter(Finding::counts).collect();
     for finding in &findings {
         stages.entry(finding.stage).or_default().add(finding);
         for kind in &finding.kinds {
@@ -77,6 +81,7 @@ fn add_up(findings: Vec<Finding>) -> AuditReport {
         audited,
         mismatches,
         upper_bound: upper_bound(mismatches, audited),
+        unbuildable: all as u64 - audited,
         stages,
         kinds,
         from_nothing,
