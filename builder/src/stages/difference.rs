@@ -7,7 +7,7 @@ use std::path::Path;
 use git2::{Repository as Git, Tree};
 
 use super::make_text::{MakeText, make_text};
-use super::plan::{Touched, is_make_text};
+use super::plan::{Touched, is_for_all, is_make_text};
 use super::same::{comments_only, mentions};
 use crate::closure::{Closure, Why, touches};
 use crate::tree::{Repository, TreeError, is_c};
@@ -42,7 +42,8 @@ pub(crate) fn difference(
         let texts = [text(&git, &a, path), text(&git, &b, path)];
         let [Some(before), Some(after)] = texts else { continue };
         if is_make_text(path) {
-            one.rules = !is_kconfig(path) && make_text(&before, &after) == MakeText::Rules;
+            let text = |path| make_text(&before, &after, is_for_all(path));
+            one.rules = !is_kconfig(path) && text(path) == MakeText::Rules;
             continue;
         }
         one.comments_only = comments_only(&before, &after);

@@ -16,20 +16,28 @@ pub(crate) enum MakeText {
     Rules,
 }
 
-/// Assignments that end in lists or flags (Documentation/kbuild/makefiles.rst, sections 3 and 4), and
-/// the release in the top `Makefile`, which reaches the image only through what the recipe sets.
+/// Assignments that end in lists or flags (Documentation/kbuild/makefiles.rst, sections 3 and 4).
+/// `OBJECT_FILES_NON_STANDARD` is none: before 5.16 it decided about a command that Kbuild ran beside
+/// the compiler's, and kept no text of.
 static LISTS: LazyLock<Regex> = LazyLock::new(|| {
     let list = r"[\w./-]+-(?:y|m|n|objs|\$\(\w+\))";
     let flags = "(?:CFLAGS|AFLAGS|CFLAGS_REMOVE|AFLAGS_REMOVE|KASAN_SANITIZE|KCSAN_SANITIZE|\
-                 KMSAN_SANITIZE|UBSAN_SANITIZE|KCOV_INSTRUMENT|GCOV_PROFILE|\
-                 OBJECT_FILES_NON_STANDARD)(?:_[\\w./-]+)?";
-    let release = "VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION|NAME";
-    Regex::new(&format!(r"^ *(?:{list}|{flags}|{release})\s*[:+?]?=")).expect("a constant pattern")
+                 KMSAN_SANITIZE|UBSAN_SANITIZE|KCOV_INSTRUMENT|GCOV_PROFILE)(?:_[\\w./-]+)?";
+    Regex::new(&format!(r"^ *(?:{list}|{flags})\s*[:+?]?=")).expect("a constant pattern")
 });
 
-/// Compares two texts of a makefile.
-pub(crate) fn make_text(one: &[u8], other: &[u8]) -> MakeText {
-    match others(one) == others(other) {
+/// The release in the top `Makefile`, which reaches the image only through what the recipe sets.
+static RELEASE: LazyLock<Regex> = LazyLock::new(|| {
+    let names = "VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION|NAME";
+    Regex::new(&format!(r"^ *(?:{names})\s*=")).expect("a constant pattern")
+});
+
+/// Compares two texts of a makefile. In one that is for the whole tree, nothing but the release counts
+/// as a list: up to 6.0 the lists of what is linked reached `scripts/link-vmlinux.sh` through its
+/// environment, whose text nobody compares.
+pub(crate) fn make_text(one: &[u8], other: &[u8], is_for_all: bool) -> MakeText {
+    let lists = if is_for_all { &RELEASE } else { &LISTS };
+    match others(one, lists) == others(other, lists) {
         true => MakeText::Lists,
         false => MakeText::Rules,
     }
@@ -37,7 +45,7 @@ pub(crate) fn make_text(one: &[u8], other: &[u8]) -> MakeText {
 
 /// The lines, joined where a backslash ends one, that are neither blank nor a comment nor one of the
 /// assignments.
-fn others(text: &[u8]) -> Vec<Vec<u8>> {
+fn others(text: &[u8], lists: &Regex) -> Vec<Vec<u8>> {
     let mut lines: Vec<Vec<u8>> = Vec::new();
     let mut goes_on = false;
     for line in text.split(|byte| *byte == b'\n') {
@@ -58,7 +66,7 @@ fn others(text: &[u8]) -> Vec<Vec<u8>> {
         let text = line.trim_ascii();
         // A comment that begins with a tab is a recipe's.
         let silent = text.is_empty() || (text.starts_with(b"#") && !line.starts_with(b"\t"));
-        !silent && !LISTS.is_match(line)
+        !silent && !lists.is_match(line)
     });
     lines
 }
@@ -83,10 +91,26 @@ mod tests {
         ] {
             let other = BASE.replacen(from, to, 1);
             assert_ne!(other, BASE);
-            assert_eq!(make_text(BASE.as_bytes(), other.as_bytes()), MakeText::Lists, "{to}");
+            let [one, other] = [BASE.as_bytes(), other.as_bytes()];
+            assert_eq!(make_text(one, other, false), MakeText::Lists, "{to}");
         }
-        let top = |level: &str| format!("VERSION = 6\nSUBLEVEL = {level}\nall: vmlinux\n");
-        assert_eq!(make_text(top("1").as_bytes(), top("2").as_bytes()), MakeText::Lists);
+    }
+
+    #[test]
+    fn of_the_whole_tree_only_the_release_may_differ() {
+        let top = |level: &str, core: &str| {
+            format!("VERSION = 6\n# {core}\nSUBLEVEL = {level}\ncore-y := {core}\nall: vmlinux\n")
+        };
+        let [one, release] = [top("1", "init/ usr/"), top("2", "init/ usr/")];
+        assert_eq!(make_text(one.as_bytes(), release.as_bytes(), true), MakeText::Lists);
+        for core in ["usr/ init/", "init/"] {
+            let other = top("1", core);
+            assert_eq!(
+                make_text(one.as_bytes(), other.as_bytes(), true),
+                MakeText::Rules,
+                "{core}"
+            );
+        }
     }
 
     #[test]
@@ -98,10 +122,12 @@ mod tests {
             ("ifdef CONFIG_Y", "ifdef CONFIG_Z"),
             ("endif\n", "endif\nexport A := 1\n"),
             ("obj-y := a.o \\", "obj-y := a.o"),
+            ("# SPDX\n", "OBJECT_FILES_NON_STANDARD_a.o := y\n"),
         ] {
             let other = BASE.replacen(from, to, 1);
             assert_ne!(other, BASE);
-            assert_eq!(make_text(BASE.as_bytes(), other.as_bytes()), MakeText::Rules, "{to}");
+            let [one, other] = [BASE.as_bytes(), other.as_bytes()];
+            assert_eq!(make_text(one, other, false), MakeText::Rules, "{to}");
         }
     }
 }

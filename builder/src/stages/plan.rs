@@ -16,7 +16,8 @@ pub(crate) struct Touched {
     pub(crate) what: What,
     /// The text differs in comments and blank lines alone, so far as that can be told.
     pub(crate) comments_only: bool,
-    /// A makefile, and more differs than lists and flags.
+    /// A makefile, and more differs than lists and flags; or one for the whole tree, and more differs
+    /// than the release.
     pub(crate) rules: bool,
     /// A makefile mentions its name.
     pub(crate) named: bool,
@@ -126,7 +127,10 @@ fn kind(one: &Touched, units: &Units) -> Result<Kind, Reason> {
     }
     if is_make_text(path) {
         return match (one.rules, is_for_all(path)) {
-            (true, _) => Err(from_nothing(one, "differs in more than lists of objects and flags")),
+            (true, false) => {
+                Err(from_nothing(one, "differs in more than lists of objects and flags"))
+            }
+            (true, true) => Err(from_nothing(one, "differs, and is for every command")),
             (false, true) => Err(reason(one, "differs, and is for every command")),
             (false, false) => Ok(Kind::Evaluated),
         };
@@ -151,7 +155,7 @@ fn kind(one: &Touched, units: &Units) -> Result<Kind, Reason> {
 
 /// Whether text of make is for the whole tree: it may set variables that scripts find in their
 /// environment, which no comparison of commands sees.
-fn is_for_all(path: &[u8]) -> bool {
+pub(super) fn is_for_all(path: &[u8]) -> bool {
     let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
     match parts[..] {
         [b"Makefile"] | [b"scripts", ..] => true,
@@ -207,11 +211,14 @@ mod tests {
         let texts = [touched("drivers/net/Kconfig"), touched("mm/Makefile")];
         assert_eq!(plan(&texts, &units()), Plan::Evaluate);
         assert_eq!(plan(&[], &units()), Plan::Evaluate);
+        let rules = |path: &str| Touched { rules: true, ..touched(path) };
         for path in ["Makefile", "scripts/Makefile.build", "arch/x86/Makefile"] {
-            assert!(compiles(&[touched(path)]).to_string().contains("every command"), "{path}");
+            for one in [touched(path), rules(path)] {
+                assert!(compiles(&[one]).to_string().contains("every command"), "{path}");
+            }
+            assert!(compiles(&[rules(path)]).from_nothing, "{path}");
         }
-        let rules = Touched { rules: true, ..touched("mm/Makefile") };
-        assert!(compiles(&[rules]).from_nothing);
+        assert!(compiles(&[rules("mm/Makefile")]).from_nothing);
         assert!(!compiles(&[touched("Makefile")]).from_nothing, "another release");
     }
 
