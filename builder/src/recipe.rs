@@ -102,13 +102,22 @@ pub fn prefix_maps(source: &Path, objects: &Path) -> Vec<String> {
 
 /// Options that Kiln sets in every configuration before `olddefconfig`, because their usual value
 /// makes equal sources give different images. Options that a tree does not have are ignored by it.
-pub(crate) const PINNED_OPTIONS: &[PinnedOption] = &[PinnedOption {
-    // The usual value makes Kbuild generate a fresh key in each objects folder and embed its
-    // certificate. Empty means: no key of the build's own.
-    name: "CONFIG_MODULE_SIG_KEY",
-    unless_other_than: "\"certs/signing_key.pem\"",
-    value: "\"\"",
-}];
+pub(crate) const PINNED_OPTIONS: &[PinnedOption] = &[
+    PinnedOption {
+        // The usual value makes Kbuild generate a fresh key in each objects folder and embed its
+        // certificate. Empty means: no key of the build's own.
+        name: "CONFIG_MODULE_SIG_KEY",
+        unless_other_than: "\"certs/signing_key.pem\"",
+        value: "\"\"",
+    },
+    PinnedOption {
+        // `-march=native`, since 6.16: the kernel of the machine that happened to build it, which
+        // others would be given for theirs.
+        name: "CONFIG_X86_NATIVE_CPU",
+        unless_other_than: "y",
+        value: "n",
+    },
+];
 
 /// An option with the value that Kiln gives it.
 pub(crate) struct PinnedOption {

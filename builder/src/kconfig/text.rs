@@ -186,6 +186,15 @@ mod tests {
     }
 
     #[test]
+    fn a_kernel_is_not_made_for_the_processor_of_its_builder() {
+        let name = "CONFIG_X86_NATIVE_CPU";
+        let given = format!("{name}=y\nCONFIG_A=y\n");
+        assert_eq!(parse(&with_pinned_options(&given)).get(name), Some(&"n"));
+        let list = changed(&given, "CONFIG_A=y\n");
+        assert!(list[0].contains("asked y, got n (Kiln's recipe"), "{list:?}");
+    }
+
+    #[test]
     fn notes_stay_short() {
         let given: String = (0..50).map(|n| format!("CONFIG_X{n}=y\n")).collect();
         let notes = notes(&changes(&given, ""), "CONFIG_RANDSTRUCT_FULL=y\n");
