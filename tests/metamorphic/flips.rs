@@ -8,24 +8,28 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use kiln_cache::signature::{Masked, SignatureKind, masked, sign_build, sign_kind};
-use object::{Object as _, ObjectSegment as _};
+use object::{Object as _, ObjectSection as _, ObjectSegment as _, SectionFlags, elf};
 use tempfile::TempDir;
 
 use crate::support::scratch;
-use crate::tree::shared;
+use crate::tree::{MODULE, shared};
 
 /// How many bits of `vmlinux` are flipped.
 const FLIPS: usize = 4000;
 /// How many of the boot image: for each, the kernel in it is unpacked.
 const BOOT_FLIPS: usize = 600;
 
+/// The files of the kernel, by their names as artifacts.
+const KERNEL: &str = "vmlinux";
+const BOOT: &str = "bzImage";
+const LOADABLE: &str = "modules/lib/crc7.ko";
+
 /// A kernel's files that are changed in place and put right again.
 struct Kernel {
     _folder: TempDir,
-    files: Vec<(String, PathBuf)>,
-    image: String,
-    /// Of the lone vmlinux.
-    alone: String,
+    files: BTreeMap<String, PathBuf>,
+    /// The image of `vmlinux` with each of the files: with no more than that it takes less time.
+    images: BTreeMap<String, String>,
     masks: BTreeMap<String, Vec<Masked>>,
 }
 
@@ -42,45 +46,55 @@ impl Kernel {
     fn new() -> Option<Self> {
         let tree = shared()?;
         let folder = scratch();
-        let parts = [("vmlinux", "vmlinux"), ("bzImage", "arch/x86/boot/bzImage")];
-        let files = parts.map(|(name, from)| {
-            let to = folder.path().join(name);
+        let mut files = BTreeMap::new();
+        for (number, (name, from)) in
+            [(KERNEL, KERNEL), (BOOT, "arch/x86/boot/bzImage"), (LOADABLE, MODULE)]
+                .iter()
+                .enumerate()
+        {
+            let to = folder.path().join(number.to_string());
             fs::copy(tree.objects().join(from), &to).unwrap();
-            (name.to_owned(), to)
-        });
-        let mut kernel = Self {
-            _folder: folder,
-            masks: masked(&files).unwrap(),
-            files: files.into(),
-            image: String::new(),
-            alone: String::new(),
-        };
-        (kernel.image, kernel.alone) = (kernel.sign(2), kernel.sign(1));
+            files.insert((*name).to_owned(), to);
+        }
+        let listed: Vec<_> = files.clone().into_iter().collect();
+        let masks = masked(&listed).unwrap();
+        let mut kernel = Self { _folder: folder, files, images: BTreeMap::new(), masks };
+        let images = kernel.files.keys().map(|file| (file.clone(), kernel.sign(file)));
+        kernel.images = images.collect();
         Some(kernel)
     }
 
     /// The same in files of its own.
     fn copy(&self) -> Self {
         let folder = scratch();
-        let copied = |(name, from): &(String, PathBuf)| {
-            let to = folder.path().join(name);
+        let copied = |(name, from): (&String, &PathBuf)| {
+            let to = folder.path().join(from.file_name().unwrap());
             fs::copy(from, &to).unwrap();
             (name.clone(), to)
         };
         let files = self.files.iter().map(copied).collect();
-        let (image, alone) = (self.image.clone(), self.alone.clone());
-        Self { _folder: folder, files, image, alone, masks: self.masks.clone() }
+        Self { _folder: folder, files, images: self.images.clone(), masks: self.masks.clone() }
     }
 
-    /// The image of the first so many files: without the boot image it takes less time. What makes
-    /// a file unreadable is seen as well.
-    fn sign(&self, count: usize) -> String {
-        let image = match count {
-            1 => sign_kind(&self.files[0].1, SignatureKind::Image),
-            _ => sign_build(&self.files[..count])
+    /// `vmlinux`, and a file if that is another one.
+    fn with(&self, file: &str) -> Vec<(String, PathBuf)> {
+        let taken = |name: &String| name == KERNEL || name == file;
+        let files = self.files.iter().filter(|(name, _)| taken(name));
+        files.map(|(name, path)| (name.clone(), path.clone())).collect()
+    }
+
+    /// The image of `vmlinux` with a file. What makes a file unreadable is seen as well.
+    fn sign(&self, file: &str) -> String {
+        let image = match file {
+            KERNEL => sign_kind(&self.files[KERNEL], SignatureKind::Image),
+            _ => sign_build(&self.with(file))
                 .map(|signatures| *signatures.get(SignatureKind::Image).unwrap()),
         };
         image.map_or_else(|error| error.to_string(), |image| image.hash.to_hex())
+    }
+
+    fn read(&self, file: &str) -> Vec<u8> {
+        fs::read(&self.files[file]).unwrap()
     }
 
     /// Flips each of some bits by itself, on every processor, and asserts that each changes `image`.
@@ -90,20 +104,14 @@ impl Kernel {
             for share in bits.chunks(bits.len().div_ceil(threads)) {
                 let own = self.copy();
                 scope.spawn(move || {
-                    for &Bit { at, bit, seal } in share {
-                        assert!(own.sees(file, at, bit, seal), "byte {at} of {file}");
+                    for &bit in share {
+                        assert!(own.sees(file, bit), "{bit:?} of {file}");
                     }
                     // All was put right again, so it was each flip that told.
-                    let (count, whole) = own.whole(file);
-                    assert_eq!(own.sign(count), *whole);
+                    assert_eq!(own.sign(file), own.images[file]);
                 });
             }
         });
-    }
-
-    /// How many of the files a file's image takes, and that image.
-    fn whole(&self, file: &str) -> (usize, &String) {
-        if file == "vmlinux" { (1, &self.alone) } else { (2, &self.image) }
     }
 
     /// What `look` sees while a bit of a file is flipped; with `seal`, and the checksum at its end
@@ -116,7 +124,7 @@ impl Kernel {
         seal: bool,
         look: impl FnOnce() -> T,
     ) -> T {
-        let path = &self.files.iter().find(|it| it.0 == file).unwrap().1;
+        let path = &self.files[file];
         let handle = File::options().read(true).write(true).open(path).unwrap();
         let mut byte = [0];
         handle.read_exact_at(&mut byte, at as u64).unwrap();
@@ -135,15 +143,14 @@ impl Kernel {
     }
 
     /// Whether a flipped bit changes `image`.
-    fn sees(&self, file: &str, at: usize, bit: u8, seal: bool) -> bool {
-        let (count, whole) = self.whole(file);
-        self.flipped(file, at, bit, seal, || self.sign(count) != *whole)
+    fn sees(&self, file: &str, Bit { at, bit, seal }: Bit) -> bool {
+        self.flipped(file, at, bit, seal, || self.sign(file) != self.images[file])
     }
 
     /// Whether a flipped bit changes what is masked.
-    fn moves_masks(&self, file: &str, at: usize, bit: u8) -> bool {
-        self.flipped(file, at, bit, false, || {
-            let masks = masked(&self.files[..self.whole(file).0]);
+    fn moves_masks(&self, file: &str, Bit { at, bit, seal }: Bit) -> bool {
+        self.flipped(file, at, bit, seal, || {
+            let masks = masked(&self.with(file));
             masks.map_or(true, |masks| masks.get(file) != self.masks.get(file))
         })
     }
@@ -188,7 +195,7 @@ fn loaded(vmlinux: &[u8]) -> Vec<Range<usize>> {
 #[test]
 fn every_loaded_byte_that_is_not_masked_counts() {
     let Some(kernel) = Kernel::new() else { return };
-    let ranges = loaded(&fs::read(&kernel.files[0].1).unwrap());
+    let ranges = loaded(&kernel.read(KERNEL));
     let total: usize = ranges.iter().map(ExactSizeIterator::len).sum();
     let mut random = Random(1);
     let begun = Instant::now();
@@ -202,11 +209,11 @@ fn every_loaded_byte_that_is_not_masked_counts() {
             inside
         });
         let at = range.unwrap().start + at;
-        if !kernel.is_masked("vmlinux", at) {
+        if !kernel.is_masked(KERNEL, at) {
             bits.push(Bit { at, bit: 1 << random.below(8), seal: false });
         }
     }
-    kernel.sees_all("vmlinux", &bits);
+    kernel.sees_all(KERNEL, &bits);
     eprintln!(
         "{FLIPS} flipped bits of vmlinux, {total} loaded bytes: each changes `image` ({} s)",
         begun.elapsed().as_secs()
@@ -216,8 +223,8 @@ fn every_loaded_byte_that_is_not_masked_counts() {
 #[test]
 fn every_byte_of_the_boot_image_counts_or_is_masked() {
     let Some(kernel) = Kernel::new() else { return };
-    let length = fs::metadata(&kernel.files[1].1).unwrap().len() as usize - 4;
-    let payload = kernel.masks["bzImage"].iter().find(|it| it.kind == "boot-payload").unwrap();
+    let length = kernel.read(BOOT).len() - 4;
+    let payload = kernel.masks[BOOT].iter().find(|it| it.kind == "boot-payload").unwrap();
     let payload = payload.start as usize..(payload.start + payload.length) as usize;
     let mut random = Random(2);
     let begun = Instant::now();
@@ -233,14 +240,14 @@ fn every_byte_of_the_boot_image_counts_or_is_masked() {
             },
         };
         let in_payload = payload.contains(&at);
-        if !in_payload && kernel.is_masked("bzImage", at) {
+        if !in_payload && kernel.is_masked(BOOT, at) {
             continue;
         }
         // With the right checksum, so that it is not the checksum that tells. In the packed kernel
         // it is left wrong: a bit that no decompressor looks at changes nothing but that.
         bits.push(Bit { at, bit: 1 << random.below(8), seal: !in_payload });
     }
-    kernel.sees_all("bzImage", &bits);
+    kernel.sees_all(BOOT, &bits);
     let packed = bits.iter().filter(|it| payload.contains(&it.at)).count();
     eprintln!(
         "{} flipped bits of set-up code and decompressor, {packed} of the packed kernel: each \
@@ -250,22 +257,67 @@ fn every_byte_of_the_boot_image_counts_or_is_masked() {
     );
 }
 
+/// Bytes of a module that its loader puts into memory.
+fn allocated(module: &[u8]) -> Vec<Range<usize>> {
+    let file = object::File::parse(module).unwrap();
+    let is_allocated = |flags| matches!(flags, SectionFlags::Elf { sh_flags, .. } if sh_flags.0 & elf::SHF_ALLOC.0 != 0);
+    let sections = file.sections().filter(|it| is_allocated(it.flags()));
+    let ranges = sections.filter_map(|it| it.file_range());
+    ranges.map(|(start, size)| start as usize..(start + size) as usize).collect()
+}
+
+#[test]
+fn every_loaded_byte_of_a_module_counts_or_is_masked() {
+    let Some(kernel) = Kernel::new() else { return };
+    let bytes = allocated(&kernel.read(LOADABLE)).into_iter().flatten();
+    let counted = bytes.filter(|&at| !kernel.is_masked(LOADABLE, at));
+    let mut random = Random(3);
+    let bits: Vec<Bit> =
+        counted.map(|at| Bit { at, bit: 1 << random.below(8), seal: false }).collect();
+    assert!(bits.len() > 500, "{} bytes", bits.len());
+    let begun = Instant::now();
+    kernel.sees_all(LOADABLE, &bits);
+    eprintln!(
+        "a flipped bit in each of {} bytes of a module: each changes `image` ({} s)",
+        bits.len(),
+        begun.elapsed().as_secs()
+    );
+}
+
 #[test]
 fn masks_end_where_they_say() {
     let Some(kernel) = Kernel::new() else { return };
-    let mut checked = BTreeMap::new();
-    for it in &kernel.masks["vmlinux"] {
-        let (start, end) = (it.start as usize, (it.start + it.length) as usize);
-        for at in [start, end - 1] {
-            let seen = kernel.sees("vmlinux", at, 1, false);
-            // A copy is hidden only while it equals the original, so its flip may uncover it.
-            assert_eq!(seen, kernel.moves_masks("vmlinux", at, 1), "{} at {at}", it.kind);
+    for (file, kinds) in [
+        (KERNEL, &["build-id", "uts-version"][..]),
+        (BOOT, &["boot-crc", "boot-payload", "boot-payload-length", "boot-version"]),
+        (LOADABLE, &["build-id", "vermagic"]),
+    ] {
+        let bytes = kernel.read(file);
+        // Between the sections of a module there are bytes that nobody loads.
+        let ranges = (file == LOADABLE).then(|| allocated(&bytes));
+        let is_loaded = |at: usize| match &ranges {
+            Some(ranges) => ranges.iter().any(|it| it.contains(&at)),
+            None => at < bytes.len(),
+        };
+        let mut checked = BTreeMap::new();
+        for it in &kernel.masks[file] {
+            let (start, end) = (it.start as usize, (it.start + it.length) as usize);
+            // So that it is not the checksum that tells, but where the checksum itself is flipped.
+            let flip = |at| Bit { at, bit: 1, seal: file == BOOT && it.kind != "boot-crc" };
+            for at in [start, end - 1] {
+                let seen = kernel.sees(file, flip(at));
+                // What is hidden because it equals something else is uncovered by a flip.
+                let moved = kernel.moves_masks(file, flip(at));
+                assert_eq!(seen, moved, "{} of {file} at {at}", it.kind);
+            }
+            let beside = [start - 1, end].into_iter();
+            for at in beside.filter(|&at| is_loaded(at) && !kernel.is_masked(file, at)) {
+                let bit = Bit { seal: file == BOOT, ..flip(at) };
+                assert!(kernel.sees(file, bit), "{} of {file} beside {at}", it.kind);
+            }
+            *checked.entry(it.kind).or_insert(0) += 1;
         }
-        for at in [start - 1, end].into_iter().filter(|&at| !kernel.is_masked("vmlinux", at)) {
-            assert!(kernel.sees("vmlinux", at, 1, false), "{} beside {at}", it.kind);
-        }
-        *checked.entry(it.kind).or_insert(0) += 1;
+        assert!(kinds.iter().all(|kind| checked.contains_key(kind)), "{file}: {checked:?}");
+        eprintln!("masks of {file}: {checked:?}");
     }
-    assert!(checked.contains_key("build-id") && checked.contains_key("uts-version"), "{checked:?}");
-    eprintln!("masks of vmlinux: {checked:?}");
 }

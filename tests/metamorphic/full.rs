@@ -2,19 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
 use crate::edits::{PROBED, prepend, replace};
-use crate::support::root;
-use crate::tree::{Make, Names, Tree, shared};
-
-/// The configuration that the long run is for.
-fn config() -> PathBuf {
-    std::env::var_os("KILN_METAMORPHIC_CONFIG")
-        .map_or_else(|| root().join("tests/fixtures/tiny.config"), PathBuf::from)
-}
+use crate::support::Kiln;
+use crate::tree::{Make, Names, Tree, config, shared};
 
 #[test]
 #[ignore = "takes a build from nothing: tests/bench/metamorphic runs it"]
@@ -24,6 +18,50 @@ fn everything_made_anew_elsewhere() {
     there.rename("another-name-of-the-tree");
     there.build();
     assert_eq!(Names::of(&here.objects()), Names::of(&there.objects()));
+}
+
+/// What is built by the command itself, in its namespaces, behind its view of the sources: every byte.
+#[test]
+#[ignore = "takes a build from nothing: tests/bench/metamorphic runs it"]
+fn the_command_run_as_somebody_else_elsewhere() {
+    let Some(repo) = std::env::var_os("KILN_FIXTURE_REPO") else { return };
+    let Some(tree) = Tree::unbuilt(&config(), Make::new()) else { return };
+    let config = tree.objects().join(".config");
+    let build = |kiln: &Kiln, jobs: &str, umask: &str| {
+        let mut command = Command::new("sh");
+        let script = format!("umask {umask}; exec \"$@\"");
+        let own = kiln.command();
+        command.args(["-c", &script, "sh"]).arg(own.get_program());
+        for (name, value) in own.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.args(["build", "base", "--json", "--no-proofs", "--jobs", jobs, "--repo"]);
+        let output = command.arg(&repo).arg("--config").arg(&config).output().unwrap();
+        crate::support::Answer::from(output).exits(0).json()
+    };
+    let (here, mut there) = (Kiln::new(), Kiln::new());
+    let elsewhere = tempfile::Builder::new().prefix("another length of path ").tempdir().unwrap();
+    there.set("KILN_WORK", elsewhere.path().join("work").to_str().unwrap());
+    for (name, value) in Make::new().elsewhere().variables {
+        there.set(&name, value);
+    }
+    let answers = [build(&here, "2", "022"), build(&there, "3", "077")];
+    let files = answers.map(|answer| {
+        assert_eq!(answer["obtained"], "compiled");
+        let artifacts = answer["artifacts"].as_array().unwrap().clone();
+        let is_made = |name: &str| name != "build.log" && name != "closure" && name != "units";
+        let files = artifacts.iter().map(|it| (it["name"].as_str().unwrap(), &it["digest"]));
+        let files = files.filter(|(name, _)| is_made(name));
+        files.map(|(name, digest)| format!("{name} {digest}")).collect::<Vec<_>>()
+    });
+    for name in ["vmlinux ", "bzImage ", "modules/lib/crc7.ko ", "System.map "] {
+        assert!(files[0].iter().any(|it| it.starts_with(name)), "{name}: {:?}", files[0]);
+    }
+    assert_eq!(files[0], files[1]);
+    eprintln!("the same bytes: {:#?}", files[0]);
 }
 
 /// Packed otherwise, the kernel takes other room in the boot image and pushes the decompressor
@@ -53,18 +91,13 @@ fn another_length_of_the_packed_kernel() {
 #[ignore = "takes a build from nothing: tests/bench/metamorphic runs it"]
 fn lines_in_the_widest_headers() {
     let Some(mut tree) = shared() else { return };
-    for lines in ["/* a line */\n".repeat(10), "\n".repeat(10_000)] {
+    for (line, count) in [("/* a line */\n", 10), ("\n", 10_000)] {
         let change = tree.change(|tree| {
-            prepend(&tree.path, "include/linux/sched.h", &lines);
+            prepend(&tree.path, "include/linux/sched.h", &line.repeat(count));
             tree.build();
         });
-        let (causes, changed) = (change.causes(), change.changed());
-        eprintln!(
-            "{} lines in sched.h: code equal {}; changed {changed:?}; {causes:?}",
-            lines.lines().count(),
-            change.before.code == change.after.code
-        );
-        change.keeps_code();
+        eprintln!("{count} lines in sched.h: {:?}", change.causes());
+        change.moves_lines_only(count as u32);
     }
 }
 

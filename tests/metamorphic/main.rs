@@ -7,7 +7,7 @@
 //! Not tested: the order of files in folders, which only the file system decides.
 //!
 //! What takes a build from nothing each is ignored unless asked for, as `tests/bench/metamorphic`
-//! does. Any configuration is named by `KILN_METAMORPHIC_CONFIG`. To try a test on a tree that is
+//! does. Any configuration, a file or a target of make, is named by `KILN_METAMORPHIC_CONFIG`. To try a test on a tree that is
 //! built already: `KILN_METAMORPHIC_TREE`, `SOURCES:OBJECTS`.
 
 // A test says what it found.
@@ -17,6 +17,7 @@ mod different;
 mod edits;
 mod flips;
 mod full;
+mod operands;
 mod same;
 #[path = "../end_to_end/support/mod.rs"]
 mod support;

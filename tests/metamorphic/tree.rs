@@ -13,10 +13,16 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::edits::{PROBED, append, probe};
+use crate::operands::differ_in_operands;
 use crate::support::{Kiln, root, scratch};
 
 /// Where objects are, in the tree.
 const OBJECTS: &str = "kiln-objects";
+
+/// Set in each configuration, so that a module is among what is compared: one of the smallest.
+const ONE_MODULE: &str = "\nCONFIG_MODULES=y\nCONFIG_CRC7=m\n";
+/// Where that module is among the objects.
+pub(crate) const MODULE: &str = "lib/crc7.ko";
 
 /// What of a build is kept to be compared with the next.
 const KEPT: [&str; 5] =
@@ -44,7 +50,7 @@ impl Make {
             variables: BTreeMap::new(),
             jobs: 2,
             umask: recipe::UMASK,
-            targets: vec!["bzImage"],
+            targets: vec!["bzImage", "modules"],
             mapped: true,
         }
     }
@@ -109,6 +115,7 @@ impl Tree {
         Some(tree)
     }
 
+    /// The same, not built. `config`: a file, or a target of make that writes a configuration.
     pub(crate) fn unbuilt(config: &Path, make: Make) -> Option<Self> {
         let repo = history()?;
         let folder = match std::env::var_os("KILN_BENCH_DIR") {
@@ -134,16 +141,21 @@ impl Tree {
         probe(&path);
         let tree = Self { folder, path, outside: None, make };
         fs::create_dir(tree.objects()).expect("a folder for objects");
-        let text = fs::read_to_string(config).expect("the configuration");
-        fs::write(tree.objects().join(".config"), with_pinned_options(&text)).expect("a file");
+        let own = tree.objects().join(".config");
+        if config.is_file() {
+            fs::copy(config, &own).expect("a copy");
+        } else {
+            tree.run(&[config.to_str().expect("a target of make")]);
+        }
+        let text = fs::read_to_string(&own).expect("the configuration");
+        fs::write(&own, with_pinned_options(&(text + ONE_MODULE))).expect("a file");
         tree.run(&["olddefconfig"]);
         Some(tree)
     }
 
     /// The smallest configuration of an architecture, with more set; not built yet.
     pub(crate) fn tiny(make: Make, more: &str) -> Option<Self> {
-        let tree = Self::unbuilt(Path::new("/dev/null"), make)?;
-        tree.run(&["tinyconfig"]);
+        let tree = Self::unbuilt(Path::new("tinyconfig"), make)?;
         append(&tree.objects(), ".config", more);
         tree.run(&["olddefconfig"]);
         Some(tree)
@@ -164,6 +176,8 @@ impl Tree {
         }
         let folder = scratch();
         let tree = Self { folder, path, outside: Some(objects.into()), make: Make::new() };
+        append(&tree.objects(), ".config", ONE_MODULE);
+        tree.run(&["olddefconfig"]);
         tree.build();
         tree
     }
@@ -235,11 +249,16 @@ fn history() -> Option<OsString> {
     repo
 }
 
+/// The configuration of trees: the tiny one, unless `KILN_METAMORPHIC_CONFIG` names another file, or a
+/// target of make such as `defconfig`.
+pub(crate) fn config() -> PathBuf {
+    std::env::var_os("KILN_METAMORPHIC_CONFIG")
+        .map_or_else(|| root().join("tests/fixtures/tiny.config"), PathBuf::from)
+}
+
 /// The tree of all tests that need only a few compiles each.
 pub(crate) fn shared() -> Option<MutexGuard<'static, Tree>> {
     static TREE: OnceLock<Option<Mutex<Tree>>> = OnceLock::new();
-    let config = std::env::var_os("KILN_METAMORPHIC_CONFIG")
-        .map_or_else(|| root().join("tests/fixtures/tiny.config"), PathBuf::from);
     let given = std::env::var("KILN_METAMORPHIC_TREE");
     if given.is_err() {
         // Each test that is left out says so, not only the first.
@@ -247,7 +266,7 @@ pub(crate) fn shared() -> Option<MutexGuard<'static, Tree>> {
     }
     let make = || match given {
         Ok(place) => Some(Tree::given(&place)),
-        Err(_) => Tree::new(&config, Make::new()),
+        Err(_) => Tree::new(&config(), Make::new()),
     };
     let tree = TREE.get_or_init(|| make().map(Mutex::new)).as_ref()?;
     // A test that failed leaves a tree that is as good as before: each compares its own change.
@@ -300,6 +319,33 @@ impl Change {
         assert_ne!(self.before.image, self.after.image);
     }
 
+    /// Asserts that nothing came of a change which only moves lines, by so many. Where the
+    /// configuration has lines in operands and texts, so much may come of it: `code` differs, but
+    /// nothing has another size, and instructions differ in operands that have moved by as many.
+    #[track_caller]
+    pub(crate) fn moves_lines_only(&self, lines: u32) {
+        let changed = self.differences();
+        if !self.has_lines_in_code() {
+            self.keeps_code();
+            assert!(changed.is_empty(), "{changed:?}");
+            return;
+        }
+        let sizes = changed.iter().filter(|it| it["before"] != it["after"]);
+        assert_eq!(sizes.collect::<Vec<_>>(), [&Value::Null; 0]);
+        let read = |folder: &Path| fs::read(folder.join("vmlinux.o")).unwrap();
+        let objects = [read(self.kept.path()), read(&self.objects)];
+        let moved = differ_in_operands(&objects, &self.changed(), lines);
+        let code = if self.before.code == self.after.code { "equal" } else { "differs" };
+        eprintln!("{lines} lines: code {code}, {} symbols differ, {moved} operands", changed.len());
+    }
+
+    /// Whether `__LINE__` is an operand of instructions (`might_sleep`, with its debugging on) or part
+    /// of texts (gcc's descriptions of stack frames, for KASAN): then lines are code.
+    fn has_lines_in_code(&self) -> bool {
+        let config = fs::read_to_string(self.objects.join(".config")).unwrap();
+        ["CONFIG_DEBUG_ATOMIC_SLEEP=y", "CONFIG_KASAN=y"].iter().any(|it| config.contains(it))
+    }
+
     /// What `kiln explain` says.
     pub(crate) fn explain(&self) -> Value {
         let folders = [self.kept.path(), &self.objects].map(|it| it.to_str().unwrap());
@@ -333,13 +379,14 @@ impl Change {
 
     /// What `kiln diff` names.
     pub(crate) fn changed(&self) -> Vec<String> {
+        let changes = self.differences();
+        changes.iter().map(|it| it["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// What `kiln diff` says.
+    fn differences(&self) -> Vec<Value> {
         let folders = [self.kept.path(), &self.objects].map(|it| it.to_str().unwrap());
         let changes = Kiln::new().run(&["diff", "--json", folders[0], folders[1]]).exits(0).json();
-        changes
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|it| it["name"].as_str().unwrap().to_owned())
-            .collect()
+        changes.as_array().unwrap().clone()
     }
 }
