@@ -18,6 +18,7 @@ use crate::process::{self, Cancel, Step};
 use crate::recipe::{self, OBJECTS, SOURCE};
 use crate::request::{host_arch, image_of};
 use crate::sandbox::{Bind, Confinement};
+use crate::stand_ins::StandIns;
 use crate::toolchain::Toolchain;
 use crate::tree::KernelVersion;
 use crate::unlinked;
@@ -141,7 +142,10 @@ impl Kbuild<'_> {
         let objects = Bind { host: self.pair.objects(), inside: OBJECTS, read_only: false };
         let mut environment = recipe::environment();
         environment.extend(extra.iter().map(|(name, value)| ((*name).into(), value.clone())));
-        let step = self.step(self.arguments(&source, &objects, targets), environment);
+        let stand_ins = StandIns::of(self.pair)?;
+        let mut arguments = self.arguments(&source, &objects, targets);
+        arguments.extend(stand_ins.variables(self.confinement).map(OsString::from));
+        let step = self.step(arguments, environment, &stand_ins);
         let path = self.pair.log();
         let log = File::options().create(true).append(true).open(&path).doing("opening", &path)?;
         let begins = log.metadata().doing("reading", &path)?.len();
@@ -178,7 +182,8 @@ impl Kbuild<'_> {
         let path = self.pair.log();
         let log = File::options().create(true).append(true).open(&path).doing("opening", &path)?;
         let mut log = BufWriter::new(log);
-        let step = self.step(arguments.into(), recipe::environment());
+        let stand_ins = StandIns::of(self.pair)?;
+        let step = self.step(arguments.into(), recipe::environment(), &stand_ins);
         let code = process::run(step, self.confinement, self.cancel, |line| {
             log.write_all(line)?;
             log.write_all(b"\n")
@@ -188,11 +193,17 @@ impl Kbuild<'_> {
     }
 
     /// Make with these arguments, in the folder of objects.
-    fn step(&self, arguments: Vec<OsString>, mut environment: Vec<(OsString, OsString)>) -> Step {
+    fn step(
+        &self,
+        arguments: Vec<OsString>,
+        mut environment: Vec<(OsString, OsString)>,
+        stand_ins: &StandIns,
+    ) -> Step {
         let source = Bind { host: self.pair.shown_source(), inside: SOURCE, read_only: true };
         let objects = Bind { host: self.pair.objects(), inside: OBJECTS, read_only: false };
         let folder = self.confinement.seen(&objects);
         let mut binds = vec![source, objects];
+        binds.extend(stand_ins.binds());
         if let Some(ccache) = self.ccache {
             ccache.enter(&mut environment, self.confinement);
             binds.push(ccache.bind());

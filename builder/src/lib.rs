@@ -23,6 +23,7 @@ mod live;
 mod making;
 mod observer;
 mod outside;
+mod place;
 mod pool;
 mod process;
 mod proving;
@@ -31,6 +32,7 @@ pub mod recipients;
 mod request;
 mod sandbox;
 pub mod stages;
+mod stand_ins;
 #[cfg(test)]
 mod testing;
 mod toolchain;

@@ -217,7 +217,8 @@ pub(crate) fn built(
     config_changes: Vec<ConfigChange>,
     config: &str,
 ) -> Built {
-    let mut notes = notes(&config_changes, config);
+    let confined = matches!(confinement(), Confinement::Namespaces { .. });
+    let mut notes = notes(&config_changes, config, confined || obtained != Obtained::Compiled);
     if let (Obtained::Compiled, Confinement::Plain { reason }) = (obtained, confinement()) {
         notes.push(format!(
             "built without namespaces of its own ({reason}): paths of this machine are mapped by \

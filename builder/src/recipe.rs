@@ -8,8 +8,9 @@ use std::path::Path;
 
 use crate::tree::KernelVersion;
 
-/// Version of this recipe, part of the key of every build. 2: every build has a `content` signature.
-pub const VERSION: &str = "2";
+/// Version of this recipe, part of the key of every build. 3: the same random bytes for every build,
+/// and pahole on one thread.
+pub const VERSION: &str = "3";
 
 /// Where a build finds its sources, whatever folder of the host they lie in.
 pub(crate) const SOURCE: &str = "/mnt/kiln/source";
@@ -129,13 +130,16 @@ pub(crate) struct PinnedOption {
 
 /// Options whose images this recipe can't vouch for to repeat, with the reason for the note.
 /// Nothing is proved from builds that set one.
-pub(crate) const UNREPEATABLE: &[(&str, &str)] = &[
+pub(crate) const UNREPEATABLE: &[(&str, &str)] =
+    &[("CONFIG_RUST", "its core library is not part of the toolchain's id")];
+
+/// The same for builds without namespaces of their own, which get this machine's random bytes. Such a
+/// build keeps no closure.
+pub(crate) const RANDOM: &[(&str, &str)] = &[
     ("CONFIG_RANDSTRUCT_FULL", "its seed is random in each objects folder"),
     ("CONFIG_RANDSTRUCT_PERFORMANCE", "its seed is random in each objects folder"),
     ("CONFIG_GCC_PLUGIN_RANDSTRUCT", "its seed is random in each objects folder"),
     ("CONFIG_GCC_PLUGIN_LATENT_ENTROPY", "it compiles random numbers in"),
-    ("CONFIG_RUST", "its core library is not part of the toolchain's id"),
-    ("CONFIG_DEBUG_INFO_BTF", "pahole numbers types in the order its threads finish"),
 ];
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::observer::{BuildEvent, Observer, Stage};
 use crate::outside;
 use crate::pool::Pair;
 use crate::process::Cancel;
+use crate::recipe;
 use crate::request::{How, Request, host_arch, image_of};
 use crate::sandbox::{Confinement, confinement};
 use crate::stages::{self, Base, Outcome, Provenance, Survey};
@@ -164,7 +165,7 @@ impl Job {
                 self.must_be_unchanged(&mut pair)?;
                 let made = Made::Badly { errors };
                 let mut artifacts = vec![(BUILD_LOG.to_owned(), pair.log())];
-                artifacts.extend(closure_of(&pair));
+                artifacts.extend(closure_of(&pair, ""));
                 let provenance = None;
                 Ok(Prepared::Unfit(Compiled { pair, made, artifacts, seconds, provenance }))
             }
@@ -232,7 +233,7 @@ impl Job {
                 if *how == How::Kbuild { vec![config, log] } else { vec![log] }
             }
         };
-        artifacts.extend(closure_of(&pair));
+        artifacts.extend(closure_of(&pair, config));
         if self.request.how == How::Kbuild && matches!(made, Made::Well { .. }) {
             artifacts.push(self.keep_units(&pair)?);
         }
@@ -321,7 +322,9 @@ impl Job {
 }
 
 /// The closure of the last build in a pair, as an artifact. A build command has none: it is not
-/// watched, as it may write to its sources.
-fn closure_of(pair: &Pair) -> Option<(String, PathBuf)> {
-    pair.closure().map(|path| (CLOSURE.to_owned(), path))
+/// watched, as it may write to its sources. Nor has one with random bytes of this machine in it.
+fn closure_of(pair: &Pair, config: &str) -> Option<(String, PathBuf)> {
+    let is_random = matches!(confinement(), Confinement::Plain { .. })
+        && recipe::RANDOM.iter().any(|(option, _)| is_set(config, option));
+    pair.closure().filter(|_| !is_random).map(|path| (CLOSURE.to_owned(), path))
 }

@@ -1,11 +1,11 @@
 //! Bringing a configuration to a tree with the tree's own `olddefconfig`.
 
 use std::fs;
-use std::path::Path;
 
 use super::text::{self, ConfigChange};
 use crate::error::{BuildError, Doing};
 use crate::kbuild::{Kbuild, Made};
+use crate::place::place;
 use crate::recipe::OBJECTS;
 use crate::sandbox::Bind;
 
@@ -38,16 +38,6 @@ pub(crate) fn normalize(kbuild: &Kbuild<'_>, given: &str) -> Result<Normalized, 
     }
     let bytes = fs::read(&file).doing("reading", &file)?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    place(&objects.join(".config"), &bytes)?;
+    place(&objects.join(".config"), &bytes, 0o644)?;
     Ok(Normalized::Well { changes: text::changes(given, &text), text })
-}
-
-/// Writes a file unless it has this content already.
-fn place(path: &Path, content: &[u8]) -> Result<(), BuildError> {
-    if fs::read(path).is_ok_and(|present| present == content) {
-        return Ok(());
-    }
-    let new = path.with_extension("kiln-new");
-    fs::write(&new, content).doing("writing", &new)?;
-    fs::rename(&new, path).doing("writing", path)
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use crate::recipe::{PINNED_OPTIONS, UNREPEATABLE};
+use crate::recipe::{PINNED_OPTIONS, RANDOM, UNREPEATABLE};
 
 /// An option that did not get the value that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,8 +117,9 @@ fn is_description(option: &str) -> bool {
 /// How many changed options are written out in notes.
 const WRITTEN_OUT: usize = 20;
 
-/// Sentences for people: what was changed, and what can't be made to repeat.
-pub(crate) fn notes(changes: &[ConfigChange], normalized: &str) -> Vec<String> {
+/// Sentences for people: what was changed, and what can't be made to repeat by a build, which may have
+/// namespaces of its own.
+pub(crate) fn notes(changes: &[ConfigChange], normalized: &str, confined: bool) -> Vec<String> {
     let mut notes: Vec<String> =
         changes.iter().take(WRITTEN_OUT).map(ConfigChange::to_string).collect();
     if changes.len() > WRITTEN_OUT {
@@ -126,7 +127,8 @@ pub(crate) fn notes(changes: &[ConfigChange], normalized: &str) -> Vec<String> {
         notes.push(format!("{more} more options came out otherwise than asked"));
     }
     let values = parse(normalized);
-    for (option, why) in UNREPEATABLE {
+    let random = if confined { &[] } else { RANDOM };
+    for (option, why) in UNREPEATABLE.iter().chain(random) {
         if values.get(option) == Some(&"y") {
             notes.push(format!("{option}=y: {why}, so equal sources may give different images"));
         }
@@ -197,7 +199,9 @@ mod tests {
     #[test]
     fn notes_stay_short() {
         let given: String = (0..50).map(|n| format!("CONFIG_X{n}=y\n")).collect();
-        let notes = notes(&changes(&given, ""), "CONFIG_RANDSTRUCT_FULL=y\n");
+        let notes = |confined| notes(&changes(&given, ""), "CONFIG_RANDSTRUCT_FULL=y\n", confined);
+        assert_eq!(notes(true).len(), WRITTEN_OUT + 1);
+        let notes = notes(false);
         assert_eq!(notes.len(), WRITTEN_OUT + 2);
         assert!(notes[WRITTEN_OUT].starts_with("30 more"));
     }

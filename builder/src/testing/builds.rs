@@ -2,8 +2,11 @@
 
 use kiln_cache::manifest::BuildResult;
 
+use kiln_skip::{Lack, skip};
+
 use super::Edit;
 use super::toy::Toy;
+use crate::sandbox::{Confinement, confinement};
 use crate::{BuildError, Obtained, Stage, TreeError};
 
 fn errors(built: &crate::Built) -> &[String] {
@@ -334,6 +337,29 @@ async fn a_revision_that_writes_to_its_sources_does_not_build() {
     let (toy, first) = Toy::new().await;
     let revision = with_toolchain_step(&toy, &first, "touch $(CURDIR)/kernel/stamp || exit 1");
     let built = toy.builder().build(&toy.request(&revision, "")).await.unwrap();
-    let plain = matches!(crate::sandbox::confinement(), crate::sandbox::Confinement::Plain { .. });
+    let plain = matches!(confinement(), Confinement::Plain { .. });
     assert!(plain || errors(&built).iter().any(|line| line.contains("Error 1")));
+}
+
+#[tokio::test]
+async fn random_bytes_are_the_same_for_every_build() {
+    if let Confinement::Plain { reason } = confinement() {
+        return skip(Lack::Namespaces, reason);
+    }
+    let mut images = Vec::new();
+    for _ in 0..2 {
+        let (toy, first) = Toy::new().await;
+        let seed = "od -A n -t u4 -N 4 /dev/urandom | tr -d ' ' > $(@D)/seed";
+        let makefile = toy
+            .fixture
+            .read(&first, "Makefile")
+            .replace("@gcc $(flags)", &format!("@{seed}; gcc $(flags) -DSEED=$$(cat $(@D)/seed)u"));
+        let main = toy.fixture.read(&first, "kernel/main.c") + "unsigned seed = SEED;\n";
+        let edits = [Edit::File("Makefile", &makefile), Edit::File("kernel/main.c", &main)];
+        let revision = toy.edit("a seed", &edits);
+        let built = toy.builder().build(&toy.request(&revision, "")).await.unwrap();
+        assert!(built.manifest.is_built(), "{:?}", built.manifest.result);
+        images.push(built.manifest.image());
+    }
+    assert!(images[0].is_some() && images[0] == images[1], "{images:?}");
 }

@@ -252,15 +252,15 @@ async fn a_configuration_whose_images_do_not_repeat_proves_nothing() {
     let Some((toy, first)) = watched().await else { return };
     let builder = builder_of(&toy);
     let conf = toy.fixture.read(&first, "scripts/conf").replace("[A-Z]", "[A-Z_]");
-    let kconfig = toy.fixture.read(&first, "Kconfig") + "option DEBUG_INFO_BTF\n";
+    let kconfig = toy.fixture.read(&first, "Kconfig") + "option RUST\n";
     let edits = [Edit::File("scripts/conf", &conf), Edit::File("Kconfig", &kconfig)];
-    let base = toy.edit("btf", &edits);
+    let base = toy.edit("rust", &edits);
     let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
     let repository = toy.fixture.repository();
     let history = repository.history(&first.commit, "HEAD").unwrap();
     let edges = Arc::new(Edges::new(&repository, &history));
 
-    let config = "CONFIG_DEBUG_INFO_BTF=y\n";
+    let config = "CONFIG_RUST=y\n";
     let built = builder.build(&toy.request(&base, config)).await.unwrap();
     assert!(toy.content(&built, ".config").await.contains(config));
     assert_eq!(builder.same_class(&edges, 0, &built.manifest).await.unwrap(), [0]);
