@@ -12,9 +12,12 @@ mod families;
 #[path = "gc.rs"]
 mod gc;
 
-use common::{Fixture, draft, request};
+use common::{Fixture, draft, merciless, request};
 use kiln_cache::error::StoreError;
-use kiln_cache::{Database, Location, Query, Store};
+use kiln_cache::evidence::{Outcome, Run, TestKey};
+use kiln_cache::signature::ImageId;
+use kiln_cache::transfer::Selection;
+use kiln_cache::{Database, Digest, Location, Query, Store};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,4 +96,81 @@ async fn nobody_there_is_said_without_the_password() {
     let story = common::story(&error);
     assert!(story.contains("postgres://kiln@127.0.0.1:1/kiln"), "{story}");
     assert!(!story.contains("s3cret"), "{story}");
+}
+
+/// Lets something go on until it is about to write to a table, then something else happen, and then
+/// the first go on.
+async fn held_up<T: Send + 'static>(
+    fixture: &Fixture,
+    lock: &'static str,
+    doing: impl Future<Output = T> + Send + 'static,
+    meanwhile: impl Future<Output = ()>,
+) -> T {
+    let mut connection = fixture.connect().await;
+    for statement in ["BEGIN", lock] {
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+    let doing = tokio::spawn(doing);
+    let waiting = "SELECT COUNT(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database \
+                   WHERE d.datname = current_database() AND NOT l.granted";
+    loop {
+        let (waits,): (i64,) = sqlx::query_as(waiting).fetch_one(&mut connection).await.unwrap();
+        if waits > 0 {
+            break;
+        }
+        assert!(!doing.is_finished(), "it wrote nothing there");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    meanwhile.await;
+    sqlx::query("COMMIT").execute(&mut connection).await.unwrap();
+    doing.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_comes_too_late_for_its_build_is_refused() {
+    let fixture = Fixture::new().await;
+    let file = fixture.file("image", b"an image");
+    let build = fixture.store.add_build(draft(1, &[("image", &file)])).await.unwrap();
+    let (store, key) = (fixture.store.clone(), build.input_key);
+    let naming = async move { store.add_revision("abcdef0123456789", &key).await };
+    let named = held_up(&fixture, "LOCK TABLE revisions IN EXCLUSIVE MODE", naming, async {
+        assert_eq!(fixture.store.gc(&merciless()).await.unwrap().gone.len(), 1);
+    });
+    let named = named.await;
+    assert!(matches!(named, Err(StoreError::UnknownBuild(_))), "{named:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_console_stays_that_a_run_is_about_to_name() {
+    for is_copied in [false, true] {
+        let (fixture, from) = (Fixture::new().await, Fixture::new().await);
+        let mut console = Digest::of(b"");
+        for store in [&fixture.store, &from.store] {
+            console = store.put_bytes("a console".into()).await.unwrap();
+        }
+        let run = Run {
+            id: uuid::Uuid::from_u128(1),
+            image: ImageId(Digest::of(b"image")),
+            test: TestKey(Digest::of(b"test")),
+            outcome: Outcome::Ok,
+            seconds: 1.0,
+            finished: 100,
+            console: Some(console),
+        };
+        from.store.record_run(&run).await.unwrap();
+        // It was stored long ago.
+        fixture.execute("DELETE FROM reservations").await;
+        let (store, from) = (fixture.store.clone(), from.store.clone());
+        let recording = async move {
+            match is_copied {
+                true => _ = from.copy_to(&store, &Selection::default(), &|_| ()).await.unwrap(),
+                false => store.record_run(&run).await.unwrap(),
+            }
+        };
+        held_up(&fixture, "LOCK TABLE runs IN EXCLUSIVE MODE", recording, async {
+            fixture.store.gc(&merciless()).await.unwrap();
+        })
+        .await;
+        assert!(fixture.store.contains(&console).await.unwrap(), "copied: {is_copied}");
+    }
 }

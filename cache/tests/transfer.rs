@@ -178,6 +178,27 @@ async fn nobodys_word_is_taken_for_a_signature() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nor_for_that_of_what_is_here_when_the_rest_was_let_go_of() {
+    let mut from = Fixture::new().await;
+    let elf = std::env::current_exe().unwrap();
+    let image = from.file("image", &noise(1, 5000));
+    let files = [("vmlinux", elf.as_path()), ("image", image.as_path())];
+    let made = from.store.add_build(draft(1, &files)).await.unwrap();
+    let policy = Policy { debug_age: Some(-10), ..Policy::default() };
+    assert_eq!(from.store.gc(&policy).await.unwrap().let_go.len(), 1);
+    let path = from.manifest(&made.input_key);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let hash = made.signatures.get(SignatureKind::Content).unwrap().hash.to_hex();
+    let claimed = |it: &str| it.replace(&hash, &Digest::of(b"claimed").to_hex());
+    std::fs::write(&path, common::resealed(&text, claimed)).unwrap();
+    let store = from.reopen_without_index().await;
+    let to = Fixture::new().await;
+    let report = store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();
+    assert_eq!((report.builds, report.problems.len()), (0, 1), "{report:?}");
+    assert!(report.problems[0].why.contains("content"), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_build_comes_without_what_was_let_go_of() {
     let (from, to) = (Fixture::new().await, Fixture::new().await);
     let elf = std::env::current_exe().unwrap();

@@ -48,7 +48,7 @@ impl Index {
     }
 
     /// Remembers a use at a time.
-    pub(crate) async fn used_at(&self, key: &InputKey, at: i64) -> Result<(), StoreError> {
+    async fn used_at(&self, key: &InputKey, at: i64) -> Result<(), StoreError> {
         let doing = "noting a use";
         let mut write = self.write(doing).await?;
         note_use(&mut write, key, at).await.map_err(self.fail(doing))?;
@@ -69,6 +69,36 @@ impl Index {
         .execute(&mut *write)
         .await
         .map_err(self.fail(doing))?;
+        write.commit().await.map_err(self.fail(doing))
+    }
+
+    /// How often a use of a build was written.
+    pub(crate) async fn times(&self, key: &InputKey) -> Result<i64, StoreError> {
+        let row: Option<(i64,)> = sqlx::query_as("SELECT times FROM uses WHERE input_key = $1")
+            .bind(key.to_string())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(self.fail("looking for uses"))?;
+        Ok(row.map_or(0, |(times,)| times))
+    }
+
+    /// Sets when a build was last used, if a use was written just so many times: another one by now
+    /// is the last.
+    pub(crate) async fn used_before(
+        &self,
+        key: &InputKey,
+        at: i64,
+        times: i64,
+    ) -> Result<(), StoreError> {
+        let doing = "noting a use";
+        let mut write = self.write(doing).await?;
+        sqlx::query("UPDATE uses SET at = $2 WHERE input_key = $1 AND times = $3")
+            .bind(key.to_string())
+            .bind(at)
+            .bind(times)
+            .execute(&mut *write)
+            .await
+            .map_err(self.fail(doing))?;
         write.commit().await.map_err(self.fail(doing))
     }
 
@@ -139,4 +169,27 @@ pub(super) async fn note_use(
     .execute(connection)
     .await
     .map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::Database;
+
+    #[tokio::test]
+    async fn a_use_beside_an_import_is_the_last_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::Sqlite(folder.path().join("index.sqlite"));
+        let (index, key) = (Index::open(&database).await.unwrap(), InputKey(Digest::of(b"a")));
+        let times = index.times(&key).await.unwrap();
+        index.used_at(&key, 2000).await.unwrap();
+        index.used_before(&key, 1000, times + 1).await.unwrap();
+        assert_eq!(index.uses().await.unwrap()[&key], Use { at: 1000, times: 1 });
+        // Somebody asks for it before the import is done.
+        let times = index.times(&key).await.unwrap();
+        index.used_at(&key, 2000).await.unwrap();
+        index.used_at(&key, 2001).await.unwrap();
+        index.used_before(&key, 1000, times + 1).await.unwrap();
+        assert_eq!(index.uses().await.unwrap()[&key], Use { at: 2001, times: 3 });
+    }
 }

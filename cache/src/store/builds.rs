@@ -16,7 +16,7 @@ use crate::signature::Signature;
 
 use super::Store;
 use super::heal::restless;
-use super::ingest::{describe, ingest};
+use super::ingest::{describe, ingest, missing};
 use super::push::{AT_ONCE, RECIPE};
 
 /// How often a build is stored while others store and remove the same one.
@@ -58,11 +58,11 @@ impl Store {
         manifest: &Manifest,
         files: &[(String, PathBuf)],
     ) -> Result<(), StoreError> {
-        for (name, path) in files {
-            let Some(artifact) = manifest.artifact(name) else { continue };
-            if !self.inner.blobs.is_here(&artifact.digest).await? {
-                self.inner.blobs.put_file(path).await?;
-            }
+        let place = |(name, path): &(String, PathBuf)| {
+            Some((manifest.artifact(name)?.digest, path.clone()))
+        };
+        for (_, path) in missing(&self.inner, files.iter().filter_map(place).collect()).await? {
+            self.inner.blobs.put_file(&path).await?;
         }
         Ok(())
     }
@@ -149,10 +149,13 @@ impl Store {
         self.inner.index.add_request(request, input).await
     }
 
-    /// Remembers that a commit (hexadecimal) leads to a stored build.
+    /// Remembers that a commit (hexadecimal) leads to a stored build. [`StoreError::UnknownBuild`] when
+    /// there is no such build, perhaps since a moment ago.
     pub async fn add_revision(&self, commit: &str, input: &InputKey) -> Result<(), StoreError> {
         self.must_know(input).await?;
-        self.inner.index.add_revision(commit, input).await
+        self.inner.index.add_revision(commit, input).await?;
+        // Nobody collects it from here on; somebody may have, just before.
+        self.must_know(input).await
     }
 
     pub(super) async fn must_know(&self, input: &InputKey) -> Result<(), StoreError> {

@@ -8,16 +8,21 @@ use crate::signature::ImageId;
 
 use super::Store;
 
+/// Who holds a console until its run names it.
+const CONSOLE: &str = "console";
+
 impl Store {
     /// Remembers a run. Recording the same id again changes nothing. Its console, if any, must
     /// have been stored before.
     pub async fn record_run(&self, run: &Run) -> Result<(), StoreError> {
-        if let Some(console) = run.console
-            && !self.contains(&console).await?
-        {
-            return Err(StoreError::UnknownConsole { run: run.id, console });
-        }
         self.inner.join().await?;
+        if let Some(console) = run.console {
+            // It may have been stored long ago, and nobody names it yet.
+            self.inner.index.reserve(CONSOLE, &[console]).await?;
+            if !self.contains(&console).await? {
+                return Err(StoreError::UnknownConsole { run: run.id, console });
+            }
+        }
         self.inner.index.add_run(run).await?;
         Ok(())
     }

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use futures::stream::{self, StreamExt, TryStreamExt};
+
 use crate::blocking::blocking;
 use crate::build_draft::{BuildDraft, VMLINUX, VMLINUX_O, content_signature};
 use crate::digest::Digest;
@@ -12,6 +14,7 @@ use crate::signature::{self, ElfError, Signature, SignatureError, SignatureKind,
 use crate::time::now;
 
 use super::Inner;
+use super::push::AT_ONCE;
 
 /// Stores the files of a build, and holds them for the upload `owner`.
 pub(super) async fn ingest(
@@ -29,15 +32,34 @@ pub(super) async fn ingest(
     inner.index.reserve(owner, &digests).await?;
     // What was found here, and not written, may have been removed before it was held. Now it
     // stays.
-    for (artifact, (_, path)) in artifacts.iter().zip(files) {
-        if !inner.blobs.is_here(&artifact.digest).await?
-            && inner.blobs.put_file(path).await?.0 != artifact.digest
-        {
-            return Err(StoreError::Changed(path.clone()));
+    let places = artifacts.iter().zip(files).map(|(it, (_, path))| (it.digest, path.clone()));
+    for (digest, path) in missing(inner, places.collect()).await? {
+        if inner.blobs.put_file(&path).await?.0 != digest {
+            return Err(StoreError::Changed(path));
         }
     }
     artifacts.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(artifacts)
+}
+
+/// Those of some blobs, each with its file, that are not here with all that they rest on.
+pub(super) async fn missing(
+    inner: &Inner,
+    files: Vec<(Digest, PathBuf)>,
+) -> Result<Vec<(Digest, PathBuf)>, StoreError> {
+    let blobs = inner.blobs.clone();
+    let look = move |(digest, path): (Digest, PathBuf)| {
+        let blobs = blobs.clone();
+        async move { Ok::<_, StoreError>((blobs.is_here(&digest).await?, digest, path)) }
+    };
+    let mut looking = stream::iter(files).map(look).buffered(AT_ONCE).boxed();
+    let mut missing = Vec::new();
+    while let Some((is_here, digest, path)) = looking.try_next().await? {
+        if !is_here {
+            missing.push((digest, path));
+        }
+    }
+    Ok(missing)
 }
 
 /// The manifest of a build whose files have been stored as these artifacts.

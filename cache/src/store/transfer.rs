@@ -10,19 +10,19 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use crate::build_draft::BuildDraft;
+use crate::build_draft::{BuildDraft, content_signature};
 use crate::error::StoreError;
 use crate::evidence::Run;
 use crate::index::Use;
 use crate::input::InputKey;
 use crate::journal::Journal;
 use crate::manifest::{Artifact, Manifest};
-use crate::signature::ImageId;
+use crate::signature::{ImageId, Signature, SignatureKind};
 use crate::transfer::{Selection, TransferPhase, TransferProgress, TransferReport};
 use crate::verify::Problem;
 
 use super::Store;
-use super::ingest::ingest;
+use super::ingest::{describe, ingest};
 
 /// What transfers tell while they run.
 type Tell<'a> = &'a (dyn Fn(TransferProgress) + Sync);
@@ -97,6 +97,7 @@ impl Store {
         };
         images.extend(manifest.image());
         let used = used.map_or(manifest.created, |used| used.at);
+        let times = to.inner.index.times(key).await?;
         let is_there = to.confirm(key, used).await?;
         if is_there {
             report.builds_known += 1;
@@ -138,7 +139,8 @@ impl Store {
             to.inner.index.add_name(&commit, key).await?;
         }
         if !is_there {
-            to.inner.index.used_at(key, used).await?;
+            // Its coming was written as a use; any other one counts.
+            to.inner.index.used_before(key, used, times + 1).await?;
         }
         Ok(true)
     }
@@ -174,8 +176,8 @@ impl Store {
     }
 
     /// Stores a build of which some files were let go of, with the others by name. They must be
-    /// those that its manifest names; its signatures can't be made again without the rest, and are
-    /// those that it was stored with.
+    /// those that its manifest names. Of its signatures those that need the rest can't be made again,
+    /// and are the ones that it was stored with.
     async fn add_without(
         &self,
         manifest: &Manifest,
@@ -188,6 +190,20 @@ impl Store {
         if !found.iter().eq(said) {
             let what = format!("the manifest of build {}", manifest.input_key);
             return Err(StoreError::Damaged { what, why: "it does not describe its files".into() });
+        }
+        let mut made = describe(draft_of(manifest, files.clone()), found).await?;
+        let image = manifest.signatures.get(SignatureKind::Image);
+        let content = content_signature(&manifest.artifacts, image);
+        made.signatures.0.insert(SignatureKind::Content, content);
+        let differs = |kind: &SignatureKind, said: &Signature| {
+            let made = made.signatures.get(*kind);
+            made.is_some_and(|made| made.version == said.version && made.hash != said.hash)
+        };
+        let wrong = manifest.signatures.0.iter().find(|(kind, said)| differs(kind, said));
+        if let Some((kind, _)) = wrong {
+            let what = format!("the manifest of build {}", manifest.input_key);
+            let why = format!("its {kind} signature is not that of its files");
+            return Err(StoreError::Damaged { what, why });
         }
         let names: Vec<_> = let_go.iter().map(|file| file.digest).collect();
         self.inner.index.reserve(&owner, &names).await?;
@@ -206,16 +222,7 @@ impl Store {
         manifest: &Manifest,
         artifacts: Vec<(String, PathBuf)>,
     ) -> Result<Manifest, StoreError> {
-        let draft = BuildDraft {
-            input: manifest.input.clone(),
-            request_key: manifest.request_key,
-            family_key: manifest.family_key,
-            commit: manifest.commit.clone(),
-            result: manifest.result.clone(),
-            artifacts,
-            compiler: manifest.compiler.clone(),
-            seconds: manifest.seconds,
-        };
+        let draft = draft_of(manifest, artifacts);
         let judge = |made: Manifest| match difference(manifest, &made) {
             Some(why) => {
                 let what = format!("the manifest of build {}", manifest.input_key);
@@ -257,7 +264,7 @@ impl Store {
         report: &mut TransferReport,
     ) -> Result<(), StoreError> {
         if let Some(console) = run.console
-            && !to.contains(&console).await?
+            && !to.hold(&console).await?
         {
             let folder = to.inner.objects.folder();
             let file = tempfile::Builder::new().prefix(".transfer-").tempfile_in(folder);
@@ -323,6 +330,20 @@ struct Brought {
     bytes: u64,
     /// Whether all of its files came.
     is_whole: bool,
+}
+
+/// What a build says of itself, with its files by name.
+fn draft_of(manifest: &Manifest, artifacts: Vec<(String, PathBuf)>) -> BuildDraft {
+    BuildDraft {
+        input: manifest.input.clone(),
+        request_key: manifest.request_key,
+        family_key: manifest.family_key,
+        commit: manifest.commit.clone(),
+        result: manifest.result.clone(),
+        artifacts,
+        compiler: manifest.compiler.clone(),
+        seconds: manifest.seconds,
+    }
 }
 
 /// Whether one journal is the beginning of another.

@@ -88,11 +88,27 @@ impl Fixture {
         self.reopen().await
     }
 
-    /// Runs a statement in the database, behind the store's back.
-    pub(crate) async fn execute(&self, statement: &'static str) {
+    /// The same store by way of a database that does not know what is held by way of the first.
+    pub(crate) async fn by_another_database(&self) -> Store {
+        let (location, _) = match servers() {
+            (true, _) => place(self.folder.path(), self.s3.as_ref()),
+            _ => {
+                let other = self.folder.path().join("another.sqlite");
+                (self.location.clone().with_database(Database::Sqlite(other)), String::new())
+            }
+        };
+        Store::open(&location).await.unwrap()
+    }
+
+    /// A connection to the database, behind the store's back.
+    pub(crate) async fn connect(&self) -> sqlx::AnyConnection {
         sqlx::any::install_default_drivers();
-        let mut connection = sqlx::AnyConnection::connect(&self.database).await.unwrap();
-        sqlx::query(statement).execute(&mut connection).await.unwrap();
+        sqlx::AnyConnection::connect(&self.database).await.unwrap()
+    }
+
+    /// Runs a statement there.
+    pub(crate) async fn execute(&self, statement: &'static str) {
+        sqlx::query(statement).execute(&mut self.connect().await).await.unwrap();
     }
 
     /// Writes a file outside the store.
