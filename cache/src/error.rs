@@ -230,7 +230,7 @@ pub enum StoreError {
     NotShared(String),
     /// Another database has a say in the store, too.
     #[error(
-        "nothing was packed or removed: builds and runs were also stored here by way of {other}, and \
+        "nothing more was packed or removed: builds and runs are also stored here by way of {other}, and \
          this database does not know what is uploaded, pinned and run there. Use that one, with \
          --database; or, when nobody does any more, forget it: `kiln gc --forget-database {id}`"
     )]
@@ -251,6 +251,19 @@ pub enum StoreError {
         place: String,
         /// The database of those who use it.
         other: String,
+    },
+    /// Somebody collects garbage who has not noticed yet that this database has a say, too.
+    #[error(
+        "nothing was stored: garbage is collected here by way of {other}, which does not know what is \
+         stored by way of this database. Try again in a moment; and if nobody collects there by now, \
+         because it was killed, let `kiln gc` run there once, or forget that database: \
+         `kiln gc --forget-database {id}`"
+    )]
+    Collected {
+        /// The other database.
+        other: String,
+        /// Its id, under which the store has it.
+        id: String,
     },
     /// A database that has no say in the store.
     #[error("no database {0} has a say in this store")]

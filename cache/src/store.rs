@@ -22,6 +22,7 @@ use crate::location::{Location, Place};
 use crate::objects::{Backend, Cache, Objects};
 
 mod builds;
+mod collecting;
 mod evidence;
 mod export;
 mod families;
@@ -65,6 +66,7 @@ pub use push::{Pushed, PushedFile, files_of};
 /// store-id                     whose a database is that may be shared
 /// pins/<input key>             builds that stay
 /// databases/<id>               which databases have a say in what is collected
+/// collecting/<id>/             collections that remove something at this moment
 /// quarantine/                  objects that were found corrupt, for a month
 /// made/                        boot images put together lately, at most 256 MiB; of a bucket, in
 ///                              the local folder
@@ -81,6 +83,8 @@ pub(crate) struct Inner {
     pub(crate) index: Index,
     /// Whether the store knows of this database.
     joined: OnceCell<()>,
+    /// What the store knows it by.
+    own_id: OnceCell<String>,
     noted: uses::Noted,
 }
 
@@ -156,8 +160,8 @@ impl Store {
             }
         }
         let blobs = Blobs::new(objects.clone());
-        let (joined, noted) = (OnceCell::new(), uses::Noted::default());
-        let inner = Inner { objects, blobs, index, joined, noted };
+        let (joined, own_id, noted) = (OnceCell::new(), OnceCell::new(), uses::Noted::default());
+        let inner = Inner { objects, blobs, index, joined, own_id, noted };
         let store = Self { inner: Arc::new(inner) };
         // A new index, or a rebuild that was killed.
         if !store.inner.index.is_complete().await? {

@@ -262,6 +262,40 @@ async fn two_databases_over_one_folder_keep_each_other_from_collecting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_joins_beside_gc_loses_nothing() {
+    for phase in [GcPhase::Builds, GcPhase::Blobs] {
+        let fixture = Fixture::new().await;
+        let files = vec![("image".to_owned(), fixture.file("image", &noise(1, 5000)))];
+        fixture.store.push(files.clone(), None).await.unwrap();
+        let other = fixture.by_another_database().await;
+        let pushing = Mutex::new(None);
+        let watch = |at: GcProgress| {
+            let mut pushing = pushing.lock().unwrap();
+            if at.phase != phase || pushing.is_some() {
+                return;
+            }
+            let (other, files) = (other.clone(), files.clone());
+            let push = pushing.insert(tokio::spawn(async move { other.push(files, None).await }));
+            let seen = async {
+                while fixture.store.may_be_collected().await.is_ok() && !push.is_finished() {
+                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                }
+                // Time enough for one who would not wait.
+                tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            };
+            let runtime = tokio::runtime::Handle::current();
+            tokio::task::block_in_place(|| runtime.block_on(seen));
+        };
+        let stopped = fixture.store.collect(&merciless(), &watch).await;
+        assert!(matches!(stopped, Err(StoreError::AlsoUsedBy { .. })), "{phase:?}: {stopped:?}");
+        let pushing = pushing.into_inner().unwrap().unwrap();
+        let build = pushing.await.unwrap().unwrap().manifest;
+        assert!(readable(&fixture, &build).await, "{phase:?}");
+        assert_eq!(other.build_by_input(&build.input_key).await.unwrap(), Some(build));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_goes_while_a_manifest_can_not_be_read() {
     let fixture = Fixture::new().await;
     let builds = neighbours(&fixture, 2).await;
@@ -404,27 +438,60 @@ async fn debug_information_goes_first_and_can_come_back() {
     assert_eq!(report.let_go, 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn debug_information_stays_while_an_upload_holds_what_rests_on_it() {
-    let fixture = Fixture::new().await;
+type Files = Vec<(String, std::path::PathBuf)>;
+
+/// Two builds of one file with debug information each. The first is stored as a difference to the
+/// second.
+async fn resting(fixture: &Fixture) -> [(kiln_cache::Digest, Files); 2] {
     let mut builds = Vec::new();
     for n in 0..2 {
         let mut object = elf(b"\0.text\0.rela.debug_info\0", 1);
         object.splice(500_000..500_100, noise(n + 50, 100));
         let object = fixture.file(&format!("vmlinux.o{n}"), &object);
-        builds.push(vec![("vmlinux.o".to_owned(), object)]);
-        fixture.store.push(builds[n as usize].clone(), None).await.unwrap();
+        let files = vec![("vmlinux.o".to_owned(), object)];
+        let pushed = fixture.store.push(files.clone(), None).await.unwrap();
+        builds.push((pushed.files[0].digest, files));
     }
     fixture.store.pack(LIGHT, &|_| {}).await.unwrap();
     let mut sizes = Vec::new();
-    for files in &builds {
-        let (digest, _) = fixture.store.put_file(&files[0].1).await.unwrap();
-        sizes.push((fixture.store.stored_bytes(&digest).await.unwrap(), digest, files));
+    for (digest, _) in &builds {
+        sizes.push(fixture.store.stored_bytes(digest).await.unwrap());
     }
-    sizes.sort_by_key(|it| it.0);
-    let [(small, difference, of_difference), (large, base, of_base)] = sizes[..] else { panic!() };
-    assert!(small < large / 10);
-    fixture.execute("DELETE FROM reservations").await;
+    if sizes[0] > sizes[1] {
+        sizes.reverse();
+        builds.reverse();
+    }
+    assert!(sizes[0] < sizes[1] / 10);
+    builds.try_into().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn debug_information_stays_while_somebody_uses_what_rests_on_it() {
+    let policy = Policy { debug_age: Some(-10), ..Policy::default() };
+    for is_used in [false, true] {
+        let fixture = Fixture::new().await;
+        let [(difference, files), (base, _)] = resting(&fixture).await;
+        let beside = fixture.reopen().await;
+        let report = gc_beside(&fixture.store, policy.clone(), GcPhase::Blobs, async || {
+            if is_used {
+                beside.push(files.clone(), None).await.unwrap();
+            }
+        });
+        assert_eq!(report.await.let_go.len(), if is_used { 0 } else { 2 });
+        for digest in [difference, base] {
+            let read = match beside.reader(&digest).await {
+                Ok(reader) => reader.read(0..reader.size()).await.map(|_| ()),
+                Err(error) => Err(error),
+            };
+            assert_eq!(read.is_ok(), is_used, "{read:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn debug_information_stays_while_an_upload_holds_what_rests_on_it() {
+    let fixture = Fixture::new().await;
+    let [(difference, of_difference), (base, of_base)] = resting(&fixture).await;
     // The build of the difference is old, that of its base was just asked for.
     fixture.execute("UPDATE uses SET at = at - 100000").await;
     fixture.store.push(of_base.clone(), None).await.unwrap();
@@ -449,7 +516,7 @@ async fn debug_information_stays_while_an_upload_holds_what_rests_on_it() {
 }
 
 /// Two builds of one file with debug information, each with a file of its own.
-async fn sharing(fixture: &Fixture) -> (Vec<Vec<(String, std::path::PathBuf)>>, Vec<Manifest>) {
+async fn sharing(fixture: &Fixture) -> (Vec<Files>, Vec<Manifest>) {
     let object = fixture.file("vmlinux.o", &elf(b"\0.text\0.debug_info\0", 1));
     let (mut files, mut builds) = (Vec::new(), Vec::new());
     for n in 0..2 {

@@ -1,4 +1,4 @@
-//! The suites of builds, blobs, families and evidence once more over S3, with the index in
+//! The suites of builds, blobs, families, evidence and retention once more over S3, with the index in
 //! PostgreSQL, and what only a bucket can get wrong.
 #![allow(clippy::duplicate_mod, reason = "each suite brings its own copy of what they share")]
 
@@ -11,6 +11,8 @@ mod common;
 mod evidence;
 #[path = "families.rs"]
 mod families;
+#[path = "gc.rs"]
+mod gc;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

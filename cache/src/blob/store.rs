@@ -116,10 +116,11 @@ impl Blobs {
         Ok(found)
     }
 
-    /// Lets go of a blob of so many bytes: its name stays, so that nobody takes it for lost.
+    /// Lets go of a blob of so many bytes: its name stays, so that nobody takes it for lost. This is
+    /// one request: before it is made again somebody must look whether the blob may still go.
     pub(crate) async fn let_go(&self, digest: &Digest, size: u64) -> Result<(), StoreError> {
         self.cache.forget(digest);
-        self.objects.put(&object_of(digest), encode_let_go(digest, size).into()).await
+        self.objects.once().put(&object_of(digest), encode_let_go(digest, size).into()).await
     }
 
     /// Notes that a blob of so many bytes was let go of elsewhere, unless anything is here of it:

@@ -11,7 +11,7 @@ use crate::manifest::Manifest;
 use crate::query::BuildSummary;
 use crate::signature::ImageId;
 
-use super::hold::take_turn;
+use super::hold::take_long_turn;
 use super::open::Index;
 use super::uses::note_use;
 use super::value::{digest, input_key, placeholders, to_column};
@@ -59,7 +59,7 @@ impl Index {
     pub(crate) async fn finding(&self) -> Result<Finding, StoreError> {
         let doing = "adding a build";
         let mut write = self.write(doing).await?;
-        take_turn(&mut write).await.map_err(self.fail(doing))?;
+        take_long_turn(&mut write, self.is_file()).await.map_err(self.fail(doing))?;
         Ok(Finding { write, index: self.clone() })
     }
 

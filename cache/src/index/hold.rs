@@ -57,6 +57,16 @@ pub(super) async fn take_turn(write: &mut Write) -> Result<(), sqlx::Error> {
     update.execute(&mut **write).await.map(|_| ())
 }
 
+/// The same for whoever asks a bucket meanwhile. A server must neither end the turn because it hears
+/// nothing for a while, nor keep it for hours for a machine that has lost its power.
+pub(super) async fn take_long_turn(write: &mut Write, is_file: bool) -> Result<(), sqlx::Error> {
+    if !is_file {
+        let set = "SET LOCAL idle_in_transaction_session_timeout = '5min'";
+        sqlx::query(set).execute(&mut **write).await?;
+    }
+    take_turn(write).await
+}
+
 /// Writes what is held, in a turn.
 pub(super) async fn hold(
     write: &mut Write,

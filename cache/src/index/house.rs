@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use sqlx::Any;
 use sqlx::pool::PoolConnection;
+use uuid::Uuid;
 
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::input::InputKey;
 
 use super::builds::delete;
-use super::hold::{hold, take_turn};
+use super::hold::{hold, take_long_turn, take_turn};
 use super::open::Index;
 use super::value::input_key;
 use super::write::Write;
@@ -76,9 +77,11 @@ impl Index {
         }
         let mut write = self.write(doing).await?;
         take_turn(&mut write).await.map_err(self.fail(doing))?;
-        let begin = sqlx::query("UPDATE turns SET taken = taken + 1 WHERE id = 2");
+        // Never that of another, even if this server is the copy of one that failed, and has not
+        // heard of the last of them. (The sign of a BIGINT stays clear.)
+        let epoch = (Uuid::new_v4().as_u128() >> 65) as i64;
+        let begin = sqlx::query("UPDATE turns SET taken = $1 WHERE id = 2").bind(epoch);
         begin.execute(&mut *write).await.map_err(self.fail(doing))?;
-        let epoch = epoch(&mut write).await.map_err(self.fail(doing))?;
         write.commit().await.map_err(self.fail(doing))?;
         Ok(Some(Alone { _connection: connection, epoch }))
     }
@@ -88,7 +91,7 @@ impl Index {
     pub(crate) async fn condemn(&self, alone: &Alone) -> Result<Condemn, StoreError> {
         let doing = "removing blobs";
         let mut write = self.write(doing).await?;
-        take_turn(&mut write).await.map_err(self.fail(doing))?;
+        take_long_turn(&mut write, self.is_file()).await.map_err(self.fail(doing))?;
         self.must_be_alone(&mut write, alone).await?;
         Ok(Condemn { write, index: self.clone() })
     }
@@ -219,5 +222,27 @@ impl Condemn {
     /// Ends it.
     pub(crate) async fn done(self) -> Result<(), StoreError> {
         self.write.commit().await.map_err(self.index.fail("removing blobs"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::Database;
+
+    #[tokio::test]
+    async fn who_began_by_a_database_that_failed_does_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::Sqlite(folder.path().join("index.sqlite"));
+        let index = Index::open(&database).await.unwrap();
+        let select = "SELECT taken FROM turns WHERE id = 2";
+        let (before,): (i64,) = sqlx::query_as(select).fetch_one(&index.pool).await.unwrap();
+        let first = index.alone().await.unwrap().unwrap();
+        // What goes on is a copy of before.
+        let back = sqlx::query("UPDATE turns SET taken = $1 WHERE id = 2").bind(before);
+        back.execute(&index.pool).await.unwrap();
+        let second = index.alone().await.unwrap().unwrap();
+        assert!(matches!(index.condemn(&first).await, Err(StoreError::Overtaken)));
+        index.condemn(&second).await.unwrap().done().await.unwrap();
     }
 }

@@ -34,7 +34,7 @@ impl Objects {
         if let Some(cache) = &bucket.cache {
             cache.forget(object).await;
         }
-        if !*bucket.heeds.get_or_try_init(|| self.heeds_conditions()).await.map_err(fail)? {
+        if !self.heeds().await.map_err(fail)? {
             return Err(fail(Error::NotImplemented {
                 operation: "a write under a condition (If-Match)".into(),
                 implementer: self.name().to_owned(),
@@ -67,9 +67,7 @@ impl Objects {
             return Ok(false);
         }
         let fail = |source| self.fail(format!("removing {object}"), source);
-        if let Some(bucket) = &self.bucket
-            && *bucket.heeds.get_or_try_init(|| self.heeds_conditions()).await.map_err(fail)?
-        {
+        if self.heeds().await.map_err(fail)? {
             return self.replace_by_nothing(object, version_of(&found)).await.map_err(fail);
         }
         self.delete(object).await.map(|()| true)
@@ -105,6 +103,13 @@ impl Objects {
         }
         self.store.delete(place).await?;
         Ok(false)
+    }
+
+    /// Whether a bucket does what the condition of a write says, which is found out once; no folder
+    /// does.
+    pub(crate) async fn heeds(&self) -> Result<bool, Error> {
+        let Some(bucket) = &self.bucket else { return Ok(false) };
+        bucket.heeds.get_or_try_init(|| self.heeds_conditions()).await.copied()
     }
 
     /// Whether a bucket refuses to replace a version that an object no longer has: some write

@@ -34,8 +34,8 @@ use crate::error::{StoreError, is_full};
 pub use backend::{Backend, BucketError};
 pub(crate) use cache::Cache;
 pub use patience::Patience;
+pub(crate) use patience::Tries;
 
-use patience::Tries;
 use upload::PatientUpload;
 
 /// The attribute that says who created an object. (Azure allows letters and digits only.)
@@ -49,6 +49,8 @@ pub(crate) struct Objects {
     bucket: Option<Arc<Bucket>>,
     folder: Arc<FilePath>,
     name: Arc<str>,
+    /// Whether a request that fails is not made again.
+    once: bool,
 }
 
 /// What only a bucket has.
@@ -93,6 +95,7 @@ impl Objects {
             bucket: None,
             folder: folder.into(),
             name: folder.display().to_string().into(),
+            once: false,
         })
     }
 
@@ -104,6 +107,7 @@ impl Objects {
             folder: folder.into(),
             name: backend.name.as_str().into(),
             bucket: Some(Arc::new(Bucket { backend, cache, heeds: OnceCell::new() })),
+            once: false,
         }
     }
 
@@ -135,8 +139,18 @@ impl Objects {
         }
     }
 
-    fn tries(&self) -> Tries {
-        self.bucket.as_ref().map_or_else(Tries::once, |bucket| bucket.backend.patience.begin())
+    /// The same objects for whoever has to look at something before each request: one that fails is
+    /// not made again. Whoever makes it counts [`Self::tries`].
+    pub(crate) fn once(&self) -> Self {
+        Self { once: true, ..self.clone() }
+    }
+
+    /// The attempts of one operation, the first of which has begun.
+    pub(crate) fn tries(&self) -> Tries {
+        match &self.bucket {
+            Some(bucket) if !self.once => bucket.backend.patience.begin(),
+            _ => Tries::once(),
+        }
     }
 
     /// Reads a range of an object (all of it without one); `None` when there is no such object.

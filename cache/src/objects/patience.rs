@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use object_store::Error;
 use uuid::Uuid;
 
+use crate::error::StoreError;
+
 /// How long to go on with a bucket that fails. Each pause is twice the one before, less a random
 /// part of up to a half: machines that failed together don't come back together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +47,7 @@ impl Patience {
 
 /// The attempts of one operation.
 #[derive(Debug)]
-pub(super) struct Tries {
+pub(crate) struct Tries {
     patience: Patience,
     made: u32,
     begun: Instant,
@@ -61,6 +63,16 @@ impl Tries {
     /// end.
     pub(super) async fn again(&mut self, error: Error) -> Result<(), Error> {
         if may_pass(&error) { self.anyway(error).await } else { Err(error) }
+    }
+
+    /// The same for an error of the store, of which only a bucket's pass.
+    pub(crate) async fn after(&mut self, error: StoreError) -> Result<(), StoreError> {
+        match error {
+            StoreError::Object { doing, source } => {
+                self.again(source).await.map_err(|source| StoreError::Object { doing, source })
+            }
+            error => Err(error),
+        }
     }
 
     /// The same for an error that is known to pass.

@@ -92,13 +92,14 @@ pub(super) fn parts(recipe: &Recipe, reader: &BlobReader) -> Pieces {
     vec![encode_recipe(&recipe.to_bytes(), reader.proof(), Form::Parts).into()]
 }
 
-/// Puts a stored form in the place of the old one.
+/// Puts a stored form in the place of the old one: one request, for which somebody looked whether it
+/// may be made.
 pub(super) async fn replace(
     objects: &Objects,
     digest: &Digest,
     pieces: Pieces,
 ) -> Result<(), StoreError> {
-    objects.put(&object_of(digest), pieces.into_iter().collect()).await
+    objects.once().put(&object_of(digest), pieces.into_iter().collect()).await
 }
 
 /// Work that packs.

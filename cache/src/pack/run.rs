@@ -320,18 +320,25 @@ impl Run<'_> {
         for base in &bases {
             held.extend(inner.blobs.foundation(base).await?);
         }
-        inner.index.reserve_alone(self.alone, self.owner, &held).await?;
-        // One may have gone before it was held.
-        for base in &bases {
-            inner.blobs.foundation(base).await?;
-        }
         // Parts were in their image before.
         if !self.parts {
             self.report.bytes_before += reader.stored();
         }
         self.report.bytes_after += replace::size(&pieces);
         self.report.packed += 1;
-        replace::replace(&self.store.inner().objects, reader.digest(), pieces).await?;
+        let mut tries = inner.objects.tries();
+        loop {
+            inner.index.reserve_alone(self.alone, self.owner, &held).await?;
+            // One may have gone before it was held.
+            for base in &bases {
+                inner.blobs.foundation(base).await?;
+            }
+            match replace::replace(&inner.objects, reader.digest(), pieces.clone()).await {
+                Ok(()) => break,
+                // By the next attempt somebody else may pack.
+                Err(error) => tries.after(error).await?,
+            }
+        }
         self.towers.set(*reader.digest(), bases);
         Ok(())
     }

@@ -35,8 +35,8 @@ impl Store {
     /// all that would go for its age may only seem old, by a clock that was set ahead: unless the
     /// policy says that the clock is right. [`StoreError::Busy`] when
     /// another process packs or collects, [`StoreError::NotShared`] or [`StoreError::AlsoUsedBy`]
-    /// where nobody can know what must stay, [`StoreError::Overtaken`] when another process began
-    /// to pack or collect because this one had lost its lock.
+    /// where nobody can know what must stay, or can't any more, [`StoreError::Overtaken`] when another
+    /// process began to pack or collect because this one had lost its lock.
     pub async fn gc(&self, policy: &Policy) -> Result<GcReport, StoreError> {
         self.collect(policy, &|_| ()).await
     }
@@ -167,9 +167,10 @@ impl Store {
             spared: HashSet::new(),
         };
         let seen = builds.iter().map(|build| (build.key, &build.seen)).collect();
-        report.gone = removal.builds(report.gone, &seen).await?;
-        removal.blobs(&garbage, &mut report).await?;
-        report.let_go = removal.debug(let_go, &seen).await?;
+        let announced = self.announce().await?;
+        let removed = removal.all(&garbage, let_go, &seen, report).await;
+        self.conclude(announced, removed.is_ok()).await;
+        let mut report = removed?;
         report.freed_bytes += freed(&report.let_go);
         self.clear_aside(aside, now).await?;
         Ok(report)

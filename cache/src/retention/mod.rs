@@ -18,16 +18,16 @@
 //! - **Uses** (`uses.times`): every push, every new name and every import of a known build counts.
 //!   Collecting remembers the count with its decision, and a build whose count is another one by the
 //!   time of its removal stays. No clock is asked.
-//! - **Epoch** (`turns`, row 2): whoever begins to pack or to collect counts it up, and looks at it in
-//!   each turn. The locks (of the folder, and of the database's server) only make others wait. A lock
-//!   that was lost with its connection is noticed here, if somebody else has begun meanwhile: the one
-//!   who lost it stops before it changes anything more ([`StoreError::Overtaken`]).
+//! - **Epoch** (`turns`, row 2): whoever begins to pack or to collect writes a new one, and looks at
+//!   it in each turn. The locks (of the folder, and of the database's server) only make others wait.
+//!   A lock that was lost with its connection is noticed here, if somebody else has begun meanwhile:
+//!   the one who lost it stops before it changes anything more ([`StoreError::Overtaken`]).
 //! - **Finding**: a row of the index that is made of a manifest that was *found* is written in a turn
 //!   in which the manifest was seen to be there still, by its entity tag.
 //!
 //! # Order
 //!
-//! Collecting counts up the epoch, lists what is held, reads the manifests, and last the blobs: who
+//! Collecting begins an epoch, lists what is held, reads the manifests, and last the blobs: who
 //! packed before and let go of a base has written what rests on it by then. It decides, and removes
 //! a build in two turns. In the first its row goes; in the second, if the row has not come back, its
 //! manifest, if it is still the one that was read. Then blobs go, each before what it rests on, and
@@ -46,10 +46,14 @@
 //! that it is still the one that was read; that leaves an empty object, which counts as none. But it
 //! may be the very one that somebody else relies on.) A removal that was sent just before its process
 //! lost its turn, and arrives after somebody else has held the name, looked and let go again, takes
-//! what they rely on. Before each removal the turn's connection is used, and a push looks
-//! for its files once more at its end, so all of a push must fit into the time of one request. And all
-//! of it holds among those who share a database: others are not let in
-//! ([`StoreError::NotShared`]).
+//! what they rely on. Before each removal, and before one is sent again, the turn's connection is
+//! used, and a push looks for its files once more at its end, so all of a push must fit into the time of one
+//! request (which the bucket's client may repeat within ten seconds). And all of it holds among those
+//! who share a database: others are not let in ([`StoreError::NotShared`]), and who collects stops
+//! when one comes (`store/collecting.rs`).
+//!
+//! The empty objects stay: to remove one is to risk what came in its place. A rule of the bucket may do
+//! it, for `builds/`, of objects without bytes that are some days old.
 
 mod aside;
 mod collect;

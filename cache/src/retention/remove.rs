@@ -1,11 +1,12 @@
 //! Removing what a collection has chosen, and nothing that somebody wants by now.
 
 use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
 
 use crate::blob::store::object_of;
 use crate::digest::Digest;
 use crate::error::StoreError;
-use crate::index::{Alone, Seen};
+use crate::index::{Alone, Condemn, Seen};
 use crate::input::InputKey;
 use crate::manifest::Artifact;
 use crate::manifests;
@@ -14,8 +15,16 @@ use crate::store::Store;
 use super::needed::Shelf;
 use super::report::{GcPhase, GcProgress, GcReport, Gone, LetGo};
 
-/// Builds or blobs removed while uploads wait: a few milliseconds.
+/// Builds taken out of the index while uploads wait.
 const BATCH: usize = 32;
+
+/// How long uploads wait for a turn in which objects are removed; and for the last of them, which a
+/// bucket may be slow at.
+const TURN: Duration = Duration::from_millis(250);
+
+/// The pause between two turns in a file. Its writers don't queue up, but look whether it is free:
+/// in SQLite, the longer they wait the seldomer, every tenth of a second at last.
+const PAUSE: Duration = Duration::from_millis(120);
 
 /// A collection that has decided.
 pub(super) struct Removal<'a> {
@@ -30,8 +39,31 @@ pub(super) struct Removal<'a> {
 }
 
 impl Removal<'_> {
-    fn tell(&self, phase: GcPhase, done: usize, total: usize) {
+    /// Removes all that was chosen, and says in the report what went.
+    pub(super) async fn all(
+        &mut self,
+        garbage: &HashSet<Digest>,
+        let_go: Vec<LetGo>,
+        seen: &HashMap<InputKey, &Seen>,
+        mut report: GcReport,
+    ) -> Result<GcReport, StoreError> {
+        report.gone = self.builds(report.gone, seen).await?;
+        self.blobs(garbage, &mut report).await?;
+        report.let_go = self.debug(let_go, seen).await?;
+        Ok(report)
+    }
+
+    /// Before each turn: says how far this is, and looks whether still nobody else has a say.
+    async fn go_on(&self, phase: GcPhase, done: usize, total: usize) -> Result<(), StoreError> {
         (self.progress)(GcProgress { phase, done: done as u64, total: total as u64 });
+        self.store.must_be_only_one().await
+    }
+
+    /// Between two turns.
+    async fn give_way(&self) {
+        if self.store.inner().index.is_file() {
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// Spares blobs and what they rest on.
@@ -40,14 +72,17 @@ impl Removal<'_> {
     }
 
     /// Removes builds that nobody relies on since they were seen; gives those that went.
-    pub(super) async fn builds(
+    async fn builds(
         &mut self,
         going: Vec<Gone>,
         seen: &HashMap<InputKey, &Seen>,
     ) -> Result<Vec<Gone>, StoreError> {
         let (mut went, total) = (Vec::new(), going.len());
         for (n, batch) in going.chunks(BATCH).enumerate() {
-            self.tell(GcPhase::Builds, n * BATCH, total);
+            if n > 0 {
+                self.give_way().await;
+            }
+            self.go_on(GcPhase::Builds, n * BATCH, total).await?;
             let hidden = self.hide(batch, seen).await?;
             let removed = self.remove(&hidden, seen).await?;
             let stays = |build: &&Gone| !removed.contains(&build.build);
@@ -79,26 +114,33 @@ impl Removal<'_> {
         Ok(hidden)
     }
 
-    /// The second turn: removes the manifests of builds that were taken out of the index; gives those
-    /// that went. Whoever came to want one in between holds it, or has put its row back; what stays
-    /// has its row again.
+    /// The second turn, or more of them: removes the manifests of builds that were taken out of the
+    /// index; gives those that went. Whoever came to want one in between holds it, or has put its row
+    /// back; what stays has its row again.
     pub(super) async fn remove(
         &self,
         hidden: &[InputKey],
         seen: &HashMap<InputKey, &Seen>,
     ) -> Result<HashSet<InputKey>, StoreError> {
-        let mut removed = HashSet::new();
-        let mut condemn = self.store.inner().index.condemn(self.alone).await?;
-        for key in hidden {
-            let Some(seen) = seen.get(key) else { continue };
-            let (object, tag) = (manifests::object_of(key), seen.tag.as_deref());
-            if condemn.may_remove(key, seen).await?
-                && self.store.inner().objects.delete_if(&object, tag).await?
+        let (mut removed, mut next) = (HashSet::new(), 0);
+        let objects = &self.store.inner().objects;
+        // Not while others wait.
+        let fail = |source| objects.fail("trying out a condition".into(), source);
+        objects.heeds().await.map_err(fail)?;
+        while next < hidden.len() {
+            let mut condemn = self.store.inner().index.condemn(self.alone).await?;
+            let begun = Instant::now();
+            while let Some(key) = hidden.get(next)
+                && begun.elapsed() < TURN
             {
-                removed.insert(*key);
+                next += 1;
+                let Some(seen) = seen.get(key) else { continue };
+                if self.remove_manifest(&mut condemn, key, seen).await? {
+                    removed.insert(*key);
+                }
             }
+            condemn.done().await?;
         }
-        condemn.done().await?;
         for key in hidden.iter().filter(|key| !removed.contains(key)) {
             match self.store.settle(key).await {
                 // What is wrong with it is for whoever looks it up.
@@ -110,21 +152,28 @@ impl Removal<'_> {
     }
 
     /// Removes blobs, each before what it rests on.
-    pub(super) async fn blobs(
+    async fn blobs(
         &mut self,
         garbage: &HashSet<Digest>,
         report: &mut GcReport,
     ) -> Result<(), StoreError> {
-        for (n, batch) in self.shelf.dependents_first(garbage).chunks(BATCH).enumerate() {
-            self.tell(GcPhase::Blobs, n * BATCH, garbage.len());
+        let (order, mut next) = (self.shelf.dependents_first(garbage), 0);
+        while next < order.len() {
+            if next > 0 {
+                self.give_way().await;
+            }
+            self.go_on(GcPhase::Blobs, next, order.len()).await?;
             let mut condemn = self.store.inner().index.condemn(self.alone).await?;
-            for digest in batch {
+            let begun = Instant::now();
+            while let Some(digest) = order.get(next)
+                && begun.elapsed() < TURN
+            {
+                next += 1;
                 // What an upload came to want since the look rests on other blobs, too.
-                if self.spared.contains(digest) || !condemn.is_free(digest).await? {
+                if self.spared.contains(digest) || !self.remove_blob(&mut condemn, digest).await? {
                     self.spare([*digest]);
                     continue;
                 }
-                self.store.inner().objects.delete(&object_of(digest)).await?;
                 report.freed_blobs += 1;
                 report.freed_bytes += self.shelf.bytes([digest]);
             }
@@ -134,22 +183,81 @@ impl Removal<'_> {
     }
 
     /// Lets go of files, once blobs are gone that rested on them; gives those that went. One stays
-    /// when any build that names it was used, pinned or added since.
-    pub(super) async fn debug(
+    /// when any build that names it was used, pinned or added since, and so does what it rests on:
+    /// that comes behind it.
+    async fn debug(
         &mut self,
         files: Vec<LetGo>,
         seen: &HashMap<InputKey, &Seen>,
     ) -> Result<Vec<LetGo>, StoreError> {
         let (mut went, total) = (Vec::new(), files.len());
         for (n, file) in files.into_iter().enumerate() {
-            self.tell(GcPhase::Blobs, n, total);
+            self.go_on(GcPhase::Blobs, n, total).await?;
             let mut condemn = self.store.inner().index.condemn(self.alone).await?;
-            if !self.spared.contains(&file.digest) && condemn.is_unused(&file.digest, seen).await? {
-                self.store.inner().blobs.let_go(&file.digest, file.size).await?;
-                went.push(file);
-            }
+            let stays = self.spared.contains(&file.digest)
+                || !self.let_go(&mut condemn, &file, seen).await?;
             condemn.done().await?;
+            match stays {
+                true => self.spare([file.digest]),
+                false => went.push(file),
+            }
         }
         Ok(went)
+    }
+
+    // Each of these makes one request at a time and looks before each: if the turn was lost, then
+    // with its connection, and the look fails.
+
+    /// `false`: somebody wants the build by now, or stored it anew.
+    async fn remove_manifest(
+        &self,
+        condemn: &mut Condemn,
+        key: &InputKey,
+        seen: &Seen,
+    ) -> Result<bool, StoreError> {
+        let (objects, object) = (&self.store.inner().objects, manifests::object_of(key));
+        let mut tries = objects.tries();
+        while condemn.may_remove(key, seen).await? {
+            match objects.once().delete_if(&object, seen.tag.as_deref()).await {
+                Ok(removed) => return Ok(removed),
+                Err(error) => tries.after(error).await?,
+            }
+        }
+        Ok(false)
+    }
+
+    /// `false`: somebody wants the blob by now.
+    async fn remove_blob(
+        &self,
+        condemn: &mut Condemn,
+        digest: &Digest,
+    ) -> Result<bool, StoreError> {
+        let objects = &self.store.inner().objects;
+        let mut tries = objects.tries();
+        while condemn.is_free(digest).await? {
+            match objects.once().delete(&object_of(digest)).await {
+                Ok(()) => return Ok(true),
+                Err(error) => tries.after(error).await?,
+            }
+        }
+        Ok(false)
+    }
+
+    /// `false`: somebody wants the file by now.
+    async fn let_go(
+        &self,
+        condemn: &mut Condemn,
+        file: &LetGo,
+        seen: &HashMap<InputKey, &Seen>,
+    ) -> Result<bool, StoreError> {
+        let inner = self.store.inner();
+        let mut tries = inner.objects.tries();
+        while condemn.is_unused(&file.digest, seen).await? {
+            match inner.blobs.let_go(&file.digest, file.size).await {
+                Ok(()) => return Ok(true),
+                Err(error) => tries.after(error).await?,
+            }
+        }
+        Ok(false)
     }
 }

@@ -10,6 +10,7 @@ use crate::error::StoreError;
 use crate::index::Alone;
 use crate::pack::lock;
 
+use super::collecting::PATIENCE;
 use super::{INDEX, Inner, Store};
 
 /// Below it, one object for each database by way of which something was stored that collecting
@@ -56,11 +57,18 @@ impl Store {
     /// any more. What was stored by way of it is kept like everything else; what only it holds or
     /// pins is not. [`StoreError::UnknownDatabase`] when it has none.
     pub async fn forget_database(&self, id: &str) -> Result<(), StoreError> {
-        let marks = self.inner.marks().await?;
-        if !marks.iter().any(|mark| mark.id == id) {
+        let mark = Path::from_iter([DATABASES, id]);
+        if self.inner.objects.head(&mark).await?.is_none() {
             return Err(StoreError::UnknownDatabase(id.to_owned()));
         }
-        self.inner.objects.delete(&Path::from_iter([DATABASES, id])).await
+        self.inner.forget_collections(id).await?;
+        self.inner.objects.delete(&mark).await
+    }
+
+    /// Whether still no other database has a say in the store: [`StoreError::AlsoUsedBy`] when one
+    /// has joined.
+    pub(crate) async fn must_be_only_one(&self) -> Result<(), StoreError> {
+        self.inner.must_be_only_one().await
     }
 }
 
@@ -68,22 +76,23 @@ impl Inner {
     /// Says in the store, once, that this database has a say in what stays. Whoever holds, pins or
     /// runs something calls it before. Looking at things needs no say. [`StoreError::Bypassed`] in a
     /// bucket that has a shared database when this is another machine's file: it would keep those
-    /// who share it from packing and collecting, for nothing.
+    /// who share it from packing and collecting, for nothing. [`StoreError::Collected`] when somebody
+    /// removes things by way of another database, and has not noticed after a minute.
     pub(crate) async fn join(&self) -> Result<(), StoreError> {
         self.joined
             .get_or_try_init(|| async {
-                let mark = Path::from_iter([DATABASES, &self.own_id().await?]);
-                if self.objects.head(&mark).await?.is_some() {
-                    return Ok(());
+                let mark = Path::from_iter([DATABASES, self.own_id().await?]);
+                if self.objects.head(&mark).await?.is_none() {
+                    if self.must_be_shared().is_err()
+                        && let Some(other) = self.others().await?.into_iter().find(Mark::is_shared)
+                    {
+                        let (place, other) = (self.objects.name().to_owned(), other.name);
+                        return Err(StoreError::Bypassed { place, other });
+                    }
+                    self.objects.create(&mark, self.index.name().into()).await?;
                 }
-                if self.must_be_shared().is_err()
-                    && let Some(other) = self.marks().await?.into_iter().find(Mark::is_shared)
-                {
-                    let (place, other) = (self.objects.name().to_owned(), other.name);
-                    return Err(StoreError::Bypassed { place, other });
-                }
-                self.objects.create(&mark, self.index.name().into()).await?;
-                Ok(())
+                // In this order. (Whoever left the mark may have been killed before it looked.)
+                self.wait_for_others(PATIENCE).await
             })
             .await
             .copied()
@@ -105,21 +114,21 @@ impl Inner {
     }
 
     async fn must_be_only_one(&self) -> Result<(), StoreError> {
-        let own = self.own_id().await?;
-        match self.marks().await?.into_iter().find(|mark| mark.id != own) {
+        match self.others().await?.pop() {
             Some(Mark { id, name }) => Err(StoreError::AlsoUsedBy { other: name, id }),
             None => Ok(()),
         }
     }
 
-    /// The databases that have a say.
-    async fn marks(&self) -> Result<Vec<Mark>, StoreError> {
+    /// The other databases that have a say.
+    async fn others(&self) -> Result<Vec<Mark>, StoreError> {
         let fail = |source| self.objects.fail("listing its databases".into(), source);
+        let own = self.own_id().await?;
         let (mut marks, mut listed) = (Vec::new(), self.objects.list(DATABASES));
         while let Some(meta) = listed.try_next().await.map_err(fail)? {
-            let said = self.objects.get(&meta.location, None, None).await.map_err(fail)?;
+            let Some(id) = meta.location.filename().filter(|id| *id != own) else { continue };
             // Without what it says it was removed a moment ago.
-            if let (Some(id), Some(said)) = (meta.location.filename(), said) {
+            if let Some(said) = self.objects.get(&meta.location, None, None).await.map_err(fail)? {
                 let name = String::from_utf8_lossy(&said.bytes).into_owned();
                 marks.push(Mark { id: id.to_owned(), name });
             }
@@ -127,10 +136,14 @@ impl Inner {
         Ok(marks)
     }
 
-    async fn own_id(&self) -> Result<String, StoreError> {
-        let is_own = self.objects.are_local()
-            && self.index.file() == Some(self.objects.folder().join(INDEX).as_path());
-        if is_own { Ok(OWN.to_owned()) } else { self.index.id().await }
+    /// The id of this database.
+    pub(super) async fn own_id(&self) -> Result<&str, StoreError> {
+        let found = self.own_id.get_or_try_init(|| async {
+            let is_own = self.objects.are_local()
+                && self.index.file() == Some(self.objects.folder().join(INDEX).as_path());
+            if is_own { Ok(OWN.to_owned()) } else { self.index.id().await }
+        });
+        found.await.map(String::as_str)
     }
 }
 
