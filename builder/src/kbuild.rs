@@ -142,10 +142,7 @@ impl Kbuild<'_> {
         let objects = Bind { host: self.pair.objects(), inside: OBJECTS, read_only: false };
         let mut environment = recipe::environment();
         environment.extend(extra.iter().map(|(name, value)| ((*name).into(), value.clone())));
-        let stand_ins = StandIns::of(self.pair)?;
-        let mut arguments = self.arguments(&source, &objects, targets);
-        arguments.extend(stand_ins.variables(self.confinement).map(OsString::from));
-        let step = self.step(arguments, environment, &stand_ins);
+        let step = self.step(self.arguments(&source, &objects, targets), environment)?;
         let path = self.pair.log();
         let log = File::options().create(true).append(true).open(&path).doing("opening", &path)?;
         let begins = log.metadata().doing("reading", &path)?.len();
@@ -182,8 +179,7 @@ impl Kbuild<'_> {
         let path = self.pair.log();
         let log = File::options().create(true).append(true).open(&path).doing("opening", &path)?;
         let mut log = BufWriter::new(log);
-        let stand_ins = StandIns::of(self.pair)?;
-        let step = self.step(arguments.into(), recipe::environment(), &stand_ins);
+        let step = self.step(arguments.into(), recipe::environment())?;
         let code = process::run(step, self.confinement, self.cancel, |line| {
             log.write_all(line)?;
             log.write_all(b"\n")
@@ -195,20 +191,21 @@ impl Kbuild<'_> {
     /// Make with these arguments, in the folder of objects.
     fn step(
         &self,
-        arguments: Vec<OsString>,
+        mut arguments: Vec<OsString>,
         mut environment: Vec<(OsString, OsString)>,
-        stand_ins: &StandIns,
-    ) -> Step {
+    ) -> Result<Step, BuildError> {
         let source = Bind { host: self.pair.shown_source(), inside: SOURCE, read_only: true };
         let objects = Bind { host: self.pair.objects(), inside: OBJECTS, read_only: false };
         let folder = self.confinement.seen(&objects);
         let mut binds = vec![source, objects];
+        let stand_ins = StandIns::of(self.pair)?;
+        arguments.extend(stand_ins.variables(self.confinement).map(OsString::from));
         binds.extend(stand_ins.binds());
         if let Some(ccache) = self.ccache {
             ccache.enter(&mut environment, self.confinement);
             binds.push(ccache.bind());
         }
-        Step {
+        Ok(Step {
             program: self.toolchain.make.clone().into(),
             arguments,
             environment,
@@ -216,7 +213,7 @@ impl Kbuild<'_> {
             binds,
             kept_open: Some(self.pair.lock()),
             hidden: self.pair.pool(),
-        }
+        })
     }
 
     /// What an unsuccessful make means.

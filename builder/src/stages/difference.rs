@@ -42,8 +42,8 @@ pub(crate) fn difference(
         let texts = [text(&git, &a, path), text(&git, &b, path)];
         let [Some(before), Some(after)] = texts else { continue };
         if is_make_text(path) {
-            let text = |path| make_text(&before, &after, is_for_all(path));
-            one.rules = !is_kconfig(path) && text(path) == MakeText::Rules;
+            let kind = make_text(&before, &after, is_for_all(path));
+            one.rules = !is_kconfig(path) && kind == MakeText::Rules;
             continue;
         }
         one.comments_only = comments_only(&before, &after);
