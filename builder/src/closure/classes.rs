@@ -122,6 +122,11 @@ impl Edges {
             .map(drop)
     }
 
+    /// How many commits the history has.
+    pub(crate) fn commits(&self) -> usize {
+        self.trees.len()
+    }
+
     /// The repository of the trees, opened anew.
     pub(crate) fn git(&self) -> Result<git2::Repository, TreeError> {
         self.repository.git()
@@ -159,29 +164,33 @@ impl Edges {
         edges: &[(usize, usize)],
         keep: impl Fn(&git2::Repository, (usize, usize)) -> Result<bool, TreeError> + Sync,
     ) -> Result<Vec<(usize, usize)>, TreeError> {
+        let kept = self.ask(edges, |git, edge| keep(git, *edge))?;
+        Ok(edges.iter().zip(kept).filter_map(|(edge, kept)| kept.then_some(*edge)).collect())
+    }
+
+    /// What `ask` answers for each item, in their order; asked on every processor at once.
+    pub(crate) fn ask<I: Sync, T: Send>(
+        &self,
+        items: &[I],
+        ask: impl Fn(&git2::Repository, &I) -> Result<T, TreeError> + Sync,
+    ) -> Result<Vec<T>, TreeError> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let share = edges.len().div_ceil(threads).max(1);
-        let keep = &keep;
-        let part = |edges: &[(usize, usize)]| {
+        let share = items.len().div_ceil(threads).max(1);
+        let ask = &ask;
+        let part = |items: &[I]| {
             let git = self.repository.git()?;
-            let mut kept = Vec::new();
-            for edge in edges {
-                if keep(&git, *edge)? {
-                    kept.push(*edge);
-                }
-            }
-            Ok::<_, TreeError>(kept)
+            items.iter().map(|item| ask(&git, item)).collect::<Result<Vec<T>, TreeError>>()
         };
-        let parts: Result<Vec<_>, TreeError> = std::thread::scope(|scope| {
+        let parts: Result<Vec<Vec<T>>, TreeError> = std::thread::scope(|scope| {
             let workers: Vec<_> =
-                edges.chunks(share).map(|edges| scope.spawn(move || part(edges))).collect();
+                items.chunks(share).map(|items| scope.spawn(move || part(items))).collect();
             let join = |worker: std::thread::ScopedJoinHandle<'_, _>| match worker.join() {
-                Ok(kept) => kept,
+                Ok(answers) => answers,
                 Err(panic) => std::panic::resume_unwind(panic),
             };
             workers.into_iter().map(join).collect()
         });
-        Ok(parts?.concat())
+        Ok(parts?.into_iter().flatten().collect())
     }
 
     fn touch_in(
