@@ -20,6 +20,8 @@ pub(super) struct History {
     pub(super) broken: Vec<bool>,
     /// Whether each revision has the second bug.
     pub(super) second: Vec<bool>,
+    /// Commits that change a file of the functions that crash, as a console tells them.
+    pub(super) suspects: Vec<u32>,
     /// The image that each revision gives; numbered from one, the good end's is zero.
     pub(super) image: Vec<u32>,
     /// Rate of crashing of each image, were it bad.
@@ -35,11 +37,11 @@ impl History {
         };
         let graph = Arc::new(Graph::new(parents).expect("parents come first by construction"));
         let mut changes: Vec<bool> = (0..n).map(|_| random.chance(world.changing)).collect();
-        let culprit = (!random.chance(world.older)).then(|| {
-            let culprit = random.below(n);
+        let culprit = (!random.chance(world.older)).then(|| random.below(n));
+        let (suspects, culprit) = suspects(world, &graph, culprit, random);
+        if let Some(culprit) = culprit {
             changes[culprit as usize] = true;
-            culprit
-        });
+        }
         let bad = culprit.map_or(vec![true; n as usize], |c| graph.descendants(c));
         let mut image = vec![0u32; n as usize];
         let mut images = 1;
@@ -61,7 +63,7 @@ impl History {
             cover(&graph, random.below(n), length, &mut second);
         }
         let rate = (0..images).map(|_| drifted(world, random)).collect();
-        Self { graph, culprit, bad, broken, second, image, rate }
+        Self { graph, culprit, bad, broken, second, suspects, image, rate }
     }
 
     pub(super) fn image_of(&self, place: Place) -> u32 {
@@ -70,6 +72,35 @@ impl History {
             Place::Commit(commit) => self.image[commit as usize],
         }
     }
+}
+
+/// The first suspects; and the culprit, drawn anew among them as often as the world says, and among
+/// the others otherwise.
+fn suspects(
+    world: &World,
+    graph: &Graph,
+    culprit: Option<u32>,
+    random: &mut Random,
+) -> (Vec<u32>, Option<u32>) {
+    // Patches of one file come in series.
+    const SERIES: f64 = 3.0;
+    if world.suspects <= 0.0 {
+        return (Vec::new(), culprit);
+    }
+    let n = graph.len() as u32;
+    let mut marks = vec![false; n as usize];
+    for start in 0..n {
+        if random.chance(world.suspects / SERIES) {
+            cover(graph, start, random.geometric(SERIES), &mut marks);
+        }
+    }
+    // A merge that only brings changes is no suspect.
+    let (suspects, others): (Vec<u32>, Vec<u32>) =
+        (0..n).partition(|c| marks[*c as usize] && graph.parents(*c).len() < 2);
+    let from = if random.chance(world.suspected) { &suspects } else { &others };
+    let drawn = random.below(from.len() as u32) as usize;
+    let culprit = culprit.map(|culprit| from.get(drawn).copied().unwrap_or(culprit));
+    (suspects, culprit)
 }
 
 /// Spans of commits that don't build; neither of the two ends is among them, nor is an image
@@ -176,4 +207,28 @@ fn join(mut parents: Vec<Vec<u32>>, main: u32) -> Vec<Vec<u32>> {
     }
     parents[last as usize] = list;
     parents
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_culprit_is_a_suspect_as_often_as_the_world_says() {
+        let world =
+            World { commits: 500, shape: Shape::Merges, suspects: 0.05, ..World::default() };
+        for (suspected, least, most) in [(0.0, 0, 0), (0.8, 138, 182), (1.0, 200, 200)] {
+            let world = World { suspected, ..world };
+            let (mut right, mut all) = (0, 0);
+            for trial in 0..200 {
+                let history = History::new(&world, &mut Random::new(3, trial));
+                let culprit = history.culprit.unwrap();
+                right += u32::from(history.suspects.contains(&culprit));
+                all += history.suspects.len();
+                assert!(history.bad[culprit as usize] && history.bad[499]);
+            }
+            assert!((least..=most).contains(&right), "{suspected}: {right} of 200");
+            assert!((3_000..7_000).contains(&all), "{all} suspects in 200 histories");
+        }
+    }
 }

@@ -35,6 +35,10 @@ pub(super) fn play(lab: &mut Lab<'_>, settings: &Settings) -> Option<Verdict> {
     let builders = lab.world.builders as usize;
     for _ in 0..MOST_STEPS {
         learn_builds(lab, &mut problem);
+        // A console of the target names them.
+        if problem.blamed.is_empty() && problem.images.iter().any(|image| image.crashes > 0) {
+            problem.blamed.clone_from(&history.suspects);
+        }
         let decision = decide(&problem, settings).expect("the problem is well formed");
         let beside = plan::beside(&problem, settings, builders, &decision)
             .expect("the problem is well formed");

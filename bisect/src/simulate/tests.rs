@@ -41,6 +41,18 @@ fn older_bugs_and_strays_are_told_apart() {
 }
 
 #[test]
+fn first_suspects_save_time_and_false_ones_make_no_wrong_answers() {
+    let none = small(0.5, Shape::Linear);
+    let wrong = World { suspects: 0.03, ..none };
+    let right = World { suspected: 27.0 / 33.0, ..wrong };
+    let [none, wrong, right] = [none, wrong, right].map(|world| run(&world, &kiln(), 80, 6, 2));
+    assert!(right.hours < 0.85 * none.hours, "{} of {}", right.hours, none.hours);
+    assert!(wrong.hours < 1.15 * none.hours, "{} of {}", wrong.hours, none.hours);
+    assert!(right.wrong <= 0.03 && wrong.wrong <= 0.05, "{right:?} {wrong:?}");
+    assert!(right.right >= 0.93 && wrong.right >= 0.92, "{right:?} {wrong:?}");
+}
+
+#[test]
 fn git_trusts_one_run_and_is_wrong_on_rare_crashes() {
     let sure = World { second_bug: 0.0, broken: 0.0, infra: 0.0, ..small(1.0, Shape::Merges) };
     let got = run(&sure, &Policy::Git { runs: 1 }, 40, 1, 2);

@@ -41,6 +41,10 @@ pub struct World {
     pub second_bug: f64,
     /// Probability that a run crashes in the second bug's span.
     pub second_rate: f64,
+    /// Share of commits that are first suspects, in short series; with none there is no asking.
+    pub suspects: f64,
+    /// Probability that the culprit is one of them.
+    pub suspected: f64,
     /// Share of commits that don't build.
     pub broken: f64,
     /// Mean number of them in a row.
@@ -72,6 +76,8 @@ impl Default for World {
             other_title: 0.0,
             second_bug: 0.3,
             second_rate: 0.2,
+            suspects: 0.0,
+            suspected: 0.0,
             broken: 0.02,
             broken_length: 15.0,
             changing: 1.0,
