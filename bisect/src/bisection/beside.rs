@@ -8,8 +8,8 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use super::error::BisectError;
+use super::made::record_of;
 use super::setup::Bisection;
-use super::steps::record_of;
 use super::workshop::{End, Ended, Need, Wanted};
 use crate::plan::{Beside, Place, Test};
 use crate::record::{BuildRecord, Event, Obtained};

@@ -2,7 +2,8 @@
 //!
 //! [`knowledge`] is what decisions are made from ([`proofs`] what of it was only proved, [`untouched`]
 //! and [`blamed`] what is only likely), [`batch`] makes runs, [`beside`] and [`workshop`] what is
-//! built beside them, [`after`] looks at a commit that is to be named, [`walking`] for a good end among
+//! built beside them, [`made`] asks for builds and learns of them, [`titled`] finds out which crash is
+//! hunted, [`written`] tells the record, [`after`] looks at a commit that is to be named, [`walking`] for a good end among
 //! releases and [`able`] at one that is to be it, [`running`] keeps two processes from one bisection,
 //! [`setup`] prepares the test, [`verdict_of`] puts the planner's answer into words. The loop itself is
 //! in [`steps`].
@@ -15,6 +16,7 @@ mod blamed;
 mod budget;
 mod error;
 pub(crate) mod knowledge;
+mod made;
 mod old;
 pub(crate) mod prepared;
 mod proofs;
@@ -22,13 +24,15 @@ mod recall;
 pub(crate) mod running;
 mod setup;
 mod steps;
+mod titled;
 mod untouched;
 mod verdict_of;
 mod walking;
 mod workshop;
+mod written;
 
 pub use error::BisectError;
+pub(crate) use made::record_of;
 #[cfg(test)]
 pub(crate) use setup::tests_header;
 pub use setup::{Bisection, Surroundings, graph_of};
-pub(crate) use steps::record_of;

@@ -9,8 +9,8 @@ use kiln_cache::signature::ImageId;
 
 use super::error::BisectError;
 use super::knowledge::Known;
+use super::made::errors_of;
 use super::setup::Bisection;
-use super::steps::errors_of;
 use crate::plan::Place;
 use crate::record::{BuildRecord, Event, Obtained, RunRecord, Source, Span, Step};
 use crate::tester::Tester;

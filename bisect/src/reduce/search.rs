@@ -1,27 +1,24 @@
-//! Builds and runs what the search asks for.
+//! The search: which set is looked at next, and when it ends.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use kiln_builder::{Builder, Config, How, Request, Revision};
+use kiln_builder::{Builder, Config};
+use kiln_cache::Store;
 use kiln_cache::evidence::Counts;
-use kiln_cache::{InputKey, Manifest, Store};
-use serde::{Deserialize, Serialize};
 
-use super::options::{Difference, differences, with};
+use super::answer::{Found, Needed, Question, Reduced};
+use super::options::{differences, with};
 use super::reproduction::{Reproduction, reproduction};
 use super::shows::Shows;
 use super::smallest::smallest;
-use crate::belief;
-use crate::bisection::batch::Batch;
-use crate::bisection::knowledge::boots;
 use crate::bisection::prepared::Prepared;
 use crate::bisection::running::{self, Running};
 use crate::bisection::{BisectError, Surroundings};
 use crate::console::Patterns;
-use crate::record::{Commit, Limits, Obtained, Source, TestSpec};
+use crate::record::TestSpec;
 use crate::tester::Tester;
 use crate::title::Target;
 use crate::watch::{Happening, Watch};
@@ -29,144 +26,25 @@ use crate::watch::{Happening, Watch};
 /// Doubt that is left when a kernel is taken not to show the target.
 const DOUBT: f64 = 0.01;
 
-/// What is asked.
-#[derive(Clone, Debug)]
-pub struct Question {
-    /// Folder of the git repository.
-    pub repository: PathBuf,
-    /// The revision that crashes with `config` and not with `base`.
-    pub revision: Revision,
-    /// The baseline.
-    pub base: Config,
-    /// The configuration with which it crashes.
-    pub config: Config,
-    /// How it is built.
-    pub how: How,
-    /// The toolchain, by a name that the builder understands.
-    pub toolchain: String,
-    /// How images are tested.
-    pub test: TestSpec,
-    /// Pattern of the target title; without, the one that `config` shows most.
-    pub title: Option<String>,
-    /// Limits and shares of the machine.
-    pub limits: Limits,
-}
-
-/// One configuration that was tried.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Tried {
-    /// Differences that it has from the baseline, by their place in the list of all.
-    pub options: Vec<usize>,
-    /// Its build.
-    pub build: InputKey,
-    /// Where that came from.
-    pub obtained: Obtained,
-    /// Target crashes.
-    pub target: u32,
-    /// Clean runs.
-    pub clean: u32,
-    /// Runs that say nothing.
-    pub other: u32,
-    /// Runs that the store had.
-    pub known_runs: u32,
-    /// Probability that it shows the target.
-    pub probability: f64,
-    /// First error, when it does not build; or that it does not boot.
-    pub unusable: Option<String>,
-}
-
-/// A difference that the crash needs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Needed {
-    /// Which.
-    #[serde(flatten)]
-    pub difference: Difference,
-    /// Clean runs without it, with the others.
-    pub clean_without: u32,
-    /// Probability that the crash does not show without it; none when that does not build or boot.
-    pub probability: Option<f64>,
-}
-
-/// The answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Reduced {
-    /// The title that was hunted.
-    pub target: String,
-    /// How the search ended.
-    pub result: Found,
-    /// All differences between the two configurations, once completed by the tree.
-    pub differences: Vec<Difference>,
-    /// Every configuration that was tried, in order.
-    pub tried: Vec<Tried>,
-    /// Builds compiled.
-    pub builds_compiled: u32,
-    /// Builds that the store had.
-    pub builds_avoided: u32,
-    /// Runs made.
-    pub runs_made: u32,
-    /// Runs that the store had.
-    pub runs_avoided: u32,
-    /// Seconds in all.
-    pub seconds: f64,
-}
-
-/// How a search ends.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "result", rename_all = "kebab-case")]
-pub enum Found {
-    /// The crash needs these.
-    Needs {
-        /// The differences.
-        options: Vec<Needed>,
-        /// Probability that none of them can be left out.
-        probability: f64,
-        /// What else the tree's configuration changes along with them.
-        along: Vec<Difference>,
-    },
-    /// The baseline shows it too.
-    BaseShows,
-    /// The configuration given does not show it.
-    NotReproduced,
-    /// One of the two does not build or boot.
-    Unusable {
-        /// "the baseline" or "the configuration".
-        which: String,
-        /// What is wrong.
-        why: String,
-        /// It builds, and does not boot.
-        builds: bool,
-    },
-    /// The configuration given shows several crashes equally often: one has to be named.
-    Tie {
-        /// Their titles.
-        titles: Vec<String>,
-    },
-    /// The budget does not suffice.
-    Budget {
-        /// The smallest set that is known to show it; empty while nothing is.
-        smallest: Vec<Difference>,
-    },
-}
-
 /// A search, ready to run.
 pub struct ConfigSearch {
-    question: Question,
-    store: Store,
-    watch: Arc<dyn Watch>,
-    builder: Builder,
-    prepared: Prepared,
-    patterns: Arc<Patterns>,
-    kernels: PathBuf,
-    work: PathBuf,
-    tester: Option<Arc<Tester>>,
-    target: Option<Target>,
+    pub(super) question: Question,
+    pub(super) store: Store,
+    pub(super) watch: Arc<dyn Watch>,
+    pub(super) builder: Builder,
+    pub(super) prepared: Prepared,
+    pub(super) patterns: Arc<Patterns>,
+    pub(super) kernels: PathBuf,
+    pub(super) work: PathBuf,
+    pub(super) tester: Option<Arc<Tester>>,
+    pub(super) target: Option<Target>,
     begun: Instant,
     /// Keeps other bisections from sweeping this one's kernels away.
     _running: Running,
-    answer: Reduced,
+    pub(super) answer: Reduced,
     /// Place in `answer.tried` of each set that was tried.
-    places: HashMap<Vec<usize>, usize>,
-    counts: Vec<Counts>,
+    pub(super) places: HashMap<Vec<usize>, usize>,
+    pub(super) counts: Vec<Counts>,
 }
 
 /// A set of which more must be known.
@@ -436,154 +314,5 @@ impl ConfigSearch {
     fn runs_left(&self) -> u32 {
         let most = self.question.limits.max_runs;
         most.map_or(u32::MAX, |most| most.saturating_sub(self.answer.runs_made))
-    }
-
-    /// The end of the search, when this place can't be tested.
-    fn unusable(&self, place: usize) -> Option<Found> {
-        let why = self.answer.tried[place].unusable.clone()?;
-        let which = if place == 0 { "the configuration" } else { "the baseline" };
-        // What does not build never ran.
-        let builds = self.counts[place].total() > 0;
-        Some(Found::Unusable { which: which.into(), why, builds })
-    }
-
-    /// Runs of a tried set, for and against the target.
-    fn told(&self, place: usize) -> belief::Counts {
-        let counts = &self.counts[place];
-        let seen = self.target.as_ref().map(|target| target.informative(counts));
-        let seen = seen.unwrap_or_default();
-        belief::Counts {
-            crashes: seen.target,
-            clean: seen.clean,
-            censored: counts.total() - counts.infra - seen.target - seen.clean,
-        }
-    }
-
-    fn request(&self, config: Config) -> Request {
-        Request {
-            repository: self.question.repository.clone(),
-            revision: self.question.revision.clone(),
-            config: Some(config),
-            how: self.question.how.clone(),
-            jobs: self.question.limits.jobs,
-            strict_config: false,
-        }
-    }
-
-    async fn build(
-        &mut self,
-        name: &str,
-        config: Config,
-    ) -> Result<(Manifest, Obtained), BisectError> {
-        let commit = Commit { id: self.question.revision.commit.clone(), subject: name.to_owned() };
-        self.watch.happening(Happening::Chosen { commit: &commit, why: "", runs: 0 });
-        let begun = Instant::now();
-        let built = self.builder.build(&self.request(config)).await?;
-        let record = crate::bisection::record_of(&built, begun);
-        self.watch.happening(Happening::Built { commit: &commit, build: &record });
-        match record.obtained {
-            Obtained::Compiled => self.answer.builds_compiled += 1,
-            Obtained::Input
-            | Obtained::Closure
-            | Obtained::Commands
-            | Obtained::Tokens
-            | Obtained::Objects => self.answer.builds_avoided += 1,
-        }
-        Ok((built.manifest, record.obtained))
-    }
-
-    /// The configuration as the tree completed it; as given when builds keep none.
-    async fn completed(&self, manifest: &Manifest, given: &Config) -> Result<String, BisectError> {
-        let Some(artifact) = manifest.artifact(".config") else {
-            return Ok(given.text().to_owned());
-        };
-        let reader = self.store.reader(&artifact.digest).await?;
-        let bytes = reader.read(0..reader.size()).await?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    /// Takes note of a set's build. Returns its place in the list.
-    fn note(&mut self, set: Vec<usize>, built: (Manifest, Obtained)) -> Option<usize> {
-        let (manifest, obtained) = built;
-        let unusable = match &manifest.result {
-            kiln_cache::manifest::BuildResult::Built => None,
-            kiln_cache::manifest::BuildResult::Failed { errors } => Some(format!(
-                "it does not build ({})",
-                errors.first().map_or("no error was found in the log", String::as_str)
-            )),
-        };
-        let place = self.answer.tried.len();
-        self.places.insert(set.clone(), place);
-        self.counts.push(Counts::default());
-        self.answer.tried.push(Tried {
-            options: set,
-            build: manifest.input_key,
-            obtained,
-            target: 0,
-            clean: 0,
-            other: 0,
-            known_runs: 0,
-            probability: 0.5,
-            unusable,
-        });
-        Some(place)
-    }
-
-    /// Runs a set's image; what the store has of it counts first, and may be enough.
-    async fn test(&mut self, place: usize, config: Config, runs: u32) -> Result<(), BisectError> {
-        let built = self.builder.build(&self.request(config)).await?;
-        let manifest = built.manifest;
-        let Some(image) = manifest.image() else { return Ok(()) };
-        let tester = match &self.tester {
-            Some(tester) => Arc::clone(tester),
-            None => {
-                let limits = &self.question.limits;
-                let tester = self
-                    .prepared
-                    .tester(
-                        limits,
-                        &self.store,
-                        &self.work,
-                        &self.kernels,
-                        &manifest,
-                        &self.patterns,
-                    )
-                    .await?;
-                Arc::clone(self.tester.insert(Arc::new(tester)))
-            }
-        };
-        let fresh = self.counts[place].total() == 0;
-        let known = match fresh {
-            true => self.store.runs(&image, &tester.key()).await?,
-            false => Vec::new(),
-        };
-        if !known.is_empty() {
-            self.answer.runs_avoided += known.len() as u32;
-            self.answer.tried[place].known_runs = known.len() as u32;
-            known.iter().for_each(|run| self.counts[place].add(&run.outcome, 1));
-        } else {
-            let files = tester.place(&self.store, &image, &manifest, &self.kernels).await?;
-            let batch = Batch {
-                store: &self.store,
-                tester: &tester,
-                image,
-                commit: &self.question.revision.commit,
-                place: &files,
-                target: self.target.as_ref(),
-                machines: self.question.limits.machines,
-            };
-            let made = batch.run(runs, &*self.watch).await?;
-            for run in made {
-                debug_assert_eq!(run.source, Source::Booted);
-                self.answer.runs_made += 1;
-                self.counts[place].add(&run.outcome, 1);
-            }
-        }
-        let counts = self.counts[place].clone();
-        if !boots(&counts) {
-            let title = counts.boot_failures.keys().next().cloned().unwrap_or_default();
-            self.answer.tried[place].unusable = Some(format!("it does not boot ({title})"));
-        }
-        Ok(())
     }
 }
