@@ -60,7 +60,9 @@ pub struct Model {
     /// crashed, when there are others; all of them share it. Of 33 public bisections whose answer is
     /// known to be right, and whose log has both a crash with file names and the files of the commit,
     /// 27 changed one of them (`blamed_commits` in the tests of `bisection::blamed`). Less is taken
-    /// here: such bugs may be the ones that are easily bisected.
+    /// here: such bugs may be the ones that are easily bisected. In simulated bisections, 400 of each
+    /// rate, suspects that are right so often saved 24 to 27 % of the hours; such that are all wrong
+    /// cost 1 to 7 % more, and made 3 % of wrong answers at most.
     pub blamed: f64,
     /// Weight left to a commit that would split revisions of one image: a bug that was reverted
     /// and brought back makes the data contradict themselves, and something must remain.
