@@ -35,6 +35,7 @@ mod numbers;
 mod opened;
 mod pins;
 mod push;
+mod take_back;
 mod tokens;
 mod transfer;
 mod uses;

@@ -89,10 +89,28 @@ impl Index {
     /// Keeps uploads from holding anything more until it is dropped: what is free then may be
     /// removed. [`StoreError::Overtaken`] when somebody else packs or collects by now.
     pub(crate) async fn condemn(&self, alone: &Alone) -> Result<Condemn, StoreError> {
+        let mut condemn = self.long_turn().await?;
+        self.must_be_alone(&mut condemn.write, alone).await?;
+        Ok(condemn)
+    }
+
+    /// The same for an upload that takes back a build of its own, which it holds no more.
+    pub(crate) async fn condemn_own(
+        &self,
+        owner: &str,
+        key: &InputKey,
+    ) -> Result<Condemn, StoreError> {
+        let mut condemn = self.long_turn().await?;
+        let delete = "DELETE FROM reservations WHERE digest = $1 AND owner = $2";
+        let delete = sqlx::query(delete).bind(key.to_string()).bind(owner);
+        delete.execute(&mut *condemn.write).await.map_err(self.fail("removing a build"))?;
+        Ok(condemn)
+    }
+
+    async fn long_turn(&self) -> Result<Condemn, StoreError> {
         let doing = "removing blobs";
         let mut write = self.write(doing).await?;
         take_long_turn(&mut write, self.is_file()).await.map_err(self.fail(doing))?;
-        self.must_be_alone(&mut write, alone).await?;
         Ok(Condemn { write, index: self.clone() })
     }
 

@@ -33,6 +33,10 @@
 //! manifest, if it is still the one that was read. Then blobs go, each before what it rests on, and
 //! then debug information, unless any build that names it was used, pinned or added since.
 //!
+//! An upload that finds at its end that files of its build went all the same (somebody's clock was so
+//! far ahead that what it held seemed old) takes the build back by the same two turns: by then
+//! another upload may have stored what is missing, and rely on it.
+//!
 //! A crash leaves: between the turns, a manifest without a row, which the next look-up puts back;
 //! after the second, blobs that nobody names, which go the next time; never a row without a manifest
 //! nor a manifest without its blobs. Pushing writes the other way round, with the same results.
@@ -71,4 +75,5 @@ mod tests;
 use crate::error::StoreError;
 
 pub use policy::{Policy, Reason};
+pub(crate) use remove::remove_manifest;
 pub use report::{GcPhase, GcProgress, GcReport, Gone, LetGo};

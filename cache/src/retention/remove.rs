@@ -10,6 +10,7 @@ use crate::index::{Alone, Condemn, Seen};
 use crate::input::InputKey;
 use crate::manifest::Artifact;
 use crate::manifests;
+use crate::objects::Objects;
 use crate::store::Store;
 
 use super::needed::Shelf;
@@ -135,7 +136,7 @@ impl Removal<'_> {
             {
                 next += 1;
                 let Some(seen) = seen.get(key) else { continue };
-                if self.remove_manifest(&mut condemn, key, seen).await? {
+                if remove_manifest(objects, &mut condemn, key, seen).await? {
                     removed.insert(*key);
                 }
             }
@@ -205,26 +206,8 @@ impl Removal<'_> {
         Ok(went)
     }
 
-    // Each of these makes one request at a time and looks before each: if the turn was lost, then
-    // with its connection, and the look fails.
-
-    /// `false`: somebody wants the build by now, or stored it anew.
-    async fn remove_manifest(
-        &self,
-        condemn: &mut Condemn,
-        key: &InputKey,
-        seen: &Seen,
-    ) -> Result<bool, StoreError> {
-        let (objects, object) = (&self.store.inner().objects, manifests::object_of(key));
-        let mut tries = objects.tries();
-        while condemn.may_remove(key, seen).await? {
-            match objects.once().delete_if(&object, seen.tag.as_deref()).await {
-                Ok(removed) => return Ok(removed),
-                Err(error) => tries.after(error).await?,
-            }
-        }
-        Ok(false)
-    }
+    // These, like [`remove_manifest`], make one request at a time and look before each: if the turn was
+    // lost, then with its connection, and the look fails.
 
     /// `false`: somebody wants the blob by now.
     async fn remove_blob(
@@ -260,4 +243,22 @@ impl Removal<'_> {
         }
         Ok(false)
     }
+}
+
+/// Removes the manifest of a build that was taken out of the index. `false`: somebody wants the build
+/// by now, or stored it anew.
+pub(crate) async fn remove_manifest(
+    objects: &Objects,
+    condemn: &mut Condemn,
+    key: &InputKey,
+    seen: &Seen,
+) -> Result<bool, StoreError> {
+    let (object, mut tries) = (manifests::object_of(key), objects.tries());
+    while condemn.may_remove(key, seen).await? {
+        match objects.once().delete_if(&object, seen.tag.as_deref()).await {
+            Ok(removed) => return Ok(removed),
+            Err(error) => tries.after(error).await?,
+        }
+    }
+    Ok(false)
 }

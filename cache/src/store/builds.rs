@@ -125,9 +125,7 @@ impl Store {
     /// Whether a build is here with all its files. Then nobody collects it who had decided to before
     /// this; it counts as used at `used`, unless it was used later.
     pub(super) async fn confirm(&self, key: &InputKey, used: i64) -> Result<bool, StoreError> {
-        let (owner, index) = (Uuid::new_v4().to_string(), &self.inner.index);
-        self.inner.join().await?;
-        index.reserve(&owner, &[key.0]).await?;
+        let (owner, index) = (self.hold_build(key).await?, &self.inner.index);
         let is_here = match self.look_up(key).await? {
             Some(there) => self.is_whole(&there.manifest).await?,
             None => false,
@@ -137,6 +135,15 @@ impl Store {
         }
         index.release(&owner).await?;
         Ok(is_here)
+    }
+
+    /// Holds the name of a build, be it here or not: from now on nobody removes it, until what this
+    /// gives is let go of.
+    pub(super) async fn hold_build(&self, key: &InputKey) -> Result<String, StoreError> {
+        let owner = Uuid::new_v4().to_string();
+        self.inner.join().await?;
+        self.inner.index.reserve(&owner, &[key.0]).await?;
+        Ok(owner)
     }
 
     /// Remembers that a request (a configuration as given) leads to a stored build.

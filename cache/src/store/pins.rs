@@ -5,11 +5,9 @@ use std::collections::HashSet;
 
 use futures::TryStreamExt;
 use object_store::path::Path;
-use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::input::InputKey;
-use crate::objects::Created;
 
 use super::Store;
 
@@ -24,37 +22,34 @@ impl Store {
     /// Pins a build: no policy removes it. Or lets it go. [`StoreError::UnknownBuild`] when there is
     /// no such build to pin, perhaps since a moment ago.
     pub async fn pin(&self, key: &InputKey, pinned: bool) -> Result<(), StoreError> {
-        self.inner.join().await?;
+        let (objects, index) = (&self.inner.objects, &self.inner.index);
         if !pinned {
-            return self.unpin(key).await;
+            self.inner.join().await?;
+            index.pin(key, false).await?;
+            return objects.delete(&object_of(key)).await;
         }
-        let (owner, index) = (Uuid::new_v4().to_string(), &self.inner.index);
-        index.reserve(&owner, &[key.0]).await?;
-        let is_new = self.pin_ahead(key).await?;
-        // Whoever had decided to remove it has done so by now, or does no more.
-        let found = match self.look_up(key).await {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(StoreError::UnknownBuild(*key)),
-            Err(error) => Err(error),
-        };
-        if found.is_err() && is_new {
-            self.unpin(key).await?;
-        }
+        let owner = self.hold_build(key).await?;
+        let pinned = self.pin_held(key).await;
         index.release(&owner).await?;
-        found
+        pinned
     }
 
-    /// Pins a build that is about to come. `false`: it was pinned already.
-    pub(super) async fn pin_ahead(&self, key: &InputKey) -> Result<bool, StoreError> {
-        self.inner.join().await?;
-        let created = self.inner.objects.create(&object_of(key), "pinned".into()).await?;
+    /// Pins a build that is held: whoever had decided to remove it has done so by now, or does no
+    /// more.
+    async fn pin_held(&self, key: &InputKey) -> Result<(), StoreError> {
+        self.must_be_here(key).await?;
+        self.inner.objects.create(&object_of(key), "pinned".into()).await?;
         self.inner.index.pin(key, true).await?;
-        Ok(created == Created::New)
+        // To a clock that is far ahead the hold may have seemed to be old. The pin stays then: the
+        // build may have come again, and somebody else may have pinned it.
+        self.must_be_here(key).await
     }
 
-    async fn unpin(&self, key: &InputKey) -> Result<(), StoreError> {
-        self.inner.index.pin(key, false).await?;
-        self.inner.objects.delete(&object_of(key)).await
+    async fn must_be_here(&self, key: &InputKey) -> Result<(), StoreError> {
+        match self.look_up(key).await? {
+            Some(_) => Ok(()),
+            None => Err(StoreError::UnknownBuild(*key)),
+        }
     }
 
     /// The pinned builds.

@@ -68,7 +68,8 @@ impl Store {
         draft(&nothing, files.clone(), commit).check()?;
         let owner = Uuid::new_v4().to_string();
         let artifacts = ingest(&self.inner, &owner, &files).await?;
-        let (manifest, _) = self.described(&owner, artifacts, files.clone(), commit).await?;
+        let made = describe(draft(&artifacts, files.clone(), commit), artifacts).await?;
+        let (manifest, _) = self.add_described(&owner, made).await?;
         self.put_back(&manifest, &files).await?;
         self.inner.index.release(&owner).await?;
         let files = self.files(&manifest).await?;
@@ -131,7 +132,9 @@ impl Store {
             return Err(error);
         }
         artifacts.sort_by(|a, b| a.name.cmp(&b.name));
-        let (manifest, created) = self.described(&owner, artifacts, places, commit).await?;
+        let made = describe(draft(&artifacts, places, commit), artifacts).await?;
+        let uses = self.inner.index.times(&made.input_key).await?;
+        let (manifest, created) = self.add_described(&owner, made).await?;
         // One may have been removed before the build named it: by somebody whose clock is so far
         // ahead that the upload seemed to have died. Half a build is none.
         match self.files(&manifest).await {
@@ -139,11 +142,11 @@ impl Store {
                 self.inner.index.release(&owner).await?;
                 Ok(Pushed { manifest, files })
             }
-            // What was here before is somebody else's, who may have pinned it.
+            // What was here before is somebody else's. Its making was a use.
             Err(error @ (StoreError::Missing(_) | StoreError::Corrupt { .. }))
                 if created == Created::New =>
             {
-                self.withdraw(&manifest.input_key).await?;
+                self.take_back(&owner, &manifest.input_key, uses + 1).await?;
                 Err(error)
             }
             Err(error) => Err(error),
@@ -158,17 +161,6 @@ impl Store {
             None => reader.check().await?,
         }
         Ok(reader.size())
-    }
-
-    async fn described(
-        &self,
-        owner: &str,
-        artifacts: Vec<Artifact>,
-        places: Vec<(String, PathBuf)>,
-        commit: Option<&str>,
-    ) -> Result<(Manifest, Created), StoreError> {
-        let draft = draft(&artifacts, places, commit);
-        self.add_described(owner, describe(draft, artifacts).await?).await
     }
 
     /// The files of a build, and what they take.

@@ -48,11 +48,17 @@ impl Store {
             let total = builds.len() as u64;
             progress(TransferProgress { phase: TransferPhase::Builds, done, total });
             let used = uses.get(key);
-            // Before it comes: then nobody collects it in between.
-            let is_pinned = pins.contains(key) && to.pin_ahead(key).await?;
+            // Nobody collects it between its coming and its pin.
+            let held = match pins.contains(key) {
+                true => Some(to.hold_build(key).await?),
+                false => None,
+            };
             let came = self.copy_build(to, key, used, &mut images, &mut report).await?;
-            if is_pinned && !came {
-                to.pin(key, false).await?;
+            if let Some(owner) = held {
+                if came {
+                    to.pin(key, true).await?;
+                }
+                to.inner.index.release(&owner).await?;
             }
         }
         let only = selection.builds.as_ref().map(|_| &images);

@@ -1,6 +1,8 @@
 //! What the tests of the store share: small builds of nothing.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod bucket;
+
 use std::path::{Path, PathBuf};
 
 use kiln_cache::manifest::BuildResult;

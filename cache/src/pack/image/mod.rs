@@ -4,7 +4,8 @@
 //! is the build's `vmlinux` without its symbols, and takes nearly nothing beside it. So the image
 //! is stored as two blobs, the kernel and the rest, and how to compress the kernel *to the same
 //! bytes again*, which is tried out before anything is stored so. What does not come out the same
-//! stays whole.
+//! stays whole. So does a kernel in LZO: who makes `lzop`'s bytes (LZO1X-999) is under the GPL, and
+//! Kiln is not.
 
 mod codec;
 mod deflate;
