@@ -96,6 +96,19 @@ async fn everything_arrives_and_a_second_time_nothing_is_new() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn builds_that_the_index_has_lost_are_brought() {
+    let (from, builds) = full().await;
+    let to = Fixture::new().await;
+    // As a collection leaves it that was killed between its two turns.
+    from.execute("DELETE FROM signatures").await;
+    from.execute("DELETE FROM build_ids").await;
+    from.execute("DELETE FROM artifacts").await;
+    from.execute("DELETE FROM builds").await;
+    let report = from.store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();
+    assert_eq!((report.builds, report.problems), (builds.len() as u64, vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pins_and_last_uses_are_brought_and_bringing_is_no_use() {
     let (from, builds) = full().await;
     let to = Fixture::new().await;

@@ -40,7 +40,11 @@ impl Store {
         let mut report = TransferReport::default();
         let builds: BTreeSet<InputKey> = match &selection.builds {
             Some(builds) => builds.clone(),
-            None => self.inner.index.all_builds().await?.into_keys().collect(),
+            None => {
+                // One whose row is missing, as when a collection was killed, is a build all the same.
+                self.learn().await?;
+                self.inner.index.all_builds().await?.into_keys().collect()
+            }
         };
         let mut images = BTreeSet::new();
         let (uses, pins) = (self.inner.index.uses().await?, self.inner.index.pins().await?);
