@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
+use nix::sys::statvfs::statvfs;
 
 use super::error::TraceError;
 
@@ -29,6 +30,14 @@ pub(super) fn is_mounted(view: &Path) -> bool {
         (Err(error), _) => error.raw_os_error() == Some(Errno::ENOTCONN as i32),
         _ => false,
     }
+}
+
+/// The device number of what is mounted at a path. An error where its server is gone, which the
+/// attributes alone would not show: the kernel may remember them. No look-up is made.
+pub(super) fn device_of(view: &Path) -> io::Result<u64> {
+    // The server is asked for this each time.
+    statvfs(view)?;
+    Ok(fs::symlink_metadata(view)?.dev())
 }
 
 /// Ends a view: cuts the connection to its server, which also ends copies of the mount in other

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use fuser::{BackgroundSession, Config, MountOption, Session, SessionACL};
 
 use super::error::TraceError;
-use super::mountpoint::{clear, detach};
+use super::mountpoint::{clear, detach, device_of};
 use super::record::Record;
 use super::view::View;
 use crate::closure::Closure;
@@ -31,6 +31,8 @@ pub(crate) struct TracedSource {
     session: Option<BackgroundSession>,
     record: Arc<Record>,
     view: PathBuf,
+    /// The device number of the mounted view: no other mount has it while this one is there.
+    device: u64,
 }
 
 impl TracedSource {
@@ -41,12 +43,12 @@ impl TracedSource {
     pub(crate) fn mount(source: &Path, view: &Path) -> Result<Self, TraceError> {
         clear(view)?;
         let record = Arc::new(Record::new());
-        let session = serve(source, view, record.clone()).map_err(|error| TraceError::Mount {
-            folder: source.into(),
-            view: view.into(),
-            source: error,
-        })?;
-        Ok(Self { session: Some(session), record, view: view.into() })
+        let failed =
+            |error| TraceError::Mount { folder: source.into(), view: view.into(), source: error };
+        let session = serve(source, view, record.clone()).map_err(failed)?;
+        let mut traced = Self { session: Some(session), record, view: view.into(), device: 0 };
+        traced.device = device_of(view).map_err(failed)?;
+        Ok(traced)
     }
 
     /// Takes the view down and tells what was asked about it. To be called when every process that
@@ -54,7 +56,9 @@ impl TracedSource {
     pub(crate) fn finish(mut self) -> Result<Closure, TraceError> {
         let lost = |reason| TraceError::Lost { view: self.view.clone(), reason };
         // Somebody may have unmounted it, or a thread may have failed: what came after is unknown.
-        if self.session.as_ref().is_none_or(|session| session.guard.is_finished()) {
+        // The mount is asked as well as the threads, which may notice its end a moment later.
+        let ended = self.session.as_ref().is_none_or(|session| session.guard.is_finished());
+        if ended || device_of(&self.view).ok() != Some(self.device) {
             return Err(lost("it was taken down before the build ended".into()));
         }
         let closure = self.record.take().map_err(lost);

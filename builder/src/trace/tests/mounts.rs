@@ -115,6 +115,21 @@ fn a_dead_view_is_replaced() {
 }
 
 #[test]
+fn a_view_whose_server_was_cut_off_is_lost() {
+    let Some(scene) = Scene::new(&[("file", "x")]) else { return };
+    let traced = scene.mount();
+    let held = File::open(scene.view().join("file")).unwrap();
+    if umount2(&scene.view(), MntFlags::MNT_FORCE) == Err(Errno::EPERM) {
+        return;
+    }
+    // Still mounted, and asked before any thread can have noticed.
+    assert!(is_mounted(&scene.view()));
+    assert!(matches!(traced.finish(), Err(TraceError::Lost { .. })));
+    drop(held);
+    assert!(!is_mounted(&scene.view()));
+}
+
+#[test]
 fn it_ends_even_when_another_namespace_has_a_copy() {
     let Some(scene) = Scene::new(&[("file", "x")]) else { return };
     let traced = scene.mount();
