@@ -31,6 +31,7 @@ mod house;
 mod ingest;
 mod journals;
 mod lookup;
+mod marks;
 mod numbers;
 mod opened;
 mod pins;
@@ -52,6 +53,7 @@ const LOCK: &str = ".lock";
 const ID: &str = "store-id";
 
 pub(crate) use heal::Settled;
+pub use marks::Mark;
 pub use push::{Pushed, PushedFile, files_of};
 
 /// An open store. Clones share it; several processes may have the same one open.
@@ -66,6 +68,8 @@ pub use push::{Pushed, PushedFile, files_of};
 ///                              in a folder only, when no other database was chosen
 /// store-id                     whose a database is that may be shared
 /// pins/<input key>             builds that stay
+/// revoked/<name>               what proves nothing any more
+/// unaudited/<input key>        builds that are still to be audited
 /// databases/<id>               which databases have a say in what is collected
 /// collecting/<id>/             collections that remove something at this moment
 /// quarantine/                  objects that were found corrupt, for a month

@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{Fixture, draft, input, request};
+use common::{Fixture, draft, input, merciless, neighbours, quiet, request};
 use kiln_cache::build_draft::CLOSURE;
-use kiln_cache::{Digest, FamilyBuild, InputKey, StoreError};
+use kiln_cache::{Digest, FamilyBuild, InputKey, Mark, StoreError};
 
 #[tokio::test]
 async fn builds_of_a_family_with_a_closure() {
@@ -50,4 +50,27 @@ async fn a_proof_is_an_alias_that_says_so() {
     let unknown = InputKey(Digest::of(b"nothing"));
     let error = store.add_proved_request(&request(4), &unknown, &closure).await.unwrap_err();
     assert!(matches!(error, StoreError::UnknownBuild(_)), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn marks_outlive_builds_and_the_index() {
+    let mut fixture = Fixture::new().await;
+    let build = neighbours(&fixture, 1).await.remove(0);
+    let (closure, key) = (format!("{}-closure", Digest::of(b"closure")), build.input_key);
+    let store = &fixture.store;
+    assert!(store.marks(Mark::Revoked).await.unwrap().is_empty());
+    for _ in 0..2 {
+        store.mark(Mark::Revoked, &closure).await.unwrap();
+    }
+    store.mark(Mark::Unaudited, &key.to_string()).await.unwrap();
+    assert!(store.is_marked(Mark::Unaudited, &key.to_string()).await.unwrap());
+    assert!(!store.is_marked(Mark::Revoked, &key.to_string()).await.unwrap());
+    assert_eq!(store.gc(&merciless()).await.unwrap().gone.len(), 1);
+    store.unmark(Mark::Unaudited, &key.to_string()).await.unwrap();
+    store.unmark(Mark::Unaudited, "nothing").await.unwrap();
+    assert!(store.verify(true, &quiet).await.unwrap().is_clean());
+    store.reindex().await.unwrap();
+    let store = fixture.reopen_without_index().await;
+    assert_eq!(store.marks(Mark::Revoked).await.unwrap(), [closure].into());
+    assert!(store.marks(Mark::Unaudited).await.unwrap().is_empty());
 }

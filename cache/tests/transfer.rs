@@ -9,7 +9,7 @@ use kiln_cache::evidence::{Outcome, Run, TestKey};
 use kiln_cache::retention::Policy;
 use kiln_cache::signature::SignatureKind;
 use kiln_cache::transfer::{Selection, TransferProgress};
-use kiln_cache::{Digest, InputKey, Manifest, Query, StoreError};
+use kiln_cache::{Digest, InputKey, Manifest, Mark, Query, StoreError};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -136,8 +136,16 @@ async fn a_selection_brings_what_belongs_to_it_and_no_more() {
         builds: Some(BTreeSet::from([builds[1].input_key])),
         journals: Some(BTreeSet::from(["j2".to_owned()])),
     };
+    from.store.mark(Mark::Revoked, "a-proof").await.unwrap();
+    for build in &builds {
+        from.store.mark(Mark::Unaudited, &build.input_key.to_string()).await.unwrap();
+    }
     let report = from.store.copy_to(&to.store, &selection, &silent).await.unwrap();
     assert_eq!((report.builds, report.runs, report.journals), (1, 2, 1));
+    // What is refuted is so for every build that it is ever held against.
+    assert_eq!(to.store.marks(Mark::Revoked).await.unwrap(), ["a-proof".to_owned()].into());
+    let unaudited = to.store.marks(Mark::Unaudited).await.unwrap();
+    assert_eq!(unaudited, [builds[1].input_key.to_string()].into());
     assert!(to.store.journal_read("j1").await.unwrap().is_none());
     let unknown = InputKey(Digest::of(b"unknown"));
     let selection = Selection {

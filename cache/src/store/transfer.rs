@@ -21,8 +21,8 @@ use crate::signature::{ImageId, Signature, SignatureKind};
 use crate::transfer::{Selection, TransferPhase, TransferProgress, TransferReport};
 use crate::verify::Problem;
 
-use super::Store;
 use super::ingest::{describe, ingest};
+use super::{Mark, Store};
 
 /// What transfers tell while they run.
 type Tell<'a> = &'a (dyn Fn(TransferProgress) + Sync);
@@ -46,6 +46,7 @@ impl Store {
                 self.inner.index.all_builds().await?.into_keys().collect()
             }
         };
+        self.copy_marks(to, &builds).await?;
         let mut images = BTreeSet::new();
         let (uses, pins) = (self.inner.index.uses().await?, self.inner.index.pins().await?);
         for (done, key) in (0..).zip(&builds) {
@@ -77,6 +78,20 @@ impl Store {
             self.copy_journal(to, id, &mut report).await?;
         }
         Ok(report)
+    }
+
+    /// Brings what is known to prove nothing, all of it, and which of some builds are still to be
+    /// audited. Before the builds come: nobody there finds one without it.
+    async fn copy_marks(&self, to: &Self, builds: &BTreeSet<InputKey>) -> Result<(), StoreError> {
+        for name in self.marks(Mark::Revoked).await? {
+            to.mark(Mark::Revoked, &name).await?;
+        }
+        for name in self.marks(Mark::Unaudited).await? {
+            if name.parse().is_ok_and(|key| builds.contains(&InputKey(key))) {
+                to.mark(Mark::Unaudited, &name).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Brings one build, its names and when it was last used: being brought is no use. `false`, with a
