@@ -1,12 +1,12 @@
 //! From a revision to its build: known, or compiled.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use kiln_cache::manifest::Manifest;
-use kiln_cache::{BuildSummary, Digest, InputKey, Remote, Store};
+use kiln_cache::{BuildSummary, Digest, InputKey, Mark, Remote, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::audit::{Checked, Claim};
@@ -187,9 +187,13 @@ impl Builder {
     }
 
     /// The build of a request, if the store has it whole. Builds that failed are known too, and so
-    /// are requests that [`Builder::build`] answered by a proof.
+    /// are requests that [`Builder::build`] answered by a proof. Who audits does not know what is
+    /// still to be audited.
     pub async fn known(&self, request: &Request) -> Result<Option<Manifest>, BuildError> {
-        self.recall(&self.request_key(request)?).await
+        match self.recall(&self.request_key(request)?).await? {
+            Some(manifest) if self.is_unaudited(&manifest).await? => Ok(None),
+            known => Ok(known),
+        }
     }
 
     /// What is known of many requests at once, by [request key](Builder::request_key); unknown ones
@@ -206,7 +210,14 @@ impl Builder {
                 void.insert(proof);
             }
         }
-        known.retain(|_, build| build.proof.is_none_or(|proof| !void.contains(&proof)));
+        let unaudited = match self.audit_share > 0.0 {
+            true => self.store.marks(Mark::Unaudited).await?,
+            false => BTreeSet::new(),
+        };
+        known.retain(|_, build| {
+            let is_void = build.proof.is_some_and(|proof| void.contains(&proof));
+            !is_void && !unaudited.contains(&build.input_key.to_string())
+        });
         Ok(known)
     }
 
@@ -219,7 +230,10 @@ impl Builder {
         let turn = self.turn(key);
         let _turn = turn.lock().await;
         let mut built = match self.recall(&key).await? {
-            Some(manifest) => self.recalled(request, manifest, &key).await?,
+            Some(manifest) => {
+                let built = self.recalled(request, manifest, &key).await?;
+                self.audit_stage(&question, built).await?
+            }
             None => match self.prove(request, given, question.toolchain.as_deref()).await? {
                 Some(proof) => self.take_proof(&question, proof).await?,
                 None => match self.fetch(&question).await? {
@@ -272,22 +286,29 @@ impl Builder {
         Ok(built)
     }
 
-    /// Answers with what a stage gave, unless an audit refutes it.
+    /// Answers with what a stage gave, unless an audit refutes it. What a process that was killed
+    /// left unaudited is audited now.
     async fn audit_stage(
         &self,
         question: &Question<'_>,
         mut built: Built,
     ) -> Result<Built, BuildError> {
-        let Some((provenance, stage)) =
-            built.provenance.as_ref().and_then(|it| Some((it, it.stage?)))
-        else {
+        let tree = &question.request.revision.tree;
+        if built.manifest.input.tree != *tree || !self.is_unaudited(&built.manifest).await? {
             return Ok(built);
-        };
-        let claim = Claim { stage, closure: provenance.closure, from: provenance.from };
-        match self.audit(question, &claim, &built.manifest).await? {
-            Ok(checked) => built.audited(checked),
-            Err(compiled) => built = *compiled,
         }
+        let key = built.manifest.input_key;
+        let provenance = match &built.provenance {
+            Some(provenance) => Some(provenance.clone()),
+            None => self.provenance(&built.manifest).await?,
+        };
+        if let Some(claim) = provenance.as_ref().and_then(Claim::of) {
+            match self.audit_chosen(question, &claim, &built.manifest).await? {
+                Ok(checked) => built.audited(Some(checked)),
+                Err(compiled) => built = *compiled,
+            }
+        }
+        self.store.unmark(Mark::Unaudited, &key.to_string()).await?;
         Ok(built)
     }
 

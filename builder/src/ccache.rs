@@ -13,10 +13,9 @@
 //! - Its key holds the id of the toolchain: the compiler's driver, which it would look at itself, is
 //!   the least part of that.
 //! - What a compiler reads beyond that must not matter. It does where columns inside lines reach the
-//!   image (debug information, sanitizers, coverage): such configurations do without. So does s390,
-//!   whose inline assembly includes files, and Linux 4.19 and 4.20, of which some revisions give the
-//!   assembler a file of macros (`-Wa,arch/x86/kernel/macros.s`). With `.incbin` ccache steps aside by
-//!   itself. For precompiled headers see `closure::touches`.
+//!   image (debug information, sanitizers, coverage): such configurations do without. So do kernels
+//!   whose assembler reads files that the preprocessor does not see (`units::preprocessor_sees_all`).
+//!   With `.incbin` ccache steps aside by itself. For precompiled headers see `closure::touches`.
 //! - Stages compile aside without it, and so do audits.
 //!
 //! It stands in front of the compiler by a link of the compiler's name in the first folder of the
@@ -36,6 +35,7 @@ use crate::request::host_arch;
 use crate::sandbox::{Bind, Confinement};
 use crate::toolchain::{Toolchain, look_up};
 use crate::tree::KernelVersion;
+use crate::units::preprocessor_sees_all;
 
 /// Where a build finds it.
 const INSIDE: &str = "/mnt/kiln/ccache";
@@ -68,7 +68,7 @@ impl Ccache {
         kernel: KernelVersion,
     ) -> Result<Option<Self>, BuildError> {
         let programs = &toolchain.programs;
-        if programs.compiler().contains('/') || !sees_all(host_arch(), kernel) {
+        if programs.compiler().contains('/') || !preprocessor_sees_all(host_arch(), kernel) {
             return Ok(None);
         }
         let Some(program) = look_up("ccache") else { return Ok(None) };
@@ -131,21 +131,12 @@ impl Ccache {
     }
 }
 
-/// Whether ccache's key holds all that a compiler of such a kernel reads: see above.
-fn sees_all(arch: &str, kernel: KernelVersion) -> bool {
-    arch != "s390" && !matches!((kernel.version, kernel.patchlevel), (4, 19 | 20))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn kernels_whose_assembler_reads_more_do_without() {
-        let kernel = |version, patchlevel| KernelVersion { version, patchlevel };
-        assert!(sees_all("x86_64", kernel(6, 1)));
-        assert!(!sees_all("x86_64", kernel(4, 20)));
+    fn configurations_that_record_columns_do_without() {
         assert!(Ccache::suits("CONFIG_SMP=y\n") && !Ccache::suits("CONFIG_UBSAN=y\n"));
-        assert!(!sees_all("s390", kernel(6, 1)));
     }
 }

@@ -56,7 +56,7 @@ impl Builder {
         let question = self.question(request)?;
         let family = request.family(question.given, question.toolchain.as_deref());
         let mut builds: Vec<(Manifest, Arc<Closure>)> = Vec::new();
-        for build in self.candidates(&repository, &family, MOST_BUILDS).await? {
+        for build in self.candidates(&repository, &family, None, MOST_BUILDS).await? {
             let Some(manifest) = self.recall_input(&build.input_key).await? else { continue };
             if let Some(closure) = self.closure_in(&build.closure).await?
                 && self.repeats(&manifest).await?

@@ -55,7 +55,7 @@ impl BuildCommand<'_> {
         let code = code.doing("running the build command; its log is", &path)?;
         flushed.doing("writing", &path)?;
         match code {
-            0 => Ok(Made::Well { steps: lines }),
+            0 => Ok(Made::Well { steps: lines, failed_once: None }),
             1..=125 => self.judge(code),
             _ => Err(BuildError::Command { code, last: self.last_words(code)? }),
         }

@@ -7,13 +7,15 @@ use serde::Serialize;
 
 use crate::builder::{Builder, Question};
 use crate::error::BuildError;
+use crate::pool::Folder;
 use crate::proving::blocking;
 use crate::request::{How, Request};
-use crate::stages::{Plan, difference, plan};
-use crate::tree::Repository;
+use crate::stages::{Plan, Stage, Survey, Touched, difference, outline, overlooked, plan};
+use crate::tree::{KernelVersion, Repository};
 use crate::units::Units;
 
-/// How many builds the nearest one is looked for among.
+/// How many builds the one is looked for among that differs in the fewest objects, where no working
+/// pair holds one.
 const LOOKED_AT: usize = 8;
 
 /// What `kiln build` would do.
@@ -37,6 +39,9 @@ pub struct Foresight {
     pub units: Option<usize>,
     /// A working pair holds that build, so that only these objects would be made.
     pub warm: bool,
+    /// Everything would be compiled: no pair has objects to go on from, or make might overlook
+    /// something of what differs, so that they would be removed first.
+    pub from_nothing: bool,
 }
 
 /// A stage, with how sure that is.
@@ -49,10 +54,29 @@ pub enum Foreseen {
     Closure,
     /// Configuration and commands decide; they are evaluated.
     Commands,
-    /// Objects are compared before anything is linked: by tokens, or compiled aside.
+    /// What compilers are given for objects is compared, and where that differs perhaps the objects
+    /// themselves, compiled aside, before anything is linked.
     Tokens,
+    /// Objects are compiled aside and compared: what compilers are given does not decide.
+    Objects,
     /// It is compiled.
     Compiled,
+}
+
+impl Foresight {
+    /// Of a stage that needs no look at differences.
+    fn of(stage: Foreseen, from: Option<&Manifest>, why: &str) -> Self {
+        Self {
+            stage,
+            from: from.map(|manifest| manifest.input_key),
+            builds: from.map(Manifest::is_built),
+            why: why.to_owned(),
+            touched: 0,
+            units: None,
+            warm: false,
+            from_nothing: false,
+        }
+    }
 }
 
 impl Builder {
@@ -60,46 +84,53 @@ impl Builder {
     /// nothing out, and leaves no trace in the store.
     pub async fn foresee(&self, request: &Request) -> Result<Foresight, BuildError> {
         let question = self.question(request)?;
-        let say = |stage, from: Option<&Manifest>, why: String| Foresight {
-            stage,
-            from: from.map(|manifest| manifest.input_key),
-            builds: from.map(Manifest::is_built),
-            why,
-            touched: 0,
-            units: None,
-            warm: false,
-        };
         if let Some(manifest) = self.recall(&question.key).await? {
-            let why = "the store has this input".to_owned();
-            return Ok(say(Foreseen::Input, Some(&manifest), why));
+            let why = "the store has this input";
+            return Ok(Foresight::of(Foreseen::Input, Some(&manifest), why));
         }
         if let How::Command(_) = request.how {
-            let why = "a build command is not watched, so nothing can be proved of it".to_owned();
-            return Ok(say(Foreseen::Compiled, None, why));
+            let why = "a build command is not watched, so nothing can be proved of it";
+            return Ok(Foresight::of(Foreseen::Compiled, None, why));
         }
         let toolchain = question.toolchain.as_deref();
         if let Some(proof) = self.prove(request, question.given, toolchain).await? {
-            let why = "nothing that this build read differs".to_owned();
-            return Ok(say(Foreseen::Closure, Some(&proof.manifest), why));
+            let why = "nothing that this build read differs";
+            return Ok(Foresight::of(Foreseen::Closure, Some(&proof.manifest), why));
         }
-        match self.nearest(&question).await? {
-            Some(foresight) => Ok(foresight),
-            None => {
-                let why = "no build of this configuration and toolchain is known whose tree is in \
-                           this repository";
-                Ok(say(Foreseen::Compiled, None, why.to_owned()))
-            }
-        }
+        self.nearest(&question).await
     }
 
-    /// What would be done from the build that differs in the fewest objects.
-    async fn nearest(&self, question: &Question<'_>) -> Result<Option<Foresight>, BuildError> {
+    /// What would be done: upon what the nearest working pair holds, as a build would; or how a known
+    /// build differs, where no pair is of use.
+    async fn nearest(&self, question: &Question<'_>) -> Result<Foresight, BuildError> {
         let request = question.request;
         let repository = Repository::open(&request.repository)?;
-        let family = request.family(question.given, question.toolchain.as_deref());
-        let held = self.pool.held(&request.pool_key(question.given, question.toolchain.as_deref()));
+        let (toolchain, wanted) = (question.toolchain.as_deref(), request.revision.tree.clone());
+        let kernel = repository.kernel_version(&request.revision)?;
+        let (pool, pool_key) = (self.pool.clone(), request.pool_key(question.given, toolchain));
+        let (here, tree) = (repository.clone(), wanted.clone());
+        let pair = blocking(move || Ok(pool.nearest(&pool_key, &here, &tree))).await?;
+        let base = match &pair {
+            Some(pair) => self.base(pair).await?,
+            None => None,
+        };
+        let (here, tree) = (repository.clone(), wanted.clone());
+        let (warm, anew) = blocking(move || {
+            let Some(pair) = pair else { return Ok((None, true)) };
+            let anew = is_emptied(&here, &pair, &tree, kernel)?;
+            let base = match base {
+                Some(base) if here.which_trees(&[&base.tree])?.contains(&true) => base,
+                _ => return Ok((None, anew)),
+            };
+            Ok((Some(outline(&here, &pair, &tree, kernel, base)?), anew))
+        })
+        .await?;
+        if let Some(survey) = warm {
+            return Ok(upon(&survey, anew));
+        }
+        let family = request.family(question.given, toolchain);
         let mut best: Option<Foresight> = None;
-        for build in self.candidates(&repository, &family, LOOKED_AT).await? {
+        for build in self.candidates(&repository, &family, Some(&wanted), LOOKED_AT).await? {
             let Some(closure) = self.closure_in(&build.closure).await? else { continue };
             let Some(manifest) = self.recall_input(&build.input_key).await? else { continue };
             let units = match manifest.artifact(UNITS) {
@@ -107,49 +138,96 @@ impl Builder {
                 None => None,
             };
             let units = units.and_then(|bytes| Units::decode(&bytes).ok());
-            let (repository, wanted) = (repository.clone(), request.revision.tree.clone());
-            let tree = build.tree.clone();
-            let warm = held.contains(&build.input_key) && manifest.is_built();
+            let (here, tree) = (repository.clone(), wanted.clone());
             let one = blocking(move || {
-                let touched = difference(&repository, &tree, &wanted, &closure)?;
-                let (stage, why) = said(&touched, units.as_ref());
+                let touched = difference(&here, &build.tree, &tree, &closure)?;
                 let paths = touched.iter().map(|one| &*one.touch.path);
-                let affected = units.as_ref().map(|units| units.affected(paths));
                 Ok(Foresight {
-                    stage,
+                    stage: Foreseen::Compiled,
                     from: Some(build.input_key),
                     builds: None,
-                    why,
+                    why: said(&touched, units.as_ref()),
                     touched: touched.len(),
-                    units: affected,
-                    warm,
+                    units: units.as_ref().map(|units| units.affected(paths)),
+                    warm: false,
+                    from_nothing: anew,
                 })
             });
             let one = one.await?;
-            let cost = |it: &Foresight| (!it.warm, it.units.unwrap_or(it.touched), it.touched);
+            let cost = |it: &Foresight| (it.units.unwrap_or(it.touched), it.touched);
             if best.as_ref().is_none_or(|best| cost(&one) < cost(best)) {
                 best = Some(one);
             }
         }
-        Ok(best.map(|mut best| {
-            if !best.warm && best.stage != Foreseen::Compiled {
-                best.stage = Foreseen::Compiled;
-                best.why += ", and no working pair holds the build that it would be compared with";
-            }
-            best
+        Ok(best.unwrap_or_else(|| Foresight {
+            from_nothing: anew,
+            ..Foresight::of(
+                Foreseen::Compiled,
+                None,
+                "no build of this configuration and toolchain is known whose tree is in this \
+                 repository",
+            )
         }))
     }
 }
 
-fn said(touched: &[crate::stages::Touched], units: Option<&Units>) -> (Foreseen, String) {
-    let first = touched.first().map(|one| one.touch.to_string()).unwrap_or_default();
-    let Some(units) = units else { return (Foreseen::Compiled, first) };
-    match plan(touched, units) {
-        Plan::Compile(reason) => (Foreseen::Compiled, reason.to_string()),
-        Plan::Evaluate => (Foreseen::Commands, first),
-        Plan::Compare { objects, .. } => {
-            let what = if objects.len() == 1 { "object is" } else { "objects are" };
-            (Foreseen::Tokens, format!("{first}; {} {what} compared", objects.len()))
+/// Whether a build in a pair begins with an empty folder of objects.
+fn is_emptied(
+    repository: &Repository,
+    pair: &Folder,
+    wanted: &str,
+    kernel: KernelVersion,
+) -> Result<bool, BuildError> {
+    let Some(built) = pair.state.objects.tree.as_deref() else { return Ok(true) };
+    if !pair.is_at_rest() || !repository.which_trees(&[built])?.contains(&true) {
+        // A build under way, or one of another repository: nobody can tell from here.
+        return Ok(false);
+    }
+    let reads = pair.reads();
+    if repository.overlooked(built, wanted, reads.as_ref())?.is_some() {
+        return Ok(true);
+    }
+    let Some(reads) = reads else { return Ok(false) };
+    Ok(overlooked(repository, pair, wanted, &reads, kernel)?.is_some())
+}
+
+/// What would be done upon the build that a pair holds.
+fn upon(survey: &Survey, anew: bool) -> Foresight {
+    let first = survey.touched.first().map(|one| one.touch.to_string()).unwrap_or_default();
+    let (stage, why) = match survey.hoped() {
+        Err(reason) => (Foreseen::Compiled, reason),
+        Ok(_) if anew => (Foreseen::Compiled, format!("{first}, which make may overlook")),
+        Ok(Stage::Closure | Stage::Commands) => (Foreseen::Commands, first),
+        Ok(stage @ (Stage::Tokens | Stage::Objects)) => {
+            let what = if survey.units.len() == 1 { "object is" } else { "objects are" };
+            let why = format!("{first}; {} {what} compared", survey.units.len());
+            let is_tokens = stage == Stage::Tokens;
+            (if is_tokens { Foreseen::Tokens } else { Foreseen::Objects }, why)
+        }
+    };
+    Foresight {
+        stage,
+        from: Some(survey.base.key),
+        builds: None,
+        why,
+        touched: survey.touched.len(),
+        units: Some(survey.affected),
+        warm: true,
+        from_nothing: anew,
+    }
+}
+
+/// How a build that no pair holds differs.
+fn said(touched: &[Touched], units: Option<&Units>) -> String {
+    let first = || touched.first().map(|one| one.touch.to_string()).unwrap_or_default();
+    match units.map(|units| plan(touched, units)) {
+        Some(Plan::Compile(reason)) => reason.to_string(),
+        None => first(),
+        Some(_) => {
+            format!(
+                "{}, and no working pair holds the build that it would be compared with",
+                first()
+            )
         }
     }
 }

@@ -42,8 +42,13 @@ pub(crate) struct Kbuild<'a> {
 /// How a run of make ended, the machine's failures aside.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Made {
-    /// All targets are made. Holds the number of steps that Kbuild printed.
-    Well { steps: u64 },
+    /// All targets are made.
+    Well {
+        /// The number of steps that Kbuild printed.
+        steps: u64,
+        /// The first error of a run that failed, when it took a second one.
+        failed_once: Option<String>,
+    },
     /// The revision's sources don't allow it: the first errors.
     Badly { errors: Vec<String> },
 }
@@ -62,6 +67,19 @@ struct Failure {
     target: Option<String>,
     /// A tool crashed: its words are the same whatever it was working on.
     crashed: bool,
+}
+
+impl Made {
+    /// What a person should know of how it was made.
+    pub(crate) fn note(&self) -> Option<String> {
+        match self {
+            Self::Well { failed_once: Some(error), .. } => Some(format!(
+                "make failed once (\"{error}\") and ended well when it was run again: a fault of \
+                 this machine, or of the order in which jobs ran"
+            )),
+            _ => None,
+        }
+    }
 }
 
 impl Failure {
@@ -102,6 +120,7 @@ impl Kbuild<'_> {
     /// the sources decide comes again with the same words, and one of the machine (a flipped bit, a
     /// race) does not. What was made before it failed is not made again, but neither would a wrong
     /// object among that make a *failed* build: each command that read it ended well.
+    /// What ends well the second time is a build, and says that it took two runs.
     /// When the second run fails in other words, it is the machine's fault; files written since
     /// the build began are then removed by the next one, as after a killed build.
     pub(crate) fn make(
@@ -112,11 +131,15 @@ impl Kbuild<'_> {
         expected: Option<u64>,
     ) -> Result<Made, BuildError> {
         let first = match self.attempt(targets, extra, stage, expected)? {
-            Attempt::Well { steps } => return Ok(Made::Well { steps }),
+            Attempt::Well { steps } => return Ok(Made::Well { steps, failed_once: None }),
             Attempt::Badly(failure) => failure,
         };
         match self.attempt(targets, extra, stage, expected)? {
-            Attempt::Well { steps } => Ok(Made::Well { steps }),
+            Attempt::Well { steps } => {
+                let error = first.first().to_owned();
+                tracing::warn!(error, "make failed, and ended well when it was run again");
+                Ok(Made::Well { steps, failed_once: Some(error) })
+            }
             Attempt::Badly(again) if again.is_like(&first) => {
                 Ok(Made::Badly { errors: first.errors })
             }

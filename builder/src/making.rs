@@ -72,10 +72,15 @@ impl Builder {
         let survey = survey.filter(|survey| survey.base.config_digest == digest);
         let config = text.clone();
         let compiled = job.on_thread(move |job| job.compile(pair, &config, survey)).await?;
+        let note = compiled.made.note();
+        if let Some(provenance) = &compiled.provenance {
+            self.choose_for_audit(question, provenance, &input.key()).await?;
+        }
         let (manifest, provenance) = self.keep(&job, *key, input, compiled).await?;
         let stage = provenance.as_ref().and_then(|provenance| provenance.stage);
         let obtained = stage.map_or(Obtained::Compiled, Obtained::from);
         let mut built = built(manifest, obtained, changes, &text);
+        built.notes.extend(note);
         built.provenance = provenance;
         Ok(built)
     }

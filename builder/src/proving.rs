@@ -13,17 +13,17 @@ use crate::builder::Builder;
 use crate::closure::{Closure, Edges};
 use crate::error::BuildError;
 use crate::kconfig::is_set;
-use crate::pool::Pair;
+use crate::pool::Folder;
 use crate::recipe;
 use crate::request::Request;
 use crate::stages::{Base, PROVENANCE, Provenance, Stage};
 use crate::toolchain::Toolchain;
 use crate::tree::Repository;
 
-/// How many builds a request is held against: the newest ones whose trees are in its repository.
-const CANDIDATES: usize = 32;
-/// Among how many of the newest builds those are looked for. The others are of other repositories.
-const CONSIDERED: u32 = 256;
+/// How many builds a request is held against: those whose trees are nearest to its own.
+pub(crate) const CANDIDATES: usize = 64;
+/// Among how many of the newest builds of the family those are looked for.
+const CONSIDERED: u32 = 1024;
 /// Name of the artifact that holds the normalized configuration.
 const CONFIG: &str = ".config";
 /// Closures kept in memory, at some half a megabyte each.
@@ -98,7 +98,8 @@ impl Builder {
         }
         let family = request.family(given, toolchain);
         let repository = Repository::open(&request.repository)?;
-        for build in self.candidates(&repository, &family, CANDIDATES).await? {
+        let near = Some(request.revision.tree.as_str());
+        for build in self.candidates(&repository, &family, near, CANDIDATES).await? {
             let Some(closure) = self.closure_in(&build.closure).await? else { continue };
             let (repository, wanted) = (repository.clone(), request.revision.tree.clone());
             let touch =
@@ -116,27 +117,35 @@ impl Builder {
         Ok(None)
     }
 
-    /// The newest builds of a family whose trees are in a repository, at most so many.
+    /// The builds of a family whose trees are in a repository, at most so many: those that are
+    /// nearest to a tree, if one is given, and the newest ones where that leaves a choice.
     pub(crate) async fn candidates(
         &self,
         repository: &Repository,
         family: &InputKey,
+        near: Option<&str>,
         most: usize,
     ) -> Result<Vec<FamilyBuild>, BuildError> {
         let builds = self.store.builds_of_family(family, CONSIDERED).await?;
-        let here = repository.clone();
+        let (here, near) = (repository.clone(), near.map(str::to_owned));
         blocking(move || {
             let trees: Vec<&str> = builds.iter().map(|build| build.tree.as_str()).collect();
-            let known = here.which_trees(&trees)?;
-            let builds = builds.into_iter().zip(known).filter(|(_, known)| *known);
-            Ok(builds.map(|(build, _)| build).take(most).collect())
+            let known = match &near {
+                Some(near) => here.distances(near, &trees)?,
+                None => here.which_trees(&trees)?.iter().map(|is| is.then_some(0)).collect(),
+            };
+            let builds = builds.into_iter().zip(known);
+            let mut builds: Vec<_> =
+                builds.filter_map(|(build, distance)| Some((distance?, build))).collect();
+            builds.sort_by_key(|(distance, _)| *distance);
+            Ok(builds.into_iter().map(|(_, build)| build).take(most).collect())
         })
         .await
     }
 
     /// The build whose objects a pair holds, if stages can go by it: it is whole, it repeats, and its
     /// closure is believed.
-    pub(crate) async fn base(&self, pair: &Pair) -> Result<Option<Base>, BuildError> {
+    pub(crate) async fn base(&self, pair: &Folder) -> Result<Option<Base>, BuildError> {
         let Some(key) = pair.holds() else { return Ok(None) };
         let Some(manifest) = self.recall_input(&key).await? else { return Ok(None) };
         let artifact = |name: &str| manifest.artifact(name).map(|artifact| artifact.digest);

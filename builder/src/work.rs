@@ -136,9 +136,9 @@ impl Job {
         let begun = Instant::now();
         let log = pair.log();
         File::create(&log).doing("writing", &log)?;
-        if let Some(closure) = pair.reads() {
-            let wanted = &self.request.revision.tree;
-            if let Some(path) = stages::overlooked(&self.repository, &pair, wanted, &closure)? {
+        if let (Some(closure), Some((_, kernel))) = (pair.reads(), &self.kernel) {
+            let (repository, wanted) = (&self.repository, &self.request.revision.tree);
+            if let Some(path) = stages::overlooked(repository, &pair, wanted, &closure, *kernel)? {
                 let path = String::from_utf8_lossy(&path);
                 tracing::debug!(%path, "make may overlook this: objects are removed");
                 pair.empty_objects()?;
@@ -211,7 +211,15 @@ impl Job {
                 let made = match &survey {
                     None => self.run_kbuild(&pair, config)?,
                     Some(survey) => {
-                        let (made, found) = self.confirm(&pair, config, survey)?;
+                        let (made, mut found) = self.confirm(&pair, config, survey)?;
+                        found.from_nothing = !pair.built_before;
+                        if let Some(note) = made.note() {
+                            // What two runs made is no case for a stage.
+                            found.stage = None;
+                            let said: Vec<String> =
+                                found.because.into_iter().chain([note]).collect();
+                            found.because = Some(said.join("; "));
+                        }
                         provenance = Some(found);
                         made
                     }
@@ -302,9 +310,10 @@ impl Job {
     }
 
     fn remember_steps(&self, pair: &mut Pair, made: &Made) {
-        if let Made::Well { steps } = made {
+        if let Made::Well { steps, .. } = made {
+            let is_warm = pair.built_before;
             let known = &mut pair.state.steps;
-            *(if pair.built_before { &mut known.warm } else { &mut known.cold }) = Some(*steps);
+            *(if is_warm { &mut known.warm } else { &mut known.cold }) = Some(*steps);
         }
     }
 

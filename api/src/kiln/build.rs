@@ -71,7 +71,9 @@ pub(crate) struct ShortcutArgs {
     #[arg(long, value_name = "URL", env = "KILN_REMOTE")]
     remote: Option<String>,
     /// Compile through ccache, where it is installed and suits the configuration: for units that were
-    /// compiled before, under other configurations or in a pair that has gone
+    /// compiled before, under other configurations or in a pair that has gone. Off unless asked for:
+    /// while its cache is empty it costs more than it saves (a tiny kernel from nothing took 126 s
+    /// through it and some 75 s without), and debug information and sanitizers do without it
     #[arg(long, env = "KILN_CCACHE", value_parser = FalseyValueParser::new())]
     ccache: bool,
     /// Conclude nothing from what builds read: compile every revision of which the store has no
@@ -229,12 +231,14 @@ async fn foresee(context: &Context, builder: &Builder, request: &Request) -> any
         answer_json(&foresight)?;
         return Ok(exit);
     }
-    let Foresight { stage, why, touched, units, warm, from, builds } = &foresight;
+    let Foresight { stage, why, touched, units, warm, from, builds, from_nothing } = &foresight;
     let head = match stage {
         _ if *builds == Some(false) => "known not to build",
         Foreseen::Input | Foreseen::Closure => "known",
         Foreseen::Commands => "evaluates configuration and commands, compiles if they differ",
         Foreseen::Tokens => "compares objects, compiles if they differ",
+        Foreseen::Objects => "compiles objects aside and compares them, compiles if they differ",
+        Foreseen::Compiled if *from_nothing => "compiles everything",
         Foreseen::Compiled => "compiles",
     };
     answer(wrapped(&format!("{head}: {why}"), WIDTH));
@@ -283,6 +287,12 @@ fn print(commit: &str, built: &Built) {
     answer(format_args!("input key  {}", manifest.input_key));
     let obtained = format!("{} in {}", said(built.obtained), duration(built.seconds));
     answer(hanging("obtained   ", &obtained));
+    if let Some(provenance) = &built.provenance
+        && let Some(because) = &provenance.because
+    {
+        let all = if provenance.from_nothing { "; everything was compiled anew" } else { "" };
+        answer(hanging("because    ", &format!("{because}{all}")));
+    }
     if let BuildResult::Failed { errors } = &manifest.result {
         answer("result     does not build; first errors:");
         for error in errors {

@@ -15,7 +15,7 @@ use crate::builder::{Builder, Built, Obtained, Question};
 use crate::error::{BuildError, Doing};
 use crate::kbuild::Made;
 use crate::making::Turn;
-use crate::stages::Stage;
+use crate::stages::{Provenance, Stage};
 use crate::tree::Repository;
 use crate::work::{Compiled, Prepared};
 
@@ -30,6 +30,14 @@ pub(crate) struct Claim {
     pub(crate) closure: Digest,
     /// The build that it is said to equal.
     pub(crate) from: InputKey,
+}
+
+impl Claim {
+    /// What a build claims that a stage gave.
+    pub(crate) fn of(provenance: &Provenance) -> Option<Self> {
+        let Provenance { stage, closure, from, .. } = provenance;
+        Some(Self { stage: (*stage)?, closure: *closure, from: *from })
+    }
 }
 
 /// An audit that confirmed a proof.
@@ -76,13 +84,33 @@ impl Builder {
         claim: &Claim,
         proved: &Manifest,
     ) -> Result<Result<Option<Checked>, Box<Built>>, BuildError> {
-        if self.audit_share <= 0.0 {
-            return Ok(Ok(None));
+        match self.chooses(question, claim).await? {
+            true => Ok(self.audit_chosen(question, claim, proved).await?.map(Some)),
+            false => Ok(Ok(None)),
+        }
+    }
+
+    /// Whether an answer is audited: its share is, and so is what is the first of its kind.
+    pub(super) async fn chooses(
+        &self,
+        question: &Question<'_>,
+        claim: &Claim,
+    ) -> Result<bool, BuildError> {
+        if self.audit_share <= 0.0 || is_chosen(&question.key, self.audit_share) {
+            return Ok(self.audit_share > 0.0);
         }
         let kinds = self.changed_kinds(question, claim).await?;
-        if !is_chosen(&question.key, self.audit_share) && !self.is_first(claim, &kinds).await? {
-            return Ok(Ok(None));
-        }
+        self.is_first(claim, &kinds).await
+    }
+
+    /// Audits what was chosen.
+    pub(crate) async fn audit_chosen(
+        &self,
+        question: &Question<'_>,
+        claim: &Claim,
+        proved: &Manifest,
+    ) -> Result<Result<Checked, Box<Built>>, BuildError> {
+        let kinds = self.changed_kinds(question, claim).await?;
         let proof_seconds = question.begun.elapsed().as_secs_f64();
         let begun = Instant::now();
         let mut job = self.job(question)?;
@@ -117,6 +145,7 @@ impl Builder {
             })
             .await?;
         let built = matches!(compiled.made, Made::Well { .. });
+        let note = compiled.made.note();
         let mut finding = Finding {
             commit: question.request.revision.commit.clone(),
             stage: claim.stage,
@@ -133,9 +162,9 @@ impl Builder {
         if same {
             self.write_down(&finding).await?;
             let stage = claim.stage;
-            return Ok(Ok(Some(Checked { stage, proof_seconds, compile_seconds, from_nothing })));
+            return Ok(Ok(Checked { stage, proof_seconds, compile_seconds, from_nothing }));
         }
-        self.closures.revoke(claim.stage, claim.closure);
+        self.revoke(claim).await?;
         self.withdraw(claim, proved, &question.request.family(question.given, job.toolchain()))
             .await?;
         let digest = config.as_ref().map_or(question.given, |(digest, _)| *digest);
@@ -148,6 +177,7 @@ impl Builder {
         let text = config.map(|(_, text)| text).unwrap_or_default();
         let changes = crate::kconfig::changes(question.request.text(), &text);
         let mut instead = crate::making::built(manifest, Obtained::Compiled, changes, &text);
+        instead.notes.extend(note);
         instead.notes.push(format!(
             "AUDIT: stage {stage} proved it to be build {from}, and it is not; that stage is \
              revoked for what that build read: see `kiln audit report`, and please report it"
@@ -168,6 +198,8 @@ impl Builder {
             // (What a closure proves has no entry of its own: it is void with the closure.)
             fallen.insert(proved.input_key);
         }
+        // Others may have stored some of which this index has not heard.
+        self.store.reindex().await?;
         let family = self.store.builds_of_family(family, u32::MAX).await?;
         loop {
             let before = fallen.len();
@@ -200,17 +232,6 @@ impl Builder {
         Ok(known.write_down(&self.store, finding).await?)
     }
 
-    /// Stages and closures that an audit has refuted, by this process or another: read before a
-    /// proof, unless that was done a moment ago.
-    pub(crate) async fn load_revoked(&self) -> Result<(), BuildError> {
-        if !self.closures.knows_revoked() {
-            let mut known = self.closures.audits().await;
-            known.read_on(&self.store).await?;
-            self.closures.set_revoked(known.refuted());
-        }
-        Ok(())
-    }
-
     /// Whether no audit has yet seen this stage with one of these kinds of files.
     async fn is_first(&self, claim: &Claim, kinds: &[String]) -> Result<bool, BuildError> {
         let mut known = self.closures.audits().await;
@@ -226,6 +247,10 @@ impl Builder {
         let Some(from) = self.store.build_by_input(&claim.from).await? else { return Ok(vec![]) };
         let repository = Repository::open(&question.request.repository)?;
         let (a, b) = (from.input.tree, question.request.revision.tree.clone());
+        if !repository.which_trees(&[&a])?.contains(&true) {
+            // It was proved by way of another repository.
+            return Ok(vec![]);
+        }
         let changes = tokio::task::spawn_blocking(move || repository.visible_changes(&a, &b)).await;
         let changes = changes.map_err(|_| BuildError::Stopped("comparing trees panicked"))??;
         let mut kinds: Vec<String> = changes.iter().map(|change| kind_of(&change.path)).collect();

@@ -3,13 +3,14 @@
 //! A proof rests on rules, and on a tracer that must miss nothing. Neither is taken on trust: a
 //! share of what was proved is compiled anyway, and always the first of each kind: each stage with
 //! each kind of changed file. One mismatch revokes the stage for the closure that the proof came
-//! from, in this store and for ever, and what rests on it is withdrawn. A wrong closure (T0) proves
-//! nothing in any stage.
+//! from, for everybody who shares the store and for ever ([`marks`]), and what rests on it is
+//! withdrawn. A wrong closure (T0) proves nothing in any stage.
 
 mod bound;
 mod compare;
 mod finding;
 mod known;
+mod marks;
 mod report;
 
 pub use bound::upper_bound;

@@ -103,15 +103,15 @@ struct Walk<'a, F, T> {
 
 /// One entry of a tree.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Item {
-    id: Oid,
-    kind: Kind,
+pub(super) struct Item {
+    pub(super) id: Oid,
+    pub(super) kind: Kind,
     executable: bool,
 }
 
 /// What a checkout makes of an entry.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Folder,
     /// A commit of another repository: an empty folder, whatever the commit.
     Submodule,
@@ -205,7 +205,7 @@ impl<T, F: FnMut(VisibleChange) -> Option<T>> Walk<'_, F, T> {
 
 /// Entries that are not the same in both folders, by name. Most are the same: those are passed over
 /// side by side, without a copy. Nothing but speed depends on the order of entries.
-fn unequal_entries(
+pub(super) fn unequal_entries(
     a: Option<&Tree<'_>>,
     b: Option<&Tree<'_>>,
 ) -> BTreeMap<Vec<u8>, [Option<Item>; 2]> {

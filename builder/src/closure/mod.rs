@@ -6,6 +6,7 @@ mod encoding;
 mod error;
 #[cfg(test)]
 pub(crate) mod model;
+mod nearness;
 mod paths;
 mod reads;
 mod stale;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::pair::VIEW;
 use super::state::State;
-use super::try_lock;
+use super::{RECORD, try_lock};
 use crate::trace;
 
 /// Removes free pairs, those unused longest first, until at most `most` are left. What can't be
@@ -14,7 +14,7 @@ pub(super) fn make_room(pool: &Path, most: usize) {
     let mut pairs: Vec<(i64, PathBuf)> = folders(pool)
         .iter()
         .flat_map(|key| folders(key))
-        .map(|root| (State::load(&root.join("pair.json")).map_or(0, |state| state.last_used), root))
+        .map(|root| (State::load(&root.join(RECORD)).map_or(0, |state| state.last_used), root))
         .collect();
     pairs.sort();
     let mut excess = pairs.len().saturating_sub(most);

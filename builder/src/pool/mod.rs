@@ -16,6 +16,7 @@
 
 mod current;
 mod eviction;
+mod folder;
 mod leftovers;
 mod pair;
 mod reads;
@@ -27,12 +28,14 @@ mod state;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
-use kiln_cache::InputKey;
-
 use crate::error::{BuildError, Doing};
 use crate::tree::Repository;
+pub(crate) use folder::Folder;
 pub(crate) use pair::Pair;
 use state::State;
+
+/// What is known of a pair.
+const RECORD: &str = "pair.json";
 
 /// How many pairs there may be.
 #[derive(Clone, Copy, Debug)]
@@ -51,12 +54,20 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// The builds whose objects lie in pairs of a key, in use or not.
-    pub(crate) fn held(&self, key: &str) -> Vec<InputKey> {
+    /// The pair of a key that [`Pool::try_take`] would take if all were free. Looks only.
+    pub(crate) fn nearest(
+        &self,
+        key: &str,
+        repository: &Repository,
+        wanted: &str,
+    ) -> Option<Folder> {
         let folder = self.folder.join(key);
-        let pairs = (0..self.bounds.of_a_key).map(|number| folder.join(number.to_string()));
-        let states = pairs.filter_map(|root| State::load(&root.join("pair.json")));
-        states.filter_map(|state| state.objects.build).collect()
+        let roots = (0..self.bounds.of_a_key).map(|number| folder.join(number.to_string()));
+        let pairs = roots.filter_map(|root| {
+            let state = State::load(&root.join(RECORD))?;
+            Some(Folder { root, state })
+        });
+        pairs.min_by_key(|pair| distance(pair, repository, wanted))
     }
 
     /// Takes the free pair of a key that is nearest to a tree, or a new one; `None` when all are
@@ -101,7 +112,7 @@ impl Pool {
 /// Objects made from files that differ between what a pair holds and a tree, and the number of those
 /// files. A pair whose objects are not known counts them by files alone. One whose tree this
 /// repository does not know, or that holds nothing, is farthest.
-fn distance(pair: &Pair, repository: &Repository, wanted: &str) -> (usize, usize) {
+fn distance(pair: &Folder, repository: &Repository, wanted: &str) -> (usize, usize) {
     let Some(tree) = pair.state.source.tree.as_deref() else { return (usize::MAX, 0) };
     if tree == wanted {
         return (0, 0);

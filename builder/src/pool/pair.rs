@@ -1,37 +1,50 @@
 //! One working pair, locked, and the marks that make it safe to kill its build at any moment.
 
 use std::fs::{self, File};
+use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::current::{self, CLOCK_TICK};
-use super::reads::{self, Reads};
+use super::folder::Folder;
+use super::reads;
 use super::state::{Objects, Source, State, boot_id, now};
-use super::{eviction, leftovers, shadow};
+use super::{RECORD, eviction, leftovers, shadow};
 use crate::checkout::{self, Checkout};
-use crate::closure::Closure;
 use crate::error::{BuildError, Doing};
 use crate::process::Cancel;
 use crate::trace::{self, TracedSource, availability};
 use crate::tree::{ChangeKind, Repository};
-use crate::units::Units;
 use kiln_cache::InputKey;
 
 /// Folder of a pair in which its sources are shown to a build that is watched.
 pub(super) const VIEW: &str = "view";
 
-/// A pair that this process holds.
+/// A pair that this process holds: its folder, which nobody else changes meanwhile.
 #[derive(Debug)]
 pub(crate) struct Pair {
-    pub(crate) root: PathBuf,
-    pub(crate) state: State,
+    folder: Folder,
     /// The build under way found objects of an earlier one.
     pub(crate) built_before: bool,
     /// Watches the build under way. Goes before the lock does.
     watch: Option<TracedSource>,
     /// Closed, never unlocked: the processes of a build share it.
     lock: File,
+}
+
+impl Deref for Pair {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.folder
+    }
+}
+
+impl DerefMut for Pair {
+    fn deref_mut(&mut self) -> &mut Folder {
+        &mut self.folder
+    }
 }
 
 impl Pair {
@@ -42,53 +55,23 @@ impl Pair {
         if let Err(error) = trace::clear(&root.join(VIEW)) {
             tracing::warn!(%error, "an old view stays");
         }
-        let state = State::load(&root.join("pair.json"));
+        let state = State::load(&root.join(RECORD));
         if state.is_none() && root.exists() {
             eviction::remove(&root).doing("removing", &root)?;
         }
         let state = state.unwrap_or_else(State::empty);
-        let pair = Self { root, lock, state, built_before: false, watch: None };
-        for folder in [pair.source(), pair.objects(), pair.out()] {
-            fs::create_dir_all(&folder).doing("making", &folder)?;
+        let folder = Folder { root, state };
+        let pair = Self { folder, lock, built_before: false, watch: None };
+        for made in [pair.source(), pair.objects(), pair.out()] {
+            fs::create_dir_all(&made).doing("making", &made)?;
         }
         pair.save()?;
         Ok(pair)
     }
 
-    pub(crate) fn source(&self) -> PathBuf {
-        self.root.join("source")
-    }
-
     /// The sources as they are to be shown to a build.
     pub(crate) fn shown_source(&self) -> PathBuf {
         if self.watch.is_some() { self.root.join(VIEW) } else { self.source() }
-    }
-
-    /// What the builds here read since the objects were empty, if all of them were watched.
-    pub(crate) fn closure(&self) -> Option<PathBuf> {
-        (self.state.objects.reads == Reads::Known).then(|| self.root.join("closure"))
-    }
-
-    /// What the builds here read, as [`Pair::closure`], decoded.
-    pub(crate) fn reads(&self) -> Option<Closure> {
-        self.closure().and_then(|path| reads::load(&path))
-    }
-
-    /// Which files of the sources each of the objects was made from, when the last build ended well.
-    pub(crate) fn units(&self) -> Option<Units> {
-        Units::decode(&fs::read(self.units_file()).ok()?).ok()
-    }
-
-    pub(crate) fn units_file(&self) -> PathBuf {
-        self.root.join("units")
-    }
-
-    /// The build whose objects are here, as they were when it ended, with its sources.
-    pub(crate) fn holds(&self) -> Option<InputKey> {
-        let (source, objects) = (&self.state.source, &self.state.objects);
-        let is_sound = source.clean && source.tree == objects.tree && objects.busy_since.is_none();
-        let is_on_disk = self.state.durable || self.state.boot == boot_id();
-        objects.build.filter(|_| is_sound && is_on_disk)
     }
 
     /// The build that was made here is in the store.
@@ -113,10 +96,6 @@ impl Pair {
         current::changed_since(&self.objects(), time)
     }
 
-    pub(crate) fn objects(&self) -> PathBuf {
-        self.root.join("objects")
-    }
-
     pub(crate) fn out(&self) -> PathBuf {
         self.root.join("out")
     }
@@ -137,7 +116,7 @@ impl Pair {
     }
 
     pub(crate) fn save(&self) -> Result<(), BuildError> {
-        self.state.save(&self.root.join("pair.json"))
+        self.state.save(&self.root.join(RECORD))
     }
 
     /// Brings the sources to a tree, and the objects to where make can go on from. Until

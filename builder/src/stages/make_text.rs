@@ -5,11 +5,13 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
+use super::same::mentions;
+
 /// How far make, run upon what it has made, can be trusted with a change of a makefile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MakeText {
     /// Lists of objects, flags of compilers, comments. They reach the text of commands, which Kbuild
-    /// compares with the text that it ran (`if_changed`), and what is linked.
+    /// compares with the text that it ran (`if_changed`), and what is linked. And what is Kbuild's own.
     Lists,
     /// Anything else: rules and recipes, variables with a command that a plain recipe calls
     /// (`$(call cmd,…)`), conditions around them. Make does not compare what those were.
@@ -26,6 +28,12 @@ static LISTS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&format!(r"^ *(?:{list}|{flags})\s*[:+?]?=")).expect("a constant pattern")
 });
 
+/// Variables that only Kbuild's own makefiles read. `targets` says whose saved commands they include
+/// (`scripts/Makefile.build`); what is not among them is made in every run, so more of them change
+/// nothing that is current, and fewer have something made again. The others say what `make clean`
+/// removes.
+const OWN: [&[u8]; 3] = [b"targets", b"clean-files", b"clean-dirs"];
+
 /// The release in the top `Makefile`, which reaches the image only through what the recipe sets.
 static RELEASE: LazyLock<Regex> = LazyLock::new(|| {
     let names = "VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION|NAME";
@@ -36,11 +44,33 @@ static RELEASE: LazyLock<Regex> = LazyLock::new(|| {
 /// as a list: up to 6.0 the lists of what is linked reached `scripts/link-vmlinux.sh` through its
 /// environment, whose text nobody compares.
 pub(crate) fn make_text(one: &[u8], other: &[u8], is_for_all: bool) -> MakeText {
-    let lists = if is_for_all { &RELEASE } else { &LISTS };
-    match others(one, lists) == others(other, lists) {
+    let rest = |text| match is_for_all {
+        true => others(text, &RELEASE),
+        false => without_own(others(text, &LISTS)),
+    };
+    match rest(one) == rest(other) {
         true => MakeText::Lists,
         false => MakeText::Rules,
     }
+}
+
+/// The lines without assignments to variables of Kbuild's own; all of them where a line reads one
+/// (`$(targets): …`).
+fn without_own(mut lines: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let reads = |line: &[u8]| OWN.iter().any(|name| mentions(line, name));
+    if !lines.iter().any(|line| !sets_own(line) && reads(line)) {
+        lines.retain(|line| !sets_own(line));
+    }
+    lines
+}
+
+/// Whether a line is an assignment to one of them, which reads at most that one.
+fn sets_own(line: &[u8]) -> bool {
+    let end = line.iter().position(|byte| !matches!(byte, b'a'..=b'z' | b'-'));
+    let (name, rest) = line.split_at(end.unwrap_or(line.len()));
+    let rest = rest.trim_ascii_start();
+    let is_set = [&b"="[..], b":=", b"+=", b"?="].iter().any(|sign| rest.starts_with(sign));
+    is_set && OWN.iter().all(|own| (*own == name) || !mentions(rest, own)) && OWN.contains(&name)
 }
 
 /// The lines, joined where a backslash ends one, that are neither blank nor a comment nor one of the
@@ -94,6 +124,24 @@ mod tests {
             let [one, other] = [BASE.as_bytes(), other.as_bytes()];
             assert_eq!(make_text(one, other, false), MakeText::Lists, "{to}");
         }
+    }
+
+    #[test]
+    fn what_kbuild_includes_and_cleans_is_its_own_matter() {
+        let text = |own: &str, rest: &str| format!("{BASE}{own}\n{rest}\n");
+        let of = |one: &str, other: &str| make_text(one.as_bytes(), other.as_bytes(), false);
+        for own in ["targets += a.lds", "clean-files := a b", "clean-dirs += include", ""] {
+            let (one, other) = (text("targets := b", ""), text(own, ""));
+            assert_eq!(of(&one, &other), MakeText::Lists, "{own}");
+        }
+        let read = "$(targets:%=$(obj)/%.dbg): FLAGS = -m32";
+        let (one, other) = (text("targets := b", read), text("targets := c", read));
+        assert_eq!(of(&one, &other), MakeText::Rules, "a rule reads it");
+        for own in ["targets: b", "my-targets := b", "clean-dirs := $(targets)"] {
+            assert_eq!(of(&text("", ""), &text(own, "")), MakeText::Rules, "{own}");
+        }
+        let whole = make_text(b"targets := a\n", b"targets := b\n", true);
+        assert_eq!(whole, MakeText::Rules);
     }
 
     #[test]

@@ -80,4 +80,4 @@ pub(crate) use plan::{Touched, is_make_text, plan};
 pub(crate) use provenance::PROVENANCE;
 pub use provenance::{Provenance, Stage};
 pub(crate) use settle::{Outcome, settle};
-pub(crate) use survey::{Base, Survey, survey};
+pub(crate) use survey::{Base, Survey, outline, survey};

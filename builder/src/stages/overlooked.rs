@@ -4,21 +4,24 @@ use super::difference::difference;
 use super::plan::{Plan, plan};
 use crate::closure::{Closure, Why};
 use crate::error::BuildError;
-use crate::pool::Pair;
-use crate::tree::{Repository, is_c};
-use crate::units::{Units, scan};
+use crate::pool::Folder;
+use crate::request::host_arch;
+use crate::tree::{KernelVersion, Repository, is_c};
+use crate::units::{Units, preprocessor_sees_all, scan};
 
 /// The first path at which a tree differs from that of a pair's objects, that a build here asked
 /// about, and of which make may not know what depends on it: it would go on from objects that are not
 /// what the tree gives. `plan` says which these are. (`scripts/mksysmap`, say, which
 /// `scripts/link-vmlinux.sh` runs; make only knows the latter.) Files that compilers read don't count
 /// for having no record where the last build did not end well: what was not made yet has none, and
-/// will be made.
+/// will be made. Of a kernel whose compilers read what no record lists (`kernel` is the wanted one's
+/// version), every such path is one.
 pub(crate) fn overlooked(
     repository: &Repository,
-    pair: &Pair,
+    pair: &Folder,
     wanted: &str,
     closure: &Closure,
+    kernel: KernelVersion,
 ) -> Result<Option<Box<[u8]>>, BuildError> {
     let Some(built) = pair.state.objects.tree.as_deref() else { return Ok(None) };
     if repository.changed_paths(built, wanted).is_err() {
@@ -26,8 +29,9 @@ pub(crate) fn overlooked(
         return Ok(None);
     }
     let touched = difference(repository, built, wanted, closure)?;
-    if touched.is_empty() {
-        return Ok(None);
+    let Some(first) = touched.first() else { return Ok(None) };
+    if !preprocessor_sees_all(host_arch(), kernel) {
+        return Ok(Some(first.touch.path.clone()));
     }
     let is_whole = pair.state.objects.build.is_some();
     let units = Units::of(&scan(&pair.objects())?, &pair.source());

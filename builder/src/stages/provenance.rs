@@ -60,6 +60,9 @@ pub struct Provenance {
     /// Why no stage answered, when none did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
+    /// Everything was compiled anew: make might have overlooked something of what differs.
+    #[serde(default)]
+    pub from_nothing: bool,
 }
 
 impl Provenance {
@@ -67,7 +70,7 @@ impl Provenance {
     pub(crate) fn of_closure(from: InputKey, closure: Digest) -> Self {
         let (changed, units) = (Vec::new(), Vec::new());
         let stage = Some(Stage::Closure);
-        Self { stage, from, closure, changed, units, because: None }
+        Self { stage, from, closure, changed, units, because: None, from_nothing: false }
     }
 }
 

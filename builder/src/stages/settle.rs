@@ -13,6 +13,9 @@ use crate::units::Invocation;
 /// for a declaration that nobody uses, for lines that moved.
 const MOST_GUESSED: usize = 8;
 
+/// What is said of so many objects that compiling them aside does not pay.
+pub(super) const TOO_MANY: &str = "objects are more than is worth comparing";
+
 /// What the comparison showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -25,16 +28,10 @@ pub(crate) enum Outcome {
 /// Compares what the compilers give for the tree that the pair holds now with what they gave before.
 pub(crate) fn settle(kbuild: &Kbuild<'_>, survey: &Survey) -> Result<Outcome, BuildError> {
     let differs = Outcome::Differs;
-    match &survey.plan {
-        Plan::Compile(reason) => return Ok(differs(reason.to_string())),
-        Plan::Evaluate if survey.base.allows(Stage::Commands) => {
-            return Ok(Outcome::Same(Stage::Commands));
-        }
-        Plan::Evaluate => return Ok(differs("an audit has revoked this stage".into())),
-        Plan::Compare { .. } if !survey.objects_decide() => {
-            return Ok(differs("versions of symbols are made of sources, too".into()));
-        }
-        Plan::Compare { .. } => {}
+    match survey.hoped() {
+        Err(because) => return Ok(differs(because)),
+        Ok(Stage::Commands) => return Ok(Outcome::Same(Stage::Commands)),
+        Ok(_) => {}
     }
     let units = &survey.units;
     let expanded = now(kbuild, units)?;
@@ -61,7 +58,7 @@ pub(crate) fn settle(kbuild: &Kbuild<'_>, survey: &Survey) -> Result<Outcome, Bu
     if units.len() > most {
         return Ok(differs(match moved {
             Some((unit, _)) => format!("{} is given other tokens", unit.object),
-            None => format!("{} objects are more than is worth comparing", units.len()),
+            None => format!("{} {TOO_MANY}", units.len()),
         }));
     }
     if !survey.base.allows(Stage::Objects) {

@@ -7,7 +7,7 @@ use kiln_cache::{Digest, InputKey};
 
 use super::aside;
 use super::difference::{difference, text};
-use super::plan::{Plan, Reason, Touched, is_make_text, plan};
+use super::plan::{MOST_UNITS, Plan, Reason, Touched, is_make_text, plan};
 use super::provenance::{NAMED, Provenance, Stage};
 use super::same::mentions_new_option;
 use super::tokens::Tokens;
@@ -15,7 +15,10 @@ use crate::closure::{Closure, Why};
 use crate::error::BuildError;
 use crate::kbuild::Kbuild;
 use crate::kconfig::parse;
-use crate::units::{Invocation, Units, scan};
+use crate::pool::Folder;
+use crate::request::host_arch;
+use crate::tree::{KernelVersion, Repository};
+use crate::units::{Invocation, Units, preprocessor_sees_all, scan};
 use crate::work::Job;
 
 /// The build whose objects a pair holds.
@@ -57,7 +60,7 @@ impl Base {
 }
 
 /// An object to be compared, with what its command gave before.
-pub(super) struct Unit {
+pub(crate) struct Unit {
     pub(super) object: String,
     pub(super) invocation: Invocation,
     pub(super) tokens: Option<Tokens>,
@@ -67,27 +70,52 @@ pub(super) struct Unit {
 pub(crate) struct Survey {
     pub(crate) base: Base,
     pub(crate) plan: Plan,
-    touched: Vec<Touched>,
-    pub(super) units: Vec<Unit>,
+    pub(crate) touched: Vec<Touched>,
+    /// Objects made from any of those paths.
+    pub(crate) affected: usize,
+    pub(crate) units: Vec<Unit>,
 }
 
 /// Looks at the pair, which holds the base's tree and objects, and at the way to the wanted tree.
 pub(crate) fn survey(kbuild: &Kbuild<'_>, job: &Job, base: Base) -> Result<Survey, BuildError> {
     let wanted = &job.request.revision.tree;
-    let touched = difference(&job.repository, &base.tree, wanted, &base.closure)?;
-    let records = scan(&kbuild.pair.objects())?;
-    let table = Units::of(&records, &kbuild.pair.source());
-    let mut survey = Survey { plan: plan(&touched, &table), touched, units: Vec::new(), base };
+    let mut survey = outline(&job.repository, kbuild.pair, wanted, kbuild.version, base)?;
+    if survey.hoped().is_ok() && !survey.units.is_empty() {
+        survey.preprocess(kbuild)?;
+    }
+    Ok(survey)
+}
+
+/// The same without running anything: what is said of a pair that somebody else may hold.
+pub(crate) fn outline(
+    repository: &Repository,
+    pair: &Folder,
+    wanted: &str,
+    kernel: KernelVersion,
+    base: Base,
+) -> Result<Survey, BuildError> {
+    let touched = difference(repository, &base.tree, wanted, &base.closure)?;
+    let records = scan(&pair.objects())?;
+    let table = Units::of(&records, &pair.source());
+    let paths = touched.iter().map(|one| &*one.touch.path);
+    let affected = table.affected(paths);
+    let plan = plan(&touched, &table);
+    let mut survey = Survey { plan, touched, affected, units: Vec::new(), base };
     let Plan::Compare { objects, .. } = &survey.plan else { return Ok(survey) };
-    if let Some(reason) = new_option(job, &survey)? {
+    let first = survey.touched.iter().find(|one| !is_make_text(&one.touch.path));
+    let path = first.map(|one| one.touch.path.clone()).unwrap_or_default();
+    if !preprocessor_sees_all(host_arch(), kernel) {
+        let what = "differs, and compilers of this kernel read what nobody records".to_owned();
+        survey.plan = Plan::Compile(Reason { path, what, from_nothing: true });
+        return Ok(survey);
+    }
+    if let Some(reason) = new_option(repository, wanted, &survey)? {
         survey.plan = Plan::Compile(reason);
         return Ok(survey);
     }
     for object in objects {
         let record = records.iter().find(|record| record.target == *object);
         let Some(invocation) = record.and_then(|record| Invocation::parse(&record.command)) else {
-            let first = survey.touched.iter().find(|one| !is_make_text(&one.touch.path));
-            let path = first.map(|one| one.touch.path.clone()).unwrap_or_default();
             let what = format!("differs and is read by {object}, which is not a plain C object");
             survey.plan = Plan::Compile(Reason { path, what, from_nothing: false });
             survey.units.clear();
@@ -96,18 +124,20 @@ pub(crate) fn survey(kbuild: &Kbuild<'_>, job: &Job, base: Base) -> Result<Surve
         let object = object.clone();
         survey.units.push(Unit { object, invocation, tokens: None });
     }
-    survey.preprocess(kbuild)?;
     Ok(survey)
 }
 
 /// A changed file that mentions an option which it did not mention: the records of the objects that
 /// are made from it would lack that option.
-fn new_option(job: &Job, survey: &Survey) -> Result<Option<Reason>, BuildError> {
-    let repository = &job.repository;
+fn new_option(
+    repository: &Repository,
+    wanted: &str,
+    survey: &Survey,
+) -> Result<Option<Reason>, BuildError> {
     let git = repository.git()?;
     let tree =
         |hex: &str| git.find_tree(repository.oid(hex)?).map_err(|source| repository.error(source));
-    let (a, b) = (tree(&survey.base.tree)?, tree(&job.request.revision.tree)?);
+    let (a, b) = (tree(&survey.base.tree)?, tree(wanted)?);
     for one in &survey.touched {
         let path = &one.touch.path;
         if one.touch.why != Why::Read || is_make_text(path) {
@@ -131,6 +161,28 @@ impl Survey {
         Ok(())
     }
 
+    /// The first stage that may answer, before anything is compared; or why none can.
+    pub(crate) fn hoped(&self) -> Result<Stage, String> {
+        let revoked = || "an audit has revoked this stage".to_owned();
+        let allowed = |stage| self.base.allows(stage).then_some(stage);
+        match &self.plan {
+            Plan::Compile(reason) => Err(reason.to_string()),
+            Plan::Evaluate => allowed(Stage::Commands).ok_or_else(revoked),
+            Plan::Compare { .. } if !objects_decide(&self.base.config) => {
+                Err("versions of symbols are made of sources, too".into())
+            }
+            Plan::Compare { .. } => {
+                let tokens = allowed(Stage::Tokens).filter(|_| self.tokens_decide());
+                match tokens.or_else(|| allowed(Stage::Objects)) {
+                    Some(Stage::Objects) if self.units.len() > MOST_UNITS => {
+                        Err(format!("{} {}", self.units.len(), super::settle::TOO_MANY))
+                    }
+                    stage => stage.ok_or_else(revoked),
+                }
+            }
+        }
+    }
+
     /// Whether every changed file is a header, or text of make.
     pub(super) fn is_of_headers(&self) -> bool {
         let paths = || self.touched.iter().map(|one| &one.touch.path);
@@ -140,12 +192,6 @@ impl Survey {
     /// Whether tokens alone decide each object; see [`Invocation::tokens_decide`].
     pub(super) fn tokens_decide(&self) -> bool {
         self.units.iter().all(|unit| unit.invocation.tokens_decide())
-    }
-
-    /// Whether objects decide the image. Under some options Kbuild makes more of a source than its
-    /// object (`genksyms`, `scripts/Makefile.build`).
-    pub(super) fn objects_decide(&self) -> bool {
-        objects_decide(&self.base.config)
     }
 
     /// What is kept with the build that comes out.
@@ -158,6 +204,7 @@ impl Survey {
             changed: paths.take(NAMED).collect(),
             units: self.units.iter().map(|unit| unit.object.clone()).take(NAMED).collect(),
             because,
+            from_nothing: false,
         }
     }
 }
@@ -165,6 +212,8 @@ impl Survey {
 /// Options under which symbols are read out of sources by more than the compiler.
 const BESIDE_OBJECTS: &[&str] = &["CONFIG_MODVERSIONS", "CONFIG_TRIM_UNUSED_KSYMS"];
 
+/// Whether objects decide the image under a configuration. Under some options Kbuild makes more of a
+/// source than its object (`genksyms`, `scripts/Makefile.build`).
 fn objects_decide(config: &str) -> bool {
     let values = parse(config);
     BESIDE_OBJECTS.iter().all(|option| values.get(option) != Some(&"y"))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kiln_cache::BuildDraft;
+use kiln_cache::{BuildDraft, Database, Location, Store};
 use kiln_skip::{Lack, skip};
 
 use super::toy::Toy;
@@ -10,9 +10,10 @@ use super::{Edit, Fixture};
 use crate::audit::audit_report;
 use crate::closure::{Closure, Edges};
 use crate::observer::Stage as Step;
+use crate::proving::CANDIDATES;
 use crate::stages::Stage;
 use crate::trace::availability;
-use crate::{Builder, Built, How, Obtained, Revision};
+use crate::{Builder, Built, Foreseen, How, Observer, Obtained, Revision};
 
 /// `None`, and a line that says so, where builds can't be watched.
 async fn watched() -> Option<(Toy, Revision)> {
@@ -345,14 +346,10 @@ async fn an_audited_proof_is_compiled_and_compared() {
     assert!(rarely.build(&toy.request(&other, "")).await.unwrap().audit.is_some());
 }
 
-#[tokio::test]
-async fn a_wrong_proof_is_found_and_its_closure_revoked() {
-    let Some((toy, first)) = watched().await else { return };
-    let built = builder_of(&toy).build(&toy.request(&first, "")).await.unwrap();
-    // A build whose closure claims that it read nothing: as a broken tracer would write it.
-    let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
+/// Stores the files of a build as the build of another revision, with another closure.
+async fn forge(toy: &Toy, built: &Built, revision: &Revision, closure: &Closure) {
     let forged = toy.work.path().join("forged");
-    std::fs::write(&forged, Closure::default().encode()).unwrap();
+    std::fs::write(&forged, closure.encode()).unwrap();
     let mut artifacts = vec![("closure".to_owned(), forged)];
     for name in ["vmlinux", ".config"] {
         let path = toy.work.path().join(name);
@@ -362,18 +359,49 @@ async fn a_wrong_proof_is_found_and_its_closure_revoked() {
     }
     let manifest = &built.manifest;
     let mut input = manifest.input.clone();
-    input.tree.clone_from(&docs.tree);
+    input.tree.clone_from(&revision.tree);
     let draft = BuildDraft {
         input,
-        request_key: builder_of(&toy).request_key(&toy.request(&docs, "")).unwrap(),
+        request_key: builder_of(toy).request_key(&toy.request(revision, "")).unwrap(),
         family_key: manifest.family_key,
-        commit: docs.commit.clone(),
+        commit: revision.commit.clone(),
         result: manifest.result.clone(),
         artifacts,
         compiler: manifest.compiler.clone(),
         seconds: 1.0,
     };
     toy.store.add_build(draft).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_nearest_builds_are_asked_however_many_are_newer() {
+    let Some((toy, first)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    let built = builder.build(&toy.request(&first, "")).await.unwrap();
+    let reads = closure(&builder, &built).await;
+    let first = git2::Oid::from_str(&first.commit).unwrap();
+    for number in 0..CANDIDATES + 6 {
+        let text = format!("int helper(int x) {{ return x + {number}0; }}\n");
+        let texts = [Edit::File(HELPER, &text), Edit::File("Documentation/a.rst", &text)];
+        let newer = toy.fixture.commit_on("newer", &[first], &texts);
+        forge(&toy, &built, &newer, &reads).await;
+    }
+    let docs = [Edit::File("Documentation/a.rst", "other\n")];
+    let request = toy.request(&toy.fixture.commit_on("docs", &[first], &docs), "");
+    let seen = builder.foresee(&request).await.unwrap();
+    assert_eq!((seen.stage, seen.from), (Foreseen::Closure, Some(built.manifest.input_key)));
+    let proved = builder.build(&request).await.unwrap();
+    let expected = (Obtained::Closure, built.manifest.input_key);
+    assert_eq!((proved.obtained, proved.manifest.input_key), expected);
+}
+
+#[tokio::test]
+async fn a_wrong_proof_is_found_and_its_closure_revoked() {
+    let Some((toy, first)) = watched().await else { return };
+    let built = builder_of(&toy).build(&toy.request(&first, "")).await.unwrap();
+    // A build whose closure claims that it read nothing: as a broken tracer would write it.
+    let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", "other\n")]);
+    forge(&toy, &built, &docs, &Closure::default()).await;
 
     let changed = toy.edit("other", &[Edit::File(HELPER, "int helper(int x) { return x + 9; }\n")]);
     let request = toy.request(&changed, "");
@@ -387,5 +415,13 @@ async fn a_wrong_proof_is_found_and_its_closure_revoked() {
     let again = toy.edit("third", &[Edit::File(HELPER, "int helper(int x) { return x + 3; }\n")]);
     let honest = builder_of(&toy).build(&toy.request(&again, "")).await.unwrap();
     assert_eq!(honest.obtained, Obtained::Compiled);
-    assert_eq!(audit_report(&toy.store).await.unwrap().audited, 1);
+    assert_eq!(audit_report(&toy.store).await.unwrap().audited, 1); // Nor does a machine that shares the builds and not the database.
+    let location = Location::parse(toy.work.path().join("store").to_str().unwrap()).unwrap();
+    let database = Database::Sqlite(toy.work.path().join("another.sqlite"));
+    let store = Store::open(&location.with_database(database)).await.unwrap();
+    let events: Arc<dyn Observer> = toy.events.clone();
+    let other = Builder::new(store, toy.work.path().join("elsewhere"), events).with_pairs(1, 1);
+    let last = toy.edit("fourth", &[Edit::File(HELPER, "int helper(int x) { return x + 4; }\n")]);
+    let honest = other.build(&toy.request(&last, "")).await.unwrap();
+    assert_eq!(honest.obtained, Obtained::Compiled);
 }

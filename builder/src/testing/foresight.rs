@@ -33,7 +33,7 @@ async fn what_is_foreseen_comes_true() {
     let Some((toy, first)) = watched().await else { return };
     let nothing = foresee(&toy, &first).await;
     assert_eq!((nothing.stage, nothing.from), (Foreseen::Compiled, None));
-    assert!(nothing.why.contains("no build"), "{}", nothing.why);
+    assert!(nothing.why.contains("no build") && nothing.from_nothing, "{nothing:?}");
     let base = builder_of(&toy).build(&toy.request(&first, "")).await.unwrap();
     let seen = foresee(&toy, &first).await;
     assert_eq!((seen.stage, seen.builds), (Foreseen::Input, Some(true)));
@@ -80,6 +80,12 @@ async fn what_is_foreseen_comes_true() {
         assert!(seen.why.contains(why) && seen.warm && seen.touched == 1, "{seen:?}");
         let built = builder_of(&toy).build(&toy.request(&revision, "")).await.unwrap();
         assert_eq!(built.obtained, obtained, "{:?}", built.provenance);
+        // It was held against the same, and made of as much.
+        let provenance = built.provenance.as_ref().unwrap();
+        assert_eq!(seen.from, Some(provenance.from));
+        assert_eq!(seen.from_nothing, provenance.from_nothing);
+        assert_eq!(seen.from_nothing, why.contains("nobody recorded"), "{seen:?}");
+        assert_eq!(seen.from_nothing, toy.steps(&built).await.len() == 3);
     }
     let mut command = toy.request(&first, "");
     command.how = How::Command("true".into());

@@ -1,5 +1,8 @@
 //! Stages T1 to T3, on the toy kernel: each answer is held against a build from nothing.
 
+use std::time::Duration;
+
+use kiln_cache::{InputKey, Mark};
 use kiln_skip::{Lack, skip};
 
 use super::Edit;
@@ -7,7 +10,7 @@ use super::toy::Toy;
 use crate::audit::audit_report;
 use crate::stages::{Provenance, Stage};
 use crate::trace::availability;
-use crate::{Builder, Built, Obtained, Revision};
+use crate::{Builder, Built, Foreseen, Obtained, Revision};
 
 const HELPER: &str = "kernel/helper.c";
 const TEXT: &str = "int helper(int x) { return x + 1; }\n";
@@ -55,10 +58,12 @@ async fn each_stage_answers_what_it_can_and_no_more() {
     let moved = format!("/*\n * Why.\n */\n{comment}");
     let header = "#define UNUSED 1 /* two */\nstatic const char banner[] = RELEASE;\n";
     let lower = "static const char banner[] = RELEASE; /* one */\n#define UNUSED 1\n";
+    let cleaned = "more-y := 1\nclean-files := a b\n";
     let told = "int helper(int x) { return x + __LINE__; }\n";
     let told_lower = format!("// Why.\n{told}");
     let cases: &[(&str, Edit<'_>, Obtained)] = &[
         ("make's text", Edit::File("kernel/Makefile", "more-y := 1\n"), Obtained::Commands),
+        ("what is cleaned", Edit::File("kernel/Makefile", cleaned), Obtained::Commands),
         ("a remark on a line", Edit::File(HELPER, &comment), Obtained::Tokens),
         ("a macro that nobody uses", Edit::File("include/banner.h", lower), Obtained::Tokens),
         ("lines that move", Edit::File(HELPER, &moved), Obtained::Objects),
@@ -142,6 +147,8 @@ async fn objects_decide_where_tokens_do_not() {
     let builder = builder_of(&toy);
     let before = builder.build(&toy.request(&base, config)).await.unwrap();
     let remark = toy.edit("remark", &[Edit::File(HELPER, &TEXT.replace('}', "} /* why */"))]);
+    let seen = builder.foresee(&toy.request(&remark, config)).await.unwrap();
+    assert_eq!((seen.stage, seen.warm, seen.units), (Foreseen::Objects, true, Some(1)));
     let built = builder.build(&toy.request(&remark, config)).await.unwrap();
     assert_eq!(built.obtained, Obtained::Objects, "{:?}", built.provenance);
     assert_eq!(built.manifest.image(), before.manifest.image());
@@ -245,6 +252,78 @@ async fn a_stage_is_audited_in_a_pair_of_its_own() {
     let report = audit_report(&toy.store).await.unwrap();
     assert_eq!((report.audited, report.mismatches), (1, 0));
     assert_eq!(report.stages[&Stage::Tokens].audited, 1);
+}
+
+#[tokio::test]
+async fn an_audit_that_was_cut_off_is_made_up_for() {
+    let Some((toy, first)) = watched().await else { return };
+    build(&builder_of(&toy), &toy, &first).await;
+    let remark = toy.edit("remark", &[Edit::File(HELPER, &TEXT.replace('}', "} /* why */"))]);
+    let request = toy.request(&remark, "");
+    let auditor = builder_of(&toy).with_audit(1.0);
+    {
+        let build = auditor.build(&request);
+        tokio::pin!(build);
+        loop {
+            tokio::select! {
+                ended = &mut build => panic!("it ended: {ended:?}"),
+                () = tokio::time::sleep(Duration::from_millis(5)) => {}
+            }
+            let unaudited = toy.store.marks(Mark::Unaudited).await.unwrap();
+            let Some(name) = unaudited.first() else { continue };
+            let key = InputKey(name.parse().unwrap());
+            if toy.store.build_by_input(&key).await.unwrap().is_some() {
+                break;
+            }
+        }
+    }
+    let audited = async || audit_report(&toy.store).await.unwrap().audited;
+    assert_eq!(audited().await, 0);
+    // Who does not audit goes by it as ever.
+    assert!(builder_of(&toy).known(&request).await.unwrap().is_some());
+    let key = auditor.request_key(&request).unwrap();
+    assert_eq!(auditor.known(&request).await.unwrap(), None);
+    assert!(auditor.known_of(&[key]).await.unwrap().is_empty());
+    let built = auditor.build(&request).await.unwrap();
+    assert_eq!((built.obtained, built.audit.unwrap().stage), (Obtained::Input, Stage::Tokens));
+    assert_eq!(audited().await, 1);
+    assert_eq!(auditor.known_of(&[key]).await.unwrap().len(), 1);
+    assert!(auditor.build(&request).await.unwrap().audit.is_none(), "once is enough");
+}
+
+#[tokio::test]
+async fn kernels_whose_assembler_reads_more_are_built_from_nothing() {
+    let Some((toy, first)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    let old = toy.fixture.read(&first, "Makefile");
+    let old = old.replace("VERSION = 6", "VERSION = 4").replace("LEVEL = 1\n", "LEVEL = 20\n");
+    let base = toy.edit("4.20", &[Edit::File("Makefile", &old)]);
+    build(&builder, &toy, &base).await;
+    let remark = toy.edit("remark", &[Edit::File(HELPER, &TEXT.replace('}', "} /* why */"))]);
+    let built = build(&builder, &toy, &remark).await;
+    assert_eq!((built.obtained, toy.steps(&built).await.len()), (Obtained::Compiled, 3));
+    assert!(because(&built).contains("nobody records"), "{}", because(&built));
+    assert!(built.provenance.unwrap().from_nothing);
+}
+
+#[tokio::test]
+async fn what_took_two_runs_says_so() {
+    let Some((toy, first)) = watched().await else { return };
+    let builder = builder_of(&toy);
+    let fails = "@test -e $(O)/tried || { touch $(O)/tried; echo '$<:1:1: error: odd'; exit 1; }; \
+                 gcc $(flags) -MMD";
+    let makefile = toy.fixture.read(&first, "Makefile").replace("@gcc $(flags) -MMD", fails);
+    let base = toy.edit("fails once", &[Edit::File("Makefile", &makefile)]);
+    let built = build(&builder, &toy, &base).await;
+    let says = |built: &Built| built.notes.iter().any(|note| note.contains("error: odd"));
+    assert!(built.manifest.is_built() && says(&built), "{:?}", built.notes);
+    std::fs::remove_file(toy.only_pair().join("objects/tried")).unwrap();
+    let code = toy.edit("code", &[Edit::File(HELPER, &TEXT.replace('1', "2"))]);
+    let built = build(&builder, &toy, &code).await;
+    assert!(built.manifest.is_built() && says(&built), "{:?}", built.notes);
+    assert!(because(&built).contains("make failed once"), "{}", because(&built));
+    let fine = toy.edit("fine", &[Edit::File(HELPER, &TEXT.replace('1', "3"))]);
+    assert!(!says(&build(&builder, &toy, &fine).await));
 }
 
 #[tokio::test]

@@ -9,11 +9,13 @@
 //! something else (a script, awk, make itself), and is treated as such.
 
 mod command;
+mod hidden;
 mod record;
 mod scan;
 mod table;
 
 pub(crate) use command::Invocation;
+pub(crate) use hidden::preprocessor_sees_all;
 #[cfg(test)]
 pub(crate) use record::Record;
 pub(crate) use scan::scan;

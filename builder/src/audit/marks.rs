@@ -1,0 +1,82 @@
+//! What must be known of audits by everybody who shares a store, and must outlive its index: what was
+//! refuted, and what is still to be audited. (The journal says more, to those who share a database.)
+
+use kiln_cache::manifest::Manifest;
+use kiln_cache::{Digest, InputKey, Mark};
+
+use super::compare::Claim;
+use crate::builder::{Builder, Question};
+use crate::error::BuildError;
+use crate::stages::{PROVENANCE, Provenance, Stage};
+
+/// The name of the mark that a stage proves nothing any more by a closure.
+fn name_of(stage: Stage, closure: &Digest) -> String {
+    format!("{closure}-{stage}")
+}
+
+/// What such a name says. `None` of a stage that only another Kiln has.
+fn said(name: &str) -> Option<(Stage, Digest)> {
+    let (closure, stage) = name.split_once('-')?;
+    let stage = Stage::ALL.into_iter().find(|known| known.name() == stage)?;
+    Some((stage, closure.parse().ok()?))
+}
+
+impl Builder {
+    /// Stages and closures that an audit has refuted, by this process or another: read before a
+    /// proof, unless that was done a moment ago.
+    pub(crate) async fn load_revoked(&self) -> Result<(), BuildError> {
+        if !self.closures.knows_revoked() {
+            let mut known = self.closures.audits().await;
+            known.read_on(&self.store).await?;
+            let marks = self.store.marks(Mark::Revoked).await?;
+            let marked = marks.iter().filter_map(|name| said(name));
+            self.closures.set_revoked(known.refuted().chain(marked));
+        }
+        Ok(())
+    }
+
+    /// Takes a stage out of use for a closure, for everybody and for good.
+    pub(super) async fn revoke(&self, claim: &Claim) -> Result<(), BuildError> {
+        self.closures.revoke(claim.stage, claim.closure);
+        Ok(self.store.mark(Mark::Revoked, &name_of(claim.stage, &claim.closure)).await?)
+    }
+
+    /// Decides whether a build that a stage gave is audited, before it is stored under `key`, and says
+    /// so in the store: a process that is killed between the two leaves it to the next.
+    pub(crate) async fn choose_for_audit(
+        &self,
+        question: &Question<'_>,
+        provenance: &Provenance,
+        key: &InputKey,
+    ) -> Result<(), BuildError> {
+        let Some(claim) = Claim::of(provenance) else { return Ok(()) };
+        if self.chooses(question, &claim).await? {
+            self.store.mark(Mark::Unaudited, &key.to_string()).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a build is still to be audited, for a builder that audits.
+    pub(crate) async fn is_unaudited(&self, build: &Manifest) -> Result<bool, BuildError> {
+        if self.audit_share <= 0.0 || build.artifact(PROVENANCE).is_none() {
+            return Ok(false);
+        }
+        Ok(self.store.is_marked(Mark::Unaudited, &build.input_key.to_string()).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_say_what_was_revoked() {
+        let closure = Digest::of(b"closure");
+        for stage in Stage::ALL {
+            assert_eq!(said(&name_of(stage, &closure)), Some((stage, closure)));
+        }
+        for other in [format!("{closure}-guess"), closure.to_string(), "x-closure".into()] {
+            assert_eq!(said(&other), None, "{other}");
+        }
+    }
+}
