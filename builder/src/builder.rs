@@ -9,7 +9,7 @@ use kiln_cache::manifest::Manifest;
 use kiln_cache::{BuildSummary, Digest, InputKey, Mark, Remote, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::audit::{Checked, Claim};
+use crate::audit::{Audited, Checked, Claim};
 use crate::ccache::Ccache;
 use crate::error::BuildError;
 use crate::kconfig::ConfigChange;
@@ -17,7 +17,7 @@ use crate::observer::{self, BuildEvent, Observer};
 use crate::pool::{Bounds, Pool};
 use crate::proving::{Closures, Proof};
 use crate::request::{How, Request};
-use crate::stages::{Provenance, Stage};
+use crate::stages::{Ground, PROVENANCE, Provenance, Stage};
 use crate::toolchain::Toolchain;
 use crate::tree::KernelVersion;
 use crate::upstream::Upstream;
@@ -46,6 +46,8 @@ pub struct Builder {
     /// One at a time builds a request; the others wait and then find it known.
     turns: Mutex<HashMap<InputKey, Weak<tokio::sync::Mutex<()>>>>,
     pub(crate) closures: Closures,
+    /// Whether builds are watched, where that is possible.
+    pub(crate) watches: bool,
     /// Share of the proved builds that are compiled all the same.
     pub(crate) audit_share: f64,
     pub(crate) upstream: Option<Upstream>,
@@ -100,11 +102,19 @@ pub struct Built {
 }
 
 impl Built {
-    fn audited(&mut self, checked: Option<Checked>) {
-        if checked.is_some() {
-            self.notes.push("audited: proved, compiled anyway, and the same".to_owned());
+    /// Takes note of an audit that did not refute it.
+    fn was(&mut self, audited: Audited) {
+        match audited {
+            Audited::Same(checked) => {
+                self.notes.push("audited: proved, compiled anyway, and the same".to_owned());
+                self.audit = Some(checked);
+            }
+            Audited::Impossible(error) => {
+                tracing::warn!(%error, "an audit could not be made");
+                self.notes.push(format!("chosen for an audit, which could not be made: {error}"));
+            }
+            Audited::Not | Audited::Otherwise(_) => {}
         }
-        self.audit = checked;
     }
 }
 
@@ -134,6 +144,7 @@ impl Builder {
             toolchain: Mutex::default(),
             turns: Mutex::default(),
             closures: Closures::default(),
+            watches: true,
             audit_share: 0.0,
             upstream: None,
         }
@@ -169,6 +180,13 @@ impl Builder {
     /// which the store has no build.
     pub fn with_proofs(mut self, believed: bool) -> Self {
         self.believes_proofs = believed;
+        self
+    }
+
+    /// Watches no build, as on a machine where that is not possible.
+    #[cfg(test)]
+    pub(crate) fn unwatched(mut self) -> Self {
+        self.watches = false;
         self
     }
 
@@ -214,8 +232,17 @@ impl Builder {
             true => self.store.marks(Mark::Unaudited).await?,
             false => BTreeSet::new(),
         };
+        for build in known.values() {
+            if let Some(provenance) = build.provenance
+                && !void.contains(&provenance)
+                && self.rests_on_refuted(&provenance).await?
+            {
+                void.insert(provenance);
+            }
+        }
         known.retain(|_, build| {
-            let is_void = build.proof.is_some_and(|proof| void.contains(&proof));
+            let rests_on = [build.proof, build.provenance];
+            let is_void = rests_on.into_iter().flatten().any(|blob| void.contains(&blob));
             !is_void && !unaudited.contains(&build.input_key.to_string())
         });
         Ok(known)
@@ -272,17 +299,22 @@ impl Builder {
         question: &Question<'_>,
         Proof { manifest, closure }: Proof,
     ) -> Result<Built, BuildError> {
-        let claim = Claim { stage: Stage::Closure, closure, from: manifest.input_key };
-        let checked = match self.audit(question, &claim, &manifest).await? {
-            Ok(checked) => checked,
-            Err(compiled) => return Ok(*compiled),
+        let ground = Ground { stage: Stage::Closure, closure, from: manifest.input_key };
+        let rests_on = match self.audit_share > 0.0 {
+            true => self.provenance(&manifest).await?.map(|it| it.grounds()).unwrap_or_default(),
+            false => Vec::new(),
+        };
+        let claim = Claim { ground, rests_on, is_compiled: false };
+        let audited = match self.audit(question, &claim, &manifest).await? {
+            Audited::Otherwise(compiled) => return Ok(*compiled),
+            audited => audited,
         };
         let key = &question.key;
         self.store.add_proved_request(key, &manifest.input_key, &closure).await?;
         let from = manifest.input_key;
         let mut built = self.recalled(question.request, manifest, key).await?;
         built.provenance = Some(Provenance::of_closure(from, closure));
-        built.audited(checked);
+        built.was(audited);
         Ok(built)
     }
 
@@ -304,8 +336,13 @@ impl Builder {
         };
         if let Some(claim) = provenance.as_ref().and_then(Claim::of) {
             match self.audit_chosen(question, &claim, &built.manifest).await? {
-                Ok(checked) => built.audited(Some(checked)),
-                Err(compiled) => built = *compiled,
+                Audited::Otherwise(compiled) => built = *compiled,
+                impossible @ Audited::Impossible(_) => {
+                    // The mark stays: the next one tries again.
+                    built.was(impossible);
+                    return Ok(built);
+                }
+                audited => built.was(audited),
             }
         }
         self.store.unmark(Mark::Unaudited, &key.to_string()).await?;
@@ -382,9 +419,16 @@ impl Builder {
     }
 
     async fn whole(&self, found: Option<Manifest>) -> Result<Option<Manifest>, BuildError> {
-        match found {
-            Some(manifest) if self.store.is_whole(&manifest).await? => Ok(Some(manifest)),
-            _ => Ok(None),
+        let Some(manifest) = found else { return Ok(None) };
+        if !self.store.is_whole(&manifest).await? {
+            return Ok(None);
         }
+        // However it came here: an import, another index, a process that surveyed before the audit.
+        if let Some(provenance) = manifest.artifact(PROVENANCE)
+            && self.rests_on_refuted(&provenance.digest).await?
+        {
+            return Ok(None);
+        }
+        Ok(Some(manifest))
     }
 }

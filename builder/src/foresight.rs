@@ -110,14 +110,17 @@ impl Builder {
         let (pool, pool_key) = (self.pool.clone(), request.pool_key(question.given, toolchain));
         let (here, tree) = (repository.clone(), wanted.clone());
         let pair = blocking(move || Ok(pool.nearest(&pool_key, &here, &tree))).await?;
-        let base = match &pair {
-            Some(pair) => self.base(pair).await?,
-            None => None,
+        let (base, refuted) = match &pair {
+            Some(pair) => {
+                let grounds = &pair.state.objects.rests_on;
+                (self.base(pair).await?, self.is_refuted(grounds).await?)
+            }
+            None => (None, false),
         };
         let (here, tree) = (repository.clone(), wanted.clone());
         let (warm, anew) = blocking(move || {
             let Some(pair) = pair else { return Ok((None, true)) };
-            let anew = is_emptied(&here, &pair, &tree, kernel)?;
+            let anew = refuted || is_emptied(&here, &pair, &tree, kernel)?;
             let base = match base {
                 Some(base) if here.which_trees(&[&base.tree])?.contains(&true) => base,
                 _ => return Ok((None, anew)),
@@ -178,17 +181,11 @@ fn is_emptied(
     wanted: &str,
     kernel: KernelVersion,
 ) -> Result<bool, BuildError> {
-    let Some(built) = pair.state.objects.tree.as_deref() else { return Ok(true) };
-    if !pair.is_at_rest() || !repository.which_trees(&[built])?.contains(&true) {
-        // A build under way, or one of another repository: nobody can tell from here.
-        return Ok(false);
-    }
-    let reads = pair.reads();
-    if repository.overlooked(built, wanted, reads.as_ref())?.is_some() {
+    if pair.state.objects.tree.is_none() {
         return Ok(true);
     }
-    let Some(reads) = reads else { return Ok(false) };
-    Ok(overlooked(repository, pair, wanted, &reads, kernel)?.is_some())
+    // Of a build under way nobody can tell from here.
+    Ok(pair.is_at_rest() && overlooked(repository, pair, wanted, Some(kernel))?.is_some())
 }
 
 /// What would be done upon the build that a pair holds.

@@ -16,6 +16,7 @@ pub mod command;
 mod error;
 pub mod failure;
 mod foresight;
+mod ground;
 mod harmless;
 mod kbuild;
 mod kconfig;

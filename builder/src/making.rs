@@ -40,6 +40,7 @@ impl Builder {
             Turn::Pair(pair) => pair,
             Turn::Known(manifest) => return self.recalled(request, manifest, key).await,
         };
+        let pair = self.without_refuted(&job, pair).await?;
         let (pair, survey) = self.survey(&job, pair).await?;
         let (pair, text, digest, changes) = match job.on_thread(|job| job.prepare(pair)).await? {
             Prepared::Ready { pair, text, digest, changes } => (pair, text, digest, changes),
@@ -83,6 +84,15 @@ impl Builder {
         built.notes.extend(note);
         built.provenance = provenance;
         Ok(built)
+    }
+
+    /// A pair whose objects rest on nothing that an audit has refuted: otherwise they go.
+    async fn without_refuted(&self, job: &Job, mut pair: Pair) -> Result<Pair, BuildError> {
+        if !self.is_refuted(&pair.state.objects.rests_on).await? {
+            return Ok(pair);
+        }
+        tracing::warn!(pair = %pair.root.display(), "objects rest on a refuted proof: removed");
+        job.on_thread(move |_| pair.empty_objects().map(|()| pair)).await
     }
 
     /// Looks at a pair that holds a build which may turn out to be the one that is asked for.
@@ -139,6 +149,7 @@ impl Builder {
             given: question.given,
             repository,
             ccache,
+            is_watched: self.watches,
             kernel,
             observer: Arc::clone(&self.observer),
             cancel: Arc::new(Cancel::default()),
@@ -207,6 +218,14 @@ impl Builder {
             compiler,
             seconds: compiled.seconds,
         };
+        let key = draft.input.key();
+        if let Some(stored) = self.store.build_by_input(&key).await?
+            && let Some(provenance) = stored.artifact(PROVENANCE)
+            && self.rests_on_refuted(&provenance.digest).await?
+        {
+            // The store gives the first of two: this one must not be it.
+            self.store.withdraw(&key).await?;
+        }
         let manifest = self.store.add_build(draft).await?;
         let mut pair = compiled.pair;
         if manifest.is_built() && job.request.how == How::Kbuild {

@@ -16,7 +16,7 @@ use crate::kconfig::is_set;
 use crate::pool::Folder;
 use crate::recipe;
 use crate::request::Request;
-use crate::stages::{Base, PROVENANCE, Provenance, Stage};
+use crate::stages::{Base, Ground, PROVENANCE, Provenance, Stage};
 use crate::toolchain::Toolchain;
 use crate::tree::Repository;
 
@@ -35,6 +35,8 @@ const KEPT: usize = 64;
 pub(crate) struct Closures {
     read: Mutex<HashMap<Digest, Arc<Closure>>>,
     revoked: Mutex<Revoked>,
+    /// What builds rest on, by the blob of their provenance; asked for where anything was refuted.
+    grounds: Mutex<HashMap<Digest, Vec<Ground>>>,
     audits: tokio::sync::Mutex<KnownAudits>,
 }
 
@@ -147,6 +149,9 @@ impl Builder {
     /// closure is believed.
     pub(crate) async fn base(&self, pair: &Folder) -> Result<Option<Base>, BuildError> {
         let Some(key) = pair.holds() else { return Ok(None) };
+        if self.is_refuted(&pair.state.objects.rests_on).await? {
+            return Ok(None);
+        }
         let Some(manifest) = self.recall_input(&key).await? else { return Ok(None) };
         let artifact = |name: &str| manifest.artifact(name).map(|artifact| artifact.digest);
         let (Some(closure), Some(config)) =
@@ -163,6 +168,34 @@ impl Builder {
         let believed = Stage::ALL.into_iter();
         let believed = believed.filter(|stage| !self.closures.is_revoked(*stage, &closure));
         Ok(Some(Base::new(&manifest, text, (closure, reads), believed.collect())))
+    }
+
+    /// Whether an audit has refuted any of what something rests on.
+    pub(crate) async fn is_refuted(&self, grounds: &[Ground]) -> Result<bool, BuildError> {
+        if grounds.is_empty() {
+            return Ok(false);
+        }
+        self.load_revoked().await?;
+        Ok(self.closures.refute(grounds))
+    }
+
+    /// The same of a build, by the blob of its provenance. One that can't be read is no witness: where
+    /// anything at all was refuted, the build is then not believed.
+    pub(crate) async fn rests_on_refuted(&self, provenance: &Digest) -> Result<bool, BuildError> {
+        self.load_revoked().await?;
+        if self.closures.nothing_is_revoked() {
+            return Ok(false);
+        }
+        if let Some(grounds) = self.closures.grounds_in(provenance) {
+            return Ok(self.closures.refute(&grounds));
+        }
+        let bytes = self.blob(provenance).await?;
+        let known = bytes.and_then(|bytes| serde_json::from_slice::<Provenance>(&bytes).ok());
+        let Some(known) = known else { return Ok(true) };
+        let grounds = known.grounds();
+        let is_refuted = self.closures.refute(&grounds);
+        self.closures.keep_grounds(*provenance, grounds);
+        Ok(is_refuted)
     }
 
     /// How a build came about; `None` when it was plainly compiled, or that is lost.
@@ -240,6 +273,28 @@ impl Closures {
 
     fn is_revoked(&self, stage: Stage, blob: &Digest) -> bool {
         self.revoked().all.contains(&(stage, *blob))
+    }
+
+    /// Whether any of these was refuted. A wrong closure proves nothing in any stage.
+    pub(crate) fn refute(&self, grounds: &[Ground]) -> bool {
+        let all = &self.revoked().all;
+        grounds.iter().any(|Ground { stage, closure, .. }| {
+            all.contains(&(*stage, *closure)) || all.contains(&(Stage::Closure, *closure))
+        })
+    }
+
+    fn nothing_is_revoked(&self) -> bool {
+        self.revoked().all.is_empty()
+    }
+
+    fn grounds_in(&self, provenance: &Digest) -> Option<Vec<Ground>> {
+        let known = self.grounds.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(provenance).cloned()
+    }
+
+    fn keep_grounds(&self, provenance: Digest, grounds: Vec<Ground>) {
+        let mut known = self.grounds.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(provenance, grounds);
     }
 
     /// Whether the store was asked a moment ago.

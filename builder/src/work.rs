@@ -40,6 +40,8 @@ pub(crate) struct Job {
     /// What Kbuild needs; `None` for a build command.
     pub(crate) kernel: Option<(Arc<Toolchain>, KernelVersion)>,
     pub(crate) ccache: Option<Ccache>,
+    /// Whether what it reads is written down, where that is possible.
+    pub(crate) is_watched: bool,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) cancel: Arc<Cancel>,
 }
@@ -136,13 +138,11 @@ impl Job {
         let begun = Instant::now();
         let log = pair.log();
         File::create(&log).doing("writing", &log)?;
-        if let (Some(closure), Some((_, kernel))) = (pair.reads(), &self.kernel) {
-            let (repository, wanted) = (&self.repository, &self.request.revision.tree);
-            if let Some(path) = stages::overlooked(repository, &pair, wanted, &closure, *kernel)? {
-                let path = String::from_utf8_lossy(&path);
-                tracing::debug!(%path, "make may overlook this: objects are removed");
-                pair.empty_objects()?;
-            }
+        let kernel = self.kernel.as_ref().map(|(_, kernel)| *kernel);
+        let (repository, wanted) = (&self.repository, &self.request.revision.tree);
+        if let Some(what) = stages::overlooked(repository, &pair, wanted, kernel)? {
+            tracing::debug!(%what, "make may overlook this: objects are removed");
+            pair.empty_objects()?;
         }
         let progress = |done, total| self.tell(Stage::CheckingOut { done, total });
         pair.begin(&self.repository, &self.request.revision.tree, &self.cancel, &progress)?;
@@ -151,7 +151,9 @@ impl Job {
             let (text, digest) = (self.request.text().to_owned(), self.given);
             return Ok(Prepared::Ready { pair, text, digest, changes: Vec::new() });
         };
-        pair.watch();
+        if self.is_watched {
+            pair.watch();
+        }
         self.tell(Stage::Configuring);
         let kbuild = self.kbuild(toolchain, *version, &pair);
         match normalize(&kbuild, self.request.text())? {
@@ -211,7 +213,7 @@ impl Job {
                 let made = match &survey {
                     None => self.run_kbuild(&pair, config)?,
                     Some(survey) => {
-                        let (made, mut found) = self.confirm(&pair, config, survey)?;
+                        let (made, mut found) = self.confirm(&mut pair, config, survey)?;
                         found.from_nothing = !pair.built_before;
                         if let Some(note) = made.note() {
                             // What two runs made is no case for a stage.
@@ -228,6 +230,9 @@ impl Job {
                 made
             }
         };
+        let rests_on = pair.state.objects.rests_on.clone();
+        let provenance = provenance.or_else(|| rests_on.last().copied().map(Provenance::upon));
+        let provenance = provenance.map(|found| Provenance { rests_on, ..found });
         let seconds = begun.elapsed().as_secs_f64();
         let touched = matches!(self.request.how, How::Command(_));
         pair.end(touched)?;
@@ -251,24 +256,26 @@ impl Job {
     /// Runs make where a stage says that there is nothing to make, or that there is.
     fn confirm(
         &self,
-        pair: &Pair,
+        pair: &mut Pair,
         config: &str,
         survey: &Survey,
     ) -> Result<(Made, Provenance), BuildError> {
         let Some((toolchain, version)) = &self.kernel else {
             return Err(BuildError::Stopped("a Kbuild job without a toolchain"));
         };
-        let kbuild = self.kbuild(toolchain, *version, pair);
-        let outcome = stages::settle(&kbuild, survey)?;
-        let (stage, since) = match &outcome {
+        let outcome = stages::settle(&self.kbuild(toolchain, *version, pair), survey)?;
+        let stage = match outcome {
             Outcome::Differs(because) => {
                 tracing::debug!(because, "no stage answers");
-                let provenance = survey.provenance(None, Some(because.clone()));
+                let provenance = survey.provenance(None, Some(because));
                 return Ok((self.run_kbuild(pair, config)?, provenance));
             }
-            Outcome::Same(stages::Stage::Commands) => (stages::Stage::Commands, pair.settled()),
-            Outcome::Same(stage) => (*stage, pair.mark_current()?),
+            Outcome::Same(stage) => stage,
         };
+        let is_new = pair.rest_on(survey.ground(stage))?;
+        // (T1 only says that make has nothing to do, so nothing is marked for it.)
+        let marks = stage != stages::Stage::Commands;
+        let since = if marks { pair.mark_current()? } else { pair.settled() };
         let made = self.run_kbuild(pair, config)?;
         let changed = pair.made_since(since)?;
         let provenance = match (&made, changed.first()) {
@@ -276,6 +283,10 @@ impl Job {
             (_, Some(path)) => {
                 let because = format!("make has made {}", path.display());
                 tracing::debug!(because, "a stage is not confirmed");
+                if is_new && !marks {
+                    // Plain work of make: nothing rests on the stage.
+                    pair.state.objects.rests_on.pop();
+                }
                 survey.provenance(None, Some(because))
             }
             (Made::Badly { .. }, None) => {
@@ -287,7 +298,7 @@ impl Job {
 
     /// Writes down which files each object was made from.
     fn keep_units(&self, pair: &Pair) -> Result<(String, PathBuf), BuildError> {
-        let units = Units::of(&scan(&pair.objects())?, &pair.source());
+        let units = Units::of(&scan(&pair.objects())?, &pair.seen_sources());
         let path = pair.units_file();
         fs::write(&path, units.encode()).doing("writing", &path)?;
         Ok((UNITS.to_owned(), path))

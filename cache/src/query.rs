@@ -163,6 +163,8 @@ pub struct BuildSummary {
     /// The closure (a blob) by which the request was proved to give this build; `None` when the
     /// build is of just this request's input. What it is worth, the builder knows.
     pub proof: Option<Digest>,
+    /// The blob that says how the build came about, if it has one.
+    pub provenance: Option<Digest>,
 }
 
 /// A build with a closure, as far as a proof needs it.

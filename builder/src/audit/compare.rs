@@ -1,7 +1,7 @@
 //! One audit: the build is compiled, compared and written down.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::time::Instant;
 
 use kiln_cache::build_draft::{BUILD_LOG, CLOSURE, PROVENANCE, UNITS, VMLINUX_O};
@@ -15,28 +15,31 @@ use crate::builder::{Builder, Built, Obtained, Question};
 use crate::error::{BuildError, Doing};
 use crate::kbuild::Made;
 use crate::making::Turn;
-use crate::stages::{Provenance, Stage};
+use crate::stages::{Ground, Provenance, Stage};
 use crate::tree::Repository;
-use crate::work::{Compiled, Prepared};
+use crate::work::{Compiled, Job, Prepared};
 
 /// What is in a build beside what a test can run.
 const NOTES: [&str; 7] =
     [BUILD_LOG, CLOSURE, UNITS, PROVENANCE, VMLINUX_O, "System.map", ".config"];
 
-/// What was proved of a request.
+/// What an answer is as good as.
 pub(crate) struct Claim {
-    pub(crate) stage: Stage,
-    /// The closure, a blob, by which it was proved.
-    pub(crate) closure: Digest,
-    /// The build that it is said to equal.
-    pub(crate) from: InputKey,
+    /// What it was proved by; of one that was compiled, the last of what it was compiled upon.
+    pub(crate) ground: Ground,
+    /// What else it rests on. Perhaps one of these is wrong and the last is not: nobody can tell.
+    pub(crate) rests_on: Vec<Ground>,
+    /// It was compiled, upon objects that rest on all that.
+    pub(crate) is_compiled: bool,
 }
 
 impl Claim {
-    /// What a build claims that a stage gave.
+    /// What a build rests on beside make, if there is any such thing.
     pub(crate) fn of(provenance: &Provenance) -> Option<Self> {
-        let Provenance { stage, closure, from, .. } = provenance;
-        Some(Self { stage: (*stage)?, closure: *closure, from: *from })
+        let rests_on = provenance.grounds();
+        let own = provenance.own_ground();
+        let ground = own.or_else(|| rests_on.last().copied())?;
+        Some(Self { ground, rests_on, is_compiled: own.is_none() })
     }
 }
 
@@ -51,6 +54,29 @@ pub struct Checked {
     pub compile_seconds: f64,
     /// Whether it was compiled from nothing instead.
     pub from_nothing: bool,
+}
+
+/// What came of an audit.
+pub(crate) enum Audited {
+    /// There was none: it was not chosen.
+    Not,
+    /// What was compiled is the same.
+    Same(Checked),
+    /// It is not: this is what came out. The proof is revoked, and what rests on it withdrawn.
+    Otherwise(Box<Built>),
+    /// It could not be compiled again, for a reason that says nothing of the proof.
+    Impossible(BuildError),
+}
+
+/// What an audit compiled.
+struct Again {
+    job: Job,
+    compiled: Compiled,
+    /// The normalized configuration and its digest; `None` when the tree can't be configured.
+    config: Option<(Digest, String)>,
+    same: bool,
+    from_nothing: bool,
+    seconds: f64,
 }
 
 /// Whether a share of all requests, chosen by their keys, holds this one. The same request is
@@ -76,17 +102,15 @@ impl Builder {
     /// It is compiled in a pair that only audits use, so nothing that a stage did to its pair can make
     /// both agree; mostly upon the build that was audited before, and one in [`FROM_NOTHING`] from
     /// nothing, so that what make overlooks is seen, too. What is the same is not kept.
-    /// `Err` is what came out instead of what was proved; the proof is revoked then, and everything
-    /// that rests on it withdrawn.
     pub(crate) async fn audit(
         &self,
         question: &Question<'_>,
         claim: &Claim,
         proved: &Manifest,
-    ) -> Result<Result<Option<Checked>, Box<Built>>, BuildError> {
+    ) -> Result<Audited, BuildError> {
         match self.chooses(question, claim).await? {
-            true => Ok(self.audit_chosen(question, claim, proved).await?.map(Some)),
-            false => Ok(Ok(None)),
+            true => self.audit_chosen(question, claim, proved).await,
+            false => Ok(Audited::Not),
         }
     }
 
@@ -100,7 +124,7 @@ impl Builder {
             return Ok(self.audit_share > 0.0);
         }
         let kinds = self.changed_kinds(question, claim).await?;
-        self.is_first(claim, &kinds).await
+        Ok(!claim.is_compiled && self.is_first(claim, &kinds).await?)
     }
 
     /// Audits what was chosen.
@@ -109,9 +133,70 @@ impl Builder {
         question: &Question<'_>,
         claim: &Claim,
         proved: &Manifest,
-    ) -> Result<Result<Checked, Box<Built>>, BuildError> {
+    ) -> Result<Audited, BuildError> {
         let kinds = self.changed_kinds(question, claim).await?;
         let proof_seconds = question.begun.elapsed().as_secs_f64();
+        let Again { job, compiled, config, same, from_nothing, seconds } =
+            match self.compile_again(question, proved).await {
+                Ok(again) => again,
+                Err(error) => return Ok(Audited::Impossible(error)),
+            };
+        let compile_seconds = seconds;
+        let built = matches!(compiled.made, Made::Well { .. });
+        let note = compiled.made.note();
+        let mut finding = Finding {
+            commit: question.request.revision.commit.clone(),
+            stage: claim.ground.stage,
+            proved_by: claim.ground.from,
+            closure: claim.ground.closure,
+            compiled: None,
+            kinds,
+            same,
+            built,
+            proof_seconds,
+            compile_seconds,
+            from_nothing,
+        };
+        if same {
+            self.write_down(&finding).await?;
+            let stage = claim.ground.stage;
+            let checked = Checked { stage, proof_seconds, compile_seconds, from_nothing };
+            return Ok(Audited::Same(checked));
+        }
+        let Claim { ground, rests_on, .. } = claim;
+        self.revoke(&[slice::from_ref(ground), rests_on].concat()).await?;
+        // (What a closure proves has no entry of its own: it is void with the closure.)
+        let wrong = (ground.stage != Stage::Closure).then_some(proved.input_key);
+        let family = question.request.family(question.given, job.toolchain());
+        self.withdraw_refuted(wrong, &family).await?;
+        let digest = config.as_ref().map_or(question.given, |(digest, _)| *digest);
+        let input = question.request.input(digest, job.toolchain());
+        let (manifest, _) = self.keep(&job, question.key, input, compiled).await?;
+        finding.compiled = Some(manifest.input_key);
+        self.write_down(&finding).await?;
+        let (commit, Ground { stage, from, .. }) = (&finding.commit, *ground);
+        tracing::error!(%commit, %from, %stage, "an audited build is not what was proved");
+        let text = config.map(|(_, text)| text).unwrap_or_default();
+        let changes = crate::kconfig::changes(question.request.text(), &text);
+        let mut instead = crate::making::built(manifest, Obtained::Compiled, changes, &text);
+        instead.notes.extend(note);
+        instead.notes.push(format!(
+            "AUDIT: {} and it is not what comes out from sources; that stage is revoked for what \
+             that build read: see `kiln audit report`, and please report it",
+            match claim.is_compiled {
+                true => format!("it was compiled upon what stage {stage} took from build {from},"),
+                false => format!("stage {stage} proved it to be build {from},"),
+            }
+        ));
+        Ok(Audited::Otherwise(Box::new(instead)))
+    }
+
+    /// Compiles a request in the pair of audits, and compares.
+    async fn compile_again(
+        &self,
+        question: &Question<'_>,
+        proved: &Manifest,
+    ) -> Result<Again, BuildError> {
         let begun = Instant::now();
         let mut job = self.job(question)?;
         job.ccache = None;
@@ -120,7 +205,7 @@ impl Builder {
             return Err(BuildError::Stopped("an audit was answered from the store"));
         };
         let mut from_nothing = is_from_nothing(&question.key);
-        let prepare = move |job: &crate::work::Job| {
+        let prepare = move |job: &Job| {
             let mut pair = pair;
             if from_nothing {
                 pair.empty_objects()?;
@@ -132,99 +217,18 @@ impl Builder {
             Prepared::Ready { pair, text, digest, .. } => {
                 from_nothing = !pair.built_before;
                 let config = text.clone();
-                let compile = move |job: &_| crate::work::Job::compile(job, pair, &config, None);
+                let compile = move |job: &_| Job::compile(job, pair, &config, None);
                 (job.on_thread(compile).await?, Some((digest, text)))
             }
         };
-        let compile_seconds = begun.elapsed().as_secs_f64();
+        let seconds = begun.elapsed().as_secs_f64();
         let expected = proved.clone();
-        let (compiled, same) = job
-            .on_thread(move |_| {
-                let same = is_same(&compiled, &expected)?;
-                Ok((compiled, same))
-            })
-            .await?;
-        let built = matches!(compiled.made, Made::Well { .. });
-        let note = compiled.made.note();
-        let mut finding = Finding {
-            commit: question.request.revision.commit.clone(),
-            stage: claim.stage,
-            proved_by: claim.from,
-            closure: claim.closure,
-            compiled: None,
-            kinds,
-            same,
-            built,
-            proof_seconds,
-            compile_seconds,
-            from_nothing,
+        let compare = move |_: &Job| {
+            let same = is_same(&compiled, &expected)?;
+            Ok((compiled, same))
         };
-        if same {
-            self.write_down(&finding).await?;
-            let stage = claim.stage;
-            return Ok(Ok(Checked { stage, proof_seconds, compile_seconds, from_nothing }));
-        }
-        self.revoke(claim).await?;
-        self.withdraw(claim, proved, &question.request.family(question.given, job.toolchain()))
-            .await?;
-        let digest = config.as_ref().map_or(question.given, |(digest, _)| *digest);
-        let input = question.request.input(digest, job.toolchain());
-        let (manifest, _) = self.keep(&job, question.key, input, compiled).await?;
-        finding.compiled = Some(manifest.input_key);
-        self.write_down(&finding).await?;
-        let (commit, from, stage) = (&finding.commit, claim.from, claim.stage);
-        tracing::error!(%commit, %from, %stage, "an audited build is not what was proved");
-        let text = config.map(|(_, text)| text).unwrap_or_default();
-        let changes = crate::kconfig::changes(question.request.text(), &text);
-        let mut instead = crate::making::built(manifest, Obtained::Compiled, changes, &text);
-        instead.notes.extend(note);
-        instead.notes.push(format!(
-            "AUDIT: stage {stage} proved it to be build {from}, and it is not; that stage is \
-             revoked for what that build read: see `kiln audit report`, and please report it"
-        ));
-        Ok(Err(Box::new(instead)))
-    }
-
-    /// Takes builds out of the store that rest on a refuted stage: the one at hand, and all that
-    /// were held against it in turn.
-    async fn withdraw(
-        &self,
-        claim: &Claim,
-        proved: &Manifest,
-        family: &InputKey,
-    ) -> Result<(), BuildError> {
-        let mut fallen = BTreeSet::new();
-        if claim.stage != Stage::Closure {
-            // (What a closure proves has no entry of its own: it is void with the closure.)
-            fallen.insert(proved.input_key);
-        }
-        // Others may have stored some of which this index has not heard.
-        self.store.reindex().await?;
-        let family = self.store.builds_of_family(family, u32::MAX).await?;
-        loop {
-            let before = fallen.len();
-            for build in &family {
-                let Some(manifest) = self.store.build_by_input(&build.input_key).await? else {
-                    continue;
-                };
-                let Some(provenance) = self.provenance(&manifest).await? else { continue };
-                // Every stage judges by the closure which changes matter.
-                let judged = claim.stage == Stage::Closure || provenance.stage == Some(claim.stage);
-                let rests = provenance.stage.is_some()
-                    && (judged && provenance.closure == claim.closure
-                        || fallen.contains(&provenance.from));
-                if rests {
-                    fallen.insert(build.input_key);
-                }
-            }
-            if fallen.len() == before {
-                break;
-            }
-        }
-        for key in fallen {
-            self.store.withdraw(&key).await?;
-        }
-        Ok(())
+        let (compiled, same) = job.on_thread(compare).await?;
+        Ok(Again { job, compiled, config, same, from_nothing, seconds })
     }
 
     async fn write_down(&self, finding: &Finding) -> Result<(), BuildError> {
@@ -236,7 +240,7 @@ impl Builder {
     async fn is_first(&self, claim: &Claim, kinds: &[String]) -> Result<bool, BuildError> {
         let mut known = self.closures.audits().await;
         known.read_on(&self.store).await?;
-        Ok(!known.has_seen(claim.stage, kinds))
+        Ok(!known.has_seen(claim.ground.stage, kinds))
     }
 
     async fn changed_kinds(
@@ -244,7 +248,9 @@ impl Builder {
         question: &Question<'_>,
         claim: &Claim,
     ) -> Result<Vec<String>, BuildError> {
-        let Some(from) = self.store.build_by_input(&claim.from).await? else { return Ok(vec![]) };
+        let from = self.store.build_by_input(&claim.ground.from).await?;
+        // What was compiled shows nothing of how the stage fares with what changed since.
+        let Some(from) = from.filter(|_| !claim.is_compiled) else { return Ok(vec![]) };
         let repository = Repository::open(&question.request.repository)?;
         let (a, b) = (from.input.tree, question.request.revision.tree.clone());
         if !repository.which_trees(&[&a])?.contains(&true) {

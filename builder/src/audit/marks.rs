@@ -1,13 +1,15 @@
 //! What must be known of audits by everybody who shares a store, and must outlive its index: what was
 //! refuted, and what is still to be audited. (The journal says more, to those who share a database.)
 
+use std::collections::BTreeSet;
+
 use kiln_cache::manifest::Manifest;
 use kiln_cache::{Digest, InputKey, Mark};
 
 use super::compare::Claim;
 use crate::builder::{Builder, Question};
 use crate::error::BuildError;
-use crate::stages::{PROVENANCE, Provenance, Stage};
+use crate::stages::{Ground, Provenance, Stage};
 
 /// The name of the mark that a stage proves nothing any more by a closure.
 fn name_of(stage: Stage, closure: &Digest) -> String {
@@ -35,13 +37,54 @@ impl Builder {
         Ok(())
     }
 
-    /// Takes a stage out of use for a closure, for everybody and for good.
-    pub(super) async fn revoke(&self, claim: &Claim) -> Result<(), BuildError> {
-        self.closures.revoke(claim.stage, claim.closure);
-        Ok(self.store.mark(Mark::Revoked, &name_of(claim.stage, &claim.closure)).await?)
+    /// Takes stages out of use for closures, for everybody and for good.
+    pub(super) async fn revoke(&self, grounds: &[Ground]) -> Result<(), BuildError> {
+        for Ground { stage, closure, .. } in grounds {
+            self.closures.revoke(*stage, *closure);
+            self.store.mark(Mark::Revoked, &name_of(*stage, closure)).await?;
+        }
+        Ok(())
     }
 
-    /// Decides whether a build that a stage gave is audited, before it is stored under `key`, and says
+    /// Takes builds of a family out of the store that rest on what was refuted, `wrong` and what was
+    /// held against it included. They are not believed anywhere, wherever they lie; this clears them
+    /// away where they are likely to be.
+    pub(super) async fn withdraw_refuted(
+        &self,
+        wrong: Option<InputKey>,
+        family: &InputKey,
+    ) -> Result<(), BuildError> {
+        let mut fallen: BTreeSet<InputKey> = wrong.into_iter().collect();
+        // Others may have stored some of which this index has not heard.
+        self.store.reindex().await?;
+        let mut rest = Vec::new();
+        for build in self.store.builds_of_family(family, u32::MAX).await? {
+            let Some(manifest) = self.store.build_by_input(&build.input_key).await? else {
+                continue;
+            };
+            if let Some(provenance) = self.provenance(&manifest).await? {
+                rest.push((build.input_key, provenance));
+            }
+        }
+        loop {
+            let before = fallen.len();
+            for (key, provenance) in &rest {
+                let follows = provenance.stage.is_some() && fallen.contains(&provenance.from);
+                if follows || self.closures.refute(&provenance.grounds()) {
+                    fallen.insert(*key);
+                }
+            }
+            if fallen.len() == before {
+                break;
+            }
+        }
+        for key in fallen {
+            self.store.withdraw(&key).await?;
+        }
+        Ok(())
+    }
+
+    /// Decides whether a build that rests on a stage is audited, before it is stored under `key`, and says
     /// so in the store: a process that is killed between the two leaves it to the next.
     pub(crate) async fn choose_for_audit(
         &self,
@@ -58,7 +101,7 @@ impl Builder {
 
     /// Whether a build is still to be audited, for a builder that audits.
     pub(crate) async fn is_unaudited(&self, build: &Manifest) -> Result<bool, BuildError> {
-        if self.audit_share <= 0.0 || build.artifact(PROVENANCE).is_none() {
+        if self.audit_share <= 0.0 {
             return Ok(false);
         }
         Ok(self.store.is_marked(Mark::Unaudited, &build.input_key.to_string()).await?)

@@ -7,10 +7,10 @@ use super::reads::Closure;
 use crate::tree::{Repository, TreeError};
 
 impl Repository {
-    /// The first change from tree `built` to tree `wanted` (ids in hexadecimal) that make could
-    /// overlook when it goes on from objects whose builds had this closure (`None`: nobody knows).
+    /// The first change from tree `built` to tree `wanted` (ids in hexadecimal) that no rule of make
+    /// could notice when it goes on from objects whose builds had this closure (`None`: nobody knows).
     ///
-    /// Make compares times of files that it knows. It overlooks
+    /// Make compares times of files that it knows. It does not notice
     ///
     /// - what appears where a build looked in vain: a header in front of the one that was found, or
     ///   a script or folder that a command would have used;
@@ -18,7 +18,7 @@ impl Repository {
     ///   its own, which may be older than any object.
     ///
     /// Without a closure only links can be told from here.
-    pub(crate) fn overlooked(
+    pub(crate) fn unnoticed(
         &self,
         built: &str,
         wanted: &str,
@@ -69,7 +69,7 @@ mod tests {
         let after = |edit: Edit<'_>, closure: Option<&Closure>| {
             let head = git2::Oid::from_str(&base.commit).unwrap();
             let next = fixture.commit_on("next", &[head], &[edit]);
-            let found = repository.overlooked(&base.tree, &next.tree, closure).unwrap();
+            let found = repository.unnoticed(&base.tree, &next.tree, closure).unwrap();
             found.map(|path| String::from_utf8_lossy(&path).into_owned())
         };
         let known = Some(&closure);

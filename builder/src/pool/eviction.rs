@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::pair::VIEW;
+use super::VIEW;
 use super::state::State;
 use super::{RECORD, try_lock};
 use crate::trace;

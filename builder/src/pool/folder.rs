@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use kiln_cache::InputKey;
 
+use super::VIEW;
 use super::reads::{self, Reads};
 use super::state::{State, boot_id};
 use crate::closure::Closure;
@@ -21,6 +22,11 @@ pub(crate) struct Folder {
 impl Folder {
     pub(crate) fn source(&self) -> PathBuf {
         self.root.join("source")
+    }
+
+    /// Where builds have seen the sources that were in no namespace of their own.
+    pub(crate) fn seen_sources(&self) -> [PathBuf; 2] {
+        [self.source(), self.root.join(VIEW)]
     }
 
     pub(crate) fn objects(&self) -> PathBuf {

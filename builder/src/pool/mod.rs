@@ -34,6 +34,8 @@ pub(crate) use folder::Folder;
 pub(crate) use pair::Pair;
 use state::State;
 
+/// Folder of a pair in which its sources are shown to a build that is watched.
+const VIEW: &str = "view";
 /// What is known of a pair.
 const RECORD: &str = "pair.json";
 
@@ -70,8 +72,8 @@ impl Pool {
         pairs.min_by_key(|pair| distance(pair, repository, wanted))
     }
 
-    /// Takes the free pair of a key that is nearest to a tree, or a new one; `None` when all are
-    /// in use. Nearest is the one with the fewest objects to make again, then the one with the
+    /// Takes the free pair of a key that is nearest to a tree, or a new one where there is none, or
+    /// only such as hold trees of other repositories; `None` when all are in use. Nearest is the one with the fewest objects to make again, then the one with the
     /// fewest changed paths.
     pub(crate) fn try_take(
         &self,
@@ -99,15 +101,22 @@ impl Pool {
         }
         let distance = |pair: &Pair| distance(pair, repository, wanted);
         // The locks of the others are given back here.
-        if let Some(pair) = free.into_iter().min_by_key(distance) {
-            return Ok(Some(pair));
-        }
-        let Some((root, lock)) = unused else { return Ok(None) };
+        let nearest = free.into_iter().min_by_key(distance);
+        let (root, lock) = match (nearest, unused) {
+            // What it holds is of no use here, and of use to another repository.
+            (Some(pair), Some(new)) if distance(&pair).0 == ELSEWHERE => new,
+            (Some(pair), _) => return Ok(Some(pair)),
+            (None, Some(new)) => new,
+            (None, None) => return Ok(None),
+        };
         let pair = Pair::open(root, lock)?;
         eviction::make_room(&self.folder, self.bounds.in_all);
         Ok(Some(pair))
     }
 }
+
+/// The distance to a tree that a repository does not have.
+const ELSEWHERE: usize = usize::MAX - 1;
 
 /// Objects made from files that differ between what a pair holds and a tree, and the number of those
 /// files. A pair whose objects are not known counts them by files alone. One whose tree this
@@ -117,7 +126,7 @@ fn distance(pair: &Folder, repository: &Repository, wanted: &str) -> (usize, usi
     if tree == wanted {
         return (0, 0);
     }
-    let Ok(changes) = repository.changed_paths(tree, wanted) else { return (usize::MAX - 1, 0) };
+    let Ok(changes) = repository.changed_paths(tree, wanted) else { return (ELSEWHERE, 0) };
     let paths = changes.iter().map(|change| change.path.as_os_str().as_encoded_bytes());
     let units = pair.units().map(|units| units.affected(paths));
     (units.unwrap_or(changes.len()), changes.len())
@@ -172,6 +181,27 @@ mod tests {
         let root = two.root.clone();
         drop((one, two));
         assert_eq!(take().unwrap().root, root);
+    }
+
+    #[test]
+    fn what_another_repository_left_is_not_taken_while_there_is_room() {
+        let [one, other] = [Fixture::new(), Fixture::new()];
+        let here = one.commit("here", &[("a", "1")]);
+        let there = other.commit("there", &[("a", "2")]);
+        let work = tempfile::tempdir().unwrap();
+        let pool = pool(work.path(), 2, 4);
+        let take = |fixture: &Fixture, tree: &str| {
+            let mut pair = pool.try_take("key", &fixture.repository(), tree).unwrap().unwrap();
+            hold(&mut pair, tree);
+            pair.root.clone()
+        };
+        let first = take(&one, &here.tree);
+        let second = take(&other, &there.tree);
+        assert_ne!(first, second);
+        assert_eq!(take(&one, &here.tree), first);
+        let third = Fixture::new();
+        let tree = third.commit("third", &[("a", "3")]).tree;
+        assert!([first, second].contains(&take(&third, &tree)), "there is no more room");
     }
 
     #[test]

@@ -10,16 +10,14 @@ use super::current::{self, CLOCK_TICK};
 use super::folder::Folder;
 use super::reads;
 use super::state::{Objects, Source, State, boot_id, now};
-use super::{RECORD, eviction, leftovers, shadow};
+use super::{RECORD, VIEW, eviction, leftovers, shadow};
 use crate::checkout::{self, Checkout};
 use crate::error::{BuildError, Doing};
+use crate::ground::Ground;
 use crate::process::Cancel;
 use crate::trace::{self, TracedSource, availability};
 use crate::tree::{ChangeKind, Repository};
 use kiln_cache::InputKey;
-
-/// Folder of a pair in which its sources are shown to a build that is watched.
-pub(super) const VIEW: &str = "view";
 
 /// A pair that this process holds: its folder, which nobody else changes meanwhile.
 #[derive(Debug)]
@@ -80,6 +78,18 @@ impl Pair {
         self.save()
     }
 
+    /// Writes down what the objects rest on from here on, before a stage's answer is carried out: a
+    /// process that is killed leaves objects of which nothing else tells that. Returns whether it is new.
+    pub(crate) fn rest_on(&mut self, ground: Ground) -> Result<bool, BuildError> {
+        let grounds = &mut self.state.objects.rests_on;
+        let is_new = !grounds.iter().any(|one| one.is_one_with(&ground));
+        if is_new {
+            grounds.push(ground);
+            self.save()?;
+        }
+        Ok(is_new)
+    }
+
     /// Makes every object current, for sources of which it was shown that they give the same.
     /// Returns the time for [`Pair::made_since`].
     pub(crate) fn mark_current(&self) -> Result<i64, BuildError> {
@@ -119,8 +129,9 @@ impl Pair {
         self.state.save(&self.root.join(RECORD))
     }
 
-    /// Brings the sources to a tree, and the objects to where make can go on from. Until
-    /// [`Pair::end`] the pair counts as being worked on.
+    /// Brings the sources to a tree, and the objects to where make can go on from, if there is anything
+    /// that make would notice by itself or a compiler's record tells; the tree of the objects is in the
+    /// repository. Until [`Pair::end`] the pair counts as being worked on.
     pub(crate) fn begin(
         &mut self,
         repository: &Repository,
@@ -239,34 +250,15 @@ impl Pair {
         std::thread::sleep(Duration::from_nanos(wait as u64));
     }
 
-    /// Removes objects that make would take for current, and that are not on the wanted tree.
-    fn forget_shadowed(&mut self, repository: &Repository, wanted: &str) -> Result<(), BuildError> {
-        let Some(built) = self.state.objects.tree.clone() else { return Ok(()) };
-        let reads = self.reads();
-        let added: Vec<PathBuf> = match repository.changed_paths(&built, wanted) {
-            Ok(changes) => {
-                if let Some(path) = repository.overlooked(&built, wanted, reads.as_ref())? {
-                    let path = String::from_utf8_lossy(&path);
-                    tracing::debug!(%path, "make would not notice this: objects are emptied");
-                    self.empty_objects()?;
-                    self.built_before = false;
-                    return self.mark_busy(false);
-                }
-                if reads.is_some() {
-                    // Nothing came where any build looked.
-                    return Ok(());
-                }
-                let added = changes.into_iter().filter(|change| change.kind == ChangeKind::Added);
-                added.map(|change| change.path).collect()
-            }
-            // The objects' tree is of another repository: any file may be new.
-            Err(_) => repository
-                .difference(None, wanted)?
-                .written
-                .into_iter()
-                .map(|entry| entry.path)
-                .collect(),
-        };
-        shadow::forget(&self.objects(), &added)
+    /// Removes objects that make would take for current, and that are not on the wanted tree, where
+    /// nobody watched. (Where somebody did, it is known that nothing came where any build looked.)
+    fn forget_shadowed(&self, repository: &Repository, wanted: &str) -> Result<(), BuildError> {
+        let Some(built) = &self.state.objects.tree else { return Ok(()) };
+        if self.reads().is_some() {
+            return Ok(());
+        }
+        let changes = repository.changed_paths(built, wanted)?.into_iter();
+        let added = changes.filter(|change| change.kind == ChangeKind::Added);
+        shadow::forget(&self.objects(), &added.map(|change| change.path).collect::<Vec<_>>())
     }
 }

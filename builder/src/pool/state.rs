@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::reads::Reads;
 use crate::error::{BuildError, Doing};
+use crate::ground::Ground;
 
 /// Version of the format. A pair of another version is emptied and made anew.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// The record of a pair. Written before and after anything changes in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,8 +51,10 @@ pub(crate) struct Objects {
     /// What is known of what was read for them.
     pub(super) reads: Reads,
     /// The build in the store that they are the objects of, all of them, untouched since.
-    #[serde(default)]
     pub(crate) build: Option<InputKey>,
+    /// What it rests on that they are current, beside make: answers of stages, in the order in which
+    /// they were given. Written before anything is marked.
+    pub(crate) rests_on: Vec<Ground>,
 }
 
 /// Steps that Kbuild printed, to guess how long the next build will be.

@@ -50,6 +50,15 @@
 //! command lets columns or comments reach the image or stop the build
 //! ([`Invocation::tokens_decide`](crate::units::Invocation::tokens_decide)). There T3 decides.
 //!
+//! # What an answer leaves behind
+//!
+//! Objects that were marked are current by a stage's word. What make later makes upon them is as good
+//! as that word, so the pair remembers it ([`Ground`], written before anything is marked), and every
+//! build that comes out of the pair names all of them, compiled or not, until its objects are removed.
+//! An audit that finds such a build wrong revokes all that it rests on, since nobody can tell which of
+//! them was wrong; from then on nothing that rests on one of these is believed, wherever it lies, and
+//! pairs that do have their objects removed.
+//!
 //! # What goes straight to make
 //!
 //! Assembler files, linker scripts, modules (modpost hashes their sources), and whatever is read by
@@ -60,7 +69,8 @@
 //! Make, run upon what it has made, overlooks some changes: of what programs of the build's own are
 //! made of (`scripts/link-vmlinux.sh` runs `kallsyms`, and no rule says so), of scripts that scripts
 //! run, of recipes and rules, of a file that appears where one was looked for. Where a difference has
-//! one of these, the objects are removed first ([`overlooked`](self::overlooked)).
+//! one of these, the objects are removed first ([`overlooked`](self::overlooked)). Where nobody watched
+//! what builds read, everything that changed counts as read there.
 
 mod aside;
 mod difference;
@@ -73,11 +83,12 @@ mod settle;
 mod survey;
 mod tokens;
 
+pub use crate::ground::{Ground, Stage};
 pub(crate) use difference::{differ_in_comments_only, difference};
 pub(crate) use overlooked::overlooked;
 pub use plan::{Plan, Reason};
 pub(crate) use plan::{Touched, is_make_text, plan};
 pub(crate) use provenance::PROVENANCE;
-pub use provenance::{Provenance, Stage};
+pub use provenance::Provenance;
 pub(crate) use settle::{Outcome, settle};
 pub(crate) use survey::{Base, Survey, outline, survey};

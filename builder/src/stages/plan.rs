@@ -172,8 +172,6 @@ pub(crate) fn is_make_text(path: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::units::Record;
 
@@ -190,7 +188,7 @@ mod tests {
         records.push(record("mm/b.o", &["include/a.h"]));
         records.push(record("scripts/sorttable", &["scripts/sorttable.h", "include/tool.h"]));
         records.push(record("mm/c.o", &["include/tool.h"]));
-        Units::of(&records, Path::new("/s"))
+        Units::of(&records, &["/s".into()])
     }
 
     fn touched(path: &str) -> Touched {

@@ -1,48 +1,13 @@
 //! How a build came about, as it is kept with it.
 
-use std::fmt;
-
 use kiln_cache::{Digest, InputKey};
 use serde::{Deserialize, Serialize};
+
+use crate::ground::{Ground, Stage};
 
 /// Name of the artifact that holds a [`Provenance`], as JSON. Builds that were plainly compiled
 /// have none unless something is to be said of them.
 pub(crate) const PROVENANCE: &str = kiln_cache::build_draft::PROVENANCE;
-
-/// By what a build was obtained without being compiled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stage {
-    /// T0: nothing that a known build reads differs.
-    Closure,
-    /// T1: configuration and commands come out the same.
-    Commands,
-    /// T2: so do the tokens of every object that is made from a changed file.
-    Tokens,
-    /// T3: so do the objects themselves.
-    Objects,
-}
-
-impl Stage {
-    /// All of them, from the cheapest on.
-    pub const ALL: [Self; 4] = [Self::Closure, Self::Commands, Self::Tokens, Self::Objects];
-
-    /// Its name, as in JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Closure => "closure",
-            Self::Commands => "commands",
-            Self::Tokens => "tokens",
-            Self::Objects => "objects",
-        }
-    }
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// What a build rests on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,14 +28,45 @@ pub struct Provenance {
     /// Everything was compiled anew: make might have overlooked something of what differs.
     #[serde(default)]
     pub from_nothing: bool,
+    /// What the objects in its working pair rested on when it was made: its own stage's answer, and
+    /// those of builds before it in that pair since the last build from nothing there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rests_on: Vec<Ground>,
 }
 
 impl Provenance {
+    /// Of what was made upon objects that rest on a stage, while no stage was tried.
+    pub(crate) fn upon(last: Ground) -> Self {
+        let because = format!("made upon objects that rest on stage {}", last.stage);
+        let plain = Self::of_closure(last.from, last.closure);
+        Self { stage: None, because: Some(because), ..plain }
+    }
+
+    /// Everything that it rests on. (Builds of an older Kiln name their own stage's answer only.)
+    pub(crate) fn grounds(&self) -> Vec<Ground> {
+        let mut all = self.rests_on.clone();
+        let own = self.own_ground();
+        all.extend(own.filter(|own| !all.iter().any(|one| one.is_one_with(own))));
+        all
+    }
+
+    /// What its own stage's answer rests on.
+    pub(crate) fn own_ground(&self) -> Option<Ground> {
+        Some(Ground { stage: self.stage?, closure: self.closure, from: self.from })
+    }
+
     /// Of what the closure of a build proves.
     pub(crate) fn of_closure(from: InputKey, closure: Digest) -> Self {
-        let (changed, units) = (Vec::new(), Vec::new());
-        let stage = Some(Stage::Closure);
-        Self { stage, from, closure, changed, units, because: None, from_nothing: false }
+        Self {
+            stage: Some(Stage::Closure),
+            from,
+            closure,
+            changed: Vec::new(),
+            units: Vec::new(),
+            because: None,
+            from_nothing: false,
+            rests_on: Vec::new(),
+        }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::aside;
 use super::plan::{MOST_UNITS, Plan};
-use super::provenance::Stage;
 use super::survey::{Survey, Unit};
 use super::tokens::Tokens;
 use crate::error::BuildError;
+use crate::ground::Stage;
 use crate::kbuild::Kbuild;
 use crate::units::Invocation;
 

@@ -8,11 +8,12 @@ use kiln_cache::{Digest, InputKey};
 use super::aside;
 use super::difference::{difference, text};
 use super::plan::{MOST_UNITS, Plan, Reason, Touched, is_make_text, plan};
-use super::provenance::{NAMED, Provenance, Stage};
+use super::provenance::{NAMED, Provenance};
 use super::same::mentions_new_option;
 use super::tokens::Tokens;
 use crate::closure::{Closure, Why};
 use crate::error::BuildError;
+use crate::ground::{Ground, Stage};
 use crate::kbuild::Kbuild;
 use crate::kconfig::parse;
 use crate::pool::Folder;
@@ -96,7 +97,7 @@ pub(crate) fn outline(
 ) -> Result<Survey, BuildError> {
     let touched = difference(repository, &base.tree, wanted, &base.closure)?;
     let records = scan(&pair.objects())?;
-    let table = Units::of(&records, &pair.source());
+    let table = Units::of(&records, &pair.seen_sources());
     let paths = touched.iter().map(|one| &*one.touch.path);
     let affected = table.affected(paths);
     let plan = plan(&touched, &table);
@@ -194,6 +195,11 @@ impl Survey {
         self.units.iter().all(|unit| unit.invocation.tokens_decide())
     }
 
+    /// What a stage's answer would rest on.
+    pub(crate) fn ground(&self, stage: Stage) -> Ground {
+        Ground { stage, closure: self.base.closure_digest, from: self.base.key }
+    }
+
     /// What is kept with the build that comes out.
     pub(crate) fn provenance(&self, stage: Option<Stage>, because: Option<String>) -> Provenance {
         let paths = self.touched.iter().map(|one| String::from_utf8_lossy(&one.touch.path).into());
@@ -205,6 +211,7 @@ impl Survey {
             units: self.units.iter().map(|unit| unit.object.clone()).take(NAMED).collect(),
             because,
             from_nothing: false,
+            rests_on: Vec::new(),
         }
     }
 }

@@ -213,15 +213,20 @@ async fn build_commands_and_other_repositories_prove_nothing() {
 
     builder.build(&toy.request(&first, "")).await.unwrap();
     let elsewhere = Fixture::new();
-    let names = ["Makefile", "Kbuild", "Kconfig", "scripts/conf", "include/banner.h", HELPER];
-    let texts = names.map(|name| toy.fixture.read(&first, name));
+    let scripts = ["scripts/conf", "scripts/record"];
+    let names =
+        [&["Makefile", "Kbuild", "Kconfig", "include/banner.h", HELPER][..], &scripts].concat();
+    let texts: Vec<String> = names.iter().map(|name| toy.fixture.read(&first, name)).collect();
     let files: Vec<(&str, &str)> =
         names.iter().zip(&texts).map(|(name, text)| (*name, text.as_str())).collect();
     elsewhere.commit("copied", &files);
     let main = toy.fixture.read(&first, "kernel/main.c");
     let mut request = toy.request(&elsewhere.commit("all", &[("kernel/main.c", &main)]), "");
     request.repository = elsewhere.path().into();
-    assert_eq!(builder.build(&request).await.unwrap().obtained, Obtained::Compiled);
+    let built = builder.build(&request).await.unwrap();
+    assert!(built.obtained == Obtained::Compiled && built.manifest.is_built());
+    // What make would overlook of a difference nobody can tell here.
+    assert_eq!(toy.steps(&built).await.len(), 3);
 }
 
 #[tokio::test]

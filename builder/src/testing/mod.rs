@@ -5,6 +5,7 @@ mod ccache;
 mod closures;
 mod commands;
 mod foresight;
+mod grounds;
 mod repository;
 mod stages;
 mod toy;

@@ -12,11 +12,11 @@ use crate::stages::{Provenance, Stage};
 use crate::trace::availability;
 use crate::{Builder, Built, Foreseen, Obtained, Revision};
 
-const HELPER: &str = "kernel/helper.c";
-const TEXT: &str = "int helper(int x) { return x + 1; }\n";
+pub(super) const HELPER: &str = "kernel/helper.c";
+pub(super) const TEXT: &str = "int helper(int x) { return x + 1; }\n";
 
 /// `None`, and a line that says so, where builds can't be watched.
-async fn watched() -> Option<(Toy, Revision)> {
+pub(super) async fn watched() -> Option<(Toy, Revision)> {
     if let Err(reason) = availability() {
         skip(Lack::Views, reason);
         return None;
@@ -26,16 +26,16 @@ async fn watched() -> Option<(Toy, Revision)> {
 
 /// One pair of a kind: while a process of another test still has the lock of one open, a second
 /// would be taken, and be cold.
-fn builder_of(toy: &Toy) -> Builder {
+pub(super) fn builder_of(toy: &Toy) -> Builder {
     toy.builder().with_pairs(1, 4)
 }
 
-async fn build(builder: &Builder, toy: &Toy, revision: &Revision) -> Built {
+pub(super) async fn build(builder: &Builder, toy: &Toy, revision: &Revision) -> Built {
     builder.build(&toy.request(revision, "")).await.unwrap()
 }
 
 /// The same revision, compiled by somebody else from nothing.
-async fn from_nothing(toy: &Toy, revision: &Revision, config: &str) -> Built {
+pub(super) async fn from_nothing(toy: &Toy, revision: &Revision, config: &str) -> Built {
     let (other, _) = Toy::new().await;
     let mut request = toy.request(revision, config);
     request.jobs = 1;
@@ -44,7 +44,7 @@ async fn from_nothing(toy: &Toy, revision: &Revision, config: &str) -> Built {
     built
 }
 
-fn because(built: &Built) -> &str {
+pub(super) fn because(built: &Built) -> &str {
     let provenance = built.provenance.as_ref().expect("a stage was tried");
     provenance.because.as_deref().expect("none answered")
 }
@@ -200,6 +200,42 @@ async fn what_nobody_recorded_is_built_from_nothing() {
 }
 
 #[tokio::test]
+async fn without_watching_what_make_overlooks_is_built_from_nothing_and_the_rest_is_not() {
+    let (toy, first) = Toy::new().await;
+    let makefile = toy.fixture.read(&first, "Makefile");
+    let makefile = makefile.replace("@nm $@ >", "@sh scripts/outer $@ >");
+    let base = toy.edit(
+        "scripts",
+        &[
+            Edit::File("Makefile", &makefile),
+            Edit::File("scripts/outer", "sh scripts/inner \"$1\"\n"),
+            Edit::File("scripts/inner", "nm \"$1\"\n"),
+        ],
+    );
+    let builder = builder_of(&toy).unwatched();
+    build(&builder, &toy, &base).await;
+    let other = "int helper(int x) { return x + 2; }\n";
+    let map = |built: &Built| built.manifest.artifact("System.map").unwrap().digest;
+    for (name, edit, steps) in [
+        ("code", Edit::File(HELPER, other), 2),
+        ("words", Edit::File("Documentation/a.rst", "more\n"), 0),
+        ("a driver", Edit::File("drivers/dummy.c", "int dummy(void) { return 8; }\n"), 0),
+        ("a list", Edit::File("kernel/Makefile", "more-y := 1\n"), 0),
+        ("a script of a script", Edit::File("scripts/inner", "nm -n \"$1\"\n"), 3),
+        ("a recipe", Edit::File("kernel/Makefile", "x:\n\ttrue\n"), 3),
+        ("a script that comes", Edit::File("scripts/new", "x\n"), 3),
+        ("a file that comes", Edit::File("kernel/new.c", "int new;\n"), 2),
+    ] {
+        let revision = toy.edit(name, &[edit]);
+        let built = build(&builder, &toy, &revision).await;
+        assert_eq!(toy.steps(&built).await.len(), steps, "{name}");
+        let truth = from_nothing(&toy, &revision, "").await;
+        assert_eq!(built.manifest.image(), truth.manifest.image(), "{name}");
+        assert_eq!(map(&built), map(&truth), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn what_make_overlooks_comes_out_as_from_nothing() {
     let Some((toy, first)) = watched().await else { return };
     // A program of the build's own that a script runs, and a recipe that calls a variable: make
@@ -324,32 +360,4 @@ async fn what_took_two_runs_says_so() {
     assert!(because(&built).contains("make failed once"), "{}", because(&built));
     let fine = toy.edit("fine", &[Edit::File(HELPER, &TEXT.replace('1', "3"))]);
     assert!(!says(&build(&builder, &toy, &fine).await));
-}
-
-#[tokio::test]
-async fn a_refuted_stage_is_revoked_and_what_rests_on_it_withdrawn() {
-    let Some((toy, first)) = watched().await else { return };
-    // An object that depends on remarks, behind the back of the record of its command.
-    let makefile = toy.fixture.read(&first, "Makefile");
-    let makefile =
-        makefile.replace("gcc $(flags) -MMD", "gcc $(flags) -DREMARKS=$$(grep -c remark $<) -MMD");
-    let text =
-        |remarks: &str| format!("int helper(int x) {{ return x + REMARKS; }} // {remarks}\n");
-    let base =
-        toy.edit("base", &[Edit::File("Makefile", &makefile), Edit::File(HELPER, &text("none"))]);
-    build(&builder_of(&toy), &toy, &base).await;
-    let wrong = toy.edit("wrong", &[Edit::File(HELPER, &text("a remark"))]);
-    let believed = build(&builder_of(&toy), &toy, &wrong).await;
-    assert_eq!(believed.obtained, Obtained::Tokens);
-    let audited = toy.edit("again", &[Edit::File(HELPER, &text("one remark"))]);
-    let found = build(&builder_of(&toy).with_audit(1.0), &toy, &audited).await;
-    assert_eq!(found.obtained, Obtained::Compiled);
-    assert!(found.notes.iter().any(|note| note.contains("AUDIT")), "{:?}", found.notes);
-    assert_ne!(found.manifest.image(), believed.manifest.image());
-    let report = audit_report(&toy.store).await.unwrap();
-    assert_eq!((report.mismatches, report.stages[&Stage::Tokens].mismatches), (1, 1));
-    assert_eq!(report.incidents[0].compiled, Some(found.manifest.input_key));
-    // What was refuted is gone, and the answer is what was compiled.
-    let again = build(&builder_of(&toy), &toy, &audited).await;
-    assert_eq!(again.manifest, found.manifest);
 }

@@ -1,7 +1,8 @@
 //! Who reads what, as a table that is kept with the build.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::iter;
+use std::path::{Path, PathBuf};
 
 use super::record::Record;
 use crate::closure::{ClosureError, Paths, Reader, put_number, put_set};
@@ -25,13 +26,13 @@ pub struct Units {
 }
 
 impl Units {
-    /// From Kbuild's records. `source` is the folder of the host that holds the sources; a build
-    /// in namespaces of its own has seen them at the recipe's place.
-    pub(crate) fn of(records: &[Record], source: &Path) -> Self {
+    /// From Kbuild's records. `sources` are the folders of the host at which a build may have seen
+    /// the sources; one in namespaces of its own has seen them at the recipe's place.
+    pub(crate) fn of(records: &[Record], sources: &[PathBuf]) -> Self {
         let mut table: BTreeMap<&str, Vec<Box<[u8]>>> = BTreeMap::new();
         let mut tools: BTreeSet<&str> = BTreeSet::new();
         for record in records {
-            let reads = record.reads.iter().filter_map(|path| in_tree(path, source));
+            let reads = record.reads.iter().filter_map(|path| in_tree(path, sources));
             let target = record.target.strip_prefix(OBJECTS).unwrap_or(&record.target);
             let target = target.trim_start_matches('/');
             if !record.command.split_whitespace().any(|word| word == "-D__KERNEL__") {
@@ -147,9 +148,10 @@ impl Units {
 
 /// The path in the tree of a file that a compiler named; `None` for one that is not of the sources
 /// (made by the build, or the host's).
-pub(super) fn in_tree(path: &str, source: &Path) -> Option<Box<[u8]>> {
+fn in_tree(path: &str, sources: &[PathBuf]) -> Option<Box<[u8]>> {
     let path = Path::new(path);
-    let inner = path.strip_prefix(SOURCE).or_else(|_| path.strip_prefix(source)).ok()?;
+    let mut sources = iter::once(Path::new(SOURCE)).chain(sources.iter().map(PathBuf::as_path));
+    let inner = sources.find_map(|source| path.strip_prefix(source).ok())?;
     let mut parts: Vec<&str> = Vec::new();
     for part in inner.to_str()?.split('/') {
         match part {
@@ -181,14 +183,11 @@ mod tests {
 
     fn table() -> Units {
         let records = [
-            record("mm/a.o", &["/mnt/kiln/source/mm/a.c", "/mnt/kiln/source/mm/../include/x.h"]),
-            record(
-                "/mnt/kiln/objects/tools/b.o",
-                &["/pool/source/include/x.h", "/usr/include/y.h"],
-            ),
+            record("mm/a.o", &["/pool/source/mm/a.c", "/mnt/kiln/source/mm/../include/x.h"]),
+            record("/mnt/kiln/objects/tools/b.o", &["/pool/view/include/x.h", "/usr/include/y.h"]),
             record("mm/none.o", &["include/generated/z.h"]),
         ];
-        Units::of(&records, Path::new("/pool/source"))
+        Units::of(&records, &["/pool/source".into(), "/pool/view".into()])
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::open::Index;
 use super::uses::note_use;
 use super::value::{digest, input_key, placeholders, to_column};
 use super::write::Write;
+use crate::build_draft::PROVENANCE;
 
 /// Keys in one statement: well below what any database takes.
 const CHUNK: usize = 500;
@@ -176,25 +177,28 @@ impl Index {
         let mut found = HashMap::new();
         for chunk in requests.chunks(CHUNK) {
             let statement = format!(
-                "SELECT r.request_key, b.input_key, b.image, b.result, b.seconds, r.proved_from \
-                 FROM requests r JOIN builds b ON b.input_key = r.input_key \
+                "SELECT r.request_key, b.input_key, b.image, b.result, b.seconds, r.proved_from, \
+                 a.digest FROM requests r JOIN builds b ON b.input_key = r.input_key \
+                 LEFT JOIN artifacts a ON a.input_key = b.input_key AND a.name = $1 \
                  WHERE r.request_key IN ({})",
-                placeholders(1, chunk.len())
+                placeholders(2, chunk.len())
             );
-            let mut query = sqlx::query_as(AssertSqlSafe(statement));
+            let mut query = sqlx::query_as(AssertSqlSafe(statement)).bind(PROVENANCE);
             for key in chunk {
                 query = query.bind(key.to_string());
             }
             let rows: Vec<SummaryRow> =
                 query.fetch_all(&self.pool).await.map_err(self.fail("looking up requests"))?;
-            for (request, key, image, result, seconds, proof) in rows {
+            for (request, key, image, result, seconds, proof, provenance) in rows {
                 let image = image.map(|text| digest("builds.image", &text)).transpose()?;
+                let provenance = provenance.map(|text| digest("artifacts.digest", &text));
                 let summary = BuildSummary {
                     input_key: input_key(&key)?,
                     image: image.map(ImageId),
                     built: result == BUILT,
                     seconds,
                     proof: proof.map(|text| digest("requests.proved_from", &text)).transpose()?,
+                    provenance: provenance.transpose()?,
                 };
                 found.insert(input_key(&request)?, summary);
             }
@@ -203,8 +207,8 @@ impl Index {
     }
 }
 
-/// Request, build, image, result, seconds and closure.
-type SummaryRow = (String, String, Option<String>, String, f64, Option<String>);
+/// Request, build, image, result, seconds, closure and provenance.
+type SummaryRow = (String, String, Option<String>, String, f64, Option<String>, Option<String>);
 
 const BUILT: &str = "built";
 const FAILED: &str = "failed";

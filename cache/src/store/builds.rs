@@ -94,6 +94,11 @@ impl Store {
                     index.add_request(&manifest.request_key, &key).await?;
                     index.add_revision(&manifest.commit, &key).await?;
                     let mut first = first.manifest;
+                    if let (Some(here), Some(there)) = (manifest.image(), first.image())
+                        && here != there
+                    {
+                        tracing::warn!(%key, %here, %there, "one input gave two images; the first stays");
+                    }
                     if is_misnamed(&first, &manifest) {
                         tracing::warn!(%key, "this build was named by some of its files: mended");
                         let signatures = manifest.signatures.clone();
