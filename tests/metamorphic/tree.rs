@@ -387,6 +387,6 @@ impl Change {
     fn differences(&self) -> Vec<Value> {
         let folders = [self.kept.path(), &self.objects].map(|it| it.to_str().unwrap());
         let changes = Kiln::new().run(&["diff", "--json", folders[0], folders[1]]).exits(0).json();
-        changes.as_array().unwrap().clone()
+        changes["changes"].as_array().unwrap().clone()
     }
 }

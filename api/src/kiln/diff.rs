@@ -13,7 +13,7 @@ use kiln_cache::signature::symbols::{
 use serde::Serialize;
 
 use super::common::{Context, answer, answer_json};
-use super::kernels::{Kernel, source_files};
+use super::kernels::{Kernel, source_files, without_foreign_object};
 use crate::terminal::exit::{Exit, Fault};
 use crate::terminal::table::{WIDTH, render_for_answer};
 use crate::terminal::text::wrapped;
@@ -40,6 +40,19 @@ struct Row {
     module: Option<String>,
     #[serde(flatten)]
     change: SymbolChange,
+}
+
+/// The answer, as JSON.
+#[derive(Serialize)]
+struct Answer<'a> {
+    changes: &'a [Row],
+    /// Modules that only the first has, and only the second.
+    modules_removed: Vec<&'a str>,
+    modules_added: Vec<&'a str>,
+    /// Whether contents were compared, and not only names and sizes.
+    contents_compared: bool,
+    /// What was not compared, a sentence each.
+    notes: Vec<String>,
 }
 
 /// What was found, and how far was looked.
@@ -70,11 +83,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     progress.clear();
     let found = compared.context("comparing stopped")??;
     if context.json {
-        // The list is the answer; how far it reaches is said beside it.
-        for line in found.not_compared() {
-            progress.line(&line);
-        }
-        answer_json(&found.rows)?;
+        answer_json(&found.as_json())?;
     } else {
         print(&found);
     }
@@ -98,11 +107,22 @@ struct Side {
 }
 
 async fn sides(context: &Context, args: &Args, folder: &Path) -> anyhow::Result<[Side; 2]> {
-    let names = [&args.before, &args.after].map(|it| beside(it));
+    let names = [&args.before, &args.after];
     let mut kernels = Vec::with_capacity(2);
-    for name in &names {
-        kernels.push(Kernel::find(context, name, &args.repo, VMLINUX_O).await?);
+    for name in names {
+        let mut kernel = Kernel::find(context, name, &args.repo, VMLINUX).await?;
+        if let Kernel::Files(files) = &mut kernel {
+            tidy(name, files)?;
+        }
+        kernels.push(kernel);
     }
+    // Objects say most. Where one is missing, linked kernels are compared with linked ones.
+    let has = |kernel: &Kernel, name: &str| match kernel {
+        Kernel::Files(files) => files.contains_key(name),
+        Kernel::Build(build) => build.artifact(name).is_some(),
+    };
+    let all_have = |name: &str| kernels.iter().all(|kernel| has(kernel, name));
+    let best = if !all_have(VMLINUX_O) && all_have(VMLINUX) { VMLINUX } else { VMLINUX_O };
     let equal: BTreeSet<String> = match &kernels[..] {
         [Kernel::Build(a), Kernel::Build(b)] => {
             let same = a.artifacts.iter().filter(|it| it.name.starts_with(MODULES));
@@ -114,14 +134,21 @@ async fn sides(context: &Context, args: &Args, folder: &Path) -> anyhow::Result<
     };
     let mut sides = Vec::with_capacity(2);
     for ((kernel, name), place) in kernels.iter().zip(names).zip(["before", "after"]) {
+        let own = if has(kernel, best) { best } else { VMLINUX };
         let wanted = |name: &str| {
-            [VMLINUX_O, UNITS].contains(&name) || name.starts_with(MODULES) && !equal.contains(name)
+            [own, UNITS].contains(&name) || name.starts_with(MODULES) && !equal.contains(name)
         };
         let place = folder.join(place);
         let mut files = kernel.files(context, &place, |artifact| wanted(&artifact.name)).await?;
-        let object = files.remove(VMLINUX_O).ok_or_else(|| {
-            let why = "its kernel makes none, or it was stored by an older Kiln";
-            Fault::new(Exit::NotFound, format!("'{name}' has no {VMLINUX_O}: {why}"))
+        let object = files.remove(own).ok_or_else(|| match kernel {
+            Kernel::Files(_) => Fault::new(
+                Exit::Failed,
+                format!("there is neither {VMLINUX_O} nor {VMLINUX} in '{name}': run make there"),
+            ),
+            Kernel::Build(_) => {
+                let why = "its kernel makes none, or it was stored by an older Kiln";
+                Fault::new(Exit::NotFound, format!("'{name}' has no {VMLINUX_O}: {why}"))
+            }
         })?;
         let units = files.remove(UNITS);
         let sources = match (units, kernel) {
@@ -129,26 +156,33 @@ async fn sides(context: &Context, args: &Args, folder: &Path) -> anyhow::Result<
                 let bytes = std::fs::read(&units).context("reading the table of units")?;
                 Units::decode(&bytes).map(|it| it.sources().collect()).unwrap_or_default()
             }
-            (None, Kernel::Files(_)) if Path::new(&name).is_dir() => source_files(Path::new(&name)),
+            (None, Kernel::Files(_)) if Path::new(name).is_dir() => source_files(Path::new(name)),
             _ => BTreeSet::new(),
         };
-        let is_build = matches!(kernel, Kernel::Build(_)) || Path::new(&name).is_dir();
+        let is_build = matches!(kernel, Kernel::Build(_)) || Path::new(name).is_dir();
         files.retain(|name, _| name.starts_with(MODULES));
-        let equal = equal.len();
+        let (name, equal) = (name.clone(), equal.len());
         sides.push(Side { name, object, modules: files, equal, sources, is_build });
     }
     let both: Result<[Side; 2], _> = sides.try_into();
     both.map_err(|_| anyhow::anyhow!("two kernels are compared"))
 }
 
-/// What a name means: beside a `vmlinux` there usually is the object that it was linked from.
-fn beside(name: &str) -> String {
-    let object = Path::new(name).with_file_name(VMLINUX_O);
-    let is_vmlinux = Path::new(name).file_name().is_some_and(|it| it == VMLINUX);
-    match object.to_str() {
-        Some(object) if is_vmlinux && Path::new(object).is_file() => object.to_owned(),
-        _ => name.to_owned(),
+/// Gives files the names of what they are: an object that was given alone, and beside a `vmlinux` that
+/// was, the object which it was linked from.
+fn tidy(name: &str, files: &mut Files) -> anyhow::Result<()> {
+    if Path::new(name).is_file() {
+        if !is_linked(Path::new(name))? {
+            let object = files.remove(VMLINUX);
+            files.extend(object.map(|path| (VMLINUX_O.to_owned(), path)));
+            return Ok(());
+        }
+        let object = Path::new(name).with_file_name(VMLINUX_O);
+        if Path::new(name).file_name().is_some_and(|it| it == VMLINUX) && object.is_file() {
+            files.insert(VMLINUX_O.to_owned(), object);
+        }
     }
+    without_foreign_object(files)
 }
 
 fn compare(sides: &[Side; 2]) -> anyhow::Result<Found> {
@@ -166,7 +200,17 @@ fn compare(sides: &[Side; 2]) -> anyhow::Result<Found> {
         let two = map(after);
         (one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), two)
     });
-    found.rows.extend(diff(&one?, &two?).into_iter().map(|change| Row { module: None, change }));
+    let (one, two) = (one?, two?);
+    for (map, side) in [(&one, before), (&two, after)] {
+        if map.entries.is_empty() {
+            let file = side.object.display();
+            anyhow::bail!(
+                "{file} has no symbol table, so there are no names to compare: give one that was not \
+                 stripped"
+            );
+        }
+    }
+    found.rows.extend(diff(&one, &two).into_iter().map(|change| Row { module: None, change }));
     if before.sources.is_empty() || after.sources.is_empty() {
         found.left_out.push(
             "folders of source files are not known: neither records of a build nor its folder \
@@ -213,6 +257,20 @@ fn modules(before: &Files, after: &Files, found: &mut Found) -> anyhow::Result<(
 }
 
 impl Found {
+    fn as_json(&self) -> Answer<'_> {
+        let lone = |second: bool| {
+            let of_side = self.lone.iter().filter(|(_, is_second)| *is_second == second);
+            of_side.map(|(name, _)| name.as_str()).collect()
+        };
+        Answer {
+            changes: &self.rows,
+            modules_removed: lone(false),
+            modules_added: lone(true),
+            contents_compared: !self.linked,
+            notes: self.not_compared(),
+        }
+    }
+
     /// What the answer does not say, a sentence each.
     fn not_compared(&self) -> Vec<String> {
         let mut lines = Vec::new();

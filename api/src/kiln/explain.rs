@@ -1,13 +1,13 @@
 //! `kiln explain`: why two builds differ.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use kiln_cache::build_draft::VMLINUX;
 use kiln_cache::signature::explain::{Difference, Explanation, explain};
 
 use super::common::{Context, answer, answer_json};
-use super::kernels::{explains, locate};
+use super::kernels::{explains, locate, without_foreign_object};
 use crate::terminal::exit::{Exit, Fault};
 use crate::terminal::table::render_for_answer;
 
@@ -34,12 +34,14 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         progress.status(format!("getting {name}"));
         let place = folder.path().join(side);
         let files = locate(context, name, &args.repo, &place, VMLINUX, explains).await;
-        let files = files.inspect_err(|_| progress.clear())?;
+        let mut files = files.inspect_err(|_| progress.clear())?;
         if !files.contains_key(VMLINUX) {
             progress.clear();
-            let why = format!("there is no vmlinux in '{name}'");
-            return Err(Fault::new(Exit::NotFound, why).into());
+            let is_folder = Path::new(name).is_dir();
+            let exit = if is_folder { Exit::Failed } else { Exit::NotFound };
+            return Err(Fault::new(exit, format!("there is no vmlinux in '{name}'")).into());
         }
+        without_foreign_object(&mut files).inspect_err(|_| progress.clear())?;
         sides.push(files);
     }
     progress.status("comparing");
@@ -59,7 +61,13 @@ fn print(explanation: &Explanation) {
     answer(format_args!("image  {}", equal(explanation.image_equal)));
     answer(format_args!("code   {}", explanation.code_equal.map_or("not known", equal)));
     if explanation.differences.is_empty() {
-        answer("no byte that is compared differs");
+        answer(match explanation.image_equal {
+            true => "no byte that is compared differs",
+            false => {
+                "all sections are the same: the headers of the files differ, or one has no symbol table\n\
+                 (stripped), so that what the image leaves out can't be found in it"
+            }
+        });
         return;
     }
     answer("");

@@ -8,6 +8,7 @@ use kiln_cache::build_draft::{VMLINUX, VMLINUX_O};
 use kiln_cache::manifest::{Artifact, Manifest};
 use kiln_cache::signature::explain::Files;
 use kiln_cache::signature::is_named_by_image;
+use kiln_cache::signature::symbols::may_be_linked_from;
 
 use super::common::Context;
 use super::pull::{find, selector};
@@ -103,6 +104,11 @@ impl Kernel {
         if path.is_file() {
             return Ok(Self::Files([(alone.to_owned(), path.to_owned())].into()));
         }
+        if [".", "~"].iter().any(|it| name.starts_with(it)) || path.is_absolute() {
+            return Err(
+                Fault::new(Exit::Failed, format!("there is no file or folder '{name}'")).into()
+            );
+        }
         let selector = selector(name, repo)?;
         let manifest = find(&context.open_existing().await?, &selector).await?;
         if !manifest.is_built() {
@@ -149,6 +155,21 @@ pub(crate) async fn locate(
 ) -> anyhow::Result<Files> {
     let kernel = Kernel::find(context, name, repo, alone).await?;
     kernel.files(context, place, |artifact| wanted(&artifact.name)).await
+}
+
+/// Leaves out a `vmlinux.o` that the `vmlinux` with it was not linked from: an interrupted make leaves
+/// one, or files that were put together.
+pub(crate) fn without_foreign_object(files: &mut Files) -> anyhow::Result<()> {
+    if let (Some(vmlinux), Some(object)) = (files.get(VMLINUX), files.get(VMLINUX_O))
+        && !may_be_linked_from(vmlinux, object)?
+    {
+        let (vmlinux, object) = (vmlinux.display(), object.display());
+        tracing::warn!(
+            "{object} is left out: {vmlinux} was linked from another one; run make again"
+        );
+        files.remove(VMLINUX_O);
+    }
+    Ok(())
 }
 
 /// Whether an artifact helps to explain a difference.

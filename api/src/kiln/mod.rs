@@ -161,8 +161,8 @@ async fn interrupted() -> anyhow::Error {
     if let Err(error) = told_to_stop().await {
         return error.into();
     }
-    let kept = "interrupted; what was finished is kept: the same command, or `kiln bisect resume` \
-                for a bisection, goes on from there";
+    let kept = "interrupted; what is in the store is kept. A bisection goes on with `kiln bisect \
+                resume`; a compile that did not end begins again";
     Fault::new(Exit::Interrupted, kept).into()
 }
 

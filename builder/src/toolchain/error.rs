@@ -8,8 +8,9 @@ use std::path::PathBuf;
 pub enum ToolchainError {
     /// A tool that every build needs.
     #[error(
-        "'{tool}' is not installed: run 'apt-get install {package}' \
-         (tools are looked for in {path} only)"
+        "'{tool}' is not installed: run 'apt-get install {package}' (tools are looked for in {path} \
+         only). --toolchain takes such a name, a path, and names of your own toolchains.toml: see `kiln \
+         toolchains --help`"
     )]
     Missing {
         /// The tool.
@@ -34,7 +35,7 @@ pub enum ToolchainError {
         range: String,
     },
     /// A tool that does not answer.
-    #[error("asking {tool} what it is: {source}")]
+    #[error("asking {tool} what it is: {source}; it is perhaps no compiler")]
     Ask {
         /// The tool.
         tool: PathBuf,

@@ -106,13 +106,13 @@ fn walk(git: &git2::Repository, base: Oid, tip: Oid) -> Result<Vec<Commit>, git2
 fn not_an_ancestor(git: &git2::Repository, base: Oid, tip: Oid) -> TreeError {
     let why = match git.merge_base(base, tip) {
         Ok(fork) if fork == tip => {
-            "it is a descendant of it. The good end is the older one when the commit is sought that \
-             brought the crash, and the newer one when its fix is (--find fix)"
+            "it is a descendant of it; the older one comes first (a bisection's good end, which is the \
+             newer one when a fix is looked for: --find fix)"
                 .to_owned()
         }
         Ok(fork) => format!(
-            "they fork off at their merge base {fork}. Test that commit: if it behaves like the \
-             older end, give it in its place"
+            "they fork off at their merge base {fork}, which can be given in its place (in a \
+             bisection, if it behaves like the older end: test it)"
         ),
         Err(_) => {
             "they have no common history (a shallow clone, or unrelated branches?)".to_owned()

@@ -59,10 +59,11 @@ impl Store {
         }
         // In this order; see the module.
         let held = index.reserved(alive).await?;
+        // Before the manifests: a row comes after its manifest, so of these one at least is seen.
+        let indexed = index.all_builds().await?.len();
         let (builds, names) = self.known_builds().await?;
         let shelf = self.shelf().await?;
         let named: HashSet<Digest> = names.values().flatten().map(|file| file.digest).collect();
-        let indexed = index.all_builds().await?.len();
         let sight = Sight { builds: &builds, named: &named, shelf: &shelf, indexed, now };
         if let Some(why) = sight.is_blind() {
             return Err(StoreError::Refused(why.to_owned()));

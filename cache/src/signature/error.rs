@@ -103,7 +103,8 @@ pub enum ElfError {
     /// An object file: what its code calls is said by relocations, which `image` does not hash.
     #[error(
         "an object file that is not linked: its bytes don't say what it calls, \
-         so equal bytes would not mean an equal kernel; give the linked `vmlinux`, or ask for `code`"
+         so equal bytes would not mean an equal kernel; give the linked `vmlinux` (`kiln sign --kind \
+         code` and `kiln diff` take the object)"
     )]
     NotLinked,
     /// A linked file where an object is wanted.

@@ -86,6 +86,21 @@ pub fn linked_symbols_of(path: &Path) -> Result<SymbolMap, SignatureError> {
         .map_err(|source| SignatureError::Elf { path: path.to_owned(), source })
 }
 
+/// Whether a linked kernel may have been linked from an object, so far as sizes of functions tell: none
+/// that is in both by one name has another size. Blocks, as [`symbols_of`].
+pub fn may_be_linked_from(vmlinux: &Path, object: &Path) -> Result<bool, SignatureError> {
+    let (linked, object) = (linked_symbols_of(vmlinux)?, linked_symbols_of(object)?);
+    let functions = object.entries.iter().filter(|(key, _)| key.kind == SymbolKind::Function);
+    let differs = |(key, entries): (&SymbolKey, &Vec<SymbolEntry>)| match (
+        &entries[..],
+        linked.entries.get(key).map(Vec::as_slice),
+    ) {
+        ([one], Some([other])) => one.size != other.size,
+        _ => false,
+    };
+    Ok(!functions.into_iter().any(differs))
+}
+
 /// The map of a file in memory.
 pub(crate) fn symbols_of_bytes(source: &dyn ByteSource) -> Result<SymbolMap, ElfError> {
     map::read(&Elf::parse(source.bytes())?, source)

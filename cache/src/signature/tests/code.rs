@@ -292,5 +292,5 @@ fn other_files_are_refused_with_a_reason() {
     std::fs::write(file.path(), NATIVE.object(SOURCE)).unwrap();
     assert_eq!(sign_kind(file.path(), SignatureKind::Code).unwrap().version, 1);
     let message = sign_kind(file.path(), SignatureKind::Image).unwrap_err().to_string();
-    assert!(message.contains("`code`"), "{message}");
+    assert!(message.contains("--kind code"), "{message}");
 }
