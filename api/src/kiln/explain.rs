@@ -9,7 +9,8 @@ use kiln_cache::signature::explain::{Difference, Explanation, explain};
 use super::common::{Context, answer, answer_json};
 use super::kernels::{explains, locate, without_foreign_object};
 use crate::terminal::exit::{Exit, Fault};
-use crate::terminal::table::render_for_answer;
+use crate::terminal::table::{WIDTH, render_for_answer};
+use crate::terminal::text::wrapped;
 
 /// How many symbols a line of the table names.
 const NAMED: usize = 2;
@@ -61,13 +62,14 @@ fn print(explanation: &Explanation) {
     answer(format_args!("image  {}", equal(explanation.image_equal)));
     answer(format_args!("code   {}", explanation.code_equal.map_or("not known", equal)));
     if explanation.differences.is_empty() {
-        answer(match explanation.image_equal {
+        let told = match explanation.image_equal {
             true => "no byte that is compared differs",
             false => {
-                "all sections are the same: the headers of the files differ, or one has no symbol table\n\
+                "all sections are the same: the headers of the files differ, or one has no symbol table \
                  (stripped), so that what the image leaves out can't be found in it"
             }
-        });
+        };
+        answer(wrapped(told, WIDTH));
         return;
     }
     answer("");
