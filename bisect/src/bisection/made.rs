@@ -56,6 +56,7 @@ impl Bisection {
                 self.knowledge.learn_beyond(commit);
             }
         }
+        self.learn_unseen(place, &manifest).await?;
         self.settle(place, known_of(&manifest), manifest.input_key);
         let commit = self.commit(place);
         self.watch.happening(Happening::Built { commit: &commit, build: &record });

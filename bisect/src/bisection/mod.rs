@@ -1,9 +1,10 @@
 //! A bisection, carried out: ask the planner, build, run, write down, until there is an answer.
 //!
 //! [`knowledge`] is what decisions are made from ([`proofs`] what of it was only proved, [`untouched`]
-//! and [`blamed`] what is only likely), [`batch`] makes runs, [`beside`] and [`workshop`] what is
-//! built beside them, [`made`] asks for builds and learns of them, [`titled`] finds out which crash is
-//! hunted, [`written`] tells the record, [`after`] looks at a commit that is to be named, [`walking`] for a good end among
+//! and [`blamed`] what is only likely, [`unseen`] what code does not tell), [`batch`] makes runs,
+//! [`beside`] and [`workshop`] what is built beside them, [`made`] asks for builds and learns of them,
+//! [`titled`] finds out which crash is hunted, [`written`] tells the record, [`after`] looks at a commit
+//! that is to be named, [`walking`] for a good end among
 //! releases and [`able`] at one that is to be it, [`running`] keeps two processes from one bisection,
 //! [`setup`] prepares the test, [`verdict_of`] puts the planner's answer into words. The loop itself is
 //! in [`steps`].
@@ -25,6 +26,7 @@ pub(crate) mod running;
 mod setup;
 mod steps;
 mod titled;
+mod unseen;
 mod untouched;
 mod verdict_of;
 mod walking;

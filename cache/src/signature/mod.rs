@@ -3,7 +3,7 @@
 //! [`sign_build`] reads a `vmlinux` and what belongs to it, and gives `image` and `syzkaller`;
 //! [`sign_file`] those of a lone `vmlinux`; [`sign_kind`] also makes the `code` signature of a `vmlinux.o`. What each of them sees and does
 //! not see is said in the module that makes it, `image`, `syzkaller` and `code`. [`symbols`] says
-//! what is in a `vmlinux.o`, function by function.
+//! what is in a `vmlinux.o`, function by function, and [`unseen_by_code`] what of a kernel is not of it.
 //! All functions here block: call them from a thread that may.
 
 mod code;
@@ -24,6 +24,7 @@ mod syzkaller;
 pub(crate) mod test_elf;
 #[cfg(test)]
 pub(crate) mod tests;
+mod unseen;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,6 +40,7 @@ pub use sign::{
     Masked, build_id, has_debug_sections, is_elf, is_named_by_image, masked, sign_build, sign_file,
     sign_kind,
 };
+pub use unseen::unseen_by_code;
 
 /// A way of naming an image. Each is defined in a module of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

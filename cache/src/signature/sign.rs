@@ -91,6 +91,11 @@ impl Kernel {
         Ok(image::companion(name, &file, &self.elf()?, &self.mapping))
     }
 
+    /// How the `vmlinux` itself is laid out.
+    pub(crate) fn layout(&self) -> Result<blake3::Hash, SignatureError> {
+        Ok(image::layout(&self.elf()?))
+    }
+
     /// `syzkaller`, or `image` of the lone `vmlinux`.
     pub(crate) fn sign(&self, kind: SignatureKind) -> Result<Signature, SignatureError> {
         signature(&self.elf()?, &self.mapping, kind)

@@ -72,7 +72,9 @@ pub(super) struct Knowledge {
     pub(super) faults: BTreeMap<u32, Rows>,
     /// What the code of builds is that were looked at.
     codes: HashMap<Place, Digest>,
-    /// Commits that may change a kernel otherwise than by its code.
+    /// What their code does not tell, of builds that were looked at for it; `None` where nobody can say.
+    unseen: HashMap<Place, Option<Digest>>,
+    /// Commits that may change a kernel in what neither shows.
     beyond: HashSet<u32>,
     images: HashMap<ImageId, u32>,
     counts: Vec<Counts>,
@@ -99,6 +101,7 @@ impl Knowledge {
             blamed: Vec::new(),
             faults: BTreeMap::new(),
             codes: HashMap::new(),
+            unseen: HashMap::new(),
             beyond: HashSet::new(),
             images: HashMap::new(),
             counts: Vec::new(),
@@ -246,7 +249,32 @@ impl Knowledge {
         }
     }
 
-    /// Takes note that a commit may change a kernel otherwise than by its code.
+    /// Takes note of what the code of a build does not tell.
+    pub(super) fn learn_unseen(&mut self, place: Place, unseen: Option<Digest>) {
+        self.unseen.insert(place, unseen);
+    }
+
+    /// The build at a place and those of its parents and children that have the same code, so that it
+    /// matters what else they are made of; without those that were looked at for that.
+    pub(super) fn unlooked(&self, place: Place) -> Vec<Place> {
+        let Some(code) = self.codes.get(&place) else { return Vec::new() };
+        let is_parent = |parent: Place, child: Place| match child {
+            Place::Base => false,
+            Place::Commit(commit) => {
+                !self.beyond.contains(&commit) && self.parents(commit).contains(&parent)
+            }
+        };
+        let twins = self.codes.iter().filter(|(_, other)| *other == code).map(|(other, _)| *other);
+        let mut near: Vec<Place> =
+            twins.filter(|other| is_parent(*other, place) || is_parent(place, *other)).collect();
+        if !near.is_empty() {
+            near.push(place);
+        }
+        near.retain(|place| !self.unseen.contains_key(place));
+        near
+    }
+
+    /// Takes note that a commit may change a kernel in what neither its code nor the rest shows.
     pub(super) fn learn_beyond(&mut self, commit: u32) {
         self.beyond.insert(commit);
     }
@@ -259,12 +287,16 @@ impl Knowledge {
         }
     }
 
-    /// Commits whose code is that of one of their parents: nothing that runs differs, though line
-    /// numbers and addresses may.
+    /// Commits whose code is that of one of their parents, as is what code does not tell: nothing that
+    /// runs differs, though line numbers may.
     pub(super) fn unchanged(&self) -> Vec<u32> {
+        let unseen = |place: &Place| self.unseen.get(place).copied().flatten();
         let same = |commit: u32, code: &Digest| {
+            let Some(own) = unseen(&Place::Commit(commit)) else { return false };
             !self.beyond.contains(&commit)
-                && self.parents(commit).iter().any(|parent| self.codes.get(parent) == Some(code))
+                && self.parents(commit).iter().any(|parent| {
+                    self.codes.get(parent) == Some(code) && unseen(parent) == Some(own)
+                })
         };
         let mut list: Vec<u32> = self
             .codes
@@ -443,11 +475,29 @@ mod tests {
             let (signatures, artifacts) = code(text, module);
             knowledge.learn_code(place, &signatures, &artifacts);
         };
+        let base = Place::Base;
+        let unseen = |knowledge: &mut Knowledge, place, text: &str| {
+            knowledge.learn_unseen(place, Some(digest(text)));
+        };
         learn(&mut knowledge, Place::Base, "a", "m");
         learn(&mut knowledge, Place::Commit(0), "a", "m");
         learn(&mut knowledge, Place::Commit(1), "b", "m");
         learn(&mut knowledge, Place::Commit(3), "c", "m");
+        assert_eq!(knowledge.unchanged(), [0; 0], "nobody has looked at the rest");
+        assert_eq!(knowledge.unlooked(Place::Commit(0)), [base, Place::Commit(0)]);
+        assert_eq!(knowledge.unlooked(base), [Place::Commit(0), base]);
+        assert_eq!(knowledge.unlooked(Place::Commit(1)), []);
+        unseen(&mut knowledge, base, "boot");
+        assert_eq!(knowledge.unlooked(Place::Commit(0)), [Place::Commit(0)]);
+        knowledge.learn_unseen(Place::Commit(0), None);
+        assert_eq!(knowledge.unchanged(), [0; 0], "nobody can say");
+        unseen(&mut knowledge, Place::Commit(0), "another boot");
+        assert_eq!(knowledge.unchanged(), [0; 0], "the boot image differs");
+        unseen(&mut knowledge, Place::Commit(0), "boot");
         assert_eq!(knowledge.unchanged(), [0]);
+        for commit in [2, 3] {
+            unseen(&mut knowledge, Place::Commit(commit), "boot");
+        }
         learn(&mut knowledge, Place::Commit(2), "c", "n");
         assert_eq!(knowledge.unchanged(), [0], "a module differs");
         learn(&mut knowledge, Place::Commit(2), "c", "m");

@@ -49,6 +49,7 @@ use writer::Writer;
 
 pub(crate) use gaps::gaps;
 pub(crate) use module::without_signature;
+pub(crate) use vmlinux::layout;
 pub(crate) use x86_boot::payload_of;
 
 /// Version of this definition.
@@ -64,7 +65,12 @@ pub(crate) const VMLINUX: &str = "vmlinux";
 
 /// Whether an artifact of a kernel's build is one of the parts that `image` names.
 pub(crate) fn covers(name: &str) -> bool {
-    name == VMLINUX || BOOT_IMAGES.contains(&name) || is_module(name)
+    name == VMLINUX || is_boot_image(name) || is_module(name)
+}
+
+/// Whether an artifact is a boot image.
+pub(crate) fn is_boot_image(name: &str) -> bool {
+    BOOT_IMAGES.contains(&name)
 }
 
 fn is_module(name: &str) -> bool {
@@ -76,6 +82,12 @@ fn is_module(name: &str) -> bool {
 pub(crate) struct Part {
     pub(crate) kind: &'static str,
     hash: blake3::Hash,
+}
+
+impl Part {
+    pub(crate) fn hash(&self) -> &blake3::Hash {
+        &self.hash
+    }
 }
 
 /// The part of the `vmlinux` itself.

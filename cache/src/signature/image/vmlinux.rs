@@ -38,30 +38,21 @@ use super::masked;
 use super::writer::Writer;
 
 const DOMAIN: &[u8] = b"kiln.signature.image.vmlinux";
+const LAYOUT: &[u8] = b"kiln.signature.image.vmlinux.layout";
 
 /// The hash of a file that `elf` was read from.
 pub(super) fn hash(elf: &Elf<'_>, source: &dyn ByteSource) -> Result<blake3::Hash, ElfError> {
     if elf.file_type == abi::ET_REL.0 {
         return Err(ElfError::NotLinked);
     }
-    let mut sections: Vec<&Section<'_>> =
-        elf.sections.iter().filter(|it| it.is_allocated()).collect();
+    let sections = allocated(elf);
     if !sections.iter().any(|it| it.bytes.as_ref().is_some_and(|bytes| !bytes.is_empty())) {
         return Err(ElfError::NothingAllocated);
     }
-    // Empty sections share their address with a neighbour; the order of headers breaks the tie.
-    sections.sort_by_key(|it| (it.address, it.size));
     let masks = masks::locate(elf, source)?;
 
     let mut manifest = Writer::new(DOMAIN);
     header(&mut manifest, elf);
-    let loads = || elf.segments.iter().filter(|it| it.kind == abi::PT_LOAD.0);
-    manifest.number(loads().count() as u64);
-    for load in loads() {
-        for number in load.tuple() {
-            manifest.number(number);
-        }
-    }
     manifest.number(sections.len() as u64);
     for it in sections {
         section(&mut manifest, it, &masks, source);
@@ -70,6 +61,25 @@ pub(super) fn hash(elf: &Elf<'_>, source: &dyn ByteSource) -> Result<blake3::Has
     Ok(manifest.finish())
 }
 
+/// The same without any byte of a section: what is where, and how large.
+pub(crate) fn layout(elf: &Elf<'_>) -> blake3::Hash {
+    let mut manifest = Writer::new(LAYOUT);
+    header(&mut manifest, elf);
+    for it in allocated(elf) {
+        place(&mut manifest, it);
+    }
+    manifest.finish()
+}
+
+/// The allocated sections by address.
+fn allocated<'elf, 'data>(elf: &'elf Elf<'data>) -> Vec<&'elf Section<'data>> {
+    let mut sections: Vec<_> = elf.sections.iter().filter(|it| it.is_allocated()).collect();
+    // Empty sections share their address with a neighbour; the order of headers breaks the tie.
+    sections.sort_by_key(|it| (it.address, it.size));
+    sections
+}
+
+/// What the ELF header says, and each PT_LOAD.
 fn header(manifest: &mut Writer, elf: &Elf<'_>) {
     manifest.number(elf.is_64.into());
     manifest.number(elf.big_endian.into());
@@ -77,15 +87,17 @@ fn header(manifest: &mut Writer, elf: &Elf<'_>) {
     manifest.number(elf.machine.into());
     manifest.number(elf.flags.into());
     manifest.number(elf.entry);
+    let loads = || elf.segments.iter().filter(|it| it.kind == abi::PT_LOAD.0);
+    manifest.number(loads().count() as u64);
+    for load in loads() {
+        for number in load.tuple() {
+            manifest.number(number);
+        }
+    }
 }
 
 fn section(manifest: &mut Writer, section: &Section<'_>, masks: &[Mask], source: &dyn ByteSource) {
-    manifest.text(section.name);
-    manifest.number(section.kind.into());
-    manifest.number(section.flags);
-    manifest.number(section.address);
-    manifest.number(section.size);
-    manifest.number(section.align);
+    place(manifest, section);
     match &section.bytes {
         None => manifest.number(0),
         Some(bytes) => {
@@ -93,4 +105,14 @@ fn section(manifest: &mut Writer, section: &Section<'_>, masks: &[Mask], source:
             masked::write(manifest, source, bytes, masks);
         }
     }
+}
+
+/// All that is said of a section but its bytes.
+fn place(manifest: &mut Writer, section: &Section<'_>) {
+    manifest.text(section.name);
+    manifest.number(section.kind.into());
+    manifest.number(section.flags);
+    manifest.number(section.address);
+    manifest.number(section.size);
+    manifest.number(section.align);
 }

@@ -98,6 +98,12 @@ fn built(build: &Build, compress: Compress) -> (Vec<u8>, Boot) {
     (elf.build(), boot(build, &compress(&unpacked), unpacked.len(), 4096))
 }
 
+/// The same packed with gzip: the file, the boot image, and where in it the payload is.
+pub(super) fn built_with_gzip(build: &Build) -> (Vec<u8>, Vec<u8>, Range<usize>) {
+    let (vmlinux, boot) = built(build, gzip);
+    (vmlinux, boot.bytes, boot.room)
+}
+
 fn part(boot: &[u8], vmlinux: &[u8]) -> Part {
     companion("bzImage", &boot, &Elf::parse(vmlinux).unwrap(), &vmlinux)
 }
@@ -126,7 +132,7 @@ fn what_can_not_be_unpacked_counts_byte_by_byte() {
 }
 
 /// Puts the checksum right, as whoever changes a byte before linking would have it.
-fn seal(bytes: &mut [u8]) {
+pub(super) fn seal(bytes: &mut [u8]) {
     let end = bytes.len() - 4;
     let checksum = !crc32fast::hash(&bytes[..end]);
     bytes[end..].copy_from_slice(&checksum.to_le_bytes());

@@ -12,3 +12,4 @@ mod masks;
 mod modules;
 mod symbols;
 mod syzkaller;
+mod unseen;

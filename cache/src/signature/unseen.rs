@@ -1,0 +1,28 @@
+//! What of a kernel its `code` does not see.
+
+use std::path::PathBuf;
+
+use super::sign::Kernel;
+use super::{SignatureError, image};
+use crate::digest::Digest;
+
+/// A hash of what a build may change although its `vmlinux.o` does the same: how its `vmlinux` is
+/// laid out (what a linker script decides), and its boot images as `image` sees them, which are the
+/// set-up code and the decompressor without the kernel in them. Builds that differ in lines alone have
+/// the same one. Not of modules, nor of the bytes of `vmlinux`.
+///
+/// `files` are the artifacts of the build by name; one must be `vmlinux`. It is compared within one
+/// version of Kiln, and not kept. Blocks: the boot image is unpacked.
+pub fn unseen_by_code(files: &[(String, PathBuf)]) -> Result<Digest, SignatureError> {
+    let vmlinux = files.iter().find(|(name, _)| name == image::VMLINUX);
+    let (_, vmlinux) = vmlinux.ok_or(SignatureError::NoVmlinux)?;
+    let kernel = Kernel::open(vmlinux)?;
+    let mut boot: Vec<_> = files.iter().filter(|(name, _)| image::is_boot_image(name)).collect();
+    boot.sort();
+    let mut text = kernel.layout()?.to_hex().to_string();
+    for (name, path) in boot {
+        let part = kernel.part(name, path)?;
+        text += &format!("\n{name} {} {}", part.kind, part.hash().to_hex());
+    }
+    Ok(Digest::of(text.as_bytes()))
+}
