@@ -75,6 +75,7 @@
 mod aside;
 mod difference;
 mod make_text;
+mod numbers;
 mod overlooked;
 mod plan;
 mod provenance;

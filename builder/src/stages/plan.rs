@@ -17,7 +17,7 @@ pub(crate) struct Touched {
     /// The text differs in comments and blank lines alone, so far as that can be told.
     pub(crate) comments_only: bool,
     /// A makefile, and more differs than lists and flags; or one for the whole tree, and more differs
-    /// than the release.
+    /// than the release. Or one of Kconfig, and an option's number is written otherwise.
     pub(crate) rules: bool,
     /// A makefile mentions its name.
     pub(crate) named: bool,
@@ -125,6 +125,9 @@ fn kind(one: &Touched, units: &Units) -> Result<Kind, Reason> {
     if path.starts_with(b"tools/") {
         return Err(from_nothing(one, "differs, and a tool of the build is made of it"));
     }
+    if one.rules && is_kconfig(path) {
+        return Err(from_nothing(one, "differs, and an option of type int is hex or hex is int"));
+    }
     if is_make_text(path) {
         return match (one.rules, is_for_all(path)) {
             (true, false) => {
@@ -168,6 +171,11 @@ pub(super) fn is_for_all(path: &[u8]) -> bool {
 pub(crate) fn is_make_text(path: &[u8]) -> bool {
     let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
     [&b"Kconfig"[..], b"Makefile", b"Kbuild"].iter().any(|known| name.starts_with(known))
+}
+
+/// Whether a file is one of Kconfig, by its name.
+pub(super) fn is_kconfig(path: &[u8]) -> bool {
+    path.rsplit(|byte| *byte == b'/').next().is_some_and(|name| name.starts_with(b"Kconfig"))
 }
 
 #[cfg(test)]
@@ -217,6 +225,8 @@ mod tests {
             assert!(compiles(&[rules(path)]).from_nothing, "{path}");
         }
         assert!(compiles(&[rules("mm/Makefile")]).from_nothing);
+        let number = compiles(&[rules("mm/Kconfig")]);
+        assert!(number.from_nothing && number.what.contains("hex"), "{number}");
         assert!(!compiles(&[touched("Makefile")]).from_nothing, "another release");
     }
 
