@@ -58,7 +58,9 @@ impl Config {
     /// The architecture it is for, as `ARCH=` names it, where an option says so. For another one
     /// `olddefconfig` would quietly make something else of it.
     pub fn architecture(&self) -> Option<&'static str> {
-        const MARKS: [(&str, &str); 8] = [
+        const MARKS: [(&str, &str); 9] = [
+            // With CONFIG_X86 beside it, of which `ARCH=x86_64` would make a kernel of 64 bits.
+            ("CONFIG_X86_32", "i386"),
             ("CONFIG_X86", "x86_64"),
             ("CONFIG_ARM64", "arm64"),
             ("CONFIG_ARM", "arm"),
@@ -69,7 +71,11 @@ impl Config {
             ("CONFIG_MIPS", "mips"),
         ];
         let found = MARKS.iter().find(|(option, _)| kconfig::is_set(&self.text, option));
-        found.map(|(_, architecture)| *architecture)
+        let is_32 = || kconfig::parse(&self.text).get("CONFIG_64BIT") == Some(&"n");
+        match found? {
+            (_, "x86_64") if is_32() => Some("i386"),
+            (_, architecture) => Some(*architecture),
+        }
     }
 
     /// The text.
@@ -185,5 +191,9 @@ mod tests {
         assert_eq!(of("CONFIG_X86_64=y\nCONFIG_X86=y\n"), Some("x86_64"));
         assert_eq!(of("CONFIG_ARM64=y\n# CONFIG_X86 is not set\n"), Some("arm64"));
         assert_eq!(of("CONFIG_NET=y\n"), None);
+        for of_32_bits in ["CONFIG_X86_32=y\n", "# CONFIG_64BIT is not set\n"] {
+            assert_eq!(of(&format!("{of_32_bits}CONFIG_X86=y\n")), Some("i386"), "{of_32_bits}");
+        }
+        assert_eq!(of("# CONFIG_64BIT is not set\nCONFIG_ARM=y\n"), Some("arm"));
     }
 }
