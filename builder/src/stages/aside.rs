@@ -49,7 +49,8 @@ fn place(number: usize) -> String {
     format!("{SCRATCH}/stage/{number}.out")
 }
 
-/// Preprocesses with each command; `None` for one that failed. See [`Invocation::preprocess`].
+/// Preprocesses with each command; `None` for one that failed, and where tokens are not all that there
+/// is to an object. See [`Invocation::preprocess`].
 pub(super) fn preprocess(
     kbuild: &Kbuild<'_>,
     invocations: &[&Invocation],
@@ -61,7 +62,7 @@ pub(super) fn preprocess(
     for (number, well) in well.into_iter().enumerate() {
         let path = kbuild.pair.objects().join(place(number));
         all.push(match well {
-            true => Some(Tokens::of(&fs::read(&path).doing("reading", &path)?)),
+            true => Tokens::of(&fs::read(&path).doing("reading", &path)?),
             false => None,
         });
     }

@@ -42,8 +42,12 @@ pub(crate) fn settle(kbuild: &Kbuild<'_>, survey: &Survey) -> Result<Outcome, Bu
             _ => true,
         })
     };
-    if let Some((unit, _)) = agree(|tokens| tokens.files) {
-        return Ok(differs(format!("{} includes other files", unit.object)));
+    if let Some((unit, now)) = agree(|tokens| tokens.files) {
+        let what = match unit.tokens.is_some() && now.is_some() {
+            true => "includes other files",
+            false => "is not decided by its tokens",
+        };
+        return Ok(differs(format!("{} {what}", unit.object)));
     }
     let moved = agree(|tokens| tokens.placed);
     if moved.is_none() && survey.tokens_decide() && survey.base.allows(Stage::Tokens) {

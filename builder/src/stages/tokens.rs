@@ -1,7 +1,10 @@
 //! The preprocessor's output, as what the compiler is given.
 
+use std::sync::LazyLock;
+
 use blake3::Hasher;
 use kiln_cache::Digest;
+use regex::bytes::Regex;
 
 /// What two outputs are compared by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +20,15 @@ impl Tokens {
     /// FLAGS` says where the next line comes from, and every other line, directives that are left
     /// (`#pragma`) among them, is what the compiler proper sees. Comments are gone, and blanks
     /// between tokens are one blank; the indentation shows the column of a line's first token.
-    pub(super) fn of(output: &[u8]) -> Self {
+    ///
+    /// `None` where tokens are not all that becomes the object: with `.incbin` the assembler takes in
+    /// another file.
+    pub(super) fn of(output: &[u8]) -> Option<Self> {
+        static INCLUDES: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(r"\.incbin\b").expect("a constant pattern"));
+        if INCLUDES.is_match(output) {
+            return None;
+        }
         let (mut placed, mut files) = (Hasher::new(), Hasher::new());
         let mut seen = std::collections::HashSet::new();
         let (mut file, mut number): (&[u8], u64) = (b"", 0);
@@ -38,7 +49,7 @@ impl Tokens {
             number += 1;
         }
         let [placed, files] = [placed, files].map(|it| it.finalize().into());
-        Self { placed, files }
+        Some(Self { placed, files })
     }
 }
 
@@ -65,13 +76,19 @@ mod tests {
         "# 0 \"a.c\"\n# 1 \"a.h\" 1\nint x;\n\n# 2 \"a.c\" 2\n  int y;\n#pragma pack\n";
 
     fn of(text: &str) -> Tokens {
-        Tokens::of(text.as_bytes())
+        Tokens::of(text.as_bytes()).unwrap()
     }
 
     #[test]
     fn markers_and_blank_lines_only_say_where() {
         let same = "# 0 \"a.c\"\n# 1 \"a.h\" 1\nint x; \n# 1 \"a.c\"\n\n  int y;\n#pragma pack\n";
         assert_eq!(of(ONE), of(same));
+    }
+
+    #[test]
+    fn a_file_that_the_assembler_takes_in_is_not_among_them() {
+        let taken = format!("{ONE}asm(\"\t.incbin \\\"data.gz\\\"\\n\");\n");
+        assert_eq!(Tokens::of(taken.as_bytes()), None);
     }
 
     #[test]
