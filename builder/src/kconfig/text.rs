@@ -117,8 +117,8 @@ fn is_description(option: &str) -> bool {
 /// How many changed options are written out in notes.
 const WRITTEN_OUT: usize = 20;
 
-/// Sentences for people: what was changed, and what can't be made to repeat by a build, which may have
-/// namespaces of its own.
+/// Sentences for people: what was changed, what can't be made to repeat by a build, which may have
+/// namespaces of its own, and what was made to.
 pub(crate) fn notes(changes: &[ConfigChange], normalized: &str, confined: bool) -> Vec<String> {
     let mut notes: Vec<String> =
         changes.iter().take(WRITTEN_OUT).map(ConfigChange::to_string).collect();
@@ -127,11 +127,16 @@ pub(crate) fn notes(changes: &[ConfigChange], normalized: &str, confined: bool) 
         notes.push(format!("{more} more options came out otherwise than asked"));
     }
     let values = parse(normalized);
+    let set = |option| values.get(option) == Some(&"y");
     let random = if confined { &[] } else { RANDOM };
-    for (option, why) in UNREPEATABLE.iter().chain(random) {
-        if values.get(option) == Some(&"y") {
-            notes.push(format!("{option}=y: {why}, so equal sources may give different images"));
-        }
+    for (option, why) in UNREPEATABLE.iter().chain(random).filter(|(option, _)| set(*option)) {
+        notes.push(format!("{option}=y: {why}, so equal sources may give different images"));
+    }
+    for (option, _) in RANDOM.iter().filter(|(option, _)| confined && set(*option)) {
+        notes.push(format!(
+            "{option}=y: its random numbers are the same, public ones in all builds of Kiln's; it \
+             protects nobody to whom this kernel is shipped"
+        ));
     }
     notes
 }
@@ -200,9 +205,12 @@ mod tests {
     fn notes_stay_short() {
         let given: String = (0..50).map(|n| format!("CONFIG_X{n}=y\n")).collect();
         let notes = |confined| notes(&changes(&given, ""), "CONFIG_RANDSTRUCT_FULL=y\n", confined);
-        assert_eq!(notes(true).len(), WRITTEN_OUT + 1);
-        let notes = notes(false);
-        assert_eq!(notes.len(), WRITTEN_OUT + 2);
-        assert!(notes[WRITTEN_OUT].starts_with("30 more"));
+        for (confined, word) in [(true, "public"), (false, "different images")] {
+            let notes = notes(confined);
+            assert_eq!(notes.len(), WRITTEN_OUT + 2);
+            assert!(notes[WRITTEN_OUT].starts_with("30 more"));
+            let last = &notes[WRITTEN_OUT + 1];
+            assert!(last.contains("RANDSTRUCT_FULL") && last.contains(word), "{last}");
+        }
     }
 }
