@@ -20,6 +20,7 @@ mod ground;
 mod harmless;
 mod kbuild;
 mod kconfig;
+mod lately;
 mod live;
 mod making;
 mod observer;

@@ -2,9 +2,11 @@
 //! trees give the same.
 
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::{StreamExt as _, stream};
 use kiln_cache::manifest::Manifest;
 use kiln_cache::{Digest, FamilyBuild, InputKey, StoreError};
 
@@ -13,6 +15,7 @@ use crate::builder::Builder;
 use crate::closure::{Closure, Edges};
 use crate::error::BuildError;
 use crate::kconfig::is_set;
+use crate::lately::Lately;
 use crate::pool::Folder;
 use crate::recipe;
 use crate::request::Request;
@@ -26,14 +29,16 @@ pub(crate) const CANDIDATES: usize = 64;
 const CONSIDERED: u32 = 1024;
 /// Name of the artifact that holds the normalized configuration.
 const CONFIG: &str = ".config";
-/// Closures kept in memory, at some half a megabyte each.
-const KEPT: usize = 64;
+/// Closures kept in memory, at some half a megabyte each: of two neighbourhoods.
+const KEPT: usize = 2 * CANDIDATES;
+/// How many closures are read side by side, once the nearest build has proved nothing: from a bucket
+/// each takes a while.
+const READ_AHEAD: usize = 8;
 
 /// Closures that were read lately, by the digest of their blob, and the stages for which each
 /// proves nothing any more.
-#[derive(Default)]
 pub(crate) struct Closures {
-    read: Mutex<HashMap<Digest, Arc<Closure>>>,
+    read: Mutex<Lately<Digest, Arc<Closure>>>,
     revoked: Mutex<Revoked>,
     /// What builds rest on, by the blob of their provenance; asked for where anything was refuted.
     grounds: Mutex<HashMap<Digest, Vec<Ground>>>,
@@ -101,8 +106,15 @@ impl Builder {
         let family = request.family(given, toolchain);
         let repository = Repository::open(&request.repository)?;
         let near = Some(request.revision.tree.as_str());
-        for build in self.candidates(&repository, &family, near, CANDIDATES).await? {
-            let Some(closure) = self.closure_in(&build.closure).await? else { continue };
+        let mut builds = self.candidates(&repository, &family, near, CANDIDATES).await?.into_iter();
+        let read = |build: FamilyBuild| async move {
+            let closure = self.closure_in(&build.closure).await;
+            (build, closure)
+        };
+        let first = stream::iter(builds.next()).then(read);
+        let mut builds = pin!(first.chain(stream::iter(builds).map(read).buffered(READ_AHEAD)));
+        while let Some((build, closure)) = builds.next().await {
+            let Some(closure) = closure? else { continue };
             let (repository, wanted) = (repository.clone(), request.revision.tree.clone());
             let touch =
                 blocking(move || Ok(repository.first_touch(&build.tree, &wanted, &closure)?));
@@ -132,15 +144,15 @@ impl Builder {
         let (here, near) = (repository.clone(), near.map(str::to_owned));
         blocking(move || {
             let trees: Vec<&str> = builds.iter().map(|build| build.tree.as_str()).collect();
-            let known = match &near {
-                Some(near) => here.distances(near, &trees)?,
-                None => here.which_trees(&trees)?.iter().map(|is| is.then_some(0)).collect(),
+            let chosen: Vec<usize> = match &near {
+                Some(near) => here.nearest(near, &trees, most)?,
+                None => {
+                    let is_here = here.which_trees(&trees)?;
+                    (0..trees.len()).filter(|place| is_here[*place]).take(most).collect()
+                }
             };
-            let builds = builds.into_iter().zip(known);
-            let mut builds: Vec<_> =
-                builds.filter_map(|(build, distance)| Some((distance?, build))).collect();
-            builds.sort_by_key(|(distance, _)| *distance);
-            Ok(builds.into_iter().map(|(_, build)| build).take(most).collect())
+            let mut builds: Vec<Option<FamilyBuild>> = builds.into_iter().map(Some).collect();
+            Ok(chosen.into_iter().filter_map(|place| builds[place].take()).collect())
         })
         .await
     }
@@ -265,6 +277,18 @@ impl Builder {
     }
 }
 
+impl Default for Closures {
+    fn default() -> Self {
+        let read = Mutex::new(Lately::new(KEPT));
+        Self {
+            read,
+            revoked: Mutex::default(),
+            grounds: Mutex::default(),
+            audits: tokio::sync::Mutex::default(),
+        }
+    }
+}
+
 impl Closures {
     /// Takes a closure out of use for a stage.
     pub(crate) fn revoke(&self, stage: Stage, blob: Digest) {
@@ -319,16 +343,13 @@ impl Closures {
     }
 
     fn get(&self, blob: &Digest) -> Option<Arc<Closure>> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).get(blob).cloned()
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).get(blob)
     }
 
     fn keep(&self, blob: Digest, closure: Closure) -> Arc<Closure> {
         let closure = Arc::new(closure);
         let mut kept = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEPT {
-            kept.clear();
-        }
-        kept.insert(blob, Arc::clone(&closure));
+        kept.keep(blob, Arc::clone(&closure));
         closure
     }
 }
