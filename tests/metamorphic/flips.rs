@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use kiln_cache::signature::{Masked, SignatureKind, masked, sign_build, sign_kind};
@@ -44,16 +44,18 @@ struct Bit {
 
 impl Kernel {
     fn new() -> Option<Self> {
-        let tree = shared()?;
+        let objects = shared()?.objects();
+        let files = [(KERNEL, KERNEL), (BOOT, "arch/x86/boot/bzImage"), (LOADABLE, MODULE)];
+        Some(Self::of(&objects, &files))
+    }
+
+    /// Of a folder of objects: files by their names as artifacts, and where they are.
+    fn of(objects: &Path, named: &[(&str, &str)]) -> Self {
         let folder = scratch();
         let mut files = BTreeMap::new();
-        for (number, (name, from)) in
-            [(KERNEL, KERNEL), (BOOT, "arch/x86/boot/bzImage"), (LOADABLE, MODULE)]
-                .iter()
-                .enumerate()
-        {
+        for (number, (name, from)) in named.iter().enumerate() {
             let to = folder.path().join(number.to_string());
-            fs::copy(tree.objects().join(from), &to).unwrap();
+            fs::copy(objects.join(from), &to).unwrap();
             files.insert((*name).to_owned(), to);
         }
         let listed: Vec<_> = files.clone().into_iter().collect();
@@ -61,7 +63,7 @@ impl Kernel {
         let mut kernel = Self { _folder: folder, files, images: BTreeMap::new(), masks };
         let images = kernel.files.keys().map(|file| (file.clone(), kernel.sign(file)));
         kernel.images = images.collect();
-        Some(kernel)
+        kernel
     }
 
     /// The same in files of its own.
@@ -192,9 +194,8 @@ fn loaded(vmlinux: &[u8]) -> Vec<Range<usize>> {
     ranges.filter(|it| !it.is_empty()).collect()
 }
 
-#[test]
-fn every_loaded_byte_that_is_not_masked_counts() {
-    let Some(kernel) = Kernel::new() else { return };
+/// Flips bits of what is loaded of `vmlinux`.
+fn sees_what_is_loaded(kernel: &Kernel) {
     let ranges = loaded(&kernel.read(KERNEL));
     let total: usize = ranges.iter().map(ExactSizeIterator::len).sum();
     let mut random = Random(1);
@@ -218,6 +219,27 @@ fn every_loaded_byte_that_is_not_masked_counts() {
         "{FLIPS} flipped bits of vmlinux, {total} loaded bytes: each changes `image` ({} s)",
         begun.elapsed().as_secs()
     );
+}
+
+#[test]
+fn every_loaded_byte_that_is_not_masked_counts() {
+    let Some(kernel) = Kernel::new() else { return };
+    sees_what_is_loaded(&kernel);
+}
+
+/// The same of a kernel for arm64, by its folder of objects, and of its flat image, of which nothing is
+/// masked: each byte is one of `vmlinux`, or counts itself.
+pub(crate) fn every_loaded_byte_of_arm64(objects: &Path) {
+    const FLAT: &str = "Image";
+    let kernel = Kernel::of(objects, &[(KERNEL, KERNEL), (FLAT, "arch/arm64/boot/Image")]);
+    sees_what_is_loaded(&kernel);
+    assert!(kernel.masks[FLAT].is_empty(), "{:?}", kernel.masks[FLAT]);
+    let length = kernel.read(FLAT).len();
+    let mut random = Random(4);
+    let bit = |_| Bit { at: random.below(length), bit: 1 << random.below(8), seal: false };
+    let bits: Vec<Bit> = (0..BOOT_FLIPS).map(bit).collect();
+    kernel.sees_all(FLAT, &bits);
+    eprintln!("{BOOT_FLIPS} flipped bits of {length} bytes of a flat image: each changes `image`");
 }
 
 #[test]

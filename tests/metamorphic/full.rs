@@ -4,20 +4,48 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use crate::edits::{PROBED, prepend, replace};
+use crate::flips::every_loaded_byte_of_arm64;
 use crate::support::Kiln;
 use crate::tree::{Make, Names, Tree, config, shared};
+
+/// The names of the kernel as nothing was changed of it.
+fn plain() -> Option<&'static Names> {
+    static NAMES: OnceLock<Option<Names>> = OnceLock::new();
+    let names = || Some(Names::of(&Tree::new(&config(), Make::new())?.objects()));
+    NAMES.get_or_init(names).as_ref()
+}
 
 #[test]
 #[ignore = "takes a build from nothing: tests/bench/metamorphic runs it"]
 fn everything_made_anew_elsewhere() {
-    let Some(here) = Tree::new(&config(), Make::new()) else { return };
+    let Some(here) = plain() else { return };
     let Some(mut there) = Tree::unbuilt(&config(), Make::new().elsewhere()) else { return };
     there.rename("another-name-of-the-tree");
     there.build();
-    assert_eq!(Names::of(&here.objects()), Names::of(&there.objects()));
+    assert_eq!(*here, Names::of(&there.objects()));
+}
+
+/// Takes 3 GB of memory: a tmpfs lists what was made last first, where others go by a hash of names.
+#[test]
+#[ignore = "takes a build from nothing: tests/bench/metamorphic runs it"]
+fn another_order_of_files_in_folders() {
+    let Some(here) = plain() else { return };
+    let folder = std::env::var_os("KILN_ORDER_DIR").unwrap_or_else(|| "/dev/shm".into());
+    let folder = tempfile::tempdir_in(folder).unwrap();
+    let Some(there) = Tree::unbuilt_in(folder, &config(), Make::new()) else { return };
+    let reversed = there.reverse_folders();
+    assert!(
+        reversed > 1000,
+        "only {reversed} folders are listed in another order than before: KILN_ORDER_DIR names a \
+         folder of a file system which lists them by the time of making"
+    );
+    there.build();
+    assert_eq!(*here, Names::of(&there.objects()));
+    eprintln!("{reversed} folders are listed in another order");
 }
 
 /// What is built by the command itself, in its namespaces, behind its view of the sources: every byte.
@@ -186,6 +214,7 @@ fn arm64() {
     eprintln!("arm64 tinyconfig: built in {} s", begun.elapsed().as_secs());
     let image = tree.objects().join("arch/arm64/boot/Image");
     assert!(image.is_file());
+    every_loaded_byte_of_arm64(&tree.objects());
 
     let clock = tree.make.clone().with("KBUILD_BUILD_TIMESTAMP", "Fri Jul 13 21:09:08 UTC 2029");
     let change = tree.change(|tree| {
@@ -204,6 +233,8 @@ fn arm64() {
         ("return x + 43;", "return x - 43;", "kiln_probe_two"),
         ("kiln_probe_one(x) * 3", "kiln_probe_two(x) * 3", "kiln_probe_call"),
         (".call = kiln_probe_one", ".call = kiln_probe_two", "kiln_probe_table"),
+        ("\"a probe of Kiln\"", "\"a proof of Kiln\"", "kiln_probe_text"),
+        ("int kiln_probe_room[64];", "int kiln_probe_room[4096];", "kiln_probe_room"),
     ];
     for (from, to, name) in rows {
         let change = tree.change(|tree| {
@@ -214,4 +245,18 @@ fn arm64() {
         assert_ne!(change.before.code, change.after.code);
         assert_eq!(change.changed(), [name]);
     }
+    let (first, second) = ("late_initcall(kiln_probe_first);", "late_initcall(kiln_probe_second);");
+    let change = tree.change(|tree| {
+        replace(&tree.path, PROBED, &format!("{first}\n{second}"), &format!("{second}\n{first}"));
+        tree.build();
+    });
+    change.changes_image();
+    assert_ne!(change.before.code, change.after.code, "the order of initcalls");
+    let change = tree.change(|tree| {
+        let bss = "BSS_SECTION(SBSS_ALIGN, 0, 0)";
+        let script = "arch/arm64/kernel/vmlinux.lds.S";
+        replace(&tree.path, script, bss, &format!("{bss}\n\t. += 8192;"));
+        tree.build();
+    });
+    change.is_beyond_code();
 }

@@ -4,11 +4,9 @@
 //! date, and compares what was before with what is after. So the order of tests does not matter,
 //! and each costs a link and few compiles.
 //!
-//! Not tested: the order of files in folders, which only the file system decides.
-//!
 //! What takes a build from nothing each is ignored unless asked for, as `tests/bench/metamorphic`
-//! does. Any configuration, a file or a target of make, is named by `KILN_METAMORPHIC_CONFIG`. To try a test on a tree that is
-//! built already: `KILN_METAMORPHIC_TREE`, `SOURCES:OBJECTS`.
+//! does. Any configuration, a file or a target of make, is named by `KILN_METAMORPHIC_CONFIG`. To try a
+//! test on a tree that is built already: `KILN_METAMORPHIC_TREE`, `SOURCES:OBJECTS`.
 
 // A test says what it found.
 #![allow(clippy::print_stderr)]

@@ -9,6 +9,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
 use kiln_builder::{KernelVersion, recipe, with_pinned_options};
+use kiln_cache::Digest;
+use kiln_cache::signature::unseen_by_code;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -24,9 +26,11 @@ const ONE_MODULE: &str = "\nCONFIG_MODULES=y\nCONFIG_CRC7=m\n";
 /// Where that module is among the objects.
 pub(crate) const MODULE: &str = "lib/crc7.ko";
 
-/// What of a build is kept to be compared with the next.
-const KEPT: [&str; 5] =
-    ["vmlinux", "vmlinux.o", ".config", "arch/x86/boot/bzImage", "arch/arm64/boot/Image"];
+/// Where boot images are among the objects.
+pub(crate) const BOOT_IMAGES: [&str; 2] = ["arch/x86/boot/bzImage", "arch/arm64/boot/Image"];
+
+/// What of a build is kept to be compared with the next, beside those.
+const KEPT: [&str; 3] = ["vmlinux", "vmlinux.o", ".config"];
 
 /// How make is called: by the builder's own recipe, and what a test changes of it.
 #[derive(Clone, Debug)]
@@ -117,11 +121,16 @@ impl Tree {
 
     /// The same, not built. `config`: a file, or a target of make that writes a configuration.
     pub(crate) fn unbuilt(config: &Path, make: Make) -> Option<Self> {
-        let repo = history()?;
         let folder = match std::env::var_os("KILN_BENCH_DIR") {
             Some(parent) => TempDir::new_in(parent).expect("a temporary folder"),
             None => scratch(),
         };
+        Self::unbuilt_in(folder, config, make)
+    }
+
+    /// The same in a folder.
+    pub(crate) fn unbuilt_in(folder: TempDir, config: &Path, make: Make) -> Option<Self> {
+        let repo = history()?;
         let path = folder.path().join("tree");
         let git = |arguments: &[&OsStr]| {
             let output = Command::new("git").args(arguments).output().expect("git runs");
@@ -206,10 +215,18 @@ impl Tree {
         self.path = to;
     }
 
+    /// Makes each folder of the sources anew, with what is in it in the reverse order of names: file
+    /// systems list folders in the order of making, or by something that has to do with it. Gives of
+    /// how many folders the order is another one now.
+    pub(crate) fn reverse_folders(&self) -> usize {
+        reverse(&self.path, &self.objects())
+    }
+
     /// A copy of what the last build made, laid out as a build folder.
     fn keep(&self) -> TempDir {
         let kept = TempDir::new_in(self.folder.path()).expect("a temporary folder");
-        let mut names: Vec<String> = KEPT.map(str::to_owned).into();
+        let mut names: Vec<String> =
+            KEPT.iter().chain(&BOOT_IMAGES).map(|name| (*name).to_owned()).collect();
         let order = fs::read_to_string(self.objects().join("modules.order")).unwrap_or_default();
         names.extend(order.lines().map(|line| line.trim().replace(".o", ".ko")));
         names.push("modules.order".to_owned());
@@ -235,6 +252,29 @@ impl Tree {
         eprintln!("made again in {seconds} s");
         Change { before, after, kept, objects: self.objects() }
     }
+}
+
+fn reverse(folder: &Path, objects: &Path) -> usize {
+    let listed = |folder: &Path| -> Vec<OsString> {
+        let entries = fs::read_dir(folder).expect("a folder");
+        entries.map(|entry| entry.expect("an entry").file_name()).collect()
+    };
+    let before = listed(folder);
+    let mut names = before.clone();
+    names.sort_by(|one, other| other.cmp(one));
+    let anew = folder.with_extension("kiln-anew");
+    fs::create_dir(&anew).expect("a folder");
+    let mut others = 0;
+    for name in names {
+        let from = folder.join(&name);
+        if from != objects && from.is_dir() && !from.is_symlink() {
+            others += reverse(&from, objects);
+        }
+        fs::rename(from, anew.join(name)).expect("a file moves");
+    }
+    fs::remove_dir(folder).expect("an empty folder goes");
+    fs::rename(anew, folder).expect("a folder moves");
+    others + usize::from(listed(folder) != before)
 }
 
 /// The prepared history; `None`, with a line that says so, where there is none.
@@ -279,6 +319,8 @@ pub(crate) struct Names {
     pub(crate) image: String,
     pub(crate) syzkaller: String,
     pub(crate) code: String,
+    /// What `code` does not see, by which a commit of the same code is not ruled out in a bisection.
+    pub(crate) unseen: Digest,
 }
 
 impl Names {
@@ -289,7 +331,17 @@ impl Names {
             let answer = Kiln::new().run(&["sign", folder, "--kind", kind]).exits(0);
             answer.stdout.trim().to_owned()
         };
-        Self { image: sign("image"), syzkaller: sign("syzkaller"), code: sign("code") }
+        let name = |path: &str| path.rsplit('/').next().unwrap().to_owned();
+        let files = BOOT_IMAGES.iter().chain(&["vmlinux"]);
+        let files = files.map(|path| (name(path), folder.join(path)));
+        let files: Vec<_> = files.filter(|(_, path)| path.is_file()).collect();
+        assert_eq!(files.len(), 2, "vmlinux and one boot image: {files:?}");
+        Self {
+            image: sign("image"),
+            syzkaller: sign("syzkaller"),
+            code: sign("code"),
+            unseen: unseen_by_code(&files).unwrap(),
+        }
     }
 }
 
@@ -312,6 +364,15 @@ impl Change {
     #[track_caller]
     pub(crate) fn keeps_code(&self) {
         assert_eq!(self.before.code, self.after.code, "{:#}", self.explain());
+        assert_eq!(self.before.unseen, self.after.unseen, "{:#}", self.explain());
+    }
+
+    /// Asserts that it is another kernel which its code does not show, and what else is looked at does.
+    #[track_caller]
+    pub(crate) fn is_beyond_code(&self) {
+        self.changes_image();
+        assert_eq!(self.before.code, self.after.code);
+        assert_ne!(self.before.unseen, self.after.unseen);
     }
 
     #[track_caller]
