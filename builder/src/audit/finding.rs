@@ -13,7 +13,8 @@ pub(super) const JOURNAL: &str = "audit";
 pub struct Finding {
     /// The commit that was asked for.
     pub commit: String,
-    /// The stage that said what it is.
+    /// The stage that said what it is; of one that was compiled, the last of those upon whose word it
+    /// was (`kinds` is empty then: what changed since says nothing of the stage).
     #[serde(default = "first_stage")]
     pub stage: Stage,
     /// The build that was said to be the same.
