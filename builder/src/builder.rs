@@ -17,7 +17,7 @@ use crate::observer::{self, BuildEvent, Observer};
 use crate::pool::{Bounds, Pool};
 use crate::proving::{Closures, Proof};
 use crate::request::{How, Request};
-use crate::stages::{Ground, PROVENANCE, Provenance, Stage};
+use crate::stages::{Ground, Provenance, Stage};
 use crate::toolchain::Toolchain;
 use crate::tree::KernelVersion;
 use crate::upstream::Upstream;
@@ -424,11 +424,6 @@ impl Builder {
             return Ok(None);
         }
         // However it came here: an import, another index, a process that surveyed before the audit.
-        if let Some(provenance) = manifest.artifact(PROVENANCE)
-            && self.rests_on_refuted(&provenance.digest).await?
-        {
-            return Ok(None);
-        }
-        Ok(Some(manifest))
+        Ok((!self.is_void(&manifest).await?).then_some(manifest))
     }
 }

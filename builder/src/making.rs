@@ -220,8 +220,7 @@ impl Builder {
         };
         let key = draft.input.key();
         if let Some(stored) = self.store.build_by_input(&key).await?
-            && let Some(provenance) = stored.artifact(PROVENANCE)
-            && self.rests_on_refuted(&provenance.digest).await?
+            && self.is_void(&stored).await?
         {
             // The store gives the first of two: this one must not be it.
             self.store.withdraw(&key).await?;

@@ -210,6 +210,14 @@ impl Builder {
         Ok(is_refuted)
     }
 
+    /// Whether a build rests on something that an audit has refuted.
+    pub(crate) async fn is_void(&self, build: &Manifest) -> Result<bool, BuildError> {
+        match build.artifact(PROVENANCE) {
+            Some(artifact) => self.rests_on_refuted(&artifact.digest).await,
+            None => Ok(false),
+        }
+    }
+
     /// How a build came about; `None` when it was plainly compiled, or that is lost.
     pub async fn provenance(&self, build: &Manifest) -> Result<Option<Provenance>, BuildError> {
         let Some(artifact) = build.artifact(PROVENANCE) else { return Ok(None) };

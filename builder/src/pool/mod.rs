@@ -73,8 +73,8 @@ impl Pool {
     }
 
     /// Takes the free pair of a key that is nearest to a tree, or a new one where there is none, or
-    /// only such as hold trees of other repositories; `None` when all are in use. Nearest is the one with the fewest objects to make again, then the one with the
-    /// fewest changed paths.
+    /// only such as hold trees of other repositories; `None` when all are in use. Nearest is the one
+    /// with the fewest objects to make again, then the one with the fewest changed paths.
     pub(crate) fn try_take(
         &self,
         key: &str,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kiln_cache::{InputKey, Mark};
+use kiln_cache::{Digest, InputKey, Mark};
 use kiln_skip::{Lack, skip};
 
 use super::Edit;
@@ -174,20 +174,29 @@ async fn records_that_would_lack_something_are_made_anew() {
     assert!(because(&built).contains("other files"), "{}", because(&built));
 }
 
-#[tokio::test]
-async fn what_nobody_recorded_is_built_from_nothing() {
-    let Some((toy, first)) = watched().await else { return };
-    // A script that another script runs: make knows of the first one only.
-    let makefile = toy.fixture.read(&first, "Makefile");
+/// A commit with a script that another script runs: make knows of the first one only.
+fn scripted(toy: &Toy, first: &Revision) -> Revision {
+    let makefile = toy.fixture.read(first, "Makefile");
     let makefile = makefile.replace("@nm $@ >", "@sh scripts/outer $@ >");
-    let base = toy.edit(
+    toy.edit(
         "scripts",
         &[
             Edit::File("Makefile", &makefile),
             Edit::File("scripts/outer", "sh scripts/inner \"$1\"\n"),
             Edit::File("scripts/inner", "nm \"$1\"\n"),
         ],
-    );
+    )
+}
+
+/// What names addresses in a build.
+fn map(built: &Built) -> Digest {
+    built.manifest.artifact("System.map").unwrap().digest
+}
+
+#[tokio::test]
+async fn what_nobody_recorded_is_built_from_nothing() {
+    let Some((toy, first)) = watched().await else { return };
+    let base = scripted(&toy, &first);
     let builder = builder_of(&toy);
     let built = build(&builder, &toy, &base).await;
     assert_eq!(toy.steps(&built).await.len(), 3);
@@ -195,27 +204,16 @@ async fn what_nobody_recorded_is_built_from_nothing() {
     let built = build(&builder, &toy, &inner).await;
     assert_eq!((built.obtained, toy.steps(&built).await.len()), (Obtained::Compiled, 3));
     let truth = from_nothing(&toy, &inner, "").await;
-    let map = |built: &Built| built.manifest.artifact("System.map").unwrap().digest;
     assert_eq!(map(&built), map(&truth));
 }
 
 #[tokio::test]
 async fn without_watching_what_make_overlooks_is_built_from_nothing_and_the_rest_is_not() {
     let (toy, first) = Toy::new().await;
-    let makefile = toy.fixture.read(&first, "Makefile");
-    let makefile = makefile.replace("@nm $@ >", "@sh scripts/outer $@ >");
-    let base = toy.edit(
-        "scripts",
-        &[
-            Edit::File("Makefile", &makefile),
-            Edit::File("scripts/outer", "sh scripts/inner \"$1\"\n"),
-            Edit::File("scripts/inner", "nm \"$1\"\n"),
-        ],
-    );
+    let base = scripted(&toy, &first);
     let builder = builder_of(&toy).unwatched();
     build(&builder, &toy, &base).await;
     let other = "int helper(int x) { return x + 2; }\n";
-    let map = |built: &Built| built.manifest.artifact("System.map").unwrap().digest;
     for (name, edit, steps) in [
         ("code", Edit::File(HELPER, other), 2),
         ("words", Edit::File("Documentation/a.rst", "more\n"), 0),
@@ -272,7 +270,6 @@ async fn what_make_overlooks_comes_out_as_from_nothing() {
         let revision = toy.edit(name, &[Edit::File(path, text)]);
         let built = build(&builder, &toy, &revision).await;
         let truth = from_nothing(&toy, &revision, "").await;
-        let map = |built: &Built| built.manifest.artifact("System.map").unwrap().digest;
         assert_eq!(map(&built), map(&truth), "{name}");
     }
 }
