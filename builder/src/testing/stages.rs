@@ -294,22 +294,23 @@ async fn an_audit_that_was_cut_off_is_made_up_for() {
     let remark = toy.edit("remark", &[Edit::File(HELPER, &TEXT.replace('}', "} /* why */"))]);
     let request = toy.request(&remark, "");
     let auditor = builder_of(&toy).with_audit(1.0);
-    {
-        let build = auditor.build(&request);
-        tokio::pin!(build);
-        loop {
-            tokio::select! {
-                ended = &mut build => panic!("it ended: {ended:?}"),
-                () = tokio::time::sleep(Duration::from_millis(5)) => {}
-            }
-            let unaudited = toy.store.marks(Mark::Unaudited).await.unwrap();
-            let Some(name) = unaudited.first() else { continue };
-            let key = InputKey(name.parse().unwrap());
-            if toy.store.build_by_input(&key).await.unwrap().is_some() {
-                break;
-            }
+    // A task of its own, which goes on while the index is read: it may hold the index's lock.
+    let building = {
+        let (auditor, request) = (builder_of(&toy).with_audit(1.0), request.clone());
+        tokio::spawn(async move { auditor.build(&request).await })
+    };
+    loop {
+        assert!(!building.is_finished(), "it ended before it was cut off");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let unaudited = toy.store.marks(Mark::Unaudited).await.unwrap();
+        let Some(name) = unaudited.first() else { continue };
+        let key = InputKey(name.parse().unwrap());
+        if toy.store.build_by_input(&key).await.unwrap().is_some() {
+            break;
         }
     }
+    building.abort();
+    assert!(building.await.unwrap_err().is_cancelled());
     let audited = async || audit_report(&toy.store).await.unwrap().audited;
     assert_eq!(audited().await, 0);
     // Who does not audit goes by it as ever.
