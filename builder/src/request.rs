@@ -35,12 +35,21 @@ pub struct Request {
 pub struct Config {
     text: Arc<str>,
     digest: Digest,
+    /// The text without what Kconfig passes over, and its digest.
+    settings: Arc<str>,
+    settings_digest: Digest,
 }
 
 impl Config {
     /// A configuration of this text.
     pub fn new(text: &str) -> Self {
-        Self { text: text.into(), digest: Digest::of(text.as_bytes()) }
+        let settings = kconfig::settings(text);
+        Self {
+            text: text.into(),
+            digest: Digest::of(text.as_bytes()),
+            settings_digest: Digest::of(settings.as_bytes()),
+            settings: settings.into(),
+        }
     }
 
     /// Reads a configuration from a file. Bytes that are not UTF-8 (there may be some in comments
@@ -149,13 +158,20 @@ impl Request {
         self.config.as_ref().map_or("", Config::text)
     }
 
-    /// Digest of the configuration as given, with the files outside the tree that it names, from a
-    /// look that is younger than `age`. A build command gets the text alone.
+    /// What the configuration sets, as given.
+    pub(crate) fn settings(&self) -> &str {
+        self.config.as_ref().map_or("", |config| &config.settings)
+    }
+
+    /// Digest of what the configuration sets, as given, with the files outside the tree that it names,
+    /// from a look that is younger than `age`. A build command gets the text, and that alone.
     pub(crate) fn given(&self, age: Duration) -> Result<Digest, BuildError> {
         match (&self.how, &self.config) {
             (_, None) => Ok(Digest::of(b"")),
             (How::Command(_), Some(config)) => Ok(config.digest),
-            (How::Kbuild, Some(config)) => outside::digest_lately(&config.text, config.digest, age),
+            (How::Kbuild, Some(config)) => {
+                outside::digest_lately(&config.settings, config.settings_digest, age)
+            }
         }
     }
 

@@ -182,7 +182,7 @@ impl Job {
         let Some((toolchain, _)) = &self.kernel else { return Ok(()) };
         let what = if !toolchain.is_the_same()? {
             "the toolchain"
-        } else if outside::digest(self.request.text())? != self.given {
+        } else if outside::digest(self.request.settings())? != self.given {
             "a file that the configuration names"
         } else {
             return Ok(());

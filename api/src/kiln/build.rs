@@ -10,9 +10,9 @@ use kiln_builder::stages::Provenance;
 use kiln_builder::{
     Builder, Built, Config, Foreseen, Foresight, How, Obtained, Repository, Request, Revision,
 };
-use kiln_cache::Remote;
 use kiln_cache::manifest::{Artifact, BuildResult};
 use kiln_cache::remote::Timeouts;
+use kiln_cache::{InputKey, Remote, Store};
 
 use clap::builder::FalseyValueParser;
 
@@ -191,13 +191,16 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         config = config.map(for_this_machine).transpose()?;
     }
     let toolchain = args.how.toolchain(&repository, &revision)?;
-    let builder =
-        Builder::new(store, context.work()?, Arc::new(BuildProgress::new(progress.clone())))
-            .with_audit(args.how.audit)
-            .with_toolchain(&toolchain)
-            .with_ccache(args.how.shortcuts.ccache())
-            .with_proofs(args.how.shortcuts.proofs())
-            .with_upstream(args.how.shortcuts.upstream()?);
+    let builder = Builder::new(
+        store.clone(),
+        context.work()?,
+        Arc::new(BuildProgress::new(progress.clone())),
+    )
+    .with_audit(args.how.audit)
+    .with_toolchain(&toolchain)
+    .with_ccache(args.how.shortcuts.ccache())
+    .with_proofs(args.how.shortcuts.proofs())
+    .with_upstream(args.how.shortcuts.upstream()?);
     let request = Request {
         repository: args.repo.clone(),
         revision: revision.clone(),
@@ -207,7 +210,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         strict_config: args.how.strict_config,
     };
     if args.dry_run {
-        return foresee(context, &builder, &request).await;
+        return foresee(context, &store, &builder, &request).await;
     }
     let built = builder.build(&request).await;
     progress.clear();
@@ -215,13 +218,22 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if context.json {
         answer_json(&json(&revision.commit, &built))?;
     } else {
-        print(&revision.commit, &built);
+        let from = match &built.provenance {
+            Some(provenance) => Some(named(&store, &provenance.from).await?),
+            None => None,
+        };
+        print(&revision.commit, &built, from.as_deref());
     }
     Ok(if built.manifest.is_built() { Exit::Done } else { Exit::DoesNotBuild })
 }
 
 /// Says what would be done.
-async fn foresee(context: &Context, builder: &Builder, request: &Request) -> anyhow::Result<Exit> {
+async fn foresee(
+    context: &Context,
+    store: &Store,
+    builder: &Builder,
+    request: &Request,
+) -> anyhow::Result<Exit> {
     let foresight = builder.foresee(request).await?;
     let exit = match foresight.builds {
         Some(false) => Exit::DoesNotBuild,
@@ -243,7 +255,7 @@ async fn foresee(context: &Context, builder: &Builder, request: &Request) -> any
     };
     answer(wrapped(&format!("{head}: {why}"), WIDTH));
     if let Some(from) = from {
-        answer(labelled("held against", &from.to_string()));
+        answer(labelled("held against", &named(store, from).await?));
     }
     if *touched > 0 {
         let units =
@@ -278,7 +290,18 @@ fn json<'a>(commit: &'a str, built: &'a Built) -> Answer<'a> {
     }
 }
 
-fn print(commit: &str, built: &Built) {
+/// A build of the store as people know it: by its commit.
+async fn named(store: &Store, key: &InputKey) -> anyhow::Result<String> {
+    let build = store.build_by_input(key).await?;
+    Ok(match build {
+        Some(build) => {
+            format!("the build of commit {:.12} (input {:.12})", build.commit, key.to_string())
+        }
+        None => format!("input {key}, which is no longer here"),
+    })
+}
+
+fn print(commit: &str, built: &Built, from: Option<&str>) {
     let manifest = &built.manifest;
     for note in &built.notes {
         answer(hanging("note       ", note));
@@ -292,6 +315,9 @@ fn print(commit: &str, built: &Built) {
     {
         let all = if provenance.from_nothing { "; everything was compiled anew" } else { "" };
         answer(hanging("because    ", &format!("{because}{all}")));
+    }
+    if let Some(from) = from {
+        answer(hanging("against    ", from));
     }
     if let BuildResult::Failed { errors } = &manifest.result {
         answer("result     does not build; first errors:");

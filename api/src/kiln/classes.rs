@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// The kernel configuration, as it was given to `kiln build`
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Print each commit, in the order of the history, with the number of its class
+    #[arg(long)]
+    commits: bool,
     #[command(flatten)]
     toolchain: ToolchainArgs,
 }
@@ -93,10 +96,23 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     };
     if context.json {
         answer_json(&answer)?;
+    } else if args.commits {
+        print_commits(&history, &found.classes);
     } else {
         print(&answer);
     }
     Ok(Exit::Done)
+}
+
+fn print_commits(history: &History, classes: &[Class]) {
+    let mut of = vec![0; history.commits.len()];
+    for (class, number) in classes.iter().zip(1..) {
+        class.commits.iter().for_each(|commit| of[*commit] = number);
+    }
+    let rows: Vec<Vec<String>> = std::iter::zip(of, &history.commits)
+        .map(|(class, commit)| vec![class.to_string(), short(&commit.id), commit.subject.clone()])
+        .collect();
+    answer(table::render_for_answer(&["class", "commit", "subject"], &rows, &[0]).trim_end());
 }
 
 fn row<'a>(history: &'a History, class: &Class) -> Row<'a> {
@@ -116,14 +132,15 @@ fn print(found: &Answer<'_>) {
         duration(found.seconds)
     ));
     answer(format_args!("proved    {} commits give a build that is at hand", found.proved));
-    let heading = ["commits", "first", "build", "begins with"];
+    let heading = ["class", "commits", "first", "build", "begins with"];
     let most = if table::is_shown() { SHOWN } else { usize::MAX };
     let shown = &found.classes[..found.classes.len().min(most)];
-    let rows: Vec<Vec<String>> = shown.iter().map(cells).collect();
-    answer(format_args!("\n{}", table::render_for_answer(&heading, &rows, &[0]).trim_end()));
+    let rows: Vec<Vec<String>> = shown.iter().zip(1..).map(cells).collect();
+    answer(format_args!("\n{}", table::render_for_answer(&heading, &rows, &[0, 1]).trim_end()));
     if found.classes.len() > shown.len() {
         answer(format_args!("… {} more: see --json", found.classes.len() - shown.len()));
     }
+    answer("\nwhich commits are in which: --commits");
     if shown.iter().any(|row| row.build.is_none()) {
         let text = "expected: no build at hand proves what these commits give. From one of them to \
                     the next nothing changes that a build at hand read, so they are expected to \
@@ -132,9 +149,13 @@ fn print(found: &Answer<'_>) {
     }
 }
 
-fn cells(row: &Row<'_>) -> Vec<String> {
-    let short = |id: &str| id.get(..12).unwrap_or(id).to_owned();
+fn short(id: &str) -> String {
+    id.get(..12).unwrap_or(id).to_owned()
+}
+
+fn cells((row, number): (&Row<'_>, usize)) -> Vec<String> {
     vec![
+        number.to_string(),
         row.commits.len().to_string(),
         row.commits.first().map(|id| short(id)).unwrap_or_default(),
         row.build.as_deref().map_or(EXPECTED.to_owned(), short),

@@ -4,16 +4,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use kiln_cache::build_draft::VMLINUX;
-use kiln_cache::signature::explain::{Difference, Explanation, explain};
+use kiln_cache::signature::explain::{Cause, Difference, Explanation, explain};
 
 use super::common::{Context, answer, answer_json};
 use super::kernels::{explains, locate, without_foreign_object};
 use crate::terminal::exit::{Exit, Fault};
-use crate::terminal::table::{WIDTH, render_for_answer};
+use crate::terminal::table::{WIDTH, cut_for_answer, render_for_answer};
 use crate::terminal::text::wrapped;
 
 /// How many symbols a line of the table names.
 const NAMED: usize = 2;
+/// Width of the column that says where, on a terminal.
+const PLACE: usize = 24;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -73,30 +75,43 @@ fn print(explanation: &Explanation) {
         return;
     }
     answer("");
-    for cause in &explanation.causes {
-        answer(cause.text());
-    }
-    answer("");
-    let rows: Vec<Vec<String>> = explanation.differences.iter().map(row).collect();
-    let heading = ["file", "where", "bytes", "hidden", "what"];
-    for line in render_for_answer(&heading, &rows, &[2]).lines() {
-        answer(line);
+    // One table, so that the columns stand below each other in all its parts.
+    let parts: Vec<(&Cause, Vec<&Difference>)> = by_cause(explanation);
+    let rows: Vec<Vec<String>> =
+        parts.iter().flat_map(|(cause, part)| part.iter().map(|it| row(it, cause))).collect();
+    let table = render_for_answer(&["  file", "where", "bytes", "hidden", "what"], &rows, &[2]);
+    let mut lines = table.lines();
+    answer(lines.next().unwrap_or_default());
+    for (cause, part) in parts {
+        answer(wrapped(&cause.text(), WIDTH));
+        for line in lines.by_ref().take(part.len()) {
+            answer(line);
+        }
     }
 }
 
-fn row(difference: &Difference) -> Vec<String> {
+/// The causes, each with the differences that have it for their first.
+fn by_cause(explanation: &Explanation) -> Vec<(&Cause, Vec<&Difference>)> {
+    let of = |cause: &Cause| {
+        let is_of = |it: &&Difference| it.causes.iter().min() == Some(cause);
+        explanation.differences.iter().filter(is_of).collect()
+    };
+    explanation.causes.iter().map(|cause| (cause, of(cause))).collect()
+}
+
+fn row(difference: &Difference, cause: &Cause) -> Vec<String> {
     let mut what = difference.symbols.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     let more = difference.symbol_count.saturating_sub(NAMED as u64);
     if more > 0 {
         what = format!("{what} and {more} more");
     }
-    if what.is_empty() {
-        let causes = difference.causes.iter().map(|it| it.kind.text());
-        what = causes.collect::<Vec<_>>().join(", ");
+    for other in difference.causes.iter().filter(|it| *it != cause) {
+        let also = if what.is_empty() { "" } else { "; " };
+        what = format!("{what}{also}also: {}", other.kind.text());
     }
     vec![
-        difference.file.clone(),
-        difference.place.clone(),
+        format!("  {}", difference.file),
+        cut_for_answer(&difference.place, PLACE),
         difference.bytes.to_string(),
         if difference.masked { "yes" } else { "no" }.to_owned(),
         what,

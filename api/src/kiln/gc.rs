@@ -7,7 +7,7 @@ use kiln_cache::InputKey;
 use kiln_cache::retention::{GcPhase, GcProgress, GcReport, Policy, Reason};
 
 use super::common::{Context, answer, answer_json, when};
-use super::pull::{find, selector};
+use super::pull::find_named;
 use super::retention::{PolicyFile, Room, Wishes};
 use crate::terminal::exit::Exit;
 use crate::terminal::text::size;
@@ -186,13 +186,15 @@ pub(crate) struct PinArgs {
 pub(crate) async fn pin(context: &Context, args: PinArgs) -> anyhow::Result<Exit> {
     let store = context.open_existing().await?;
     if let Some(build) = &args.build {
-        let manifest = find(&store, &selector(build, &args.repo)?).await?;
+        let (_, manifest) = find_named(&store, build, &args.repo).await?;
         store.pin(&manifest.input_key, !args.remove).await.context("can't pin it")?;
     }
     let mut pins: Vec<InputKey> = store.pins().await?.into_iter().collect();
     pins.sort_unstable();
     if context.json {
         answer_json(&pins)?;
+    } else if pins.is_empty() {
+        answer("nothing is pinned");
     } else {
         pins.iter().for_each(answer);
     }

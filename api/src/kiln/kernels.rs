@@ -11,7 +11,7 @@ use kiln_cache::signature::is_named_by_image;
 use kiln_cache::signature::symbols::may_be_linked_from;
 
 use super::common::Context;
-use super::pull::{find, selector};
+use super::pull::find_named;
 use crate::terminal::exit::{Exit, Fault};
 
 /// Where Kbuild leaves boot images, and their names as artifacts.
@@ -109,8 +109,7 @@ impl Kernel {
                 Fault::new(Exit::Failed, format!("there is no file or folder '{name}'")).into()
             );
         }
-        let selector = selector(name, repo)?;
-        let manifest = find(&context.open_existing().await?, &selector).await?;
+        let (_, manifest) = find_named(&context.open_existing().await?, name, repo).await?;
         if !manifest.is_built() {
             let why = format!("the build of '{name}' has no kernel: it does not build");
             return Err(Fault::new(Exit::NotFound, why).into());

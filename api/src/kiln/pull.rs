@@ -175,23 +175,39 @@ pub(crate) fn selector(build: &str, repo: &Path) -> anyhow::Result<String> {
     match (Query::parse(build), Repository::open(repo)) {
         (Ok(_), _) => Ok(build.to_owned()),
         (Err(_), Ok(repository)) => Ok(repository.resolve(build)?.commit),
-        (Err(error), Err(_)) => Err(error.into()),
+        (Err(error), Err(_)) => {
+            let repo = repo.display();
+            let why =
+                format!("{error}; names of revisions are looked up in --repo ({repo} is none)");
+            Err(Fault::new(Exit::Failed, why).into())
+        }
+    }
+}
+
+/// The one build of the store that is meant by what stands on the command line, and the selector for it.
+pub(crate) async fn find_named(
+    store: &Store,
+    name: &str,
+    repo: &Path,
+) -> anyhow::Result<(String, Manifest)> {
+    let selector = selector(name, repo)?;
+    let build = store.find_build(&Query::parse(&selector)?).await?;
+    match build {
+        Some(build) => Ok((selector, build)),
+        None if selector == name => Err(missing(name).into()),
+        None => Err(missing(&format!("{name}, commit {selector:.12}")).into()),
     }
 }
 
 /// The one build that a selector names.
-pub(crate) async fn find(store: &Store, selector: &str) -> anyhow::Result<Manifest> {
+async fn find(store: &Store, selector: &str) -> anyhow::Result<Manifest> {
     let build = store.find_build(&Query::parse(selector)?).await?;
     build.ok_or_else(|| missing(selector).into())
 }
 
-fn missing(selector: &str) -> Fault {
-    Fault::new(
-        Exit::NotFound,
-        format!(
-            "no build is known by '{selector}'; `kiln build` makes one, `kiln stats` says what is here"
-        ),
-    )
+fn missing(name: &str) -> Fault {
+    let way_out = "`kiln build --config FILE` makes one, `kiln stats` says what is here";
+    Fault::new(Exit::NotFound, format!("no build is known by '{name}'; {way_out}"))
 }
 
 fn choose<'a>(manifest: &'a Manifest, name: &str) -> Result<&'a Artifact, Fault> {

@@ -6,9 +6,9 @@ use kiln_cache::manifest::{BuildResult, Manifest};
 
 use super::build::print_identity;
 use super::common::{Context, answer, answer_json, when};
-use super::pull::{find, selector};
+use super::pull::find_named;
 use crate::terminal::exit::Exit;
-use crate::terminal::text::duration;
+use crate::terminal::text::{duration, hanging};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -22,8 +22,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let store = context.open_existing().await?;
-    let asked = selector(&args.build, &args.repo)?;
-    let manifest = find(&store, &asked).await?;
+    let (asked, manifest) = find_named(&store, &args.build, &args.repo).await?;
     if context.json {
         answer_json(&manifest)?;
         return Ok(Exit::Done);
@@ -39,7 +38,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         when(manifest.created),
         duration(manifest.seconds)
     ));
-    answer(format_args!("compiler   {}", manifest.compiler));
+    answer(hanging("compiler   ", &manifest.compiler));
     if let BuildResult::Failed { errors } = &manifest.result {
         answer("result     does not build; first errors:");
         for error in errors {

@@ -41,7 +41,8 @@ impl Observer for BuildProgress {
                 self.progress.counted_status(format!("{commit}: compiling"), done, total);
             }
             Stage::Compiling { done, expected: None } => {
-                self.progress.status(format!("{commit}: compiling, {done} steps done"));
+                let steps = if done == 1 { "step" } else { "steps" };
+                self.progress.status(format!("{commit}: compiling, {done} {steps} done"));
             }
             Stage::Linking => self.progress.status(format!("{commit}: linking")),
             Stage::Storing => self.progress.status(format!("{commit}: storing")),

@@ -21,6 +21,11 @@ pub(crate) fn render_for_answer(heading: &[&str], rows: &[Vec<String>], right: &
     render_within(width, heading, rows, right)
 }
 
+/// A cell of a column that is not the last, cut to `width` under the same condition.
+pub(crate) fn cut_for_answer(cell: &str, width: usize) -> String {
+    if is_shown() { fit(cell, width) } else { cell.to_owned() }
+}
+
 /// Whether the answer goes to a terminal.
 pub(crate) fn is_shown() -> bool {
     std::io::stdout().is_terminal()

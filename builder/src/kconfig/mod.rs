@@ -5,4 +5,4 @@ mod text;
 
 pub(crate) use normalize::{Normalized, SCRATCH, normalize};
 pub use text::{ConfigChange, parse, with_pinned_options};
-pub(crate) use text::{changes, is_set, notes};
+pub(crate) use text::{changes, is_set, notes, settings};

@@ -48,6 +48,18 @@ fn parse_line(line: &str) -> Option<(&str, &str)> {
     name.starts_with("CONFIG_").then_some((name, value))
 }
 
+/// The text without empty lines and remarks, which Kconfig passes over (`conf_read_simple` in
+/// `scripts/kconfig/confdata.c`): two that differ in nothing else are one configuration. A line that
+/// says what is "not set" begins like a remark; of its second character some releases ask nothing.
+pub(crate) fn settings(text: &str) -> String {
+    let says = |line: &&str| match line.as_bytes() {
+        [b'\n'] => false,
+        [b'#', rest @ ..] => rest.get(1..).is_some_and(|rest| rest.starts_with(b"CONFIG_")),
+        _ => true,
+    };
+    text.split_inclusive('\n').filter(says).collect()
+}
+
 /// Whether an option is `y` or `m`.
 pub(crate) fn is_set(text: &str, option: &str) -> bool {
     matches!(parse(text).get(option), Some(&("y" | "m")))
@@ -147,6 +159,16 @@ mod tests {
 
     fn changed(given: &str, normalized: &str) -> Vec<String> {
         changes(given, normalized).iter().map(ConfigChange::to_string).collect()
+    }
+
+    #[test]
+    fn remarks_set_nothing() {
+        let text = "# one\n\n#\nCONFIG_A=y\n# CONFIG_B is not set\n## CONFIG_C is not set\n  # x\n#CONFIG_D";
+        assert_eq!(settings(text), "CONFIG_A=y\n# CONFIG_B is not set\n  # x\n");
+        assert_eq!(
+            settings("CONFIG_A=\"#é\"\n#é\n#-CONFIG_B is not set"),
+            "CONFIG_A=\"#é\"\n#-CONFIG_B is not set"
+        );
     }
 
     #[test]

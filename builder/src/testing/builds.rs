@@ -188,6 +188,17 @@ async fn a_request_that_is_built_already_waits_instead_of_compiling_twice() {
 }
 
 #[tokio::test]
+async fn remarks_in_a_configuration_ask_for_nothing_else() {
+    let (toy, first) = Toy::new().await;
+    let builder = toy.builder();
+    let text = "CONFIG_A=y\n# CONFIG_B is not set\n";
+    builder.build(&toy.request(&first, text)).await.unwrap();
+    let known = async |text: &str| builder.known(&toy.request(&first, text)).await.unwrap();
+    assert!(known("# as make writes it\n\nCONFIG_A=y\n#\n# CONFIG_B is not set\n").await.is_some());
+    assert!(known("CONFIG_A=y\n").await.is_none());
+}
+
+#[tokio::test]
 async fn a_build_given_up_half_way_leaves_nothing_wrong() {
     let (toy, first) = Toy::new().await;
     // One pair: while the killed build still ends, another would be taken, and be cold.
