@@ -134,7 +134,7 @@ impl Wanted {
         let artifact = match &self.what {
             What::File(selector, name) => {
                 let manifest = remote.build(selector).await?;
-                choose(&manifest.ok_or_else(|| missing(selector))?, name)?.clone()
+                choose(&manifest.ok_or_else(|| missing(&format!("'{selector}'")))?, name)?.clone()
             }
             What::Blob(digest) => blob(digest, remote.size(digest).await?),
         };
@@ -194,20 +194,20 @@ pub(crate) async fn find_named(
     let build = store.find_build(&Query::parse(&selector)?).await?;
     match build {
         Some(build) => Ok((selector, build)),
-        None if selector == name => Err(missing(name).into()),
-        None => Err(missing(&format!("{name}, commit {selector:.12}")).into()),
+        None if selector == name => Err(missing(&format!("'{name}'")).into()),
+        None => Err(missing(&format!("'{name}' (commit {selector:.12})")).into()),
     }
 }
 
 /// The one build that a selector names.
 async fn find(store: &Store, selector: &str) -> anyhow::Result<Manifest> {
     let build = store.find_build(&Query::parse(selector)?).await?;
-    build.ok_or_else(|| missing(selector).into())
+    build.ok_or_else(|| missing(&format!("'{selector}'")).into())
 }
 
 fn missing(name: &str) -> Fault {
     let way_out = "`kiln build --config FILE` makes one, `kiln stats` says what is here";
-    Fault::new(Exit::NotFound, format!("no build is known by '{name}'; {way_out}"))
+    Fault::new(Exit::NotFound, format!("no build is known by {name}; {way_out}"))
 }
 
 fn choose<'a>(manifest: &'a Manifest, name: &str) -> Result<&'a Artifact, Fault> {
