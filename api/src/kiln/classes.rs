@@ -57,10 +57,7 @@ struct Row<'a> {
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let begun = Instant::now();
-    let (good, bad) = args
-        .range
-        .split_once("..")
-        .filter(|(good, bad)| !good.is_empty() && !bad.is_empty())
+    let (good, bad) = ends(&args.range)
         .with_context(|| format!("'{}' is no range: write GOOD..BAD", args.range))?;
     let repository = Repository::open(&args.repo)?;
     let history = Arc::new(repository.history(good, bad)?);
@@ -102,6 +99,15 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         print(&answer);
     }
     Ok(Exit::Done)
+}
+
+/// The ends of a range. One that is left out is the commit that is checked out, as for git.
+fn ends(range: &str) -> Option<(&str, &str)> {
+    const CHECKED_OUT: &str = "HEAD";
+    let (good, bad) = range.split_once("..")?;
+    let named = |end| if str::is_empty(end) { CHECKED_OUT } else { end };
+    // Three dots are another set of commits.
+    (good != bad && !bad.starts_with('.')).then(|| (named(good), named(bad)))
 }
 
 fn print_commits(history: &History, classes: &[Class]) {
@@ -161,4 +167,19 @@ fn cells((row, number): (&Row<'_>, usize)) -> Vec<String> {
         row.build.as_deref().map_or(EXPECTED.to_owned(), short),
         row.begins.clone().unwrap_or_default(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_gits() {
+        assert_eq!(ends("v6.1..v6.2"), Some(("v6.1", "v6.2")));
+        assert_eq!(ends("v6.1.."), Some(("v6.1", "HEAD")));
+        assert_eq!(ends("..topic"), Some(("HEAD", "topic")));
+        for none in ["v6.1", "..", "v6.1...v6.2", ""] {
+            assert_eq!(ends(none), None, "{none}");
+        }
+    }
 }

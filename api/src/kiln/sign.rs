@@ -8,7 +8,7 @@ use kiln_cache::signature::explain::Files;
 use kiln_cache::signature::{self, SignatureKind};
 
 use super::common::{Context, answer, answer_json};
-use super::kernels::of_folder;
+use super::kernels::{of_folder, without_foreign_object};
 use crate::terminal::exit::Exit;
 use crate::terminal::table::render;
 
@@ -46,10 +46,11 @@ impl From<Kind> for SignatureKind {
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let kind = args.kind.map(SignatureKind::from);
     let name = if kind == Some(SignatureKind::Code) { VMLINUX_O } else { VMLINUX };
-    let files: Files = match args.path.is_dir() {
+    let mut files: Files = match args.path.is_dir() {
         true => of_folder(&args.path)?,
         false => [(name.to_owned(), args.path.clone())].into(),
     };
+    without_foreign_object(&mut files)?;
     let file = files.get(name).filter(|it| it.is_file()).cloned().with_context(|| {
         format!(
             "there is no {name} at {}; give a {name}, or the folder that make was run in",
@@ -69,7 +70,18 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             signature::sign_kind(&path, SignatureKind::Image)
                 .map(|signature| signature::Signatures([(SignatureKind::Image, signature)].into()))
         }
-        _ => signature::sign_build(&parts.into_iter().collect::<Vec<_>>()),
+        _ => {
+            let object = parts.get(VMLINUX_O).cloned().filter(|_| kind.is_none());
+            let mut all = signature::sign_build(&parts.into_iter().collect::<Vec<_>>())?;
+            // With link-time optimisation it is no ELF file, and has none.
+            if let Some(object) = object
+                && signature::is_elf(&object)?
+            {
+                let code = SignatureKind::Code;
+                all.0.insert(code, signature::sign_kind(&object, code)?);
+            }
+            Ok(all)
+        }
     })
     .await
     .context("signing stopped")??;
