@@ -210,7 +210,10 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         strict_config: args.how.strict_config,
     };
     if args.dry_run {
-        return foresee(context, &store, &builder, &request).await;
+        progress.status("looking at what is known");
+        let foreseen = builder.foresee(&request).await;
+        progress.clear();
+        return foretell(context, &store, &foreseen?).await;
     }
     let built = builder.build(&request).await;
     progress.clear();
@@ -228,22 +231,16 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 }
 
 /// Says what would be done.
-async fn foresee(
-    context: &Context,
-    store: &Store,
-    builder: &Builder,
-    request: &Request,
-) -> anyhow::Result<Exit> {
-    let foresight = builder.foresee(request).await?;
+async fn foretell(context: &Context, store: &Store, foresight: &Foresight) -> anyhow::Result<Exit> {
     let exit = match foresight.builds {
         Some(false) => Exit::DoesNotBuild,
         _ => Exit::Done,
     };
     if context.json {
-        answer_json(&foresight)?;
+        answer_json(foresight)?;
         return Ok(exit);
     }
-    let Foresight { stage, why, touched, units, warm, from, builds, from_nothing } = &foresight;
+    let Foresight { stage, why, touched, units, warm, from, builds, from_nothing } = foresight;
     let head = match stage {
         _ if *builds == Some(false) => "known not to build",
         Foreseen::Input | Foreseen::Closure => "known",

@@ -1,7 +1,7 @@
 //! Progress on standard error: a moving line on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -17,8 +17,15 @@ pub(crate) struct Progress {
     bar: ProgressBar,
     live: bool,
     quiet: bool,
+    said: Arc<Mutex<Said>>,
+}
+
+/// What a log was told.
+struct Said {
     /// When the last line was written.
-    said: Arc<Mutex<Instant>>,
+    at: Instant,
+    /// What is going on, as a line would say it.
+    now: Option<String>,
 }
 
 impl Progress {
@@ -33,7 +40,12 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar.set_style(Self::spinner());
         }
-        Self { bar, live, quiet, said: Arc::new(Mutex::new(Instant::now())) }
+        let said = Arc::new(Mutex::new(Said { at: Instant::now(), now: None }));
+        if !live && !quiet {
+            let said = Arc::downgrade(&said);
+            std::thread::spawn(move || remind(&said));
+        }
+        Self { bar, live, quiet, said }
     }
 
     fn spinner() -> ProgressStyle {
@@ -52,7 +64,7 @@ impl Progress {
             self.bar.set_style(Self::spinner());
             self.bar.set_message(harmless(&message.into()).into_owned());
         } else {
-            self.heartbeat(|| format!("  ... {}", message.into()));
+            self.heartbeat(format!("  ... {}", message.into()));
         }
     }
 
@@ -64,7 +76,7 @@ impl Progress {
             self.bar.set_position(done);
             self.bar.set_message(harmless(&message.into()).into_owned());
         } else {
-            self.heartbeat(|| format!("  ... {}, {done} of {total}", message.into()));
+            self.heartbeat(format!("  ... {}, {done} of {total}", message.into()));
         }
     }
 
@@ -83,28 +95,57 @@ impl Progress {
     }
 
     /// A line that stays.
-    // Standard error belongs to progress.
-    #[allow(clippy::print_stderr)]
     pub(crate) fn line(&self, message: impl AsRef<str>) {
         let message = harmless(message.as_ref());
         if self.live {
             self.bar.println(message);
         } else if !self.quiet {
-            eprintln!("{message}");
-            *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            say(&mut lock(&self.said), &message);
         }
     }
 
     /// A line for a log that nobody watches: only when it was silent for long.
-    fn heartbeat(&self, message: impl FnOnce() -> String) {
-        let silent = self.said.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
-        if silent >= HEARTBEAT {
-            self.line(message());
+    fn heartbeat(&self, message: String) {
+        if self.quiet {
+            return;
         }
+        let mut said = lock(&self.said);
+        if said.at.elapsed() >= HEARTBEAT {
+            say(&mut said, &harmless(&message));
+        }
+        said.now = Some(message);
     }
 
     /// Takes the moving line away.
     pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
+        lock(&self.said).now = None;
+    }
+}
+
+fn lock(said: &Mutex<Said>) -> std::sync::MutexGuard<'_, Said> {
+    said.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+// Standard error belongs to progress.
+#[allow(clippy::print_stderr)]
+fn say(said: &mut Said, line: &str) {
+    eprintln!("{line}");
+    said.at = Instant::now();
+}
+
+/// Says again what is going on while nothing else is heard, so that waiting can be told from hanging.
+fn remind(said: &Weak<Mutex<Said>>) {
+    while let Some(said) = said.upgrade() {
+        {
+            let mut said = lock(&said);
+            if said.at.elapsed() >= HEARTBEAT
+                && let Some(now) = said.now.clone()
+            {
+                say(&mut said, &harmless(&now));
+            }
+        }
+        drop(said);
+        std::thread::sleep(Duration::from_secs(1));
     }
 }
