@@ -55,6 +55,20 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    /// As a file's table has it.
+    pub(crate) fn of(header: &impl ProgramHeader<Endian = Endianness>, endian: Endianness) -> Self {
+        Self {
+            kind: header.p_type(endian).0,
+            flags: header.p_flags(endian).0,
+            offset: header.p_offset(endian).into(),
+            virtual_address: header.p_vaddr(endian).into(),
+            physical_address: header.p_paddr(endian).into(),
+            file_size: header.p_filesz(endian).into(),
+            memory_size: header.p_memsz(endian).into(),
+            align: header.p_align(endian).into(),
+        }
+    }
+
     /// All that a loader does by: virtual and physical address, size in the file and in memory,
     /// flags, alignment.
     pub(crate) fn tuple(&self) -> [u64; 6] {
@@ -248,16 +262,7 @@ fn segments<H: FileHeader<Endian = Endianness>>(
     segments
         .iter()
         .map(|it| {
-            let segment = Segment {
-                kind: it.p_type(endian).0,
-                flags: it.p_flags(endian).0,
-                offset: it.p_offset(endian).into(),
-                virtual_address: it.p_vaddr(endian).into(),
-                physical_address: it.p_paddr(endian).into(),
-                file_size: it.p_filesz(endian).into(),
-                memory_size: it.p_memsz(endian).into(),
-                align: it.p_align(endian).into(),
-            };
+            let segment = Segment::of(it, endian);
             let end = segment.offset.saturating_add(segment.file_size);
             if segment.kind == abi::PT_LOAD.0 && end > data.len() as u64 {
                 return Err(truncated("a loaded segment", end, data));

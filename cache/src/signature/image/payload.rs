@@ -93,18 +93,7 @@ fn layout<H: FileHeader<Endian = Endianness>>(head: &[u8], vmlinux: &Elf<'_>) ->
         && header.e_entry(endian).into() == vmlinux.entry;
     let headers = header.program_headers(endian, head).ok()?;
     let loads = headers.iter().filter(|it| it.p_type(endian) == abi::PT_LOAD);
-    let segments: Vec<Segment> = loads
-        .map(|it| Segment {
-            kind: it.p_type(endian).0,
-            flags: it.p_flags(endian).0,
-            offset: it.p_offset(endian).into(),
-            virtual_address: it.p_vaddr(endian).into(),
-            physical_address: it.p_paddr(endian).into(),
-            file_size: it.p_filesz(endian).into(),
-            memory_size: it.p_memsz(endian).into(),
-            align: it.p_align(endian).into(),
-        })
-        .collect();
+    let segments: Vec<Segment> = loads.map(|it| Segment::of(it, endian)).collect();
     if !equal
         || segments.is_empty()
         || !segments.iter().map(Segment::tuple).eq(loads_of(vmlinux).map(Segment::tuple))
