@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use git2::{Repository as Git, Tree};
+use git2::{Oid, Repository as Git, Tree};
 
 use super::make_text::{MakeText, make_text};
 use super::numbers::{Names, makes_numbers, rewritten};
@@ -31,7 +31,7 @@ pub(crate) fn difference(
             kconfigs.push(change.path.clone());
         }
         if let Some(touch) = touches(closure, std::slice::from_ref(&change)) {
-            found.push(Touched { touch, what, comments_only: false, rules: false, named: false });
+            found.push(Touched { touch, what, comments_only: false, rules: false });
         }
     }
     found.sort_by(|one, other| one.touch.path.cmp(&other.touch.path));
@@ -42,7 +42,6 @@ pub(crate) fn difference(
     let error = |source| repository.error(source);
     let tree = |hex: &str| git.find_tree(repository.oid(hex)?).map_err(error);
     let (a, b) = (tree(a)?, tree(b)?);
-    let mut makefiles: Option<Vec<u8>> = None;
     let mut numbers: Option<Names> = None;
     for one in read {
         let path = &one.touch.path;
@@ -62,9 +61,6 @@ pub(crate) fn difference(
             continue;
         }
         one.comments_only = comments_only(&before, &after);
-        let all = makefiles.get_or_insert_with(|| make_texts(&git, [&a, &b], closure));
-        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
-        one.named = mentions(all, name);
     }
     Ok(found)
 }
@@ -72,7 +68,7 @@ pub(crate) fn difference(
 /// Whether a C file, assembler included, differs between two trees (ids in hexadecimal) in nothing
 /// but comments and white space, so far as that can be told. Not when it can't be read.
 pub(crate) fn differ_in_comments_only(git: &Git, one: &str, other: &str, path: &[u8]) -> bool {
-    let content = |hex: &str| text(git, &git.find_tree(git2::Oid::from_str(hex).ok()?).ok()?, path);
+    let content = |hex: &str| text(git, &git.find_tree(Oid::from_str(hex).ok()?).ok()?, path);
     is_c(path)
         && match (content(one), content(other)) {
             (Some(one), Some(other)) => comments_only(&one, &other),
@@ -80,16 +76,34 @@ pub(crate) fn differ_in_comments_only(git: &Git, one: &str, other: &str, path: &
         }
 }
 
-/// The text of everything that make and Kconfig read, of both trees.
-fn make_texts(git: &Git, trees: [&Tree<'_>; 2], closure: &Closure) -> Vec<u8> {
-    let mut all = Vec::new();
+/// The first of some changed files whose name a text of make mentions, of those that the build read, in
+/// either tree: more may depend on it than compilers say. Reads all of these texts, so it is asked where
+/// nothing else decides.
+pub(super) fn named_in_make_texts<'a>(
+    repository: &Repository,
+    [a, b]: [&str; 2],
+    closure: &Closure,
+    touched: &'a [Touched],
+) -> Result<Option<&'a Touched>, TreeError> {
+    let git = repository.git()?;
+    let tree =
+        |hex: &str| git.find_tree(repository.oid(hex)?).map_err(|source| repository.error(source));
+    let trees = [tree(a)?, tree(b)?];
+    let name = |one: &'a Touched| one.touch.path.rsplit(|byte| *byte == b'/').next();
+    let mut names: Vec<(&Touched, &[u8])> =
+        touched.iter().filter_map(|one| Some((one, name(one)?))).collect();
+    let mut first = None;
     for path in closure.read.iter().filter(|path| is_make_text(path)) {
-        for tree in trees {
-            all.extend(text(git, tree, path).unwrap_or_default());
-            all.push(b'\n');
+        let [before, after] = trees.each_ref().map(|tree| blob(tree, path));
+        for id in before.into_iter().chain(after.filter(|id| Some(*id) != before)) {
+            let Ok(text) = git.find_blob(id) else { continue };
+            if let Some(at) = names.iter().position(|(_, name)| mentions(text.content(), name)) {
+                first = Some(names[at].0);
+                names.truncate(at);
+            }
         }
     }
-    all
+    Ok(first)
 }
 
 /// The texts of those of some files that a tree has.
@@ -99,8 +113,11 @@ fn texts_of(git: &Git, tree: &Tree<'_>, paths: &[Box<[u8]>]) -> Vec<Vec<u8>> {
 
 /// The content of a file; `None` when there is none at this path.
 pub(super) fn text(git: &Git, tree: &Tree<'_>, path: &[u8]) -> Option<Vec<u8>> {
-    let entry = tree.get_path(Path::new(OsStr::from_bytes(path))).ok()?;
-    Some(git.find_blob(entry.id()).ok()?.content().to_vec())
+    Some(git.find_blob(blob(tree, path)?).ok()?.content().to_vec())
+}
+
+fn blob(tree: &Tree<'_>, path: &[u8]) -> Option<Oid> {
+    Some(tree.get_path(Path::new(OsStr::from_bytes(path))).ok()?.id())
 }
 
 #[cfg(test)]
@@ -130,5 +147,33 @@ mod tests {
         let hex = "config SIZE\n\thex\n";
         let moved = [Edit::File("mm/Kconfig", source), Edit::File("mm/Kconfig.size", hex)];
         assert_eq!(rules(&moved), ["mm/Kconfig"]);
+    }
+
+    #[test]
+    fn a_makefile_of_either_tree_names_a_file() {
+        let fixture = Fixture::new();
+        let rule = "gen.h: $(src)/a.h\n\tcp $< $@\n";
+        let files = [("lib/Makefile", rule), ("mm/Makefile", "obj-y += c.o\n"), ("lib/a.h", "1")];
+        let base =
+            fixture.commit("base", &[&files[..], &[("mm/c.c", "1"), ("lib/b.h", "1")]].concat());
+        let sources = ["lib/a.h", "lib/b.h", "mm/c.c"];
+        let other = fixture.edit("other", &sources.map(|path| Edit::File(path, "2")));
+        let rule = "obj-y += c.o\nx: c.c\n";
+        let both = fixture.edit("both", &[Edit::File("mm/Makefile", rule)]);
+        let read = |paths: &[&str]| Closure {
+            read: Paths::new([paths, &sources].concat()),
+            ..Closure::default()
+        };
+        let named = |to: &crate::Revision, makefiles: &[&str]| {
+            let (repository, closure) = (fixture.repository(), read(makefiles));
+            let touched = difference(&repository, &base.tree, &to.tree, &closure).unwrap();
+            let trees = [&*base.tree, &*to.tree];
+            let first = named_in_make_texts(&repository, trees, &closure, &touched).unwrap();
+            first.map(|one| String::from_utf8_lossy(&one.touch.path).into_owned())
+        };
+        assert_eq!(named(&other, &["lib/Makefile", "mm/Makefile"]).as_deref(), Some("lib/a.h"));
+        assert_eq!(named(&other, &["mm/Makefile"]), None, "nobody read the one that names it");
+        assert_eq!(named(&both, &["mm/Makefile"]).as_deref(), Some("mm/c.c"), "of the newer tree");
+        assert_eq!(named(&both, &["mm/Makefile", "lib/Makefile"]).as_deref(), Some("lib/a.h"));
     }
 }

@@ -19,8 +19,6 @@ pub(crate) struct Touched {
     /// A makefile, and more differs than lists and flags; or one for the whole tree, and more differs
     /// than the release. Or one of Kconfig, and an option's number is written otherwise.
     pub(crate) rules: bool,
-    /// A makefile mentions its name.
-    pub(crate) named: bool,
 }
 
 /// Why there is nothing for it but to compile, with the path that decides.
@@ -150,9 +148,6 @@ fn kind(one: &Touched, units: &Units) -> Result<Kind, Reason> {
     if !is_c {
         return Err(reason(one, said));
     }
-    if one.named {
-        return Err(reason(one, format!("{said}, and a makefile names it")));
-    }
     Ok(Kind::Source)
 }
 
@@ -202,7 +197,7 @@ mod tests {
     fn touched(path: &str) -> Touched {
         let touch = Touch { path: path.as_bytes().into(), why: Why::Read };
         let what = What::Content;
-        Touched { touch, what, comments_only: false, rules: false, named: false }
+        Touched { touch, what, comments_only: false, rules: false }
     }
 
     fn compiles(touched: &[Touched]) -> Reason {
@@ -247,8 +242,6 @@ mod tests {
     #[test]
     fn everything_else_is_compiled() {
         assert!(!compiles(&[touched("mm/a.S")]).from_nothing, "make knows who reads it");
-        let named = |path: &str| Touched { named: true, ..touched(path) };
-        assert!(compiles(&[named("include/a.h")]).to_string().contains("makefile names it"));
         for (why, what, all) in [
             (Why::Found, What::Mode, true),
             (Why::Found, What::Size, false),

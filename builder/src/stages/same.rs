@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use memchr::memmem::Finder;
+
 /// Whether two C texts differ in comments and white space only, so far as this can be told without
 /// a preprocessor. Line ends with a backslash before them count as white space.
 pub(super) fn comments_only(one: &[u8], other: &[u8]) -> bool {
@@ -36,7 +38,7 @@ fn stripped(text: &[u8]) -> Vec<u8> {
 
 /// Length of the literal that a text begins with. One that its line does not end is one byte long:
 /// an apostrophe in text for the assembler, or in `#error`.
-fn literal(text: &[u8]) -> usize {
+pub(super) fn literal(text: &[u8]) -> usize {
     let mut at = 1;
     while let Some(&byte) = text.get(at) {
         match byte {
@@ -65,11 +67,16 @@ pub(super) fn mentions(text: &[u8], name: &[u8]) -> bool {
     let is_part = |byte: Option<&u8>| {
         byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
     };
-    let mut found = text.windows(name.len().max(1)).enumerate().filter(|(_, it)| *it == name);
-    found.any(|(at, _)| {
+    let (finder, mut from) = (Finder::new(name), 0);
+    while let Some(found) = text.get(from..).and_then(|rest| finder.find(rest)) {
+        let at = from + found;
         let before = at.checked_sub(1).and_then(|at| text.get(at));
-        !is_part(before) && !is_part(text.get(at + name.len()))
-    })
+        if !is_part(before) && !is_part(text.get(at + name.len())) {
+            return true;
+        }
+        from = at + 1;
+    }
+    false
 }
 
 #[cfg(test)]
@@ -96,6 +103,8 @@ mod tests {
     fn options_and_names() {
         assert!(mentions_new_option(b"CONFIG_A", b"/* CONFIG_B */ CONFIG_A"));
         assert!(!mentions_new_option(b"CONFIG_A CONFIG_B", b"CONFIG_B"));
-        assert!(mentions(b"x: $(src)/a.h FORCE", b"a.h") && !mentions(b"x: aa.h a.hh", b"a.h"));
+        let mentions = |text: &str, name: &str| mentions(text.as_bytes(), name.as_bytes());
+        assert!(mentions("x: $(src)/a.h FORCE", "a.h") && !mentions("x: aa.h a.hh", "a.h"));
+        assert!(mentions("aa.h a.h", "a.h") && mentions("xa.a.a", "a.a") && !mentions("a", "a.h"));
     }
 }

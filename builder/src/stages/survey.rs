@@ -6,7 +6,7 @@ use kiln_cache::manifest::Manifest;
 use kiln_cache::{Digest, InputKey};
 
 use super::aside;
-use super::difference::{difference, text};
+use super::difference::{difference, named_in_make_texts, text};
 use super::plan::{MOST_UNITS, Plan, Reason, Touched, is_make_text, plan};
 use super::provenance::{NAMED, Provenance};
 use super::same::mentions_new_option;
@@ -110,7 +110,11 @@ pub(crate) fn outline(
         survey.plan = Plan::Compile(Reason { path, what, from_nothing: true });
         return Ok(survey);
     }
-    if let Some(reason) = new_option(repository, wanted, &survey)? {
+    let reason = match named(repository, wanted, &survey, &table)? {
+        None => new_option(repository, wanted, &survey)?,
+        named => named,
+    };
+    if let Some(reason) = reason {
         survey.plan = Plan::Compile(reason);
         return Ok(survey);
     }
@@ -126,6 +130,24 @@ pub(crate) fn outline(
         survey.units.push(Unit { object, invocation, tokens: None });
     }
     Ok(survey)
+}
+
+/// A changed file whose name a makefile mentions: a rule may depend on it of which no compiler knows.
+fn named(
+    repository: &Repository,
+    wanted: &str,
+    survey: &Survey,
+    units: &Units,
+) -> Result<Option<Reason>, BuildError> {
+    let sources = survey.touched.iter().filter(|one| !is_make_text(&one.touch.path));
+    let sources: Vec<Touched> = sources.cloned().collect();
+    let trees = [&*survey.base.tree, wanted];
+    let named = named_in_make_texts(repository, trees, &survey.base.closure, &sources)?;
+    Ok(named.map(|one| {
+        let readers = units.readers(&one.touch.path).count();
+        let what = format!("differs and is read by {readers} units, and a makefile names it");
+        Reason { path: one.touch.path.clone(), what, from_nothing: false }
+    }))
 }
 
 /// A changed file that mentions an option which it did not mention: the records of the objects that
