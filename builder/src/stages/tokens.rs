@@ -6,6 +6,8 @@ use blake3::Hasher;
 use kiln_cache::Digest;
 use regex::bytes::Regex;
 
+use super::same::literal;
+
 /// What two outputs are compared by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tokens {
@@ -22,11 +24,12 @@ impl Tokens {
     /// between tokens are one blank; the indentation shows the column of a line's first token.
     ///
     /// `None` where tokens are not all that becomes the object: with `.incbin` the assembler takes in
-    /// another file.
+    /// another file. Nor of a text with a raw string (GCC manual, "C Extensions"), whose lines keep
+    /// their blanks.
     pub(super) fn of(output: &[u8]) -> Option<Self> {
         static INCLUDES: LazyLock<Regex> =
             LazyLock::new(|| Regex::new(r"\.incbin\b").expect("a constant pattern"));
-        if INCLUDES.is_match(output) {
+        if INCLUDES.is_match(output) || has_raw_strings(output) {
             return None;
         }
         let (mut placed, mut files) = (Hasher::new(), Hasher::new());
@@ -51,6 +54,28 @@ impl Tokens {
         let [placed, files] = [placed, files].map(|it| it.finalize().into());
         Some(Self { placed, files })
     }
+}
+
+/// Whether a string begins with `R"`, and is not merely one that holds it.
+fn has_raw_strings(output: &[u8]) -> bool {
+    static PREFIX: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r#"\b(?:u8|[uUL])?R""#).expect("a constant pattern"));
+    let mut lines = output.split(|byte| *byte == b'\n');
+    PREFIX.is_match(output)
+        && lines.any(|line| {
+            let mut at = 0;
+            while let Some(found) = line[at..].iter().position(|byte| matches!(byte, b'"' | b'\''))
+            {
+                let begins = at + found;
+                // The pattern with nothing behind it: the quote at hand is that of a string.
+                let prefix = PREFIX.find_at(line, at);
+                if prefix.is_some_and(|prefix| prefix.end() == begins + 1) {
+                    return true;
+                }
+                at = begins + literal(&line[begins..]);
+            }
+            false
+        })
 }
 
 fn field(hasher: &mut Hasher, bytes: &[u8]) {
@@ -89,6 +114,17 @@ mod tests {
     fn a_file_that_the_assembler_takes_in_is_not_among_them() {
         let taken = format!("{ONE}asm(\"\t.incbin \\\"data.gz\\\"\\n\");\n");
         assert_eq!(Tokens::of(taken.as_bytes()), None);
+    }
+
+    #[test]
+    fn blanks_at_the_end_of_a_line_of_a_raw_string_are_content() {
+        let raw = |prefix: &str| format!("char *x = {prefix}\"(a  \nb)\", *y = \"z\";\n");
+        for prefix in ["R", "LR", "uR", "UR", "u8R"] {
+            assert_eq!(Tokens::of(raw(prefix).as_bytes()), None, "{prefix}");
+        }
+        for text in [r#"x("ERROR", "R", "a R", 'R', "\"R", ERROR"R");"#, "# 1 \"R\"\n", "R \"(\""] {
+            assert!(Tokens::of(text.as_bytes()).is_some(), "{text}");
+        }
     }
 
     #[test]
