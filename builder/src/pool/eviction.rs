@@ -1,6 +1,7 @@
 //! Removing pairs that were unused longest.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::VIEW;
@@ -33,9 +34,14 @@ pub(super) fn make_room(pool: &Path, most: usize) {
     }
 }
 
-/// Removes a pair whose lock is held, and the mount that a killed Kiln may have left in it.
-pub(super) fn remove(root: &Path) -> std::io::Result<()> {
-    trace::clear(&root.join(VIEW)).map_err(std::io::Error::other)?;
+/// Removes a pair whose lock is held, and the mount that a killed Kiln may have left in it. What is
+/// known of it goes first, and for good: of a removal that is cut off nothing is believed.
+pub(super) fn remove(root: &Path) -> io::Result<()> {
+    trace::clear(&root.join(VIEW)).map_err(io::Error::other)?;
+    match fs::remove_file(root.join(RECORD)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => File::open(root)?.sync_all()?,
+    }
     fs::remove_dir_all(root)
 }
 

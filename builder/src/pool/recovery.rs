@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Bounds, Pair, Pool};
+use super::{Bounds, Pair, Pool, RECORD, eviction};
 use crate::process::Cancel;
 use crate::testing::Fixture;
 use crate::tree::Revision;
@@ -145,6 +145,29 @@ fn a_pair_of_another_version_is_made_anew() {
     let pair = scene.take();
     assert!(!has(&pair, "a.o") && !pair.source().join("a.c").exists());
     assert!(Path::new(&pair.root).exists());
+}
+
+#[test]
+fn what_is_known_of_a_pair_goes_before_anything_else_of_it() {
+    let (scene, first) = Scene::new();
+    let pair = scene.built(&first);
+    let root = pair.root.clone();
+    drop(pair);
+    // While the record can't be removed, nothing is: it would be believed of what is left.
+    let record = root.join(RECORD);
+    fs::remove_file(&record).unwrap();
+    fs::create_dir(&record).unwrap();
+    assert!(eviction::remove(&root).is_err());
+    assert!(root.join("source/a.c").exists() && root.join("objects/a.o").exists());
+    // Without it, what is left is believed no more.
+    fs::remove_dir(&record).unwrap();
+    fs::remove_file(root.join("source/a.c")).unwrap();
+    let mut pair = scene.take();
+    scene.begin(&mut pair, &first);
+    assert!(root.join("source/a.c").exists() && !has(&pair, "a.o"));
+    drop(pair);
+    eviction::remove(&root).unwrap();
+    assert!(!root.exists());
 }
 
 #[test]
