@@ -15,8 +15,8 @@ use crate::units::{Units, preprocessor_sees_all, scan};
 /// it can't.
 ///
 /// [`Repository::unnoticed`] and `plan` say which changes these are. Files that compilers read don't
-/// count for having no record where the last build did not end well: what was not made yet has none,
-/// and will be made. Of a kernel whose compilers read what no record lists (`kernel` is the wanted
+/// count for having no record now if they had one when a build here last ended well: what was being made
+/// in a build that failed or was killed since has lost its record, and will be made. Of a kernel whose compilers read what no record lists (`kernel` is the wanted
 /// one's version; `None`: built by a command, of which nothing more is known), every change that was
 /// asked about is one.
 pub(crate) fn overlooked(
@@ -44,12 +44,14 @@ pub(crate) fn overlooked(
     if !preprocessor_sees_all(host_arch(), kernel) {
         return Ok(Some(display(&first.touch.path)));
     }
-    let is_whole = pair.state.objects.build.is_some() && is_watched;
     let units = Units::of(&scan(&pair.objects())?, &pair.seen_sources());
+    let before = pair.units().unwrap_or_default();
+    let has_record = |units: &Units, path: &[u8]| units.readers(path).next().is_some();
     for one in touched {
         let path = one.touch.path.clone();
         let is_compiled = is_c(&path) && one.touch.why == Why::Read && !is_of_tools(&path);
-        if !is_whole && is_compiled && units.readers(&path).next().is_none() {
+        let was_recorded = !is_watched || has_record(&before, &path);
+        if is_compiled && was_recorded && !has_record(&units, &path) {
             continue;
         }
         if let Plan::Compile(reason) = plan(&[one], &units)
