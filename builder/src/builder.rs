@@ -107,6 +107,13 @@ impl Built {
         match audited {
             Audited::Same(checked) => {
                 self.notes.push("audited: proved, compiled anyway, and the same".to_owned());
+                if checked.overlooked {
+                    self.notes.push(
+                        "AUDIT: upon the build that was audited before, make made something else than \
+                         from nothing: it overlooks something there. Please report it"
+                            .to_owned(),
+                    );
+                }
                 self.audit = Some(checked);
             }
             Audited::Impossible(error) => {
@@ -309,10 +316,13 @@ impl Builder {
             Audited::Otherwise(compiled) => return Ok(*compiled),
             audited => audited,
         };
-        let key = &question.key;
-        self.store.add_proved_request(key, &manifest.input_key, &closure).await?;
-        let from = manifest.input_key;
+        let (key, from) = (&question.key, manifest.input_key);
+        if !matches!(audited, Audited::Impossible(_)) {
+            self.store.add_proved_request(key, &from, &closure).await?;
+        }
+        // Else it is proved again when it is asked for again, and then audited.
         let mut built = self.recalled(question.request, manifest, key).await?;
+        built.obtained = Obtained::Closure;
         built.provenance = Some(Provenance::of_closure(from, closure));
         built.was(audited);
         Ok(built)

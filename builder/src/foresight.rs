@@ -110,17 +110,14 @@ impl Builder {
         let (pool, pool_key) = (self.pool.clone(), request.pool_key(question.given, toolchain));
         let (here, tree) = (repository.clone(), wanted.clone());
         let pair = blocking(move || Ok(pool.nearest(&pool_key, &here, &tree))).await?;
-        let (base, refuted) = match &pair {
-            Some(pair) => {
-                let grounds = &pair.state.objects.rests_on;
-                (self.base(pair).await?, self.is_refuted(grounds).await?)
-            }
+        let (base, doubted) = match &pair {
+            Some(pair) => (self.base(pair).await?, self.is_doubted(pair).await?),
             None => (None, false),
         };
         let (here, tree) = (repository.clone(), wanted.clone());
         let (warm, anew) = blocking(move || {
             let Some(pair) = pair else { return Ok((None, true)) };
-            let anew = refuted || is_emptied(&here, &pair, &tree, kernel)?;
+            let anew = doubted || is_emptied(&here, &pair, &tree, kernel)?;
             let base = match base {
                 Some(base) if here.which_trees(&[&base.tree])?.contains(&true) => base,
                 _ => return Ok((None, anew)),

@@ -21,7 +21,6 @@ use crate::sandbox::{Bind, Confinement};
 use crate::stand_ins::StandIns;
 use crate::toolchain::Toolchain;
 use crate::tree::KernelVersion;
-use crate::unlinked;
 
 /// How often a step that failed is looked for in its log: the last part of a log that is longer
 /// than this many bytes.
@@ -317,7 +316,7 @@ fn is_link(line: &[u8]) -> bool {
             .is_some_and(|what| what.starts_with("vmlinux") || what.starts_with(".tmp_vmlinux"))
 }
 
-/// The files of a successful build, by their names in the store.
+/// The files of a successful build, by their names in the store; but for [`crate::unlinked::artifact`].
 pub(crate) fn artifacts(pair: &Pair, modules: bool) -> Result<Vec<(String, PathBuf)>, BuildError> {
     let objects = pair.objects();
     let (image, path) = image_of(host_arch());
@@ -326,9 +325,6 @@ pub(crate) fn artifacts(pair: &Pair, modules: bool) -> Result<Vec<(String, PathB
         artifacts.push((name.to_owned(), objects.join(name)));
     }
     artifacts.push((kiln_cache::build_draft::BUILD_LOG.to_owned(), pair.log()));
-    if let Some(object) = unlinked::kept(pair)? {
-        artifacts.push((kiln_cache::build_draft::VMLINUX_O.to_owned(), object));
-    }
     if modules {
         let order = objects.join("modules.order");
         let text = fs::read_to_string(&order).doing("reading", &order)?;

@@ -57,15 +57,11 @@ impl Builder {
             How::Command(_) => Ok(()),
         });
         if let Err(refusal) = refusal {
-            job.on_thread(|_| settle(pair)).await?;
+            job.on_thread(|job| settle(job, pair)).await?;
             return Err(refusal);
         }
         if let Some(manifest) = self.recall_input(&input.key()).await? {
-            let settle = |job: &Job, mut pair: Pair| {
-                pair.end(false)?;
-                job.must_be_unchanged(&mut pair)
-            };
-            job.on_thread(move |job| settle(job, pair)).await?;
+            job.on_thread(|job| settle(job, pair)).await?;
             self.store.add_request(key, &manifest.input_key).await?;
             return Ok(built(manifest, Obtained::Input, changes, &text));
         }
@@ -86,12 +82,16 @@ impl Builder {
         Ok(built)
     }
 
-    /// A pair whose objects rest on nothing that an audit has refuted: otherwise they go.
-    async fn without_refuted(&self, job: &Job, mut pair: Pair) -> Result<Pair, BuildError> {
-        if !self.is_refuted(&pair.state.objects.rests_on).await? {
+    /// A pair without objects that an audit has left in doubt; see [`Builder::is_doubted`].
+    pub(crate) async fn without_refuted(
+        &self,
+        job: &Job,
+        mut pair: Pair,
+    ) -> Result<Pair, BuildError> {
+        if !self.is_doubted(&pair).await? {
             return Ok(pair);
         }
-        tracing::warn!(pair = %pair.root.display(), "objects rest on a refuted proof: removed");
+        tracing::warn!(pair = %pair.root.display(), "an audit has left objects in doubt: removed");
         job.on_thread(move |_| pair.empty_objects().map(|()| pair)).await
     }
 
@@ -150,6 +150,7 @@ impl Builder {
             repository,
             ccache,
             is_watched: self.watches,
+            is_audit: false,
             kernel,
             observer: Arc::clone(&self.observer),
             cancel: Arc::new(Cancel::default()),
@@ -273,6 +274,6 @@ fn refuse(request: &Request, changes: &[ConfigChange]) -> Result<(), BuildError>
 }
 
 /// Gives a pair back in which nothing was compiled.
-fn settle(mut pair: Pair) -> Result<(), BuildError> {
-    pair.end(false)
+fn settle(job: &Job, mut pair: Pair) -> Result<(), BuildError> {
+    job.end(&mut pair, false)
 }

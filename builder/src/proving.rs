@@ -161,7 +161,7 @@ impl Builder {
     /// closure is believed.
     pub(crate) async fn base(&self, pair: &Folder) -> Result<Option<Base>, BuildError> {
         let Some(key) = pair.holds() else { return Ok(None) };
-        if self.is_refuted(&pair.state.objects.rests_on).await? {
+        if self.is_doubted(pair).await? {
             return Ok(None);
         }
         let Some(manifest) = self.recall_input(&key).await? else { return Ok(None) };
@@ -182,13 +182,17 @@ impl Builder {
         Ok(Some(Base::new(&manifest, text, (closure, reads), believed.collect())))
     }
 
-    /// Whether an audit has refuted any of what something rests on.
-    pub(crate) async fn is_refuted(&self, grounds: &[Ground]) -> Result<bool, BuildError> {
-        if grounds.is_empty() {
+    /// Whether the objects of a pair are to go: an audit has refuted what they rest on, or doubts a build
+    /// that they were. The closure of such a build proves nothing any more; nor does it tell what make
+    /// may overlook, so that what is built from nothing and reads the same goes as well, the next time.
+    pub(crate) async fn is_doubted(&self, pair: &Folder) -> Result<bool, BuildError> {
+        let objects = &pair.state.objects;
+        if objects.rests_on.is_empty() && objects.closures.is_empty() {
             return Ok(false);
         }
         self.load_revoked().await?;
-        Ok(self.closures.refute(grounds))
+        let proves_nothing = |closure| self.closures.is_revoked(Stage::Closure, closure);
+        Ok(self.closures.refute(&objects.rests_on) || objects.closures.iter().any(proves_nothing))
     }
 
     /// The same of a build, by the blob of its provenance. One that can't be read is no witness: where

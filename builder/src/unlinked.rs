@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use kiln_cache::build_draft::VMLINUX_O;
 use kiln_cache::signature::has_debug_sections;
 
 use crate::error::{BuildError, Doing};
@@ -17,10 +18,14 @@ const OBJCOPY: &str = "objcopy";
 /// Without the second it would take the names of source files for debug information, too.
 const STRIP: [&str; 2] = ["--strip-debug", "--keep-file-symbols"];
 
-/// The `vmlinux.o` of a finished build, stripped of debug information if it has any; `None` where
-/// the kernel makes none. Kbuild's own file is left as it is: make would take a changed one for
-/// new.
-pub(crate) fn kept(pair: &Pair) -> Result<Option<PathBuf>, BuildError> {
+/// The `vmlinux.o` of a finished build as an artifact; `None` where the kernel makes none.
+pub(crate) fn artifact(pair: &Pair) -> Result<Option<(String, PathBuf)>, BuildError> {
+    Ok(kept(pair)?.map(|object| (VMLINUX_O.to_owned(), object)))
+}
+
+/// Stripped of debug information if it has any. Kbuild's own file is left as it is: make would take a
+/// changed one for new.
+fn kept(pair: &Pair) -> Result<Option<PathBuf>, BuildError> {
     let made = pair.objects().join("vmlinux.o");
     if !made.is_file() {
         return Ok(None);

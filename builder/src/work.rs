@@ -26,6 +26,7 @@ use crate::stages::{self, Base, Outcome, Provenance, Survey};
 use crate::toolchain::Toolchain;
 use crate::tree::{KernelVersion, Repository};
 use crate::units::{Units, scan};
+use crate::unlinked;
 
 /// Whether a configuration has modules.
 const MODULES: &str = "CONFIG_MODULES";
@@ -42,6 +43,8 @@ pub(crate) struct Job {
     pub(crate) ccache: Option<Ccache>,
     /// Whether what it reads is written down, where that is possible.
     pub(crate) is_watched: bool,
+    /// Whether what comes out is only compared: then what no test can run is left out.
+    pub(crate) is_audit: bool,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) cancel: Arc<Cancel>,
 }
@@ -163,8 +166,7 @@ impl Job {
             }
             Normalized::Badly { errors } => {
                 let seconds = begun.elapsed().as_secs_f64();
-                pair.end(false)?;
-                self.must_be_unchanged(&mut pair)?;
+                self.end(&mut pair, false)?;
                 let made = Made::Badly { errors };
                 let mut artifacts = vec![(BUILD_LOG.to_owned(), pair.log())];
                 artifacts.extend(closure_of(&pair, ""));
@@ -174,11 +176,18 @@ impl Job {
         }
     }
 
+    /// Ends a build in a pair; `touched`: it could write to its sources too. While it is not known that the
+    /// pair's objects are made of what its key stands for, they count as being worked on: if this is cut
+    /// off, what was made goes.
+    pub(crate) fn end(&self, pair: &mut Pair, touched: bool) -> Result<(), BuildError> {
+        self.must_be_unchanged(pair)?;
+        pair.end(touched)
+    }
+
     /// Whether everything that the keys stand for, beside the tree, is what it was when the keys were
-    /// made: the toolchain, and files outside the tree that the configuration names. To be asked
-    /// before a build is kept under those keys; otherwise the pair is emptied, as its objects may
-    /// be made of either.
-    pub(crate) fn must_be_unchanged(&self, pair: &mut Pair) -> Result<(), BuildError> {
+    /// made: the toolchain, and files outside the tree that the configuration names. Otherwise the pair
+    /// is emptied, as its objects may be made of either.
+    fn must_be_unchanged(&self, pair: &mut Pair) -> Result<(), BuildError> {
         let Some((toolchain, _)) = &self.kernel else { return Ok(()) };
         let what = if !toolchain.is_the_same()? {
             "the toolchain"
@@ -235,8 +244,7 @@ impl Job {
         let provenance = provenance.map(|found| Provenance { rests_on, ..found });
         let seconds = begun.elapsed().as_secs_f64();
         let touched = matches!(self.request.how, How::Command(_));
-        pair.end(touched)?;
-        self.must_be_unchanged(&mut pair)?;
+        self.end(&mut pair, touched)?;
         let mut artifacts = match (&made, &self.request.how) {
             (Made::Well { .. }, How::Kbuild) => kbuild::artifacts(&pair, modules)?,
             (Made::Well { .. }, How::Command(_)) => command::artifacts(&pair)?,
@@ -249,6 +257,9 @@ impl Job {
         artifacts.extend(closure_of(&pair, config));
         if self.request.how == How::Kbuild && matches!(made, Made::Well { .. }) {
             artifacts.push(self.keep_units(&pair)?);
+            if !self.is_audit {
+                artifacts.extend(unlinked::artifact(&pair)?);
+            }
         }
         Ok(Compiled { pair, made, artifacts, seconds, provenance })
     }

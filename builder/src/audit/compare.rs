@@ -1,33 +1,24 @@
 //! One audit: the build is compiled, compared and written down.
 
-use std::path::{Path, PathBuf};
-use std::slice;
-use std::time::Instant;
+use std::iter;
 
-use kiln_cache::build_draft::{BUILD_LOG, CLOSURE, PROVENANCE, UNITS, VMLINUX_O};
+use kiln_cache::InputKey;
 use kiln_cache::manifest::Manifest;
-use kiln_cache::signature::{Signature, SignatureKind, is_named_by_image, sign_build};
-use kiln_cache::{Digest, InputKey};
 use serde::Serialize;
 
+use super::again::Again;
 use super::finding::{Finding, kind_of};
 use crate::builder::{Builder, Built, Obtained, Question};
-use crate::error::{BuildError, Doing};
+use crate::error::BuildError;
 use crate::kbuild::Made;
-use crate::making::Turn;
 use crate::stages::{Ground, Provenance, Stage};
 use crate::tree::Repository;
-use crate::work::{Compiled, Job, Prepared};
-
-/// What is in a build beside what a test can run.
-const NOTES: [&str; 7] =
-    [BUILD_LOG, CLOSURE, UNITS, PROVENANCE, VMLINUX_O, "System.map", ".config"];
 
 /// What an answer is as good as.
 pub(crate) struct Claim {
     /// What it was proved by; of one that was compiled, the last of what it was compiled upon.
     pub(crate) ground: Ground,
-    /// What else it rests on. Perhaps one of these is wrong and the last is not: nobody can tell.
+    /// What else it rests on. Perhaps one of these is wrong and that is not: nobody can tell.
     pub(crate) rests_on: Vec<Ground>,
     /// It was compiled, upon objects that rest on all that.
     pub(crate) is_compiled: bool,
@@ -36,10 +27,30 @@ pub(crate) struct Claim {
 impl Claim {
     /// What a build rests on beside make, if there is any such thing.
     pub(crate) fn of(provenance: &Provenance) -> Option<Self> {
-        let rests_on = provenance.grounds();
+        let mut rests_on = provenance.grounds();
         let own = provenance.own_ground();
         let ground = own.or_else(|| rests_on.last().copied())?;
+        rests_on.retain(|one| !one.is_one_with(&ground));
         Some(Self { ground, rests_on, is_compiled: own.is_none() })
+    }
+
+    /// Everything that it rests on.
+    fn grounds(&self) -> Vec<Ground> {
+        iter::once(self.ground).chain(self.rests_on.iter().copied()).collect()
+    }
+
+    /// What a person is told when it turns out to be wrong.
+    fn alarm(&self) -> String {
+        let Ground { stage, from, .. } = self.ground;
+        let what = match self.is_compiled {
+            true => format!("it was compiled upon what stage {stage} took from build {from},"),
+            false => format!("stage {stage} proved it to be build {from},"),
+        };
+        format!(
+            "AUDIT: {what} and it is not what comes out from sources; that stage is revoked for what \
+             that build read, and that build withdrawn, as it may be the one that is wrong: see `kiln \
+             audit report`, and please report it"
+        )
     }
 }
 
@@ -54,6 +65,8 @@ pub struct Checked {
     pub compile_seconds: f64,
     /// Whether it was compiled from nothing instead.
     pub from_nothing: bool,
+    /// Whether something else came out upon the build before, so that this was compiled from nothing.
+    pub overlooked: bool,
 }
 
 /// What came of an audit.
@@ -68,17 +81,6 @@ pub(crate) enum Audited {
     Impossible(BuildError),
 }
 
-/// What an audit compiled.
-struct Again {
-    job: Job,
-    compiled: Compiled,
-    /// The normalized configuration and its digest; `None` when the tree can't be configured.
-    config: Option<(Digest, String)>,
-    same: bool,
-    from_nothing: bool,
-    seconds: f64,
-}
-
 /// Whether a share of all requests, chosen by their keys, holds this one. The same request is
 /// chosen every time.
 pub(crate) fn is_chosen(key: &InputKey, share: f64) -> bool {
@@ -88,30 +90,26 @@ pub(crate) fn is_chosen(key: &InputKey, share: f64) -> bool {
     ((u64::from_le_bytes(first) >> 11) as f64) < share * (1_u64 << 53) as f64
 }
 
-/// One in so many audits begins with an empty folder of objects.
-const FROM_NOTHING: u8 = 8;
-
-/// Whether the audit of a request is one of those, chosen by its key.
-fn is_from_nothing(key: &InputKey) -> bool {
-    key.0.as_bytes()[8].is_multiple_of(FROM_NOTHING)
-}
-
 impl Builder {
     /// Compiles what was proved to be `proved`, if it is chosen, and compares.
     ///
     /// It is compiled in a pair that only audits use, so nothing that a stage did to its pair can make
-    /// both agree; mostly upon the build that was audited before, and one in [`FROM_NOTHING`] from
-    /// nothing, so that what make overlooks is seen, too. What is the same is not kept.
+    /// both agree; mostly upon the build that was audited before, and some from nothing, so that what make
+    /// overlooks is seen, too. What is the same is not kept.
     pub(crate) async fn audit(
         &self,
         question: &Question<'_>,
         claim: &Claim,
         proved: &Manifest,
     ) -> Result<Audited, BuildError> {
-        match self.chooses(question, claim).await? {
-            true => self.audit_chosen(question, claim, proved).await,
-            false => Ok(Audited::Not),
+        if self.audit_share <= 0.0 {
+            return Ok(Audited::Not);
         }
+        let kinds = self.changed_kinds(question, claim).await?;
+        if is_chosen(&question.key, self.audit_share) || self.is_first(claim, &kinds).await? {
+            return self.audit_of(question, claim, proved, kinds).await;
+        }
+        Ok(Audited::Not)
     }
 
     /// Whether an answer is audited: its share is, and so is what is the first of its kind.
@@ -124,7 +122,7 @@ impl Builder {
             return Ok(self.audit_share > 0.0);
         }
         let kinds = self.changed_kinds(question, claim).await?;
-        Ok(!claim.is_compiled && self.is_first(claim, &kinds).await?)
+        self.is_first(claim, &kinds).await
     }
 
     /// Audits what was chosen.
@@ -135,15 +133,23 @@ impl Builder {
         proved: &Manifest,
     ) -> Result<Audited, BuildError> {
         let kinds = self.changed_kinds(question, claim).await?;
+        self.audit_of(question, claim, proved, kinds).await
+    }
+
+    async fn audit_of(
+        &self,
+        question: &Question<'_>,
+        claim: &Claim,
+        proved: &Manifest,
+        kinds: Vec<String>,
+    ) -> Result<Audited, BuildError> {
         let proof_seconds = question.begun.elapsed().as_secs_f64();
-        let Again { job, compiled, config, same, from_nothing, seconds } =
+        let Again { job, compiled, config, same, from_nothing, overlooked, seconds } =
             match self.compile_again(question, proved).await {
                 Ok(again) => again,
                 Err(error) => return Ok(Audited::Impossible(error)),
             };
         let compile_seconds = seconds;
-        let built = matches!(compiled.made, Made::Well { .. });
-        let note = compiled.made.note();
         let mut finding = Finding {
             commit: question.request.revision.commit.clone(),
             stage: claim.ground.stage,
@@ -152,92 +158,82 @@ impl Builder {
             compiled: None,
             kinds,
             same,
-            built,
+            built: matches!(compiled.made, Made::Well { .. }),
             proof_seconds,
             compile_seconds,
             from_nothing,
+            overlooked,
         };
         if same {
             self.write_down(&finding).await?;
             let stage = claim.ground.stage;
-            let checked = Checked { stage, proof_seconds, compile_seconds, from_nothing };
+            let checked =
+                Checked { stage, proof_seconds, compile_seconds, from_nothing, overlooked };
             return Ok(Audited::Same(checked));
         }
-        let Claim { ground, rests_on, .. } = claim;
-        self.revoke(&[slice::from_ref(ground), rests_on].concat()).await?;
-        // (What a closure proves has no entry of its own: it is void with the closure.)
-        let wrong = (ground.stage != Stage::Closure).then_some(proved.input_key);
-        let family = question.request.family(question.given, job.toolchain());
-        self.withdraw_refuted(wrong, &family).await?;
         let digest = config.as_ref().map_or(question.given, |(digest, _)| *digest);
         let input = question.request.input(digest, job.toolchain());
+        finding.compiled = Some(input.key());
+        let mut notes = vec![claim.alarm()];
+        // What was compiled comes after that: storing it takes long, and may fail.
+        if !self.is_known_to_be_wrong(claim, proved).await? {
+            let family = question.request.family(question.given, job.toolchain());
+            notes.extend(self.doubt_both(claim, proved, &finding, &family).await?);
+        }
+        notes.extend(compiled.made.note());
         let (manifest, _) = self.keep(&job, question.key, input, compiled).await?;
-        finding.compiled = Some(manifest.input_key);
-        self.write_down(&finding).await?;
-        let (commit, Ground { stage, from, .. }) = (&finding.commit, *ground);
-        tracing::error!(%commit, %from, %stage, "an audited build is not what was proved");
         let text = config.map(|(_, text)| text).unwrap_or_default();
         let changes = crate::kconfig::changes(question.request.text(), &text);
         let mut instead = crate::making::built(manifest, Obtained::Compiled, changes, &text);
-        instead.notes.extend(note);
-        instead.notes.push(format!(
-            "AUDIT: {} and it is not what comes out from sources; that stage is revoked for what \
-             that build read: see `kiln audit report`, and please report it",
-            match claim.is_compiled {
-                true => format!("it was compiled upon what stage {stage} took from build {from},"),
-                false => format!("stage {stage} proved it to be build {from},"),
-            }
-        ));
+        instead.notes.extend(notes);
         Ok(Audited::Otherwise(Box::new(instead)))
     }
 
-    /// Compiles a request in the pair of audits, and compares.
-    async fn compile_again(
+    /// Whether another process has found out the same meanwhile, so that what is stored now is right.
+    async fn is_known_to_be_wrong(
         &self,
-        question: &Question<'_>,
+        claim: &Claim,
         proved: &Manifest,
-    ) -> Result<Again, BuildError> {
-        let begun = Instant::now();
-        let mut job = self.job(question)?;
-        job.ccache = None;
-        let pool_key = format!("{}-audit", job.pool_key());
-        let Turn::Pair(pair) = self.take_pair(&job, &pool_key, None).await? else {
-            return Err(BuildError::Stopped("an audit was answered from the store"));
-        };
-        let mut from_nothing = is_from_nothing(&question.key);
-        let prepare = move |job: &Job| {
-            let mut pair = pair;
-            if from_nothing {
-                pair.empty_objects()?;
-            }
-            job.prepare(pair)
-        };
-        let (compiled, config) = match job.on_thread(prepare).await? {
-            Prepared::Unfit(failed) => (failed, None),
-            Prepared::Ready { pair, text, digest, .. } => {
-                from_nothing = !pair.built_before;
-                let config = text.clone();
-                let compile = move |job: &_| Job::compile(job, pair, &config, None);
-                (job.on_thread(compile).await?, Some((digest, text)))
-            }
-        };
-        let seconds = begun.elapsed().as_secs_f64();
-        let expected = proved.clone();
-        let compare = move |_: &Job| {
-            let same = is_same(&compiled, &expected)?;
-            Ok((compiled, same))
-        };
-        let (compiled, same) = job.on_thread(compare).await?;
-        Ok(Again { job, compiled, config, same, from_nothing, seconds })
+    ) -> Result<bool, BuildError> {
+        let stored = self.store.build_by_input(&proved.input_key).await?;
+        Ok(stored.as_ref() != Some(proved) && self.is_revoked(&claim.ground).await?)
     }
 
-    async fn write_down(&self, finding: &Finding) -> Result<(), BuildError> {
+    /// Carries out what a mismatch means. Which of the two is wrong, what was proved or what it was held
+    /// against, nobody can tell: both go, and what either read proves nothing any more. Returns what a
+    /// person should know beside that.
+    async fn doubt_both(
+        &self,
+        claim: &Claim,
+        proved: &Manifest,
+        finding: &Finding,
+        family: &InputKey,
+    ) -> Result<Option<String>, BuildError> {
+        let grounds = claim.grounds();
+        let closures = grounds.iter().map(|ground| Ground { stage: Stage::Closure, ..*ground });
+        self.revoke(&grounds.iter().copied().chain(closures).collect::<Vec<_>>()).await?;
+        self.write_down(finding).await?;
+        let (commit, Ground { stage, from, .. }) = (&finding.commit, claim.ground);
+        tracing::error!(%commit, %from, %stage, "an audited build is not what was proved");
+        let from = grounds.iter().map(|ground| ground.from);
+        let doubted: Vec<InputKey> = from.chain([proved.input_key]).collect();
+        let withdrawn = self.withdraw_refuted(&doubted, family).await;
+        Ok(withdrawn.err().map(|error| {
+            tracing::error!(%error, "what an audit left in doubt is still in the store");
+            format!("AUDIT: not all builds that are now in doubt could be withdrawn: {error}")
+        }))
+    }
+
+    pub(super) async fn write_down(&self, finding: &Finding) -> Result<(), BuildError> {
         let mut known = self.closures.audits().await;
         Ok(known.write_down(&self.store, finding).await?)
     }
 
-    /// Whether no audit has yet seen this stage with one of these kinds of files.
+    /// Whether no audit has yet seen a stage's answer with one of these kinds of files.
     async fn is_first(&self, claim: &Claim, kinds: &[String]) -> Result<bool, BuildError> {
+        if claim.is_compiled {
+            return Ok(false);
+        }
         let mut known = self.closures.audits().await;
         known.read_on(&self.store).await?;
         Ok(!known.has_seen(claim.ground.stage, kinds))
@@ -266,50 +262,10 @@ impl Builder {
     }
 }
 
-/// Whether what was compiled is what is stored: the same image, which names the kernel with its boot
-/// code and modules, and byte for byte everything else that a test can run; or both do not build.
-fn is_same(compiled: &Compiled, proved: &Manifest) -> Result<bool, BuildError> {
-    match &compiled.made {
-        Made::Badly { .. } => return Ok(!proved.is_built()),
-        Made::Well { .. } if !proved.is_built() => return Ok(false),
-        Made::Well { .. } => {}
-    }
-    let runs = |name: &str| !NOTES.contains(&name);
-    let made: Vec<_> = compiled.artifacts.iter().filter(|(name, _)| runs(name)).collect();
-    let stored = proved.artifacts.iter().filter(|artifact| runs(&artifact.name)).count();
-    if made.len() != stored || made.iter().any(|(name, _)| proved.artifact(name).is_none()) {
-        return Ok(false);
-    }
-    let (named, rest): (Vec<_>, Vec<_>) =
-        made.into_iter().cloned().partition(|(name, _)| is_named_by_image(name));
-    if Some(&image(&named)?) != proved.signatures.get(SignatureKind::Image) {
-        tracing::error!("an audited build has another image");
-        return Ok(false);
-    }
-    for (name, path) in &rest {
-        if Some(digest(path)?) != proved.artifact(name).map(|artifact| artifact.digest) {
-            tracing::error!(name, "an audited build differs here");
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-fn image(files: &[(String, PathBuf)]) -> Result<Signature, BuildError> {
-    let fail = |reason: String| BuildError::Infra { reason };
-    let signatures = sign_build(files).map_err(|error| fail(error.to_string()))?;
-    let image = signatures.get(SignatureKind::Image).cloned();
-    image.ok_or_else(|| fail("a kernel that was compiled has no image".to_owned()))
-}
-
-fn digest(path: &Path) -> Result<Digest, BuildError> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_mmap(path).doing("reading", path)?;
-    Ok(hasher.finalize().into())
-}
-
 #[cfg(test)]
 mod tests {
+    use kiln_cache::Digest;
+
     use super::*;
 
     #[test]

@@ -42,6 +42,10 @@ pub struct Finding {
     /// Whether it was compiled from nothing, and not upon the build that was audited before.
     #[serde(default)]
     pub from_nothing: bool,
+    /// Upon the build that was audited before, something else had come out: make overlooks something
+    /// there. What came out from nothing then is what counts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overlooked: bool,
 }
 
 impl Finding {

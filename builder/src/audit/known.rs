@@ -146,6 +146,7 @@ mod tests {
             proof_seconds: 0.1,
             compile_seconds: 9.0,
             from_nothing: false,
+            overlooked: false,
         }
     }
 

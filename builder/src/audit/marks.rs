@@ -37,6 +37,11 @@ impl Builder {
         Ok(())
     }
 
+    /// Whether a stage was taken out of use for a closure, by anybody.
+    pub(super) async fn is_revoked(&self, ground: &Ground) -> Result<bool, BuildError> {
+        Ok(self.store.is_marked(Mark::Revoked, &name_of(ground.stage, &ground.closure)).await?)
+    }
+
     /// Takes stages out of use for closures, for everybody and for good.
     pub(super) async fn revoke(&self, grounds: &[Ground]) -> Result<(), BuildError> {
         for Ground { stage, closure, .. } in grounds {
@@ -46,17 +51,20 @@ impl Builder {
         Ok(())
     }
 
-    /// Takes builds of a family out of the store that rest on what was refuted, `wrong` and what was
-    /// held against it included. They are not believed anywhere, wherever they lie; this clears them
-    /// away where they are likely to be.
+    /// Takes builds out of the store: those that are in doubt, and of their family what was held against
+    /// one of them, what was compiled upon its objects, and what rests on anything refuted. (The last are
+    /// not believed anywhere, wherever they lie; this clears them away where they are likely to be.)
     pub(super) async fn withdraw_refuted(
         &self,
-        wrong: Option<InputKey>,
+        doubted: &[InputKey],
         family: &InputKey,
     ) -> Result<(), BuildError> {
-        let mut fallen: BTreeSet<InputKey> = wrong.into_iter().collect();
+        let mut fallen: BTreeSet<InputKey> = doubted.iter().copied().collect();
+        for key in doubted {
+            self.store.withdraw(key).await?;
+        }
         // Others may have stored some of which this index has not heard.
-        self.store.reindex().await?;
+        self.store.learn().await?;
         let mut rest = Vec::new();
         for build in self.store.builds_of_family(family, u32::MAX).await? {
             let Some(manifest) = self.store.build_by_input(&build.input_key).await? else {
@@ -69,7 +77,7 @@ impl Builder {
         loop {
             let before = fallen.len();
             for (key, provenance) in &rest {
-                let follows = provenance.stage.is_some() && fallen.contains(&provenance.from);
+                let follows = !provenance.from_nothing && fallen.contains(&provenance.from);
                 if follows || self.closures.refute(&provenance.grounds()) {
                     fallen.insert(*key);
                 }
@@ -78,8 +86,8 @@ impl Builder {
                 break;
             }
         }
-        for key in fallen {
-            self.store.withdraw(&key).await?;
+        for key in fallen.iter().filter(|key| !doubted.contains(key)) {
+            self.store.withdraw(key).await?;
         }
         Ok(())
     }

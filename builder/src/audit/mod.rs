@@ -4,18 +4,25 @@
 //! share of what was proved is compiled anyway, and always the first of each kind: each stage with
 //! each kind of changed file. One mismatch revokes the stage for the closure that the proof came
 //! from, for everybody who shares the store and for ever ([`marks`]), and with it every stage whose word
-//! the wrong build rested on; what rests on one of these is not believed any more. A wrong closure (T0)
-//! proves nothing in any stage. Builds that were compiled upon objects that rest on a stage's word are
+//! the wrong build rested on; what rests on one of these is not believed any more. Nobody can tell which
+//! of two builds is wrong that turn out not to be the same, so the one that the proof came from goes as
+//! well, with what was compiled upon its objects, and its closure proves nothing in any stage; pairs in
+//! which it was made are emptied. (What was made there before it stays: other audits have to find that.)
+//! A mismatch is one only if what was compiled from nothing differs. Builds that were compiled upon objects that rest on a stage's word are
 //! audited like what the stage answered itself. An audit that can't be made is said, and takes no
 //! answer away.
 
+mod again;
 mod bound;
 mod compare;
 mod finding;
 mod known;
 mod marks;
 mod report;
+mod same;
 
+#[cfg(test)]
+pub(crate) use again::is_from_nothing;
 pub use bound::upper_bound;
 pub use compare::Checked;
 pub(crate) use compare::{Audited, Claim};

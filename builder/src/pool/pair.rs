@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::current::{self, CLOCK_TICK};
 use super::folder::Folder;
-use super::reads;
+use super::reads::{self, Reads};
 use super::state::{Objects, Source, State, boot_id, now};
 use super::{RECORD, VIEW, eviction, leftovers, shadow};
 use crate::checkout::{self, Checkout};
@@ -184,7 +184,11 @@ impl Pair {
         // A question that was not answered may have failed the build.
         let build = build.map_err(|error| BuildError::Infra { reason: error.to_string() })?;
         let before = self.state.objects.reads;
-        self.state.objects.reads = reads::add(&self.root.join("closure"), before, build)?;
+        let closure = reads::add(&self.root.join("closure"), before, build)?;
+        let objects = &mut self.state.objects;
+        objects.reads = if closure.is_some() { Reads::Known } else { Reads::Unknown };
+        let closure = closure.filter(|closure| !objects.closures.contains(closure));
+        objects.closures.extend(closure);
         let folder = File::open(&self.root).doing("opening", &self.root)?;
         // From here on a power cut can't take anything back that the record relies on.
         nix::unistd::syncfs(&folder).map_err(std::io::Error::from).doing("syncing", &self.root)?;

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use kiln_cache::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::closure::Closure;
@@ -25,25 +26,31 @@ pub(super) enum Reads {
     Unknown,
 }
 
-/// Adds what one more build read (`None`: nobody watched) to a pair's file.
-pub(super) fn add(file: &Path, before: Reads, build: Option<Closure>) -> Result<Reads, BuildError> {
-    let Some(build) = build else { return Ok(Reads::Unknown) };
+/// Adds what one more build read (`None`: nobody watched) to a pair's file. Returns the name of all that
+/// as a blob, or `None` where it is not known.
+pub(super) fn add(
+    file: &Path,
+    before: Reads,
+    build: Option<Closure>,
+) -> Result<Option<Digest>, BuildError> {
+    let Some(build) = build else { return Ok(None) };
     let union = match before {
         Reads::Nothing => build,
-        Reads::Unknown => return Ok(Reads::Unknown),
+        Reads::Unknown => return Ok(None),
         Reads::Known => {
             let earlier = fs::read(file).doing("reading", file)?;
             match Closure::decode(&earlier) {
                 Ok(earlier) => earlier.union(&build),
                 Err(error) => {
                     tracing::warn!(path = %file.display(), %error, "a pair forgot what it read");
-                    return Ok(Reads::Unknown);
+                    return Ok(None);
                 }
             }
         }
     };
-    replace(file, &union.encode()).doing("writing", file)?;
-    Ok(Reads::Known)
+    let bytes = union.encode();
+    replace(file, &bytes).doing("writing", file)?;
+    Ok(Some(Digest::of(&bytes)))
 }
 
 /// What a pair's file says was read; `None` when it can't be read, with a line in the log.
@@ -77,15 +84,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("closure");
         let content = || Closure::decode(&fs::read(&file).unwrap()).unwrap().read;
-        assert_eq!(add(&file, Reads::Nothing, read("a")).unwrap(), Reads::Known);
-        assert_eq!(add(&file, Reads::Known, read("b")).unwrap(), Reads::Known);
+        let add = |before: Reads, build: Option<Closure>| {
+            let name = add(&file, before, build).unwrap();
+            assert!(name.is_none_or(|name| name == Digest::of(&fs::read(&file).unwrap())));
+            name.is_some()
+        };
+        assert!(add(Reads::Nothing, read("a")));
+        assert!(add(Reads::Known, read("b")));
         assert_eq!(content(), Paths::new(["a", "b"]));
-        assert_eq!(add(&file, Reads::Known, None).unwrap(), Reads::Unknown);
-        assert_eq!(add(&file, Reads::Unknown, read("c")).unwrap(), Reads::Unknown);
+        assert!(!add(Reads::Known, None));
+        assert!(!add(Reads::Unknown, read("c")));
         // Emptied: what was there before does not count.
-        assert_eq!(add(&file, Reads::Nothing, read("d")).unwrap(), Reads::Known);
+        assert!(add(Reads::Nothing, read("d")));
         assert_eq!(content(), Paths::new(["d"]));
         fs::write(&file, "damaged").unwrap();
-        assert_eq!(add(&file, Reads::Known, read("e")).unwrap(), Reads::Unknown);
+        assert!(!add(Reads::Known, read("e")));
     }
 }

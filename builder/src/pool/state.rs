@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use kiln_cache::InputKey;
+use kiln_cache::{Digest, InputKey};
 use serde::{Deserialize, Serialize};
 
 use super::reads::Reads;
@@ -13,7 +13,7 @@ use crate::error::{BuildError, Doing};
 use crate::ground::Ground;
 
 /// Version of the format. A pair of another version is emptied and made anew.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// The record of a pair. Written before and after anything changes in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,6 +55,8 @@ pub(crate) struct Objects {
     /// What it rests on that they are current, beside make: answers of stages, in the order in which
     /// they were given. Written before anything is marked.
     pub(crate) rests_on: Vec<Ground>,
+    /// The closures (blobs) of all builds here since it was empty: each was made upon the one before.
+    pub(crate) closures: Vec<Digest>,
 }
 
 /// Steps that Kbuild printed, to guess how long the next build will be.

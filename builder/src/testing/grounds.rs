@@ -11,7 +11,7 @@ use crate::stages::Stage;
 use crate::{Builder, Built, Foreseen, Obtained, Revision};
 
 /// A toy kernel, its base, which is built, and a commit of which T2 says wrongly that it is the same.
-async fn misled() -> Option<(Toy, Revision)> {
+pub(super) async fn misled() -> Option<(Toy, Revision)> {
     let (toy, first) = watched().await?;
     let makefile = toy.fixture.read(&first, "Makefile");
     let makefile =
@@ -28,21 +28,21 @@ fn helper(remarks: &str) -> String {
 }
 
 /// A commit that changes another file.
-fn next(toy: &Toy, before: &Revision) -> Revision {
+pub(super) fn next(toy: &Toy, before: &Revision) -> Revision {
     let main =
         toy.fixture.read(before, "kernel/main.c").replace("helper(where", "helper(1 + where");
     toy.edit("next", &[Edit::File("kernel/main.c", &main)])
 }
 
-fn auditor(toy: &Toy) -> Builder {
+pub(super) fn auditor(toy: &Toy) -> Builder {
     builder_of(toy).with_audit(1.0)
 }
 
-fn is_alarm(built: &Built) -> bool {
+pub(super) fn is_alarm(built: &Built) -> bool {
     built.notes.iter().any(|note| note.contains("AUDIT"))
 }
 
-async fn is_right(toy: &Toy, revision: &Revision) -> bool {
+pub(super) async fn is_right(toy: &Toy, revision: &Revision) -> bool {
     let built = build(&builder_of(toy), toy, revision).await;
     built.manifest.image() == from_nothing(toy, revision, "").await.manifest.image()
 }

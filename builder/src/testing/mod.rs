@@ -4,6 +4,7 @@ mod builds;
 mod ccache;
 mod closures;
 mod commands;
+mod doubts;
 mod foresight;
 mod grounds;
 mod repository;

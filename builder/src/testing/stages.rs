@@ -175,7 +175,7 @@ async fn records_that_would_lack_something_are_made_anew() {
 }
 
 /// A commit with a script that another script runs: make knows of the first one only.
-fn scripted(toy: &Toy, first: &Revision) -> Revision {
+pub(super) fn scripted(toy: &Toy, first: &Revision) -> Revision {
     let makefile = toy.fixture.read(first, "Makefile");
     let makefile = makefile.replace("@nm $@ >", "@sh scripts/outer $@ >");
     toy.edit(
@@ -189,7 +189,7 @@ fn scripted(toy: &Toy, first: &Revision) -> Revision {
 }
 
 /// What names addresses in a build.
-fn map(built: &Built) -> Digest {
+pub(super) fn map(built: &Built) -> Digest {
     built.manifest.artifact("System.map").unwrap().digest
 }
 

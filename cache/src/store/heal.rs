@@ -192,7 +192,7 @@ impl Store {
 
     /// Adds the builds that the index does not know, without reading the manifests of those that
     /// it does.
-    pub(super) async fn learn(&self) -> Result<(), StoreError> {
+    pub async fn learn(&self) -> Result<(), StoreError> {
         let known = self.inner.index.all_builds().await?;
         self.read_manifests(|key| !known.contains_key(key)).await?;
         Ok(())

@@ -1,0 +1,104 @@
+//! Compiling what was proved, in a pair that only audits use.
+
+use std::time::Instant;
+
+use kiln_cache::manifest::Manifest;
+use kiln_cache::{Digest, InputKey};
+
+use crate::builder::{Builder, Question};
+use crate::error::BuildError;
+use crate::kbuild::Made;
+use crate::making::Turn;
+use crate::pool::Pair;
+use crate::unlinked;
+use crate::work::{Compiled, Job, Prepared};
+
+/// One in so many audits begins with an empty folder of objects.
+const FROM_NOTHING: u8 = 8;
+
+/// Whether the audit of a request is one of those, chosen by its key.
+pub(crate) fn is_from_nothing(key: &InputKey) -> bool {
+    key.0.as_bytes()[8].is_multiple_of(FROM_NOTHING)
+}
+
+/// What an audit compiled.
+pub(super) struct Again {
+    pub(super) job: Job,
+    pub(super) compiled: Compiled,
+    /// The normalized configuration and its digest; `None` when the tree can't be configured.
+    pub(super) config: Option<(Digest, String)>,
+    /// Whether it is what was proved.
+    pub(super) same: bool,
+    pub(super) from_nothing: bool,
+    /// Upon the build that was audited before, something else came out than from nothing.
+    pub(super) overlooked: bool,
+    pub(super) seconds: f64,
+}
+
+/// One compile of it.
+struct Once {
+    compiled: Compiled,
+    config: Option<(Digest, String)>,
+    from_nothing: bool,
+    seconds: f64,
+}
+
+impl Builder {
+    /// Compiles a request in the pair of audits, and compares. What comes out upon another build is no
+    /// better a witness than what it is held against: where they differ, it is compiled once more, from
+    /// nothing, and that counts.
+    pub(super) async fn compile_again(
+        &self,
+        question: &Question<'_>,
+        proved: &Manifest,
+    ) -> Result<Again, BuildError> {
+        let job = Job { ccache: None, is_audit: true, ..self.job(question)? };
+        let pool_key = format!("{}-audit", job.pool_key());
+        let Turn::Pair(pair) = self.take_pair(&job, &pool_key, None).await? else {
+            return Err(BuildError::Stopped("an audit was answered from the store"));
+        };
+        let pair = self.without_refuted(&job, pair).await?;
+        let mut once = compile_once(&job, pair, is_from_nothing(&question.key)).await?;
+        let mut same = self.is_same(&job, &once.compiled, proved).await?;
+        let mut overlooked = false;
+        if !same && !once.from_nothing {
+            once = compile_once(&job, once.compiled.pair, true).await?;
+            same = self.is_same(&job, &once.compiled, proved).await?;
+            overlooked = same;
+        }
+        let Once { mut compiled, config, from_nothing, seconds } = once;
+        if !same && matches!(compiled.made, Made::Well { .. }) {
+            // It will be kept.
+            let unlinked = job.on_thread(move |_| {
+                compiled.artifacts.extend(unlinked::artifact(&compiled.pair)?);
+                Ok(compiled)
+            });
+            compiled = unlinked.await?;
+        }
+        Ok(Again { job, compiled, config, same, from_nothing, overlooked, seconds })
+    }
+}
+
+async fn compile_once(job: &Job, pair: Pair, from_nothing: bool) -> Result<Once, BuildError> {
+    let begun = Instant::now();
+    let prepare = move |job: &Job| {
+        let mut pair = pair;
+        if from_nothing {
+            pair.empty_objects()?;
+        }
+        job.prepare(pair)
+    };
+    let (compiled, config, from_nothing) = match job.on_thread(prepare).await? {
+        Prepared::Unfit(failed) => {
+            let from_nothing = !failed.pair.built_before;
+            (failed, None, from_nothing)
+        }
+        Prepared::Ready { pair, text, digest, .. } => {
+            let from_nothing = !pair.built_before;
+            let config = text.clone();
+            let compile = move |job: &_| Job::compile(job, pair, &config, None);
+            (job.on_thread(compile).await?, Some((digest, text)), from_nothing)
+        }
+    };
+    Ok(Once { compiled, config, from_nothing, seconds: begun.elapsed().as_secs_f64() })
+}
