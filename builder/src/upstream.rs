@@ -93,7 +93,7 @@ impl Builder {
                 .map_err(Failure::Upstream)?;
             files.push((artifact.name.clone(), path));
         }
-        let kept = self.store.add_known(manifest, files).await;
+        let kept = self.store.add_known(manifest, files).await.map(|added| added.manifest);
         kept.map_err(|error| Failure::Here(error.into()))
     }
 }

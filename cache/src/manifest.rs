@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::input::{BuildInput, InputKey};
-use crate::signature::{ImageId, Signatures};
+use crate::signature::{ImageId, SignatureKind, Signatures};
 
 /// Version of the manifest's format; a store refuses manifests of a newer one, and reads all older
 /// ones. Format 2 may have a `code` signature, which Kiln did not know when it wrote format 1; format
@@ -78,6 +78,16 @@ impl Manifest {
     /// The identity that evidence is shared on; `None` for a failed build.
     pub fn image(&self) -> Option<ImageId> {
         self.signatures.identity()
+    }
+
+    /// Whether two builds are known to be different kernels, or only one of them compiled. Signatures
+    /// of different versions can't be told apart.
+    pub fn is_another_than(&self, other: &Self) -> bool {
+        let content = |build: &Self| build.signatures.get(SignatureKind::Content).copied();
+        match (content(self), content(other)) {
+            (Some(a), Some(b)) => a.version == b.version && a.hash != b.hash,
+            _ => self.is_built() != other.is_built(),
+        }
     }
 
     /// Whether it compiled.

@@ -40,6 +40,7 @@ mod take_back;
 mod tokens;
 mod transfer;
 mod uses;
+mod void;
 
 /// The database file in the folder of a store.
 const INDEX: &str = "index.sqlite";
@@ -52,9 +53,11 @@ const LOCK: &str = ".lock";
 /// The object that says which store this is; a database that is no file in it must name the same.
 const ID: &str = "store-id";
 
+pub use builds::Added;
 pub(crate) use heal::Settled;
 pub use marks::Mark;
 pub use push::{Pushed, PushedFile, files_of};
+pub use void::refutation;
 
 /// An open store. Clones share it; several processes may have the same one open.
 ///

@@ -46,6 +46,8 @@ pub struct TransferReport {
     pub builds: u64,
     /// Builds that were there already.
     pub builds_known: u64,
+    /// Of those, the ones that are another kernel there, from the same input: they stay.
+    pub builds_otherwise: u64,
     /// Of the new ones, those that came without debug information that had been let go of: with the
     /// names that they had, which nothing can be made again of.
     pub builds_without_debug: u64,

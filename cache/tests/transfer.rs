@@ -5,11 +5,12 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{Fixture, commit, draft, noise, quiet, request};
+use kiln_cache::build_draft::PROVENANCE;
 use kiln_cache::evidence::{Outcome, Run, TestKey};
 use kiln_cache::retention::Policy;
 use kiln_cache::signature::SignatureKind;
-use kiln_cache::transfer::{Selection, TransferProgress};
-use kiln_cache::{Digest, InputKey, Manifest, Mark, Query, StoreError};
+use kiln_cache::transfer::{Selection, TransferPhase, TransferProgress};
+use kiln_cache::{Digest, InputKey, Manifest, Mark, Query, StoreError, refutation};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -242,4 +243,82 @@ async fn a_build_comes_without_what_was_let_go_of() {
     assert!(verified.is_clean() && verified.let_go == 1, "{verified:?}");
     let report = from.store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();
     assert_eq!((report.builds, report.builds_known), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_come_with_what_proved_them() {
+    let (from, builds) = full().await;
+    let to = Fixture::new().await;
+    let closure = Digest::of(b"closure");
+    let name = "fedcba9876543210";
+    from.store.add_proved_revision(name, &builds[1].input_key, &closure).await.unwrap();
+    // There another proof gave another build, which this store knows to be of its own.
+    let there = build(&to, 9).await;
+    to.store.add_proved_request(&request(2), &there.input_key, &closure).await.unwrap();
+    from.store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();
+    let query = Query::parse(name).unwrap();
+    assert_eq!(to.store.find_build(&query).await.unwrap().as_ref(), Some(&builds[1]));
+    let own = to.store.build_by_request(&request(2)).await.unwrap();
+    assert_eq!(own.as_ref(), Some(&builds[2]));
+    assert_eq!(to.store.proof_of_request(&request(2)).await.unwrap(), None);
+    to.store.mark(Mark::Revoked, &refutation(&closure, "closure")).await.unwrap();
+    assert_eq!(to.store.find_build(&query).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refuted_while_a_transfer_runs_arrives() {
+    let (from, builds) = full().await;
+    let to = Fixture::new().await;
+    let refute = |at: TransferProgress| {
+        if at.phase == TransferPhase::Builds && at.done == 1 {
+            let marking = from.store.mark(Mark::Revoked, "a-proof");
+            let wait = || tokio::runtime::Handle::current().block_on(marking);
+            tokio::task::block_in_place(wait).unwrap();
+        }
+    };
+    let report = from.store.copy_to(&to.store, &Selection::default(), &refute).await.unwrap();
+    assert_eq!(report.builds, builds.len() as u64);
+    assert_eq!(to.store.marks(Mark::Revoked).await.unwrap(), ["a-proof".to_owned()].into());
+}
+
+/// A build of one input with an image of its own, and what it rests on, if anything.
+async fn resting(fixture: &Fixture, text: &str, closure: Option<Digest>) -> Manifest {
+    let image = fixture.file("image", text.as_bytes());
+    let said = closure.map(|it| format!(r#"{{"stage":"tokens","from":"{it}","closure":"{it}"}}"#));
+    let said = said.map(|said| fixture.file("said", said.as_bytes()));
+    let mut files = vec![("image", image.as_path())];
+    files.extend(said.as_deref().map(|said| (PROVENANCE, said)));
+    fixture.store.add_build(draft(1, &files)).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_believed_there_gives_way_and_anything_else_stays() {
+    let (from, to) = (Fixture::new().await, Fixture::new().await);
+    let closure = Digest::of(b"closure");
+    let right = resting(&from, "right", None).await;
+    resting(&to, "wrong", Some(closure)).await;
+    let copy = || async { from.store.copy_to(&to.store, &Selection::default(), &silent).await };
+    let there = || async { to.store.build_by_input(&right.input_key).await.unwrap().unwrap() };
+    let report = copy().await.unwrap();
+    assert_eq!((report.builds, report.builds_known, report.builds_otherwise), (0, 1, 1));
+    assert_ne!(there().await, right);
+    from.store.mark(Mark::Revoked, &refutation(&closure, "tokens")).await.unwrap();
+    let report = copy().await.unwrap();
+    assert_eq!((report.builds, report.builds_known, report.problems), (1, 0, vec![]));
+    assert_eq!(there().await, right);
+    let report = copy().await.unwrap();
+    assert_eq!((report.builds, report.builds_known, report.builds_otherwise), (0, 1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_that_are_not_believed_the_one_there_stays() {
+    let (from, to) = (Fixture::new().await, Fixture::new().await);
+    let closure = Digest::of(b"closure");
+    resting(&from, "wrong", Some(closure)).await;
+    let stays = resting(&to, "as wrong", Some(closure)).await;
+    // Refuted there alone.
+    to.store.mark(Mark::Revoked, &refutation(&closure, "tokens")).await.unwrap();
+    let report = from.store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();
+    assert_eq!((report.builds, report.builds_known), (0, 1));
+    assert_eq!(to.store.build_by_input(&stays.input_key).await.unwrap(), Some(stays));
 }

@@ -81,6 +81,12 @@ pub(crate) async fn run(
     let known = |n: u64| if n == 0 { String::new() } else { format!(", {n} were there") };
     let builds = known(report.builds_known);
     answer(format_args!("builds     {}, {}{builds}", report.builds, size(report.bytes)));
+    if report.builds_otherwise > 0 {
+        answer(format_args!(
+            "           {} of these are other kernels there, from the same input; they stay",
+            report.builds_otherwise
+        ));
+    }
     if report.builds_without_debug > 0 {
         answer(format_args!(
             "           {} without debug information, which had been let go of",

@@ -138,23 +138,32 @@ impl Index {
     }
 
     /// Remembers that a commit leads to a build, which whoever asked for it relies on from now on.
+    /// `closure`: what proved it; `None` when it is the commit's own build.
     pub(crate) async fn add_revision(
         &self,
         commit: &str,
         input: &InputKey,
+        closure: Option<&Digest>,
     ) -> Result<(), StoreError> {
         let (doing, now) = ("adding a revision", self.now().await);
         let mut transaction = self.write(doing).await?;
-        insert_revision(&mut transaction, commit, input).await.map_err(self.fail(doing))?;
+        let inserted = insert_revision(&mut transaction, commit, input, closure).await;
+        inserted.map_err(self.fail(doing))?;
         note_use(&mut transaction, input, now).await.map_err(self.fail(doing))?;
         transaction.commit().await.map_err(self.fail(doing))
     }
 
-    /// Remembers that a commit leads to a build, which nobody has asked for.
-    pub(crate) async fn add_name(&self, commit: &str, input: &InputKey) -> Result<(), StoreError> {
+    /// The same of a build that nobody has asked for.
+    pub(crate) async fn add_name(
+        &self,
+        commit: &str,
+        input: &InputKey,
+        closure: Option<&Digest>,
+    ) -> Result<(), StoreError> {
         let doing = "adding a revision";
         let mut transaction = self.write(doing).await?;
-        insert_revision(&mut transaction, commit, input).await.map_err(self.fail(doing))?;
+        let inserted = insert_revision(&mut transaction, commit, input, closure).await;
+        inserted.map_err(self.fail(doing))?;
         transaction.commit().await.map_err(self.fail(doing))
     }
 
@@ -230,7 +239,7 @@ async fn insert(
     }
     sorted.sort_by_key(|(manifest, _)| (&manifest.commit, manifest.input_key));
     for (manifest, _) in &sorted {
-        insert_revision(connection, &manifest.commit, &manifest.input_key).await?;
+        insert_revision(connection, &manifest.commit, &manifest.input_key, None).await?;
     }
     Ok(())
 }
@@ -338,16 +347,21 @@ pub(super) async fn insert_request(
     Ok(())
 }
 
+/// `closure`: what proved it; `None` when it is the commit's own build, which no proof changes.
 async fn insert_revision(
     connection: &mut AnyConnection,
     commit: &str,
     input: &InputKey,
+    closure: Option<&Digest>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO revisions (commit_id, input_key) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        "INSERT INTO revisions (commit_id, input_key, proved_from) VALUES ($1, $2, $3) \
+         ON CONFLICT (commit_id, input_key) DO UPDATE SET proved_from = excluded.proved_from \
+         WHERE revisions.proved_from IS NOT NULL",
     )
     .bind(commit.to_ascii_lowercase())
     .bind(input.to_string())
+    .bind(closure.map(Digest::to_hex))
     .execute(connection)
     .await?;
     Ok(())

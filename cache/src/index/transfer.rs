@@ -17,8 +17,8 @@ use super::value::{digest, input_key, to_column};
 pub(crate) struct Names {
     /// Requests, each with the closure that proved it, if it was proved.
     pub(crate) requests: Vec<(InputKey, Option<Digest>)>,
-    /// Commits.
-    pub(crate) commits: Vec<String>,
+    /// Commits, likewise.
+    pub(crate) commits: Vec<(String, Option<Digest>)>,
 }
 
 impl Index {
@@ -32,8 +32,8 @@ impl Index {
         .fetch_all(&self.pool)
         .await
         .map_err(self.fail(doing))?;
-        let commits: Vec<(String,)> = sqlx::query_as(
-            "SELECT commit_id FROM revisions WHERE input_key = $1 ORDER BY commit_id",
+        let commits: Vec<(String, Option<String>)> = sqlx::query_as(
+            "SELECT commit_id, proved_from FROM revisions WHERE input_key = $1 ORDER BY commit_id",
         )
         .bind(key.to_string())
         .fetch_all(&self.pool)
@@ -43,9 +43,13 @@ impl Index {
             let proof = proof.map(|text| digest("requests.proved_from", &text)).transpose()?;
             Ok((input_key(&request)?, proof))
         });
+        let commits = commits.into_iter().map(|(commit, proof)| {
+            let proof = proof.map(|text| digest("revisions.proved_from", &text)).transpose()?;
+            Ok((commit, proof))
+        });
         Ok(Names {
             requests: requests.collect::<Result<_, StoreError>>()?,
-            commits: commits.into_iter().map(|(commit,)| commit).collect(),
+            commits: commits.collect::<Result<_, StoreError>>()?,
         })
     }
 

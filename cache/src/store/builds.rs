@@ -22,6 +22,22 @@ use super::push::{AT_ONCE, RECIPE};
 /// How often a build is stored while others store and remove the same one.
 const RETRIES: usize = 3;
 
+/// What became of a build that was to be stored.
+#[derive(Clone, Debug)]
+pub struct Added {
+    /// The build that the store has: another one of the same input, if that was the first.
+    pub manifest: Manifest,
+    /// The one that was to be stored.
+    pub made: Manifest,
+}
+
+impl Added {
+    /// Whether one input gave two kernels, or one and none; the first stays.
+    pub fn differ(&self) -> bool {
+        self.made.is_another_than(&self.manifest)
+    }
+}
+
 impl Store {
     /// Stores a finished build: its files, then its manifest, then its row in the index. When this
     /// returns, all of it is durable; before, nothing of it is visible but blobs.
@@ -30,6 +46,11 @@ impl Store {
     /// returned, and only the draft's request and commit are added as names of it. Unless it can
     /// no longer be served because blobs of it were lost: then it gives way to the new one.
     pub async fn add_build(&self, draft: BuildDraft) -> Result<Manifest, StoreError> {
+        Ok(self.add_or_find(draft).await?.manifest)
+    }
+
+    /// The same, for whoever wants to know whether there was another one.
+    pub async fn add_or_find(&self, draft: BuildDraft) -> Result<Added, StoreError> {
         self.add_if(draft, Ok).await
     }
 
@@ -39,16 +60,17 @@ impl Store {
         &self,
         draft: BuildDraft,
         judge: impl FnOnce(Manifest) -> Result<Manifest, StoreError>,
-    ) -> Result<Manifest, StoreError> {
+    ) -> Result<Added, StoreError> {
         draft.check()?;
         let owner = Uuid::new_v4().to_string();
         let artifacts = ingest(&self.inner, &owner, &draft.artifacts).await?;
         let files = draft.artifacts.clone();
         let manifest = judge(describe(draft, artifacts).await?)?;
+        let made = manifest.clone();
         let (manifest, _) = self.add_described(&owner, manifest).await?;
         self.put_back(&manifest, &files).await?;
         self.inner.index.release(&owner).await?;
-        Ok(manifest)
+        Ok(Added { manifest, made })
     }
 
     /// Stores what was removed before the build named it: by somebody whose clock is so far ahead
@@ -92,13 +114,8 @@ impl Store {
             match self.look_up(&key).await {
                 Ok(Some(first)) if self.is_whole(&first.manifest).await? => {
                     index.add_request(&manifest.request_key, &key).await?;
-                    index.add_revision(&manifest.commit, &key).await?;
+                    index.add_revision(&manifest.commit, &key, None).await?;
                     let mut first = first.manifest;
-                    if let (Some(here), Some(there)) = (manifest.image(), first.image())
-                        && here != there
-                    {
-                        tracing::warn!(%key, %here, %there, "one input gave two images; the first stays");
-                    }
                     if is_misnamed(&first, &manifest) {
                         tracing::warn!(%key, "this build was named by some of its files: mended");
                         let signatures = manifest.signatures.clone();
@@ -127,19 +144,23 @@ impl Store {
         Err(restless(&key))
     }
 
-    /// Whether a build is here with all its files. Then nobody collects it who had decided to before
+    /// A build that is here with all its files. Then nobody collects it who had decided to before
     /// this; it counts as used at `used`, unless it was used later.
-    pub(super) async fn confirm(&self, key: &InputKey, used: i64) -> Result<bool, StoreError> {
+    pub(super) async fn confirm(
+        &self,
+        key: &InputKey,
+        used: i64,
+    ) -> Result<Option<Manifest>, StoreError> {
         let (owner, index) = (self.hold_build(key).await?, &self.inner.index);
-        let is_here = match self.look_up(key).await? {
-            Some(there) => self.is_whole(&there.manifest).await?,
-            None => false,
-        };
-        if is_here {
-            index.used_since(key, used).await?;
+        let mut here = self.look_up(key).await?.map(|here| here.manifest);
+        if let Some(build) = &here {
+            match self.is_whole(build).await? {
+                true => index.used_since(key, used).await?,
+                false => here = None,
+            }
         }
         index.release(&owner).await?;
-        Ok(is_here)
+        Ok(here)
     }
 
     /// Holds the name of a build, be it here or not: from now on nobody removes it, until what this
@@ -161,11 +182,20 @@ impl Store {
         self.inner.index.add_request(request, input).await
     }
 
-    /// Remembers that a commit (hexadecimal) leads to a stored build. [`StoreError::UnknownBuild`] when
-    /// there is no such build, perhaps since a moment ago.
+    /// Remembers that a commit (hexadecimal) leads to a stored build, which is its own.
+    /// [`StoreError::UnknownBuild`] when there is no such build, perhaps since a moment ago.
     pub async fn add_revision(&self, commit: &str, input: &InputKey) -> Result<(), StoreError> {
+        self.name(commit, input, None).await
+    }
+
+    pub(super) async fn name(
+        &self,
+        commit: &str,
+        input: &InputKey,
+        closure: Option<&Digest>,
+    ) -> Result<(), StoreError> {
         self.must_know(input).await?;
-        self.inner.index.add_revision(commit, input).await?;
+        self.inner.index.add_revision(commit, input, closure).await?;
         // Nobody collects it from here on; somebody may have, just before.
         self.must_know(input).await
     }

@@ -30,6 +30,17 @@ impl Store {
         self.inner.index.add_proved_request(request, input, closure).await
     }
 
+    /// Remembers that a commit (hexadecimal) gives what a stored build gave, as its closure (a blob)
+    /// proves. Whoever asked relies on that build from now on. A build of the commit's own stays its own.
+    pub async fn add_proved_revision(
+        &self,
+        commit: &str,
+        input: &InputKey,
+        closure: &Digest,
+    ) -> Result<(), StoreError> {
+        self.name(commit, input, Some(closure)).await
+    }
+
     /// The closure by which a request was proved; `None` when it is unknown, or leads to a build
     /// of just its own input.
     pub async fn proof_of_request(&self, request: &InputKey) -> Result<Option<Digest>, StoreError> {

@@ -10,6 +10,7 @@ use crate::manifest::Manifest;
 use crate::query::{BuildSummary, Query, QueryError};
 
 use super::Store;
+use super::void::Refuted;
 
 /// Names that an error lists.
 const LISTED: usize = 10;
@@ -38,8 +39,18 @@ impl Store {
     /// The builds that a name leads to, newest first. A whole name may lead to many builds (twins,
     /// several configurations of one commit). A prefix must belong to one name or to one build
     /// ([`QueryError::Ambiguous`] otherwise).
+    ///
+    /// What rests on a refuted proof is not found, be it the build or only the name. Of the builds of
+    /// one commit and configuration its own is preferred to one that was proved to be the same.
     pub async fn find_builds(&self, query: &Query) -> Result<Vec<Manifest>, StoreError> {
-        let found = self.inner.index.find(query).await?;
+        let mut refuted = Refuted::by(self);
+        let mut found = Vec::new();
+        for name in self.inner.index.find(query).await? {
+            match &name.proof {
+                Some(closure) if refuted.holds(closure).await? => {}
+                _ => found.push(name),
+            }
+        }
         let mut keys = choose(query, &found)?;
         if keys.is_empty() {
             // A build whose row is missing is still found by its whole key.
@@ -47,8 +58,13 @@ impl Store {
         }
         let mut builds = Vec::with_capacity(keys.len());
         for key in keys {
-            builds.extend(self.build_by_input(&key).await?);
+            if let Some(build) = self.build_by_input(&key).await?
+                && !refuted.voids(self, &build).await?
+            {
+                builds.push(build);
+            }
         }
+        prefer_own(&mut builds, &found);
         builds.sort_by_key(|build| (std::cmp::Reverse(build.created), build.input_key));
         Ok(builds)
     }
@@ -75,6 +91,19 @@ impl Store {
         }
         Ok(builds.into_iter().next())
     }
+}
+
+/// Leaves out builds that were proved to be what a name leads to, where that has a build of its own of
+/// the same family. (After an audit that refuted the proof they differ.)
+fn prefer_own(builds: &mut Vec<Manifest>, found: &[Found]) {
+    let is_proved = |build: &Manifest| {
+        let mut names = found.iter().filter(|name| name.input_key == build.input_key).peekable();
+        names.peek().is_some() && names.all(|name| name.proof.is_some())
+    };
+    let (proved, own): (Vec<_>, Vec<_>) = builds.drain(..).partition(is_proved);
+    let has_own = |family| own.iter().any(|build| build.family_key == family);
+    builds.extend(proved.into_iter().filter(|build| !has_own(build.family_key)));
+    builds.extend(own);
 }
 
 /// The builds that the matches agree on.
@@ -105,7 +134,7 @@ mod tests {
 
     fn found(value: &str, build: &str) -> Found {
         let input_key = InputKey(Digest::of(build.as_bytes()));
-        Found { field: Field::Revision, value: value.into(), input_key }
+        Found { field: Field::Revision, value: value.into(), input_key, proof: None }
     }
 
     fn names(found: &[Found]) -> Result<usize, QueryError> {

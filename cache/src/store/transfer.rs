@@ -21,7 +21,9 @@ use crate::signature::{ImageId, Signature, SignatureKind};
 use crate::transfer::{Selection, TransferPhase, TransferProgress, TransferReport};
 use crate::verify::Problem;
 
+use super::builds::Added;
 use super::ingest::{describe, ingest};
+use super::void::Refuted;
 use super::{Mark, Store};
 
 /// What transfers tell while they run.
@@ -47,7 +49,7 @@ impl Store {
             }
         };
         self.copy_marks(to, &builds).await?;
-        let mut images = BTreeSet::new();
+        let (mut images, mut refuted) = (BTreeSet::new(), Refuted::by(to));
         let (uses, pins) = (self.inner.index.uses().await?, self.inner.index.pins().await?);
         for (done, key) in (0..).zip(&builds) {
             let total = builds.len() as u64;
@@ -58,7 +60,8 @@ impl Store {
                 true => Some(to.hold_build(key).await?),
                 false => None,
             };
-            let came = self.copy_build(to, key, used, &mut images, &mut report).await?;
+            let coming = Coming { key, used, refuted: &mut refuted };
+            let came = self.copy_build(to, coming, &mut images, &mut report).await?;
             if let Some(owner) = held {
                 if came {
                     to.pin(key, true).await?;
@@ -77,15 +80,23 @@ impl Store {
             progress(TransferProgress { phase: TransferPhase::Journals, done, total });
             self.copy_journal(to, id, &mut report).await?;
         }
+        // What was refuted in the hours since. (A build that came before it is right by the next time.)
+        self.copy_revoked(to).await?;
         Ok(report)
     }
 
-    /// Brings what is known to prove nothing, all of it, and which of some builds are still to be
-    /// audited. Before the builds come: nobody there finds one without it.
-    async fn copy_marks(&self, to: &Self, builds: &BTreeSet<InputKey>) -> Result<(), StoreError> {
+    /// Brings what is known to prove nothing, all of it.
+    async fn copy_revoked(&self, to: &Self) -> Result<(), StoreError> {
         for name in self.marks(Mark::Revoked).await? {
             to.mark(Mark::Revoked, &name).await?;
         }
+        Ok(())
+    }
+
+    /// The same, and which of some builds are still to be audited. Before the builds come: nobody there
+    /// finds one without it.
+    async fn copy_marks(&self, to: &Self, builds: &BTreeSet<InputKey>) -> Result<(), StoreError> {
+        self.copy_revoked(to).await?;
         for name in self.marks(Mark::Unaudited).await? {
             if name.parse().is_ok_and(|key| builds.contains(&InputKey(key))) {
                 to.mark(Mark::Unaudited, &name).await?;
@@ -100,8 +111,7 @@ impl Store {
     async fn copy_build(
         &self,
         to: &Self,
-        key: &InputKey,
-        used: Option<&Use>,
+        Coming { key, used, refuted }: Coming<'_>,
         images: &mut BTreeSet<ImageId>,
         report: &mut TransferReport,
     ) -> Result<bool, StoreError> {
@@ -122,10 +132,20 @@ impl Store {
         };
         images.extend(manifest.image());
         let used = used.map_or(manifest.created, |used| used.at);
-        let times = to.inner.index.times(key).await?;
-        let is_there = to.confirm(key, used).await?;
-        if is_there {
+        // Its coming is written as a use.
+        let mut times = to.inner.index.times(key).await? + 1;
+        let mut there = to.confirm(key, used).await?;
+        if let Some(build) = &there
+            && refuted.voids(to, build).await?
+            && !refuted.voids(self, &manifest).await?
+        {
+            // It is not believed there; this one is.
+            to.withdraw(key).await?;
+            (there, times) = (None, times + 1);
+        }
+        if let Some(there) = &there {
             report.builds_known += 1;
+            report.builds_otherwise += u64::from(manifest.is_another_than(there));
         } else {
             match self.copy_files(to, &manifest).await {
                 Ok(brought) => {
@@ -152,20 +172,24 @@ impl Store {
         }
         let names = self.inner.index.names_of(key).await?;
         for (request, proof) in names.requests {
-            // A name that leads elsewhere there stays.
-            if to.inner.index.request(&request).await?.is_none() {
-                match proof {
-                    Some(closure) => to.add_proved_request(&request, key, &closure).await?,
-                    None => to.add_request(&request, key).await?,
+            let there = to.inner.index.request(&request).await?;
+            let is_proved_there = to.inner.index.proof(&request).await?.is_some();
+            match proof {
+                Some(closure) if there.is_none() => {
+                    to.add_proved_request(&request, key, &closure).await?;
                 }
+                // Its own build is better than one that it was proved to be.
+                None if there.is_none() || is_proved_there => to.add_request(&request, key).await?,
+                // A name that leads elsewhere there stays.
+                _ => {}
             }
         }
-        for commit in names.commits {
-            to.inner.index.add_name(&commit, key).await?;
+        for (commit, proof) in names.commits {
+            to.inner.index.add_name(&commit, key, proof.as_ref()).await?;
         }
-        if !is_there {
-            // Its coming was written as a use; any other one counts.
-            to.inner.index.used_before(key, used, times + 1).await?;
+        if there.is_none() {
+            // Any other use counts.
+            to.inner.index.used_before(key, used, times).await?;
         }
         Ok(true)
     }
@@ -246,7 +270,7 @@ impl Store {
         &self,
         manifest: &Manifest,
         artifacts: Vec<(String, PathBuf)>,
-    ) -> Result<Manifest, StoreError> {
+    ) -> Result<Added, StoreError> {
         let draft = draft_of(manifest, artifacts);
         let judge = |made: Manifest| match difference(manifest, &made) {
             Some(why) => {
@@ -347,6 +371,15 @@ impl Store {
         report.journals += 1;
         Ok(())
     }
+}
+
+/// A build that is to be brought.
+struct Coming<'a> {
+    key: &'a InputKey,
+    /// When it was last used.
+    used: Option<&'a Use>,
+    /// What was refuted by the time that the transfer began.
+    refuted: &'a mut Refuted,
 }
 
 /// What was brought of a build.
