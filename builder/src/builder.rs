@@ -1,12 +1,12 @@
 //! From a revision to its build: known, or compiled.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use kiln_cache::manifest::Manifest;
-use kiln_cache::{BuildSummary, Digest, InputKey, Mark, Remote, Store};
+use kiln_cache::{Digest, InputKey, Mark, Remote, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::audit::{Audited, Checked, Claim};
@@ -26,6 +26,9 @@ use crate::upstream::Upstream;
 /// look at them, where only keys are asked for. Looking takes some milliseconds; keys are asked for by
 /// the ten thousand. A build looks.
 const LOOK_AGE: Duration = Duration::from_secs(1);
+
+/// How often an answer is looked for: an audit may refute what it rests on while it is made.
+const TRIES: usize = 3;
 
 /// Pairs of sources and objects unless told otherwise: two builds of one configuration side by
 /// side, and four configurations or toolchains in turn. A pair takes 1.5 GB and more.
@@ -99,6 +102,8 @@ pub struct Built {
     pub provenance: Option<Provenance>,
     /// What compiling it all the same has shown, when that was done.
     pub audit: Option<Checked>,
+    /// The closure (a blob) that proves it (T0): then the build is of another tree.
+    pub(crate) proof: Option<Digest>,
 }
 
 impl Built {
@@ -211,74 +216,28 @@ impl Builder {
         Ok(request.key(request.given(LOOK_AGE)?, self.toolchain_for(request, LOOK_AGE)?.as_deref()))
     }
 
-    /// The build of a request, if the store has it whole. Builds that failed are known too, and so
-    /// are requests that [`Builder::build`] answered by a proof. Who audits does not know what is
-    /// still to be audited.
-    pub async fn known(&self, request: &Request) -> Result<Option<Manifest>, BuildError> {
-        match self.recall(&self.request_key(request)?).await? {
-            Some(manifest) if self.is_unaudited(&manifest).await? => Ok(None),
-            known => Ok(known),
-        }
-    }
-
-    /// What is known of many requests at once, by [request key](Builder::request_key); unknown ones
-    /// are left out, and so are those whose proof does not count any more.
-    pub async fn known_of(
-        &self,
-        keys: &[InputKey],
-    ) -> Result<HashMap<InputKey, BuildSummary>, BuildError> {
-        let mut known = self.store.builds_by_requests(keys).await?;
-        let mut void = HashSet::new();
-        let proofs: HashSet<Digest> = known.values().filter_map(|build| build.proof).collect();
-        for proof in proofs {
-            if self.closure_in(&proof).await?.is_none() {
-                void.insert(proof);
-            }
-        }
-        let unaudited = match self.audit_share > 0.0 {
-            true => self.store.marks(Mark::Unaudited).await?,
-            false => BTreeSet::new(),
-        };
-        for build in known.values() {
-            if let Some(provenance) = build.provenance
-                && !void.contains(&provenance)
-                && self.rests_on_refuted(&provenance).await?
-            {
-                void.insert(provenance);
-            }
-        }
-        known.retain(|_, build| {
-            let rests_on = [build.proof, build.provenance];
-            let is_void = rests_on.into_iter().flatten().any(|blob| void.contains(&blob));
-            !is_void && !unaudited.contains(&build.input_key.to_string())
-        });
-        Ok(known)
-    }
-
     /// Gets a build: from the store, by proof from the build of another tree, or by compiling. A
     /// revision that does not compile is a build too. Dropping the future kills the build; the
     /// working pair is put right by the next one.
     pub async fn build(&self, request: &Request) -> Result<Built, BuildError> {
         let question = self.question(request)?;
-        let Question { begun, given, key, .. } = question;
-        let turn = self.turn(key);
+        let turn = self.turn(question.key);
         let _turn = turn.lock().await;
-        let mut built = match self.recall(&key).await? {
-            Some(manifest) => {
-                let built = self.recalled(request, manifest, &key).await?;
-                self.audit_stage(&question, built).await?
+        let mut built = self.answer(&question).await?;
+        for tried in 1.. {
+            if !self.is_refuted_by_now(&built).await? {
+                break;
             }
-            None => match self.prove(request, given, question.toolchain.as_deref()).await? {
-                Some(proof) => self.take_proof(&question, proof).await?,
-                None => match self.fetch(&question).await? {
-                    Some(manifest) => self.recalled(request, manifest, &key).await?,
-                    None => {
-                        let built = self.make(&question).await?;
-                        self.audit_stage(&question, built).await?
-                    }
-                },
-            },
-        };
+            if tried == TRIES {
+                return Err(BuildError::Refuted);
+            }
+            built = self.answer(&question).await?;
+            built.notes.push(
+                "an audit refuted what the first answer rested on while that was made: this is \
+                 another one"
+                    .to_owned(),
+            );
+        }
         self.observer.event(&BuildEvent {
             commit: request.revision.commit.clone(),
             stage: observer::Stage::Finished {
@@ -286,9 +245,40 @@ impl Builder {
                 built: built.manifest.is_built(),
             },
         });
-        self.store.add_revision(&request.revision.commit, &built.manifest.input_key).await?;
-        built.seconds = begun.elapsed().as_secs_f64();
+        let (commit, key) = (&request.revision.commit, &built.manifest.input_key);
+        match &built.proof {
+            Some(closure) => self.store.add_proved_revision(commit, key, closure).await?,
+            None => self.store.add_revision(commit, key).await?,
+        }
+        built.seconds = question.begun.elapsed().as_secs_f64();
         Ok(built)
+    }
+
+    /// Answers a request in the cheapest way that there is.
+    async fn answer(&self, question: &Question<'_>) -> Result<Built, BuildError> {
+        let Question { request, given, key, .. } = question;
+        let mut known = self.recall(key).await?;
+        if known.is_none() {
+            let toolchain = question.toolchain.as_deref();
+            if let Some(proof) = self.prove(request, *given, toolchain).await? {
+                return self.take_proof(question, proof).await;
+            }
+            known = self.fetch(question).await?;
+        }
+        let built = match known {
+            Some(manifest) => self.recalled(request, manifest, key).await?,
+            None => self.make(question).await?,
+        };
+        self.audit_stage(question, built).await
+    }
+
+    /// Whether an answer rests on what was refuted since it was looked for.
+    async fn is_refuted_by_now(&self, built: &Built) -> Result<bool, BuildError> {
+        let proof = match &built.proof {
+            Some(closure) => self.proves_nothing(closure).await?,
+            None => false,
+        };
+        Ok(proof || self.is_void(&built.manifest).await?)
     }
 
     /// A request with its keys, from a look at the toolchain and at the files that it names.
@@ -322,7 +312,7 @@ impl Builder {
         }
         // Else it is proved again when it is asked for again, and then audited.
         let mut built = self.recalled(question.request, manifest, key).await?;
-        built.obtained = Obtained::Closure;
+        (built.obtained, built.proof) = (Obtained::Closure, Some(closure));
         built.provenance = Some(Provenance::of_closure(from, closure));
         built.was(audited);
         Ok(built)
@@ -404,36 +394,5 @@ impl Builder {
         let turn = Arc::default();
         turns.insert(key, Arc::downgrade(&turn));
         turn
-    }
-
-    /// A stored build by its request. One that lost files is not known: it is built again, which
-    /// is what brings them back.
-    pub(crate) async fn recall(&self, key: &InputKey) -> Result<Option<Manifest>, BuildError> {
-        if let Some(proof) = self.store.proof_of_request(key).await?
-            && self.closure_in(&proof).await?.is_none()
-        {
-            // Proved by an older rule, or by something that is lost: to be proved again, or built.
-            return Ok(None);
-        }
-        let found = self.store.build_by_request(key).await?;
-        self.whole(found).await
-    }
-
-    /// The same by its input.
-    pub(crate) async fn recall_input(
-        &self,
-        key: &InputKey,
-    ) -> Result<Option<Manifest>, BuildError> {
-        let found = self.store.build_by_input(key).await?;
-        self.whole(found).await
-    }
-
-    async fn whole(&self, found: Option<Manifest>) -> Result<Option<Manifest>, BuildError> {
-        let Some(manifest) = found else { return Ok(None) };
-        if !self.store.is_whole(&manifest).await? {
-            return Ok(None);
-        }
-        // However it came here: an import, another index, a process that surveyed before the audit.
-        Ok((!self.is_void(&manifest).await?).then_some(manifest))
     }
 }

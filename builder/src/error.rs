@@ -89,6 +89,11 @@ pub enum BuildError {
         /// What the system says.
         source: io::Error,
     },
+    /// What answers rest on is refuted again and again while they are made.
+    #[error(
+        "audits refute what this build rests on as fast as it is made: repeat it when they are done"
+    )]
+    Refuted,
     /// A bug.
     #[error("{0}: this is a bug in Kiln, please report it with the output above")]
     Stopped(&'static str),

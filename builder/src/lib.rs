@@ -29,6 +29,7 @@ mod place;
 mod pool;
 mod process;
 mod proving;
+mod recall;
 pub mod recipe;
 pub mod recipients;
 mod request;

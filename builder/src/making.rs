@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_cache::manifest::{BuildResult, Manifest};
-use kiln_cache::{BuildDraft, BuildInput, InputKey};
+use kiln_cache::{Added, BuildDraft, BuildInput, InputKey};
 
 use crate::builder::{Builder, Built, Obtained, Question};
 use crate::error::{BuildError, Doing};
@@ -30,6 +30,19 @@ pub(crate) enum Turn {
     Known(Manifest),
 }
 
+/// A finished build in the store.
+pub(crate) struct Kept {
+    /// The build that the store has.
+    pub(crate) manifest: Manifest,
+    /// What the one that was made rests on.
+    pub(crate) provenance: Option<Provenance>,
+    /// What a person should know of both.
+    pub(crate) note: Option<String>,
+}
+
+/// How often a build is stored beside others that store one which is not believed.
+const TRIES: usize = 3;
+
 impl Builder {
     /// Checks out, configures, and compiles unless the configured input turns out to be known, or a
     /// stage shows that it gives what the pair holds.
@@ -47,8 +60,10 @@ impl Builder {
             Prepared::Unfit(failed) => {
                 // Without a normalized configuration the one given has to name the build.
                 let input = request.input(question.given, job.toolchain());
-                let (manifest, _) = self.keep(&job, *key, input, failed).await?;
-                return Ok(built(manifest, Obtained::Compiled, Vec::new(), ""));
+                let kept = self.keep(&job, *key, input, failed).await?;
+                let mut built = built(kept.manifest, Obtained::Compiled, Vec::new(), "");
+                built.notes.extend(kept.note);
+                return Ok(built);
             }
         };
         let input = request.input(digest, job.toolchain());
@@ -73,11 +88,12 @@ impl Builder {
         if let Some(provenance) = &compiled.provenance {
             self.choose_for_audit(question, provenance, &input.key()).await?;
         }
-        let (manifest, provenance) = self.keep(&job, *key, input, compiled).await?;
+        let Kept { manifest, provenance, note: other } =
+            self.keep(&job, *key, input, compiled).await?;
         let stage = provenance.as_ref().and_then(|provenance| provenance.stage);
         let obtained = stage.map_or(Obtained::Compiled, Obtained::from);
         let mut built = built(manifest, obtained, changes, &text);
-        built.notes.extend(note);
+        built.notes.extend(note.into_iter().chain(other));
         built.provenance = provenance;
         Ok(built)
     }
@@ -113,13 +129,15 @@ impl Builder {
         manifest: Manifest,
         key: &InputKey,
     ) -> Result<Built, BuildError> {
-        let obtained = match self.store.proof_of_request(key).await? {
-            Some(_) => Obtained::Closure,
-            None => Obtained::Input,
+        let proof = self.store.proof_of_request(key).await?;
+        let obtained = proof.map_or(Obtained::Input, |_| Obtained::Closure);
+        let built = |manifest, changes, text: &str| {
+            let built = built(manifest, obtained, changes, text);
+            Built { proof, ..built }
         };
         let stored = manifest.artifact(".config").filter(|_| request.how == How::Kbuild);
         let Some(config) = stored else {
-            return Ok(built(manifest, obtained, Vec::new(), ""));
+            return Ok(built(manifest, Vec::new(), ""));
         };
         let folder = tempfile::tempdir().doing("making", &std::env::temp_dir())?;
         let path = folder.path().join("config");
@@ -128,7 +146,7 @@ impl Builder {
         let text = String::from_utf8_lossy(&text);
         let changes = changes(request.text(), &text);
         refuse(request, &changes)?;
-        Ok(built(manifest, obtained, changes, &text))
+        Ok(built(manifest, changes, &text))
     }
 
     pub(crate) fn job(&self, question: &Question<'_>) -> Result<Job, BuildError> {
@@ -194,7 +212,7 @@ impl Builder {
         request_key: InputKey,
         input: BuildInput,
         mut compiled: Compiled,
-    ) -> Result<(Manifest, Option<Provenance>), BuildError> {
+    ) -> Result<Kept, BuildError> {
         job.tell(Stage::Storing);
         if let Some(provenance) = &compiled.provenance {
             let path = compiled.pair.root.join(PROVENANCE);
@@ -219,19 +237,64 @@ impl Builder {
             compiler,
             seconds: compiled.seconds,
         };
-        let key = draft.input.key();
-        if let Some(stored) = self.store.build_by_input(&key).await?
-            && self.is_void(&stored).await?
-        {
-            // The store gives the first of two: this one must not be it.
-            self.store.withdraw(&key).await?;
-        }
-        let manifest = self.store.add_build(draft).await?;
+        let Added { manifest, made } = self.add_believed(draft).await?;
         let mut pair = compiled.pair;
-        if manifest.is_built() && job.request.how == How::Kbuild {
+        // (Where another one was first, the objects here give something else.)
+        if made.is_built() && made.image() == manifest.image() && job.request.how == How::Kbuild {
             pair.is_build(manifest.input_key)?;
         }
-        Ok((manifest, compiled.provenance))
+        let note = match made.is_another_than(&manifest) {
+            true => Some(self.note_of_two(&manifest, &made).await?),
+            false => None,
+        };
+        Ok(Kept { manifest, provenance: compiled.provenance, note })
+    }
+
+    /// Stores a build. The store gives the first of two, and that must not be one that is not believed:
+    /// nor one that somebody who has not heard of it stores meanwhile.
+    async fn add_believed(&self, draft: BuildDraft) -> Result<Added, BuildError> {
+        let key = draft.input.key();
+        let mut tries = 0;
+        loop {
+            self.make_way(&key).await?;
+            let added = self.store.add_or_find(draft.clone()).await?;
+            // That took a while.
+            self.closures.look_again();
+            tries += 1;
+            // Where this one itself is not believed, whoever asked for it has it made again.
+            let is_done =
+                !self.is_void(&added.manifest).await? || self.is_void(&added.made).await?;
+            if is_done || tries == TRIES {
+                return Ok(added);
+            }
+        }
+    }
+
+    /// Takes the build of an input out of the store, if it is not believed.
+    pub(crate) async fn make_way(&self, key: &InputKey) -> Result<(), BuildError> {
+        if let Some(stored) = self.store.build_by_input(key).await?
+            && self.is_void(&stored).await?
+        {
+            self.store.withdraw(key).await?;
+        }
+        Ok(())
+    }
+
+    /// What a person should know of one input that gave two kernels.
+    async fn note_of_two(&self, first: &Manifest, made: &Manifest) -> Result<String, BuildError> {
+        let said = |build: &Manifest| {
+            build.image().map_or("no kernel".to_owned(), |image| format!("image {image}"))
+        };
+        let (key, first_gave, made_gave) = (first.input_key, said(first), said(made));
+        tracing::error!(%key, first_gave, made_gave, "one input gave two kernels");
+        let why = match self.repeats(first).await? && self.repeats(made).await? {
+            true => "one of the two was made wrong: please report it",
+            false => "the configuration makes kernels that differ each time",
+        };
+        Ok(format!(
+            "the store has another build of this very input, which stays: it gave {first_gave}, and \
+             this compile gave {made_gave}; {why}"
+        ))
     }
 }
 
@@ -258,8 +321,8 @@ pub(crate) fn built(
              it read can't be told from others, and are compiled"
         ));
     }
-    let (provenance, audit) = (None, None);
-    Built { manifest, obtained, seconds: 0.0, config_changes, notes, provenance, audit }
+    let (provenance, audit, proof) = (None, None, None);
+    Built { manifest, obtained, seconds: 0.0, config_changes, notes, provenance, audit, proof }
 }
 
 /// Refuses a configuration that the tree changed, when the request is strict about it. What the

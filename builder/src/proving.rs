@@ -33,12 +33,14 @@ const CONFIG: &str = ".config";
 const KEPT: usize = 2 * CANDIDATES;
 /// How many closures are read side by side, once the nearest build has proved nothing: from a bucket
 /// each takes a while.
-const READ_AHEAD: usize = 8;
+pub(crate) const READ_AHEAD: usize = 8;
 
 /// Closures that were read lately, by the digest of their blob, and the stages for which each
 /// proves nothing any more.
 pub(crate) struct Closures {
     read: Mutex<Lately<Digest, Arc<Closure>>>,
+    /// All that were ever read, and are of this version.
+    readable: Mutex<HashSet<Digest>>,
     revoked: Mutex<Revoked>,
     /// What builds rest on, by the blob of their provenance; asked for where anything was refuted.
     grounds: Mutex<HashMap<Digest, Vec<Ground>>>,
@@ -195,6 +197,12 @@ impl Builder {
         Ok(self.closures.refute(&objects.rests_on) || objects.closures.iter().any(proves_nothing))
     }
 
+    /// Whether an audit has refuted that a closure alone proves anything.
+    pub(crate) async fn proves_nothing(&self, closure: &Digest) -> Result<bool, BuildError> {
+        self.load_revoked().await?;
+        Ok(self.closures.is_revoked(Stage::Closure, closure))
+    }
+
     /// The same of a build, by the blob of its provenance. One that can't be read is no witness: where
     /// anything at all was refuted, the build is then not believed.
     pub(crate) async fn rests_on_refuted(&self, provenance: &Digest) -> Result<bool, BuildError> {
@@ -212,6 +220,18 @@ impl Builder {
         let is_refuted = self.closures.refute(&grounds);
         self.closures.keep_grounds(*provenance, grounds);
         Ok(is_refuted)
+    }
+
+    /// The same of a build that is not here yet, by what it says of itself.
+    pub(crate) async fn would_be_void(
+        &self,
+        provenance: Option<&Provenance>,
+    ) -> Result<bool, BuildError> {
+        self.load_revoked().await?;
+        if self.closures.nothing_is_revoked() {
+            return Ok(false);
+        }
+        Ok(provenance.is_none_or(|known| self.closures.refute(&known.grounds())))
     }
 
     /// Whether a build rests on something that an audit has refuted.
@@ -241,6 +261,15 @@ impl Builder {
             tracing::debug!(build = %build.input_key, option, why, "it proves nothing");
         }
         Ok(set.is_none())
+    }
+
+    /// Whether what a closure proved is still believed: it was not refuted, and is of this version. Reads
+    /// each once at most.
+    pub(crate) async fn is_believed(&self, closure: &Digest) -> Result<bool, BuildError> {
+        if self.believes_proofs && self.closures.is_readable(closure) {
+            return Ok(!self.proves_nothing(closure).await?);
+        }
+        Ok(self.closure_in(closure).await?.is_some())
     }
 
     /// Reads a closure. One that is lost, damaged or of another version proves nothing, and is no
@@ -294,6 +323,7 @@ impl Default for Closures {
         let read = Mutex::new(Lately::new(KEPT));
         Self {
             read,
+            readable: Mutex::default(),
             revoked: Mutex::default(),
             grounds: Mutex::default(),
             audits: tokio::sync::Mutex::default(),
@@ -338,6 +368,11 @@ impl Closures {
         self.revoked().asked.is_some_and(|asked| asked.elapsed() < REVOKED_AGE)
     }
 
+    /// Has the store asked again, for an answer that took a while.
+    pub(crate) fn look_again(&self) {
+        self.revoked().asked = None;
+    }
+
     /// Takes note of what the store says.
     pub(crate) fn set_revoked(&self, blobs: impl Iterator<Item = (Stage, Digest)>) {
         let mut revoked = self.revoked();
@@ -354,12 +389,17 @@ impl Closures {
         self.revoked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_readable(&self, blob: &Digest) -> bool {
+        self.readable.lock().unwrap_or_else(PoisonError::into_inner).contains(blob)
+    }
+
     fn get(&self, blob: &Digest) -> Option<Arc<Closure>> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).get(blob)
     }
 
     fn keep(&self, blob: Digest, closure: Closure) -> Arc<Closure> {
         let closure = Arc::new(closure);
+        self.readable.lock().unwrap_or_else(PoisonError::into_inner).insert(blob);
         let mut kept = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         kept.keep(blob, Arc::clone(&closure));
         closure

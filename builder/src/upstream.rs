@@ -1,9 +1,13 @@
 //! Another Kiln that is asked before anything is compiled.
 //!
 //! It only saves time: one that is down, slow or wrong is said once and not asked again, and the
-//! revision is compiled here. Its word counts for one thing, that a configuration as given leads to
-//! the normalized one of its build; tree, toolchain and recipe must be the request's own, and
-//! digests and signatures are computed here.
+//! revision is compiled here. Tree, toolchain and recipe of what it sends must be the request's own, and
+//! digests and signatures are computed here. The rest is its word: that these files come out of that
+//! input, from the configuration as given; what the build read (its closure, by which T0 answers for
+//! other trees here, too) and what it rests on. Nothing here can compute these again short of
+//! compiling, so whoever names another Kiln trusts it like everybody who writes to the own store. But what
+//! was refuted here is not taken from it, and with `--audit` its stages' answers and what its closures
+//! prove are audited like the own ones.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,6 +17,7 @@ use kiln_cache::{BuildInput, Remote, RemoteError};
 
 use crate::builder::{Builder, Question};
 use crate::error::{BuildError, Doing};
+use crate::stages::{PROVENANCE, Provenance};
 
 /// How long to wait for "do you know this?".
 const ANSWER: Duration = Duration::from_secs(5);
@@ -36,7 +41,8 @@ impl Upstream {
 }
 
 impl Builder {
-    /// Asks the other Kiln, if there is one, for the build of a request, and keeps it.
+    /// Asks the other Kiln, if there is one, for the build of a request, and keeps it. One that rests on
+    /// what was refuted here is not taken.
     pub(crate) async fn fetch(
         &self,
         question: &Question<'_>,
@@ -65,10 +71,15 @@ impl Builder {
             upstream.give_up(&format_args!("{url} sent the build of something else"));
             return Ok(None);
         }
-        match self.bring(upstream, &manifest).await {
-            Ok(manifest) => {
+        match self.bring(question, upstream, &manifest).await {
+            Ok(Some(manifest)) => {
                 self.store.add_request(key, &manifest.input_key).await?;
                 Ok(Some(manifest))
+            }
+            Ok(None) => {
+                let (url, build) = (upstream.remote.url(), manifest.input_key);
+                tracing::info!(url, %build, "not taken: it rests on what an audit refuted");
+                Ok(None)
             }
             // It was let go of there: that build only is not to be had.
             Err(Failure::Upstream(RemoteError::Missing { .. })) => Ok(None),
@@ -80,10 +91,19 @@ impl Builder {
         }
     }
 
-    async fn bring(&self, upstream: &Upstream, manifest: &Manifest) -> Result<Manifest, Failure> {
+    /// `None`: it is not believed here.
+    async fn bring(
+        &self,
+        question: &Question<'_>,
+        upstream: &Upstream,
+        manifest: &Manifest,
+    ) -> Result<Option<Manifest>, Failure> {
         let folder = tempfile::tempdir().doing("making", &std::env::temp_dir())?;
-        let mut files = Vec::with_capacity(manifest.artifacts.len());
-        for (n, artifact) in manifest.artifacts.iter().enumerate() {
+        // First what is small and may say that the rest is not wanted.
+        let mut wanted: Vec<_> = manifest.artifacts.iter().collect();
+        wanted.sort_by_key(|artifact| artifact.name != PROVENANCE);
+        let mut files = Vec::with_capacity(wanted.len());
+        for (n, artifact) in wanted.into_iter().enumerate() {
             let path = folder.path().join(n.to_string());
             let (digest, size) = (&artifact.digest, artifact.size);
             upstream
@@ -91,10 +111,23 @@ impl Builder {
                 .download(digest, size, &path, &|_| ())
                 .await
                 .map_err(Failure::Upstream)?;
+            if artifact.name == PROVENANCE {
+                let bytes = std::fs::read(&path).doing("reading", &path)?;
+                let said: Option<Provenance> = serde_json::from_slice(&bytes).ok();
+                if self.would_be_void(said.as_ref()).await? {
+                    return Ok(None);
+                }
+                if let Some(said) = said {
+                    self.choose_for_audit(question, &said, &manifest.input_key).await?;
+                }
+            }
             files.push((artifact.name.clone(), path));
         }
-        let kept = self.store.add_known(manifest, files).await.map(|added| added.manifest);
-        kept.map_err(|error| Failure::Here(error.into()))
+        // The store gives the first of two.
+        self.make_way(&manifest.input_key).await?;
+        let added = self.store.add_known(manifest, files).await.map_err(BuildError::from)?;
+        let is_void = self.is_void(&added.manifest).await?;
+        Ok((!is_void).then_some(added.manifest))
     }
 }
 

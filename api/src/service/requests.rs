@@ -8,7 +8,7 @@ use metrics::counter;
 use super::error::ApiError;
 
 /// The build of a request that leads to just its own input. Proofs are not passed on: whoever asks
-/// can't check them.
+/// can't check them. Nor is what rests on a proof that was refuted here.
 pub(crate) async fn build(
     State(store): State<Store>,
     Path(key): Path<String>,
@@ -27,6 +27,9 @@ pub(crate) async fn build(
     let Some(manifest) = store.build_by_request(&key).await? else {
         return miss("unknown-request", "that request is not known");
     };
+    if store.is_void(&manifest).await? {
+        return miss("refuted", "that build rests on what an audit refuted");
+    }
     if !store.is_whole(&manifest).await? {
         return miss("files-lost", "files of that build were lost");
     }

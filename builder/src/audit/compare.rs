@@ -181,10 +181,11 @@ impl Builder {
             notes.extend(self.doubt_both(claim, proved, &finding, &family).await?);
         }
         notes.extend(compiled.made.note());
-        let (manifest, _) = self.keep(&job, question.key, input, compiled).await?;
+        let kept = self.keep(&job, question.key, input, compiled).await?;
+        notes.extend(kept.note);
         let text = config.map(|(_, text)| text).unwrap_or_default();
         let changes = crate::kconfig::changes(question.request.text(), &text);
-        let mut instead = crate::making::built(manifest, Obtained::Compiled, changes, &text);
+        let mut instead = crate::making::built(kept.manifest, Obtained::Compiled, changes, &text);
         instead.notes.extend(notes);
         Ok(Audited::Otherwise(Box::new(instead)))
     }

@@ -13,7 +13,7 @@ use crate::stages::{Ground, Provenance, Stage};
 
 /// The name of the mark that a stage proves nothing any more by a closure.
 fn name_of(stage: Stage, closure: &Digest) -> String {
-    format!("{closure}-{stage}")
+    kiln_cache::refutation(closure, stage.name())
 }
 
 /// What such a name says. `None` of a stage that only another Kiln has.

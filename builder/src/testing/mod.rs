@@ -1,5 +1,6 @@
 //! What this crate's tests are made of, and the tests of the whole builder.
 
+mod believed;
 mod builds;
 mod ccache;
 mod closures;
