@@ -5,13 +5,14 @@
 //! digests and signatures are computed here. The rest is its word: that these files come out of that
 //! input, from the configuration as given; what the build read (its closure, by which T0 answers for
 //! other trees here, too) and what it rests on. Nothing here can compute these again short of
-//! compiling, so whoever names another Kiln trusts it like everybody who writes to the own store. But what
-//! was refuted here is not taken from it, and with `--audit` its stages' answers and what its closures
-//! prove are audited like the own ones.
+//! compiling, so whoever names another Kiln trusts it like everybody who writes to the own store. But
+//! what was refuted or left in doubt here is not taken from it, and with `--audit` its stages' answers
+//! and what its closures prove are audited like the own ones.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use kiln_cache::build_draft::CLOSURE;
 use kiln_cache::manifest::Manifest;
 use kiln_cache::{BuildInput, Remote, RemoteError};
 
@@ -78,7 +79,7 @@ impl Builder {
             }
             Ok(None) => {
                 let (url, build) = (upstream.remote.url(), manifest.input_key);
-                tracing::info!(url, %build, "not taken: it rests on what an audit refuted");
+                tracing::info!(url, %build, "not taken: an audit refuted what it rests on or read");
                 Ok(None)
             }
             // It was let go of there: that build only is not to be had.
@@ -91,13 +92,19 @@ impl Builder {
         }
     }
 
-    /// `None`: it is not believed here.
+    /// `None`: it is not believed here, or an audit here left it in doubt (then it is gone, and is to be
+    /// compiled anew; there nobody may have heard of that).
     async fn bring(
         &self,
         question: &Question<'_>,
         upstream: &Upstream,
         manifest: &Manifest,
     ) -> Result<Option<Manifest>, Failure> {
+        if let Some(closure) = manifest.artifact(CLOSURE)
+            && self.proves_nothing(&closure.digest).await?
+        {
+            return Ok(None);
+        }
         let folder = tempfile::tempdir().doing("making", &std::env::temp_dir())?;
         // First what is small and may say that the rest is not wanted.
         let mut wanted: Vec<_> = manifest.artifacts.iter().collect();

@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{Fixture, commit, draft, noise, quiet, request};
-use kiln_cache::build_draft::PROVENANCE;
+use kiln_cache::build_draft::{CLOSURE, PROVENANCE};
 use kiln_cache::evidence::{Outcome, Run, TestKey};
 use kiln_cache::retention::Policy;
 use kiln_cache::signature::SignatureKind;
@@ -321,4 +321,22 @@ async fn of_two_that_are_not_believed_the_one_there_stays() {
     let report = from.store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();
     assert_eq!((report.builds, report.builds_known), (0, 1));
     assert_eq!(to.store.build_by_input(&stays.input_key).await.unwrap(), Some(stays));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_audit_there_left_in_doubt_is_not_brought_back() {
+    let (from, to) = (Fixture::new().await, Fixture::new().await);
+    let (image, closure) = (from.file("image", b"image"), from.file("closure", b"closure"));
+    let files = [("image", image.as_path()), (CLOSURE, closure.as_path())];
+    let build = from.store.add_build(draft(1, &files)).await.unwrap();
+    let mark = refutation(&Digest::of(b"closure"), "closure");
+    to.store.mark(Mark::Revoked, &mark).await.unwrap();
+    let report = from.store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();
+    assert_eq!((report.builds, report.problems.len()), (0, 1), "{report:?}");
+    assert!(report.problems[0].why.contains("in doubt"), "{report:?}");
+    assert_eq!(to.store.build_by_input(&build.input_key).await.unwrap(), None);
+    // Who has heard of it has built it anew, if it is there.
+    from.store.mark(Mark::Revoked, &mark).await.unwrap();
+    let report = from.store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();
+    assert_eq!((report.builds, report.problems), (1, vec![]));
 }

@@ -7,7 +7,9 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use kiln_cache::Digest;
+use kiln_cache::build_draft::PROVENANCE;
+use kiln_cache::manifest::BuildResult;
+use kiln_cache::{BuildDraft, BuildInput, Digest, InputKey, Location, Mark, Store, refutation};
 use kiln_servers::{Postgres, S3};
 use support::{Kiln, Repo, scratch};
 
@@ -207,6 +209,58 @@ fn a_build_is_fetched_before_it_is_compiled() {
     assert_eq!(fetched["artifacts"], made["artifacts"]);
     assert_eq!(fetched["obtained"], "input");
     client.run(&["verify", "--deep"]).exits(0);
+}
+
+#[test]
+fn what_rests_on_a_refuted_proof_is_not_given_out() {
+    let kiln = Kiln::new();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let store = runtime.block_on(Store::open(&Location::folder(kiln.store()))).unwrap();
+    let closure = Digest::of(b"closure");
+    let said = format!(r#"{{"stage":"tokens","from":"{closure}","closure":"{closure}"}}"#);
+    let files = scratch();
+    let artifacts = [("image", "an image"), (PROVENANCE, said.as_str())];
+    let artifacts = artifacts.map(|(name, text)| {
+        std::fs::write(files.path().join(name), text).unwrap();
+        (name.to_owned(), files.path().join(name))
+    });
+    let input = BuildInput {
+        tree: "1".repeat(40),
+        config: Digest::of(b"config"),
+        arch: "x86_64".into(),
+        toolchain: Digest::of(b"toolchain"),
+        recipe: "1".into(),
+        targets: vec!["image".into()],
+    };
+    let draft = BuildDraft {
+        request_key: InputKey(Digest::of(b"request")),
+        family_key: InputKey(Digest::of(b"family")),
+        commit: "2".repeat(40),
+        input,
+        result: BuildResult::Built,
+        artifacts: artifacts.into(),
+        compiler: "a fake".into(),
+        seconds: 1.0,
+    };
+    let build = runtime.block_on(store.add_build(draft)).unwrap();
+    let served = Served::start(&kiln, &[]);
+    let paths = [
+        format!("/v1/requests/{}", build.request_key),
+        format!("/v1/builds/{}", build.commit),
+        format!("/v1/builds/{}", build.input_key),
+        format!("/v1/builds/{}/artifacts/image", build.commit),
+    ];
+    for path in &paths {
+        assert_eq!(served.get(path, &[]).0, "200", "{path}");
+    }
+    runtime.block_on(store.mark(Mark::Revoked, &refutation(&closure, "tokens"))).unwrap();
+    // An answer is given again for a second.
+    std::thread::sleep(Duration::from_millis(1100));
+    for path in &paths {
+        assert_eq!(served.get(path, &[]).0, "404", "{path}");
+    }
+    let metrics = served.get("/metrics", &[]).1;
+    assert!(metrics.contains("result=\"miss\",why=\"refuted\"} 1"), "{metrics}");
 }
 
 /// A client that sends a file by hand.

@@ -223,6 +223,20 @@ async fn what_was_refuted_here_is_not_fetched_back() {
 }
 
 #[tokio::test]
+async fn nor_is_what_an_audit_here_left_in_doubt() {
+    let Some((toy, first)) = watched().await else { return };
+    let made = build(&builder_of(&toy), &toy, &first).await;
+    let here = another_store(&toy).await;
+    let fetched = build(&client(&toy, &here).await, &toy, &first).await;
+    assert_eq!((fetched.obtained, &fetched.manifest), (Obtained::Input, &made.manifest));
+    let closure = made.manifest.artifact("closure").unwrap().digest;
+    here.mark(Mark::Revoked, &refutation(&closure, "closure")).await.unwrap();
+    here.withdraw(&made.manifest.input_key).await.unwrap();
+    let built = build(&client(&toy, &here).await, &toy, &first).await;
+    assert_eq!(built.obtained, Obtained::Compiled);
+}
+
+#[tokio::test]
 async fn what_is_fetched_replaces_what_was_refuted_here() {
     let Some((toy, wrong)) = misled().await else { return };
     let believed = build(&builder_of(&toy), &toy, &wrong).await;

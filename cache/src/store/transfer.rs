@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use crate::build_draft::{BuildDraft, content_signature};
+use crate::build_draft::{BuildDraft, CLOSURE, content_signature};
 use crate::error::StoreError;
 use crate::evidence::Run;
 use crate::index::Use;
@@ -49,7 +49,7 @@ impl Store {
             }
         };
         self.copy_marks(to, &builds).await?;
-        let (mut images, mut refuted) = (BTreeSet::new(), Refuted::by(to));
+        let (mut images, mut refuted) = (BTreeSet::new(), (Refuted::by(self), Refuted::by(to)));
         let (uses, pins) = (self.inner.index.uses().await?, self.inner.index.pins().await?);
         for (done, key) in (0..).zip(&builds) {
             let total = builds.len() as u64;
@@ -136,12 +136,22 @@ impl Store {
         let mut times = to.inner.index.times(key).await? + 1;
         let mut there = to.confirm(key, used).await?;
         if let Some(build) = &there
-            && refuted.voids(to, build).await?
-            && !refuted.voids(self, &manifest).await?
+            && refuted.1.voids(to, build).await?
+            && !refuted.1.voids(self, &manifest).await?
         {
             // It is not believed there; this one is.
             to.withdraw(key).await?;
             (there, times) = (None, times + 1);
+        }
+        if there.is_none()
+            && let Some(closure) = manifest.artifact(CLOSURE)
+            && refuted.1.holds(&closure.digest).await?
+            && !refuted.0.holds(&closure.digest).await?
+        {
+            // An audit took it away there, of which nobody here has heard: perhaps it is wrong.
+            let why = "an audit left it in doubt where it should come to; it is to be built there";
+            report.problems.push(Problem { what: format!("build {key}"), why: why.into() });
+            return Ok(false);
         }
         if let Some(there) = &there {
             report.builds_known += 1;
@@ -378,8 +388,8 @@ struct Coming<'a> {
     key: &'a InputKey,
     /// When it was last used.
     used: Option<&'a Use>,
-    /// What was refuted by the time that the transfer began.
-    refuted: &'a mut Refuted,
+    /// What was refuted by the time that the transfer began: here, and there.
+    refuted: &'a mut (Refuted, Refuted),
 }
 
 /// What was brought of a build.
