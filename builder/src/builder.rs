@@ -100,8 +100,11 @@ pub struct Built {
     pub notes: Vec<String>,
     /// What it rests on, when a stage answered or one was tried.
     pub provenance: Option<Provenance>,
-    /// What compiling it all the same has shown, when that was done.
+    /// What compiling it all the same has shown, when that was done and it was the same.
     pub audit: Option<Checked>,
+    /// Whether an audit has refuted what would have been answered: `manifest` is another build then, and
+    /// others that rest on what was refuted were taken out of the store.
+    pub refuted: bool,
     /// The closure (a blob) that proves it (T0): then the build is of another tree.
     pub(crate) proof: Option<Digest>,
 }
@@ -111,7 +114,11 @@ impl Built {
     fn was(&mut self, audited: Audited) {
         match audited {
             Audited::Same(checked) => {
-                self.notes.push("audited: proved, compiled anyway, and the same".to_owned());
+                let how = match checked.compiled_upon {
+                    false => "proved, compiled anyway, and the same",
+                    true => "compiled upon what a stage took, compiled again, and the same",
+                };
+                self.notes.push(format!("audited: {how}"));
                 if checked.overlooked {
                     self.notes.push(
                         "AUDIT: upon the build that was audited before, make made something else than \
@@ -232,6 +239,7 @@ impl Builder {
                 return Err(BuildError::Refuted);
             }
             built = self.answer(&question).await?;
+            built.refuted = true;
             built.notes.push(
                 "an audit refuted what the first answer rested on while that was made: this is \
                  another one"

@@ -7,6 +7,7 @@ use kiln_cache::InputKey;
 use kiln_cache::manifest::Manifest;
 use kiln_cache::signature::{Signature, SignatureKind};
 
+use crate::audit::differ;
 use crate::builder::Builder;
 use crate::closure::{Closure, Edges, Touch};
 use crate::error::BuildError;
@@ -46,7 +47,8 @@ impl Builder {
     /// An edge of the history along which nothing changes that any build at hand read joins its two
     /// commits. All that the closure of a build proves (see [`Edges::same_class`]) is joined too. So
     /// a class that holds something proved is proved as a whole: what joins the rest of it touches
-    /// nothing of that closure either. Builds that came out the same join what they prove.
+    /// nothing of that closure either. Builds that came out the same join what they prove. One that is
+    /// not what another proves it to be refutes that ([`Builder::refute`]), and neither counts.
     pub async fn classes(
         &self,
         history: &Arc<History>,
@@ -55,8 +57,34 @@ impl Builder {
         let repository = Repository::open(&request.repository)?;
         let question = self.question(request)?;
         let family = request.family(question.given, question.toolchain.as_deref());
-        let mut builds: Vec<(Manifest, Arc<Closure>)> = Vec::new();
-        for build in self.candidates(&repository, &family, None, MOST_BUILDS).await? {
+        loop {
+            let builds = self.believed(&repository, &family).await?;
+            if builds.is_empty() {
+                return Ok(Classes { classes: Vec::new(), builds: 0 });
+            }
+            let (repository, divided) = (repository.clone(), Arc::clone(history));
+            let (classes, contrary) =
+                blocking(move || Ok(divide(&repository, &divided, &builds)?)).await?;
+            let mut refuted = false;
+            for Contrary { commit, own, by } in contrary {
+                let revision = history.commits[commit].revision();
+                let request = Request { revision, ..request.clone() };
+                refuted |= self.refute(&request, own, by).await?;
+            }
+            if !refuted {
+                return Ok(classes);
+            }
+        }
+    }
+
+    /// The builds at hand of a family that prove something, with what they read.
+    async fn believed(
+        &self,
+        repository: &Repository,
+        family: &InputKey,
+    ) -> Result<Vec<(Manifest, Arc<Closure>)>, BuildError> {
+        let mut builds = Vec::new();
+        for build in self.candidates(repository, family, None, MOST_BUILDS).await? {
             let Some(manifest) = self.recall_input(&build.input_key).await? else { continue };
             if let Some(closure) = self.closure_in(&build.closure).await?
                 && self.repeats(&manifest).await?
@@ -64,19 +92,22 @@ impl Builder {
                 builds.push((manifest, closure));
             }
         }
-        if builds.is_empty() {
-            return Ok(Classes { classes: Vec::new(), builds: 0 });
-        }
-        let history = Arc::clone(history);
-        blocking(move || Ok(divide(&repository, &history, &builds)?)).await
+        Ok(builds)
     }
+}
+
+/// The build `own` of a commit is not the build `by`, whose closure proves that it is.
+struct Contrary {
+    commit: usize,
+    own: InputKey,
+    by: InputKey,
 }
 
 fn divide(
     repository: &Repository,
     history: &History,
     builds: &[(Manifest, Arc<Closure>)],
-) -> Result<Classes, crate::tree::TreeError> {
+) -> Result<(Classes, Vec<Contrary>), crate::tree::TreeError> {
     let edges = Edges::new(repository, history);
     edges.compare_all()?;
     let all = builds.iter().fold(Closure::default(), |all, (_, closure)| all.union(closure));
@@ -94,10 +125,18 @@ fn divide(
     }
     let mut proved: Vec<(usize, InputKey)> = Vec::new();
     let mut contents: HashMap<Signature, usize> = HashMap::new();
+    let mut contrary: Vec<Contrary> = Vec::new();
+    let own: HashMap<&str, &Manifest> =
+        builds.iter().map(|(build, _)| (&*build.input.tree, build)).collect();
     for (manifest, closure) in builds {
         for start in starts(repository, history, manifest, closure)? {
             for commit in edges.same_class(start, closure)? {
                 joined.join(start, commit);
+                let own = own.get(&*history.commits[commit].tree);
+                if let Some(own) = own.filter(|own| differ(own, manifest)) {
+                    let (own, by) = (own.input_key, manifest.input_key);
+                    contrary.push(Contrary { commit, own, by });
+                }
             }
             proved.push((start, manifest.input_key));
             // Builds of which a test can run the same are one, whatever their sources.
@@ -121,7 +160,7 @@ fn divide(
         let place = places[&joined.root(start)];
         classes[place].build.get_or_insert(build);
     }
-    Ok(Classes { classes, builds: builds.len() })
+    Ok((Classes { classes, builds: builds.len() }, contrary))
 }
 
 /// Positions that a build proves by itself: those of its tree, and the first commits of the range

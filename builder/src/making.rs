@@ -321,8 +321,17 @@ pub(crate) fn built(
              it read can't be told from others, and are compiled"
         ));
     }
-    let (provenance, audit, proof) = (None, None, None);
-    Built { manifest, obtained, seconds: 0.0, config_changes, notes, provenance, audit, proof }
+    Built {
+        manifest,
+        obtained,
+        seconds: 0.0,
+        config_changes,
+        notes,
+        provenance: None,
+        audit: None,
+        refuted: false,
+        proof: None,
+    }
 }
 
 /// Refuses a configuration that the tree changed, when the request is strict about it. What the

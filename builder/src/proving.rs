@@ -194,7 +194,8 @@ impl Builder {
         }
         self.load_revoked().await?;
         let proves_nothing = |closure| self.closures.is_revoked(Stage::Closure, closure);
-        Ok(self.closures.refute(&objects.rests_on) || objects.closures.iter().any(proves_nothing))
+        Ok(self.closures.are_refuted(&objects.rests_on)
+            || objects.closures.iter().any(proves_nothing))
     }
 
     /// Whether an audit has refuted that a closure alone proves anything.
@@ -211,13 +212,13 @@ impl Builder {
             return Ok(false);
         }
         if let Some(grounds) = self.closures.grounds_in(provenance) {
-            return Ok(self.closures.refute(&grounds));
+            return Ok(self.closures.are_refuted(&grounds));
         }
         let bytes = self.blob(provenance).await?;
         let known = bytes.and_then(|bytes| serde_json::from_slice::<Provenance>(&bytes).ok());
         let Some(known) = known else { return Ok(true) };
         let grounds = known.grounds();
-        let is_refuted = self.closures.refute(&grounds);
+        let is_refuted = self.closures.are_refuted(&grounds);
         self.closures.keep_grounds(*provenance, grounds);
         Ok(is_refuted)
     }
@@ -231,7 +232,7 @@ impl Builder {
         if self.closures.nothing_is_revoked() {
             return Ok(false);
         }
-        Ok(provenance.is_none_or(|known| self.closures.refute(&known.grounds())))
+        Ok(provenance.is_none_or(|known| self.closures.are_refuted(&known.grounds())))
     }
 
     /// Whether a build rests on something that an audit has refuted.
@@ -342,7 +343,7 @@ impl Closures {
     }
 
     /// Whether any of these was refuted. A wrong closure proves nothing in any stage.
-    pub(crate) fn refute(&self, grounds: &[Ground]) -> bool {
+    pub(crate) fn are_refuted(&self, grounds: &[Ground]) -> bool {
         let all = &self.revoked().all;
         grounds.iter().any(|Ground { stage, closure, .. }| {
             all.contains(&(*stage, *closure)) || all.contains(&(Stage::Closure, *closure))

@@ -1,6 +1,6 @@
 //! `kiln audit`: are proofs right?
 
-use kiln_builder::audit::{Stratum, audit_report};
+use kiln_builder::audit::{Finding, Stratum, audit_report};
 
 use super::common::{Context, answer, answer_json};
 use crate::terminal::exit::Exit;
@@ -24,15 +24,24 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
     }
     answer(format_args!("audited      {} kernels that were proved", report.audited));
     if report.audited > 0 {
-        answer(format_args!(
-            "compiled     {} of them from nothing, the others upon the one before",
-            report.from_nothing
-        ));
+        answer(format_args!("compiled     {} of them from nothing", report.from_nothing));
     }
     if report.unbuildable > 0 {
         answer(format_args!(
             "not counted  {} that were proved not to build, and did not",
             report.unbuildable
+        ));
+    }
+    if report.compiled_upon > 0 {
+        answer(format_args!(
+            "not counted  {} compiled upon what a stage took: again, and the same",
+            report.compiled_upon
+        ));
+    }
+    if report.overlooked > 0 {
+        answer(format_args!(
+            "overlooked   something, by make upon the build audited before: {} times",
+            report.overlooked
         ));
     }
     answer(format_args!("mismatches   {}", report.mismatches));
@@ -51,12 +60,14 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
         print("changed files", kinds);
     }
     for incident in &report.incidents {
+        let Finding { commit, proved_by, stage, .. } = incident;
+        let said = match incident.compiled_upon {
+            false => format!("was proved to be build {proved_by} (stage {stage})"),
+            true => format!("was compiled upon what stage {stage} took from build {proved_by}"),
+        };
+        let compiled = incident.compiled.map_or("another".to_owned(), |key| key.to_string());
         answer(format_args!(
-            "\nMISMATCH: commit {}\n  was proved to be build {} (stage {})\n  compiled, it is build {}",
-            incident.commit,
-            incident.proved_by,
-            incident.stage,
-            incident.compiled.map_or("another".to_owned(), |key| key.to_string())
+            "\nMISMATCH: commit {commit}\n  {said}\n  compiled, it is build {compiled}"
         ));
     }
     Ok(exit)

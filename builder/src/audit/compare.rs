@@ -67,6 +67,8 @@ pub struct Checked {
     pub from_nothing: bool,
     /// Whether something else came out upon the build before, so that this was compiled from nothing.
     pub overlooked: bool,
+    /// Whether no stage answered: it was compiled, upon objects that rest on the stage's word.
+    pub compiled_upon: bool,
 }
 
 /// What came of an audit.
@@ -163,12 +165,20 @@ impl Builder {
             compile_seconds,
             from_nothing,
             overlooked,
+            compiled_upon: claim.is_compiled,
         };
         if same {
             self.write_down(&finding).await?;
             let stage = claim.ground.stage;
-            let checked =
-                Checked { stage, proof_seconds, compile_seconds, from_nothing, overlooked };
+            let compiled_upon = claim.is_compiled;
+            let checked = Checked {
+                stage,
+                proof_seconds,
+                compile_seconds,
+                from_nothing,
+                compiled_upon,
+                overlooked,
+            };
             return Ok(Audited::Same(checked));
         }
         let digest = config.as_ref().map_or(question.given, |(digest, _)| *digest);
@@ -186,6 +196,7 @@ impl Builder {
         let text = config.map(|(_, text)| text).unwrap_or_default();
         let changes = crate::kconfig::changes(question.request.text(), &text);
         let mut instead = crate::making::built(kept.manifest, Obtained::Compiled, changes, &text);
+        instead.refuted = true;
         instead.notes.extend(notes);
         Ok(Audited::Otherwise(Box::new(instead)))
     }
@@ -203,7 +214,7 @@ impl Builder {
     /// Carries out what a mismatch means. Which of the two is wrong, what was proved or what it was held
     /// against, nobody can tell: both go, and what either read proves nothing any more. Returns what a
     /// person should know beside that.
-    async fn doubt_both(
+    pub(super) async fn doubt_both(
         &self,
         claim: &Claim,
         proved: &Manifest,
@@ -240,7 +251,7 @@ impl Builder {
         Ok(!known.has_seen(claim.ground.stage, kinds))
     }
 
-    async fn changed_kinds(
+    pub(super) async fn changed_kinds(
         &self,
         question: &Question<'_>,
         claim: &Claim,

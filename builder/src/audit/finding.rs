@@ -8,7 +8,7 @@ use crate::stages::Stage;
 /// Id and kind of the journal that findings are appended to.
 pub(super) const JOURNAL: &str = "audit";
 
-/// One build that was proved, and compiled all the same.
+/// One build that was proved, and compiled all the same; or that was compiled upon what was proved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// The commit that was asked for.
@@ -46,12 +46,16 @@ pub struct Finding {
     /// there. What came out from nothing then is what counts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overlooked: bool,
+    /// Whether no stage answered: it was compiled, upon objects that rest on that stage's word. If the
+    /// same comes out again, that is no trial of the stage, which may have had no part in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compiled_upon: bool,
 }
 
 impl Finding {
     /// Whether it counts in rates: it could have come out otherwise, or did.
     pub(super) fn counts(&self) -> bool {
-        self.built || !self.same
+        !self.same || self.built && !self.compiled_upon
     }
 }
 

@@ -147,6 +147,7 @@ mod tests {
             compile_seconds: 9.0,
             from_nothing: false,
             overlooked: false,
+            compiled_upon: false,
         }
     }
 

@@ -78,7 +78,7 @@ impl Builder {
             let before = fallen.len();
             for (key, provenance) in &rest {
                 let follows = !provenance.from_nothing && fallen.contains(&provenance.from);
-                if follows || self.closures.refute(&provenance.grounds()) {
+                if follows || self.closures.are_refuted(&provenance.grounds()) {
                     fallen.insert(*key);
                 }
             }

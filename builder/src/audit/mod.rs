@@ -8,9 +8,10 @@
 //! of two builds is wrong that turn out not to be the same, so the one that the proof came from goes as
 //! well, with what was compiled upon its objects, and its closure proves nothing in any stage; pairs in
 //! which it was made are emptied. (What was made there before it stays: other audits have to find that.)
-//! A mismatch is one only if what was compiled from nothing differs. Builds that were compiled upon objects that rest on a stage's word are
-//! audited like what the stage answered itself. An audit that can't be made is said, and takes no
-//! answer away.
+//! A mismatch is one only if what was compiled from nothing differs. Builds that were compiled upon
+//! objects that rest on a stage's word are audited like what the stage answered itself; when they are the
+//! same, that is no trial of the stage. An audit that can't be made is said, and takes no answer away.
+//! Two builds that speak against a proof mean the same without any audit ([`refute`]).
 
 mod again;
 mod bound;
@@ -18,6 +19,7 @@ mod compare;
 mod finding;
 mod known;
 mod marks;
+mod refute;
 mod report;
 mod same;
 
@@ -28,4 +30,5 @@ pub use compare::Checked;
 pub(crate) use compare::{Audited, Claim};
 pub use finding::Finding;
 pub(crate) use known::KnownAudits;
+pub(crate) use refute::differ;
 pub use report::{AuditReport, Stratum, audit_report};

@@ -14,8 +14,8 @@ use tokio::runtime::Handle;
 
 use super::Edit;
 use super::grounds::{auditor, is_alarm, misled};
-use super::stages::{build, builder_of, from_nothing, watched};
-use super::toy::Toy;
+use super::stages::{build, from_nothing};
+use super::toy::{Toy, builder_of, watched};
 use crate::audit::audit_report;
 use crate::observer::Stage;
 use crate::{BuildEvent, Builder, Built, Observer, Obtained, Revision};

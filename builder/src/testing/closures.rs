@@ -2,32 +2,16 @@
 
 use std::sync::Arc;
 
-use kiln_cache::{BuildDraft, Database, Location, Store};
-use kiln_skip::{Lack, skip};
+use kiln_cache::{BuildDraft, Database, Location, Manifest, Store};
 
-use super::toy::Toy;
+use super::toy::{Toy, builder_of, watched};
 use super::{Edit, Fixture};
 use crate::audit::audit_report;
 use crate::closure::{Closure, Edges};
 use crate::observer::Stage as Step;
 use crate::proving::CANDIDATES;
 use crate::stages::Stage;
-use crate::trace::availability;
 use crate::{Builder, Built, Foreseen, How, Observer, Obtained, Revision};
-
-/// `None`, and a line that says so, where builds can't be watched.
-async fn watched() -> Option<(Toy, Revision)> {
-    if let Err(reason) = availability() {
-        skip(Lack::Views, reason);
-        return None;
-    }
-    Some(Toy::new().await)
-}
-
-/// With one working pair only: a second one would make a build a cold one.
-fn builder_of(toy: &Toy) -> Builder {
-    toy.builder().with_pairs(1, 1)
-}
 
 async fn closure(builder: &Builder, built: &Built) -> Arc<Closure> {
     builder.closure(&built.manifest).await.unwrap().expect("it was watched")
@@ -352,7 +336,12 @@ async fn an_audited_proof_is_compiled_and_compared() {
 }
 
 /// Stores the files of a build as the build of another revision, with another closure.
-async fn forge(toy: &Toy, built: &Built, revision: &Revision, closure: &Closure) {
+pub(super) async fn forge(
+    toy: &Toy,
+    built: &Built,
+    revision: &Revision,
+    closure: &Closure,
+) -> Manifest {
     let forged = toy.work.path().join("forged");
     std::fs::write(&forged, closure.encode()).unwrap();
     let mut artifacts = vec![("closure".to_owned(), forged)];
@@ -375,7 +364,7 @@ async fn forge(toy: &Toy, built: &Built, revision: &Revision, closure: &Closure)
         compiler: manifest.compiler.clone(),
         seconds: 1.0,
     };
-    toy.store.add_build(draft).await.unwrap();
+    toy.store.add_build(draft).await.unwrap()
 }
 
 #[tokio::test]

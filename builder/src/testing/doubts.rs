@@ -9,8 +9,8 @@ use kiln_cache::{Digest, Mark};
 
 use super::Edit;
 use super::grounds::{auditor, is_alarm, is_right, misled, next};
-use super::stages::{HELPER, build, builder_of, from_nothing, map, scripted, watched};
-use super::toy::Toy;
+use super::stages::{HELPER, build, from_nothing, map, scripted};
+use super::toy::{Toy, builder_of, watched};
 use crate::audit::{Audited, Claim, audit_report, is_from_nothing};
 use crate::closure::{Closure, Paths};
 use crate::observer::Stage as Step;

@@ -2,27 +2,12 @@
 
 use std::sync::Arc;
 
-use kiln_skip::{Lack, skip};
-
 use super::Edit;
-use super::toy::Toy;
-use crate::trace::availability;
-use crate::{Builder, Foreseen, Foresight, How, Obtained, Revision};
+use super::toy::{Toy, builder_of, watched};
+use crate::{Foreseen, Foresight, How, Obtained, Revision};
 
 const HELPER: &str = "kernel/helper.c";
 const TEXT: &str = "int helper(int x) { return x + 1; }\n";
-
-async fn watched() -> Option<(Toy, Revision)> {
-    if let Err(reason) = availability() {
-        skip(Lack::Views, reason);
-        return None;
-    }
-    Some(Toy::new().await)
-}
-
-fn builder_of(toy: &Toy) -> Builder {
-    toy.builder().with_pairs(1, 2)
-}
 
 async fn foresee(toy: &Toy, revision: &Revision) -> Foresight {
     builder_of(toy).foresee(&toy.request(revision, "")).await.unwrap()

@@ -4,8 +4,8 @@
 use kiln_cache::{InputKey, Mark};
 
 use super::Edit;
-use super::stages::{HELPER, because, build, builder_of, from_nothing, watched};
-use super::toy::Toy;
+use super::stages::{HELPER, TEXT, because, build, from_nothing};
+use super::toy::{Toy, builder_of, watched};
 use crate::audit::audit_report;
 use crate::stages::Stage;
 use crate::{Builder, Built, Foreseen, Obtained, Revision};
@@ -55,7 +55,7 @@ async fn a_refuted_stage_is_revoked_and_what_rests_on_it_withdrawn() {
     let audited = toy.edit("again", &[Edit::File(HELPER, &helper("one remark"))]);
     let found = build(&auditor(&toy), &toy, &audited).await;
     assert_eq!(found.obtained, Obtained::Compiled);
-    assert!(is_alarm(&found), "{:?}", found.notes);
+    assert!(is_alarm(&found) && found.refuted, "{:?}", found.notes);
     assert_ne!(found.manifest.image(), believed.manifest.image());
     let report = audit_report(&toy.store).await.unwrap();
     assert_eq!((report.mismatches, report.stages[&Stage::Tokens].mismatches), (1, 1));
@@ -161,4 +161,18 @@ async fn an_audit_that_can_not_be_made_takes_no_answer_away() {
     assert!(built.notes.iter().any(|note| note.contains("could not be made")), "{:?}", built.notes);
     std::fs::remove_file(&audits).unwrap();
     assert!(is_alarm(&build(&auditor(&toy), &toy, &wrong).await), "it is made up for");
+}
+
+#[tokio::test]
+async fn what_is_compiled_again_and_the_same_is_no_trial_of_a_stage() {
+    let Some((toy, first)) = watched().await else { return };
+    build(&builder_of(&toy), &toy, &first).await;
+    let remark = toy.edit("remark", &[Edit::File(HELPER, &TEXT.replace('}', "} // why"))]);
+    assert_eq!(build(&builder_of(&toy), &toy, &remark).await.obtained, Obtained::Tokens);
+    let upon = build(&auditor(&toy), &toy, &next(&toy, &remark)).await;
+    assert_eq!(upon.obtained, Obtained::Compiled);
+    assert!(upon.audit.is_some_and(|audit| audit.compiled_upon) && !upon.refuted);
+    let report = audit_report(&toy.store).await.unwrap();
+    assert_eq!((report.audited, report.compiled_upon, report.stages.len()), (0, 1, 0));
+    assert!((report.upper_bound - 1.0).abs() < f64::EPSILON, "nothing was tried");
 }

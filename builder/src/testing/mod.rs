@@ -8,6 +8,7 @@ mod commands;
 mod doubts;
 mod foresight;
 mod grounds;
+mod refuted;
 mod repository;
 mod stages;
 mod toy;

@@ -3,32 +3,15 @@
 use std::time::Duration;
 
 use kiln_cache::{Digest, InputKey, Mark};
-use kiln_skip::{Lack, skip};
 
 use super::Edit;
-use super::toy::Toy;
+use super::toy::{Toy, builder_of, watched};
 use crate::audit::audit_report;
 use crate::stages::{Provenance, Stage};
-use crate::trace::availability;
 use crate::{Builder, Built, Foreseen, Obtained, Revision};
 
 pub(super) const HELPER: &str = "kernel/helper.c";
 pub(super) const TEXT: &str = "int helper(int x) { return x + 1; }\n";
-
-/// `None`, and a line that says so, where builds can't be watched.
-pub(super) async fn watched() -> Option<(Toy, Revision)> {
-    if let Err(reason) = availability() {
-        skip(Lack::Views, reason);
-        return None;
-    }
-    Some(Toy::new().await)
-}
-
-/// One pair of a kind: while a process of another test still has the lock of one open, a second
-/// would be taken, and be cold.
-pub(super) fn builder_of(toy: &Toy) -> Builder {
-    toy.builder().with_pairs(1, 4)
-}
 
 pub(super) async fn build(builder: &Builder, toy: &Toy, revision: &Revision) -> Built {
     builder.build(&toy.request(revision, "")).await.unwrap()

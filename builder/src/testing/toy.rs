@@ -5,76 +5,23 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use kiln_cache::{Digest, Location, Store};
+use kiln_skip::{Lack, skip};
 use tempfile::TempDir;
 
 use super::{Edit, Fixture};
 use crate::request::image_of;
+use crate::trace::availability;
 use crate::{BuildEvent, Builder, Built, Config, How, Observer, Request, Revision, host_arch};
 
-const MAKEFILE: &str = r#"VERSION = 6
-PATCHLEVEL = 1
-SUBLEVEL = 5
-KCONFIG_CONFIG ?= $(O)/.config
-objects := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard kernel/*.c)))
-modules := $(patsubst %.c,$(O)/%.ko,$(sort $(wildcard drivers/*.c)))
-flags := -fdebug-prefix-map=$(O)=. -fdebug-prefix-map=$(CURDIR)=. -Os -ffreestanding -fno-pic -D__KERNEL__ -I$(CURDIR)/include -include $(O)/include/config.h $(KCFLAGS)
-include $(wildcard kernel/Makefile)
-.DELETE_ON_ERROR:
-.PHONY: olddefconfig @TARGET@ modules
-olddefconfig:
-	@sh scripts/conf Kconfig $(KCONFIG_CONFIG)
-@TARGET@: $(O)/@IMAGE@
-modules: $(modules)
-	@printf '%s\n' $(modules:$(O)/%=%) > $(O)/modules.order
-$(O)/include/config.h: $(O)/.config
-	@mkdir -p $(@D)
-	@sed -n 's/^\(CONFIG_[A-Z]*\)=y$$/#define \1 1/p' $< > $@
-	@echo '#define RELEASE "$(KERNELRELEASE)"' >> $@
-$(O)/%.o: %.c $(O)/include/config.h
-	@mkdir -p $(@D)
-	@echo "  CC      $*.o"
-	@gcc $(flags) -MMD -MP -MF $(@D)/.$(*F).d -c -o $@ $(CURDIR)/$<
-	@sh scripts/record '$*.o' '$(CURDIR)/$<' $(@D)/.$(*F).d '$(flags)' > $(@D)/.$(*F).o.cmd
-$(O)/%.ko: $(O)/%.o
-	@echo "  LD [M]  $*.ko"
-	@cp $< $@
--include $(wildcard $(O)/kernel/.*.d $(O)/drivers/.*.d)
-$(O)/vmlinux: $(objects)
-	@echo "  LD      vmlinux"
-	@ld --build-id=none -e start -o $@ $^
-	@nm $@ > $(O)/System.map
-$(O)/@IMAGE@: $(O)/vmlinux
-	@mkdir -p $(@D)
-	@objcopy -O binary $< $@
-"#;
+const MAKEFILE: &str = include_str!("../../../tests/fixtures/toy/Makefile");
 
 /// Options are lines "option NAME [forced y]"; anything else is a syntax error.
-const CONF: &str = r##"grep -n -v '^option [A-Z]* *\(forced y\)\?$' "$1" | sed 's/:.*/: syntax error/; s/^/Kconfig:/' >&2
-! grep -q -v '^option [A-Z]* *\(forced y\)\?$' "$1" || exit 1
-while read -r word name forced value; do
-	if grep -q "^CONFIG_$name=y" "$2" || test "$value" = y
-	then echo "CONFIG_$name=y"; else echo "# CONFIG_$name is not set"; fi
-done < "$1" > "$2.new" && mv "$2.new" "$2"
-"##;
+const CONF: &str = include_str!("../../../tests/fixtures/toy/conf");
 
 /// Writes what Kbuild writes beside an object: the command, and what it read.
-const RECORD: &str = r##"echo "cmd_$1 := gcc $4 -c -o $1 $2"
-echo
-echo "source_$1 := $2"
-echo
-printf 'deps_%s := \\\n' "$1"
-sed -e 's/^[^ ]*://' -e 's/\\$//' "$3" | tr ' ' '\n' | grep . | sort -u | grep -v -x "$2" | sed 's/.*/  & \\/'
-echo
-"##;
+const RECORD: &str = include_str!("../../../tests/fixtures/toy/record");
 
-const MAIN: &str = r#"#include <banner.h>
-int helper(int);
-const char *where = __FILE__;
-#ifdef CONFIG_FAST
-int fast = 1;
-#endif
-void start(void) { helper(where[0] + banner[0]); for (;;) ; }
-"#;
+const MAIN: &str = include_str!("../../../tests/fixtures/toy/main.c");
 
 /// A toy kernel's repository, a store, and a builder over both.
 pub(crate) struct Toy {
@@ -92,6 +39,21 @@ impl Observer for Events {
     fn event(&self, event: &BuildEvent) {
         self.0.lock().unwrap().push(event.clone());
     }
+}
+
+/// `None`, and a line that says so, where builds can't be watched.
+pub(super) async fn watched() -> Option<(Toy, Revision)> {
+    if let Err(reason) = availability() {
+        skip(Lack::Views, reason);
+        return None;
+    }
+    Some(Toy::new().await)
+}
+
+/// One pair of a kind: while a process of another test still has the lock of one open, a second
+/// would be taken, and be cold.
+pub(super) fn builder_of(toy: &Toy) -> Builder {
+    toy.builder().with_pairs(1, 4)
 }
 
 impl Toy {
