@@ -6,6 +6,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::error::BisectError;
 use super::made::record_of;
@@ -21,6 +22,7 @@ const AHEAD: &str = "built before it was asked for";
 /// A build that has ended, and that was not learned of yet.
 pub(super) struct Unlearned {
     place: Place,
+    begun: Instant,
     /// Why it was asked for, if it was.
     asked: Option<String>,
     manifest: kiln_cache::Manifest,
@@ -72,6 +74,9 @@ impl Bisection {
             self.workshop.listen(place, false);
         }
         let told = self.learn_ended(tester).await?;
+        if self.settle_doubts(tester).await? {
+            return Ok(false);
+        }
         Ok(self.made.contains_key(&place) && !told.contains(&place))
     }
 
@@ -145,6 +150,7 @@ impl Bisection {
                 return self.write(Event::GivenUp { commit, seconds }).await;
             }
         };
+        self.doubts.audited |= built.refuted;
         let record = record_of(&built, begun);
         let event = match record.obtained {
             Obtained::Compiled => {
@@ -154,7 +160,7 @@ impl Bisection {
             obtained => Event::LookedUp { commit, obtained },
         };
         self.write(event).await?;
-        self.unlearned.push(Unlearned { place, asked, manifest: built.manifest, record });
+        self.unlearned.push(Unlearned { place, begun, asked, manifest: built.manifest, record });
         Ok(())
     }
 
@@ -190,7 +196,10 @@ impl Bisection {
         tester: &Arc<Tester>,
         ended: Unlearned,
     ) -> Result<bool, BisectError> {
-        let Unlearned { place, asked, manifest, record } = ended;
+        let Unlearned { place, begun, asked, manifest, record } = ended;
+        if !self.is_believed(place, begun, &manifest).await? {
+            return Ok(false);
+        }
         let before = self.knowledge.build(place);
         let made = self.learn_built(place, manifest, record).await?;
         if before.is_some() && before == self.knowledge.build(place) {
@@ -217,8 +226,11 @@ impl Bisection {
         let Some(at) = self.unlearned.iter().position(|ended| ended.place == place) else {
             return Ok(());
         };
-        let Unlearned { manifest, record, .. } = self.unlearned.swap_remove(at);
-        self.learn_built(place, manifest, record).await.map(drop)
+        let Unlearned { begun, manifest, record, .. } = self.unlearned.swap_remove(at);
+        if self.is_believed(place, begun, &manifest).await? {
+            self.learn_built(place, manifest, record).await?;
+        }
+        Ok(())
     }
 
     /// Ends what goes on beside: what is not through is given up.

@@ -32,6 +32,7 @@ impl Bisection {
         let begun = Instant::now();
         let (builder, request) = (Arc::clone(&self.builder), self.request(place));
         let built = self.beside(async move { Ok(builder.build(&request).await?) }).await?;
+        self.doubts.audited |= built.refuted;
         let record = record_of(&built, begun);
         if record.obtained == Obtained::Compiled {
             self.knowledge.spent.builds += 1;
@@ -48,15 +49,7 @@ impl Bisection {
         manifest: Manifest,
         record: BuildRecord,
     ) -> Result<Made, BisectError> {
-        self.knowledge.learn_code(place, &manifest.signatures, &manifest.artifacts);
-        if let Place::Commit(commit) = place {
-            let edges = Arc::clone(&self.edges);
-            let asked = move || Ok(may_change_beyond_objects(&edges, commit as usize)?);
-            if blocking(asked).await? {
-                self.knowledge.learn_beyond(commit);
-            }
-        }
-        self.learn_unseen(place, &manifest).await?;
+        self.learn_nature(place, &manifest).await?;
         self.settle(place, known_of(&manifest), manifest.input_key);
         let commit = self.commit(place);
         self.watch.happening(Happening::Built { commit: &commit, build: &record });
@@ -66,6 +59,23 @@ impl Bisection {
         Ok(made)
     }
 
+    /// Learns what of a build decides whether its commit changes anything.
+    pub(super) async fn learn_nature(
+        &mut self,
+        place: Place,
+        manifest: &Manifest,
+    ) -> Result<(), BisectError> {
+        self.knowledge.learn_code(place, &manifest.signatures, &manifest.artifacts);
+        if let Place::Commit(commit) = place {
+            let edges = Arc::clone(&self.edges);
+            let asked = move || Ok(may_change_beyond_objects(&edges, commit as usize)?);
+            if blocking(asked).await? {
+                self.knowledge.learn_beyond(commit);
+            }
+        }
+        self.learn_unseen(place, manifest).await
+    }
+
     /// Takes note of a revision's own build, and says so when something else was known of it.
     pub(super) fn settle(&mut self, place: Place, known: Known, key: InputKey) {
         if let Some(refuted) = self.knowledge.settle(place, known, key) {
@@ -73,11 +83,15 @@ impl Bisection {
         }
     }
 
-    /// Says loudly what must not be, and keeps it for the notes of the next step.
-    fn note(&mut self, place: Place, Refuted(why): Refuted) {
+    /// Says loudly what must not be, and keeps it for the notes of the next step. A wrong proof is carried
+    /// out before the next decision: [`Bisection::settle_doubts`].
+    fn note(&mut self, place: Place, Refuted { why, proof }: Refuted) {
         let commit = self.commit(place).id;
         tracing::error!(%commit, %why, "a build is not what was known of it; this is a bug in Kiln");
         self.notes.push(format!("at {commit}: {why}"));
+        if let Some((built, by)) = proof {
+            self.doubts.witness(built, by);
+        }
     }
 
     /// Learns of all commits that a build's closure proves to give the same.

@@ -2,7 +2,7 @@
 //!
 //! [`knowledge`] is what decisions are made from ([`proofs`] what of it was only proved, [`untouched`]
 //! and [`blamed`] what is only likely, [`unseen`] what code does not tell), [`batch`] makes runs,
-//! [`beside`] and [`workshop`] what is built beside them, [`made`] asks for builds and learns of them,
+//! [`beside`] and [`workshop`] what is built beside them, [`made`] asks for builds and learns of them, [`doubts`] forgets them,
 //! [`titled`] finds out which crash is hunted, [`written`] tells the record, [`after`] looks at a commit
 //! that is to be named, [`walking`] for a good end among
 //! releases and [`able`] at one that is to be it, [`running`] keeps two processes from one bisection,
@@ -15,6 +15,7 @@ pub(crate) mod batch;
 mod beside;
 mod blamed;
 mod budget;
+mod doubts;
 mod error;
 pub(crate) mod knowledge;
 mod made;

@@ -29,6 +29,11 @@ impl Proofs {
         self.by.remove(&place);
     }
 
+    /// Forgets what was proved; not whose closures are not believed.
+    pub(super) fn forget(&mut self) {
+        self.by.clear();
+    }
+
     /// Whether what the closure of a build proves is still believed.
     pub(super) fn trusted(&self, build: InputKey) -> bool {
         !self.distrusted.contains(&build)

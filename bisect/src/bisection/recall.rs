@@ -126,6 +126,20 @@ impl Bisection {
         self.write(Event::Range { commits, builds_known, evidence_known }).await
     }
 
+    /// Loads what was seen of images of which nothing is known here.
+    pub(super) async fn recall_unseen_images(
+        &mut self,
+        tester: &Arc<Tester>,
+    ) -> Result<(), BisectError> {
+        let mut images = self.knowledge.images();
+        images.retain(|image| self.knowledge.counts(*image) == Counts::default());
+        let evidence = self.store.evidence_of(&images, &tester.key()).await?;
+        for image in evidence.keys() {
+            self.recall_runs(tester, *image).await?;
+        }
+        Ok(())
+    }
+
     /// All that was ever seen of an image under this test.
     pub(super) async fn recall_runs(
         &mut self,

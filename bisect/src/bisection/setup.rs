@@ -11,6 +11,7 @@ use kiln_cache::{Remote, Store};
 use uuid::Uuid;
 
 use super::beside::Unlearned;
+use super::doubts::Doubts;
 use super::error::BisectError;
 use super::knowledge::Knowledge;
 use super::made::Made;
@@ -67,6 +68,7 @@ pub struct Bisection {
     /// Whether a crash was looked at for what it blames.
     pub(super) asked_for_blamed: bool,
     pub(super) knowledge: Knowledge,
+    pub(super) doubts: Doubts,
     /// The way back over releases, when no good end was given.
     pub(super) walk: Option<Walk>,
     pub(super) target: Option<Target>,
@@ -195,6 +197,7 @@ impl Bisection {
             builder,
             config,
             knowledge: Knowledge::new(graph, header.find, &holders(&history)),
+            doubts: Doubts::default(),
             walk,
             target,
             store: around.store,

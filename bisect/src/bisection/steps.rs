@@ -45,6 +45,7 @@ impl Bisection {
         }
         loop {
             self.learn_ended(&tester).await?;
+            self.settle_doubts(&tester).await?;
             if let Some(verdict) = self.walk(&tester).await? {
                 return self.finish(verdict).await;
             }
@@ -78,6 +79,10 @@ impl Bisection {
                         self.end_builds().await?;
                         self.show_parents(&tester, parents).await?;
                         findings = self.findings(&tester, *commit, parents, rate.mean).await?;
+                    }
+                    // Builds that were made for it may have spoken against what it rests on.
+                    if self.settle_doubts(&tester).await? {
+                        continue;
                     }
                     let verdict = verdict_of(&self, &target, answer, findings);
                     return self.finish(verdict).await;

@@ -41,18 +41,11 @@ impl Bisection {
                     return Ok(None);
                 }
                 Learning::Tie(titles) => {
-                    let why = format!(
+                    return Ok(Some(untitled(format!(
                         "the bad end shows several crashes equally often: {}; say with --title \
                          which to hunt",
                         titles.join(", ")
-                    );
-                    return Ok(Some(Verdict::Inconclusive {
-                        credible: Vec::new(),
-                        older: 0.0,
-                        why,
-                        more: None,
-                        contradiction: false,
-                    }));
+                    ))));
                 }
                 Learning::NothingCrashes => {
                     let crashes = title::ranked(&counts.crashes);
@@ -62,20 +55,24 @@ impl Bisection {
                     let left = self.runs_left();
                     let late = self.is_late_in(0.0);
                     if left == 0 || late {
-                        let why =
-                            "the budget is used up before a crash was seen often enough".into();
-                        return Ok(Some(Verdict::Inconclusive {
-                            credible: Vec::new(),
-                            older: 0.0,
-                            why,
-                            more: None,
-                            contradiction: false,
-                        }));
+                        let why = "the budget is used up before a crash was seen often enough";
+                        return Ok(Some(untitled(why.into())));
                     }
                     let why = "shows which crash the reproducer provokes, and how often";
                     self.visit(tester, bad_end, LEARNING_BATCH.min(left), why).await?;
                 }
             }
         }
+    }
+}
+
+/// The answer where nobody can tell which crash to hunt, so that no commit is suspected.
+fn untitled(why: String) -> Verdict {
+    Verdict::Inconclusive {
+        credible: Vec::new(),
+        older: 0.0,
+        why,
+        more: None,
+        contradiction: false,
     }
 }

@@ -161,6 +161,7 @@ impl Bisection {
         tester: &Arc<Tester>,
     ) -> Result<Option<Verdict>, BisectError> {
         while self.walking() {
+            self.settle_doubts(tester).await?;
             let target = self.target()?.clone();
             if let Some(decision) = self.bad_end_first(&target).await? {
                 match decision {
@@ -461,6 +462,7 @@ impl Bisection {
     ) -> Result<(), BisectError> {
         // Places mean other revisions from here on. What builds ahead have stored is known to the store.
         self.end_builds().await?;
+        self.tell_doubts().await?;
         self.unlearned.clear();
         self.workshop.failed.clear();
         self.knowledge = self.knowledge.over(graph_of(&history)?, &holders(&history));

@@ -198,8 +198,7 @@ struct Commits {
     /// Are being stored.
     storing: HashSet<String>,
     /// Were being stored since they were begun. What a stage proved lies in the store before it is
-    /// audited, and the audit compiles: a build that was given up then would answer every later
-    /// request unaudited.
+    /// audited, and the audit compiles: were it given up then, whoever asks next would have to audit it.
     kept: HashSet<String>,
     /// Nobody waits for them, and what is waited for is shown on one line.
     unheard: HashSet<String>,

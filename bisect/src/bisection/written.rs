@@ -124,6 +124,7 @@ impl Bisection {
     /// Writes the answer down and reads the whole record back.
     pub(super) async fn finish(mut self, verdict: Verdict) -> Result<Record, BisectError> {
         self.end_builds().await?;
+        self.tell_doubts().await?;
         let tested = match self.belief().await? {
             None => self.releases_bad(),
             Some(belief) => self

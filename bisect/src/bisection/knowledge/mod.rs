@@ -53,7 +53,12 @@ impl Known {
 /// A build that is not what was known of its revision. Not an error of the question: a bug in
 /// Kiln, or a build that is not reproducible.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refuted(pub(super) String);
+pub(super) struct Refuted {
+    /// What is wrong, for people.
+    pub(super) why: String,
+    /// If a proof is: the place that was built itself, and the build whose closure said otherwise.
+    pub(super) proof: Option<(Place, InputKey)>,
+}
 
 /// Everything that decisions are made from.
 pub(super) struct Knowledge {
@@ -157,7 +162,8 @@ impl Knowledge {
             None => format!("it was known as {}", before.said()),
         };
         self.learn_build(place, known);
-        Some(Refuted(format!("build {key} is {}, but {because}", known.said())))
+        let why = format!("build {key} is {}, but {because}", known.said());
+        Some(Refuted { why, proof: by.map(|by| (place, by)) })
     }
 
     /// Takes note of what the closure of the build `by` proves: all of `places` give `known`.
@@ -174,14 +180,15 @@ impl Knowledge {
         }
         let contrary = places.iter().find_map(|place| {
             let own = self.build(*place).filter(|_| self.proofs.of(*place).is_none())?;
-            (!own.agrees(&known)).then(|| format!("{place:?} was built and is {}", own.said()))
+            (!own.agrees(&known)).then_some((*place, own))
         });
-        if let Some(contrary) = contrary {
+        if let Some((place, own)) = contrary {
             self.distrust(by);
-            let known = known.said();
-            return Err(Refuted(format!(
-                "the closure of build {by} proves {known}, but {contrary}"
-            )));
+            let (known, own) = (known.said(), own.said());
+            let why = format!(
+                "the closure of build {by} proves {known}, but {place:?} was built and is {own}"
+            );
+            return Err(Refuted { why, proof: Some((place, by)) });
         }
         let mut others = 0;
         for place in places {
@@ -198,6 +205,18 @@ impl Knowledge {
         for place in self.proofs.distrust(build) {
             self.set(place, None);
         }
+    }
+
+    /// Forgets what revisions build to, and all that follows from it; not what was seen of images, nor
+    /// which closures are not believed.
+    pub(super) fn forget_builds(&mut self) {
+        self.revisions.fill(None);
+        self.base = None;
+        self.proofs.forget();
+        self.untouched.clear();
+        self.faults.clear();
+        self.codes.clear();
+        self.unseen.clear();
     }
 
     /// Takes note of a build, whatever was known.
@@ -432,7 +451,8 @@ mod tests {
         assert_eq!(knowledge.settle(place(3), built("a"), key("3")), None);
         let class = [place(0), place(1), place(3)];
         assert_eq!(knowledge.learn_proved(&class, built("a"), key("3")), Ok(2));
-        let Refuted(why) = knowledge.settle(place(1), built("b"), key("1")).unwrap();
+        let Refuted { why, proof } = knowledge.settle(place(1), built("b"), key("1")).unwrap();
+        assert_eq!(proof, Some((place(1), key("3"))));
         assert!(
             why.contains(&key("1").to_string()) && why.contains(&key("3").to_string()),
             "{why}"
@@ -449,12 +469,34 @@ mod tests {
     }
 
     #[test]
+    fn what_was_withdrawn_is_forgotten_and_what_was_seen_is_not() {
+        let place = Place::Commit;
+        let mut knowledge = Knowledge::new(Graph::linear(3).unwrap(), Find::Cause, &[true; 3]);
+        let seen = Counts { ok: 3, ..Counts::default() };
+        let Known::Built { image, .. } = built("a") else { unreachable!("it was built") };
+        knowledge.settle(Place::Base, built("a"), key("base"));
+        knowledge.settle(place(2), built("a"), key("2"));
+        knowledge.learn_counts(image, seen.clone());
+        knowledge.learn_proved(&[place(1)], built("a"), key("2")).unwrap();
+        knowledge.settle(place(1), built("b"), key("1")).unwrap();
+        knowledge.forget_builds();
+        for at in [Place::Base, place(0), place(1), place(2)] {
+            assert_eq!((knowledge.build(at), knowledge.is_proved(at)), (None, false));
+        }
+        assert_eq!(knowledge.counts(image), seen);
+        knowledge.settle(place(2), built("a"), key("2"));
+        assert_eq!(knowledge.learn_proved(&[place(0)], built("a"), key("2")), Ok(0), "distrusted");
+    }
+
+    #[test]
     fn a_proof_against_a_build_proves_nothing() {
         let mut knowledge = Knowledge::new(Graph::linear(3).unwrap(), Find::Cause, &[true; 3]);
         knowledge.settle(Place::Commit(1), Known::Broken, key("1"));
         let class = [Place::Commit(0), Place::Commit(1)];
-        let Refuted(why) = knowledge.learn_proved(&class, built("a"), key("2")).unwrap_err();
+        let Refuted { why, proof } =
+            knowledge.learn_proved(&class, built("a"), key("2")).unwrap_err();
         assert!(why.contains("does not build"), "{why}");
+        assert_eq!(proof, Some((Place::Commit(1), key("2"))));
         assert_eq!(knowledge.build(Place::Commit(0)), None);
     }
 
