@@ -67,7 +67,8 @@ pub(crate) struct HowArgs {
 /// Options about what spares compiling and is no part of a record.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ShortcutArgs {
-    /// Ask a Kiln that serves before compiling; while it is down, go on without it
+    /// Ask a Kiln that serves before compiling; while it is down, go on without it. What it has is
+    /// believed like what others put into the store, and audited likewise (--audit)
     #[arg(long, value_name = "URL", env = "KILN_REMOTE")]
     remote: Option<String>,
     /// Compile through ccache, where it is installed and suits the configuration: for units that were
