@@ -60,6 +60,11 @@ async fn a_refuted_stage_is_revoked_and_what_rests_on_it_withdrawn() {
     let report = audit_report(&toy.store).await.unwrap();
     assert_eq!((report.mismatches, report.stages[&Stage::Tokens].mismatches), (1, 1));
     assert_eq!(report.incidents[0].compiled, Some(found.manifest.input_key));
+    // Or what it was held against is wrong: that goes, too, and what it read proves nothing any more.
+    let incident = &report.incidents[0];
+    let marks = toy.store.marks(Mark::Revoked).await.unwrap();
+    assert!(marks.contains(&format!("{}-closure", incident.closure)), "{marks:?}");
+    assert!(toy.store.build_by_input(&incident.proved_by).await.unwrap().is_none());
     // What was refuted is gone, and the answer is what was compiled.
     let again = build(&builder_of(&toy), &toy, &audited).await;
     assert_eq!(again.manifest, found.manifest);
