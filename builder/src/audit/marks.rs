@@ -60,8 +60,13 @@ impl Builder {
         family: &InputKey,
     ) -> Result<(), BuildError> {
         let mut fallen: BTreeSet<InputKey> = doubted.iter().copied().collect();
+        // One that can't be withdrawn does not keep the others.
+        let mut failed = None;
         for key in doubted {
-            self.store.withdraw(key).await?;
+            failed = self.store.withdraw(key).await.err().or(failed);
+        }
+        if let Some(error) = failed {
+            return Err(error.into());
         }
         // Others may have stored some of which this index has not heard.
         self.store.learn().await?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kiln_cache::signature::is_named_by_image;
 use kiln_cache::{BuildDraft, Database, Location, Manifest, Store};
 
 use super::toy::{Toy, builder_of, watched};
@@ -345,11 +346,12 @@ pub(super) async fn forge(
     let forged = toy.work.path().join("forged");
     std::fs::write(&forged, closure.encode()).unwrap();
     let mut artifacts = vec![("closure".to_owned(), forged)];
-    for name in ["vmlinux", ".config"] {
-        let path = toy.work.path().join(name);
-        let artifact = built.manifest.artifact(name).unwrap();
+    // All that `image` covers: it is the same kernel.
+    let covered = built.manifest.artifacts.iter();
+    for artifact in covered.filter(|it| is_named_by_image(&it.name) || it.name == ".config") {
+        let path = toy.work.path().join(artifact.name.replace('/', "-"));
         toy.store.read_to_file(&artifact.digest, &path).await.unwrap();
-        artifacts.push((name.to_owned(), path));
+        artifacts.push((artifact.name.clone(), path));
     }
     let manifest = &built.manifest;
     let mut input = manifest.input.clone();

@@ -62,7 +62,7 @@ async fn a_build_that_is_not_what_a_closure_proves_is_an_incident() {
 
 #[tokio::test]
 async fn classes_that_a_build_speaks_against_are_none() {
-    let Some((toy, _, changed, _)) = contrary().await else { return };
+    let Some((toy, forged, changed, own)) = contrary().await else { return };
     let repository = toy.fixture.repository();
     let history = Arc::new(repository.history("HEAD~2", &changed.commit).unwrap());
     let request = toy.request(&changed, "");
@@ -70,4 +70,7 @@ async fn classes_that_a_build_speaks_against_are_none() {
     let commits: Vec<_> = found.classes.iter().map(|class| class.commits.clone()).collect();
     assert_eq!((found.builds, commits), (1, vec![vec![0], vec![1]]));
     assert_eq!(audit_report(&toy.store).await.unwrap().mismatches, 1);
+    for build in [forged, own] {
+        assert!(!is_stored(&toy, &build.input_key).await);
+    }
 }
