@@ -45,11 +45,11 @@ mod tests {
     fn waits_for_the_last_one_and_not_for_ever() {
         let live = Live::new();
         assert!(!wait_for_builds(Duration::from_millis(20)), "one is under way");
+        let begun = Instant::now();
         let ends = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(100));
             drop(live);
         });
-        let begun = Instant::now();
         // Other tests of this process build as well, so all that is sure is that it waited.
         wait_for_builds(Duration::from_secs(60));
         assert!(begun.elapsed() >= Duration::from_millis(50));

@@ -15,6 +15,7 @@ mod families;
 mod gc;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use common::{Fixture, LIGHT, draft, merciless, neighbours, noise, quiet, request};
 use kiln_cache::retention::{GcPhase, GcProgress, Policy};
@@ -74,7 +75,7 @@ async fn what_was_read_once_is_not_fetched_again() {
 async fn a_signed_address_gives_the_stored_form_to_anybody() {
     let fixture = Fixture::new().await;
     let digest = fixture.store.put_bytes(noise(8, 100_000).into()).await.unwrap();
-    let valid = std::time::Duration::from_secs(60);
+    let valid = Duration::from_secs(60);
     let url = fixture.store.signed_url(&digest, valid).await.unwrap().unwrap();
     let answer = reqwest::get(&url).await.unwrap();
     assert_eq!(answer.status(), 200);
@@ -123,7 +124,10 @@ async fn break_lock(fixture: &Fixture) {
     let statement = "SELECT pg_terminate_backend(l.pid) FROM pg_locks l \
                      JOIN pg_database d ON d.oid = l.database \
                      WHERE l.locktype = 'advisory' AND d.datname = current_database()";
-    fixture.execute(statement).await;
+    // The server ends them a moment after it was asked to.
+    while fixture.execute(statement).await > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 fn wait_for(future: impl Future<Output = ()>) {

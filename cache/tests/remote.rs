@@ -288,7 +288,7 @@ async fn a_dead_address_is_an_outage_and_quick() {
     let error = remote.build("abcdef01").await.unwrap_err();
     assert!(matches!(error, RemoteError::Unreachable { .. }) && error.is_outage(), "{error}");
     assert!(error.to_string().contains(&url), "{error}");
-    assert!(begin.elapsed() < Duration::from_secs(4));
+    assert!(begin.elapsed() < Duration::from_secs(10));
     for url in ["", "host", "ftp://host", "/folder", "http://"] {
         let error = Remote::new(url, Timeouts::default()).unwrap_err();
         assert!(matches!(error, RemoteError::Url { .. }) && !error.is_outage(), "{error}");
@@ -329,7 +329,7 @@ async fn a_push_waits_while_the_server_reads() {
     let path = folder.path().join("bzImage");
     std::fs::write(&path, b"an image").unwrap();
     let build = async || {
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
         let build = kiln_cache::InputKey(Digest::of(b"a build"));
         axum::Json(kiln_cache::remote::PushAnswer { build, files: Vec::new() })
     };
@@ -337,7 +337,7 @@ async fn a_push_waits_while_the_server_reads() {
         .route("/v1/blobs/{digest}", get(|| async { "an image" }))
         .route("/v1/builds", axum::routing::post(build));
     let remote = serve(app).await;
-    let timeouts = Timeouts { idle: Duration::from_millis(300), ..Timeouts::default() };
+    let timeouts = Timeouts { idle: Duration::from_secs(1), ..Timeouts::default() };
     let remote = Remote::new(remote.url(), timeouts).unwrap();
     let pushed = remote.push(&[("bzImage".into(), path)], None, &|_| {}).await.unwrap();
     assert_eq!(pushed.0, kiln_cache::InputKey(Digest::of(b"a build")));

@@ -150,11 +150,23 @@ fn try_lock(path: &Path) -> Result<Option<File>, BuildError> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::testing::Fixture;
 
     fn pool(folder: &Path, of_a_key: usize, in_all: usize) -> Pool {
         Pool { folder: folder.into(), bounds: Bounds { of_a_key, in_all } }
+    }
+
+    /// Waits until nobody holds a lock of a pair. A process that another test forked a moment ago
+    /// has all of them open until it executes.
+    fn wait_until_free(pairs: &[&Path]) {
+        for pair in pairs {
+            while try_lock(&pair.with_extension("lock")).unwrap().is_none() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
     }
 
     fn hold(pair: &mut Pair, tree: &str) {
@@ -178,8 +190,9 @@ mod tests {
         let mut two = take().unwrap();
         hold(&mut two, &near.tree);
         assert!(take().is_none(), "both are in use");
-        let root = two.root.clone();
+        let (first, root) = (one.root.clone(), two.root.clone());
         drop((one, two));
+        wait_until_free(&[&first, &root]);
         assert_eq!(take().unwrap().root, root);
     }
 
@@ -193,7 +206,10 @@ mod tests {
         let take = |fixture: &Fixture, tree: &str| {
             let mut pair = pool.try_take("key", &fixture.repository(), tree).unwrap().unwrap();
             hold(&mut pair, tree);
-            pair.root.clone()
+            let root = pair.root.clone();
+            drop(pair);
+            wait_until_free(&[&root]);
+            root
         };
         let first = take(&one, &here.tree);
         let second = take(&other, &there.tree);
@@ -216,6 +232,7 @@ mod tests {
         drop(take("b"));
         let b = work.path().join("b/0");
         assert!(b.exists());
+        wait_until_free(&[&b]);
         // Three pairs with this one: "a" was used longest ago, but is in use.
         drop(take("c"));
         assert!(oldest.root.exists() && !b.exists());

@@ -24,7 +24,14 @@ impl Scene {
     fn take(&self) -> Pair {
         let pool =
             Pool { folder: self.work.path().into(), bounds: Bounds { of_a_key: 1, in_all: 1 } };
-        pool.try_take("key", &self.fixture.repository(), "").unwrap().unwrap()
+        // A process that another test forked a moment ago has the pair's lock open, too, until it
+        // executes.
+        loop {
+            if let Some(pair) = pool.try_take("key", &self.fixture.repository(), "").unwrap() {
+                return pair;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     fn begin(&self, pair: &mut Pair, revision: &Revision) {

@@ -5,7 +5,7 @@ use kiln_cache::manifest::BuildResult;
 use kiln_skip::{Lack, skip};
 
 use super::Edit;
-use super::toy::Toy;
+use super::toy::{Toy, builder_of};
 use crate::sandbox::{Confinement, confinement};
 use crate::{BuildError, Obtained, Stage, TreeError};
 
@@ -68,7 +68,7 @@ async fn the_same_tree_and_the_same_normalized_configuration_are_one_build() {
 #[tokio::test]
 async fn a_neighbour_is_built_warm_and_equal_to_a_cold_build() {
     let (toy, first) = Toy::new().await;
-    let builder = toy.builder();
+    let builder = builder_of(&toy);
     builder.build(&toy.request(&first, "")).await.unwrap();
     let next = toy.edit(
         "next",

@@ -83,10 +83,10 @@ async fn each_build_starts_from_exactly_the_tree() {
 #[tokio::test]
 async fn nothing_that_a_command_leaves_running_survives_it() {
     let (toy, first) = Toy::new().await;
-    let command = "(sleep 0.4; echo late > $KILN_OUT/late) & echo > $KILN_OUT/now";
+    let command = "(sleep 2; echo late > $KILN_OUT/late) & echo > $KILN_OUT/now";
     let built = build(&toy, &first, command).await.unwrap();
     assert!(built.seconds < 30.0);
-    tokio::time::sleep(std::time::Duration::from_millis(800)).await;
+    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
     assert!(!toy.only_pair().join("out/late").exists());
 }
 

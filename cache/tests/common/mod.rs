@@ -109,8 +109,9 @@ impl Fixture {
     }
 
     /// Runs a statement there.
-    pub(crate) async fn execute(&self, statement: &'static str) {
-        sqlx::query(statement).execute(&mut self.connect().await).await.unwrap();
+    pub(crate) async fn execute(&self, statement: &'static str) -> u64 {
+        let done = sqlx::query(statement).execute(&mut self.connect().await).await.unwrap();
+        done.rows_affected()
     }
 
     /// Writes a file outside the store.

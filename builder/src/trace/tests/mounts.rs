@@ -145,7 +145,8 @@ fn it_ends_even_when_another_namespace_has_a_copy() {
     sleeper.wait().unwrap();
     if told.is_ok() {
         finished.unwrap();
-        assert!(took < Duration::from_secs(1), "{took:?}");
+        // Not by giving up, which takes two seconds.
+        assert!(took < Duration::from_millis(1900), "{took:?}");
     }
 }
 
