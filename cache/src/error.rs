@@ -74,6 +74,18 @@ pub enum StoreError {
         /// What was being done.
         doing: String,
     },
+    /// A folder of somebody else, or on read-only media.
+    #[error(
+        "the store {} can't be written to ({why}), and who reads one notes there what was used: get \
+         leave to write, ask the `kiln serve` of whoever may (--remote), or choose another store \
+         with --store", .place.display()
+    )]
+    NotWritable {
+        /// The store's folder.
+        place: PathBuf,
+        /// What the system said.
+        why: String,
+    },
     /// A bucket needs a folder of this machine beside it.
     #[error("{0} needs a folder of this machine for what is kept beside it")]
     NoLocalFolder(String),

@@ -34,6 +34,9 @@ pub(crate) fn claim(folder: &Path) -> Result<File, StoreError> {
         if is_full(&source) {
             let doing = format!("creating {}", path.display());
             StoreError::Full { place: folder.display().to_string(), doing }
+        } else if doing != "read" && is_forbidden(&source) {
+            let why = format!("can't {doing} {}: {source}", path.display());
+            StoreError::NotWritable { place: folder.to_owned(), why }
         } else {
             StoreError::file(doing, path, source)
         }
@@ -124,6 +127,10 @@ fn staged_name() -> String {
     format!("{MARK}.new")
 }
 
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
 /// Under the lock, so one staged name is enough.
 fn write(folder: &Path, mark: &Path) -> io::Result<()> {
     let staged = folder.join(staged_name());
@@ -166,6 +173,15 @@ mod tests {
         let error = claim(folder.path()).unwrap_err();
         assert!(matches!(error, StoreError::NotAStore(_)), "{error}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn says_the_way_out_of_a_folder_that_nobody_may_write_to() {
+        // Not even root makes a folder there.
+        let error = claim(Path::new("/sys/kiln")).unwrap_err();
+        assert!(matches!(error, StoreError::NotWritable { .. }), "{error}");
+        let said = error.to_string();
+        assert!(said.contains("/sys/kiln") && said.contains("--remote"), "{said}");
     }
 
     #[test]
