@@ -256,9 +256,13 @@ async fn foretell(context: &Context, store: &Store, foresight: &Foresight) -> an
         answer(labelled("held against", &named(store, from).await?));
     }
     if *touched > 0 {
-        let units =
-            units.map_or(String::new(), |units| format!(", {units} objects made from them"));
-        answer(labelled("differ", &format!("{touched} paths that it reads{units}")));
+        let units = match units {
+            None => String::new(),
+            Some(1) => ", 1 object made from them".into(),
+            Some(units) => format!(", {units} objects made from them"),
+        };
+        let paths = if *touched == 1 { "path" } else { "paths" };
+        answer(labelled("differ", &format!("{touched} {paths} that it reads{units}")));
         let pair = if *warm { "holds that build" } else { "does not hold that build" };
         answer(labelled("warm", &format!("a working pair {pair}")));
     }
