@@ -23,6 +23,12 @@ pub const RULE_VERSION: u32 = 1;
 
 const HEAD: &[u8] = b"kiln-closure 2 rule 1\n";
 
+/// The longest path that Linux opens, in bytes (PATH_MAX).
+const LONGEST: usize = 4096;
+/// How many bytes all paths may have: each may share nearly all of the one before it, so that few bytes
+/// could stand for very many. All paths of a tree of Linux are 3 MB.
+const MOST: usize = 128 << 20;
+
 impl Closure {
     /// The closure as bytes. About 15 bytes an entry; the store compresses them further.
     pub fn encode(&self) -> Vec<u8> {
@@ -74,13 +80,15 @@ pub(crate) fn put_number(bytes: &mut Vec<u8>, mut number: usize) {
 pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// How many bytes the paths had so far.
+    unfolded: usize,
 }
 
 impl<'a> Reader<'a> {
     /// At what follows the head.
     pub(crate) fn behind(head: &[u8], bytes: &'a [u8]) -> Result<Self, ClosureError> {
         let rest = bytes.strip_prefix(head).ok_or(ClosureError::Format)?;
-        Ok(Self { bytes, at: bytes.len() - rest.len() })
+        Ok(Self { bytes, at: bytes.len() - rest.len(), unfolded: 0 })
     }
 
     /// Fails unless everything was read.
@@ -132,6 +140,13 @@ impl<'a> Reader<'a> {
             let rest = self.number()?;
             let rest = self.take(rest)?;
             let kept = before.get(..shared).ok_or_else(|| self.damaged("a path without a base"))?;
+            if kept.len() + rest.len() > LONGEST {
+                return Err(self.damaged("a path longer than Linux opens"));
+            }
+            self.unfolded += kept.len() + rest.len();
+            if self.unfolded > MOST {
+                return Err(self.damaged("more paths than a build asks for"));
+            }
             let path: Box<[u8]> = [kept, rest].concat().into();
             if index > 0 && (path <= before || path.get(shared) == before.get(shared)) {
                 return Err(self.damaged("paths out of order"));
@@ -186,6 +201,37 @@ mod tests {
             let bytes = closure.encode();
             prop_assert!(Closure::decode(&bytes[..keep % bytes.len()]).is_err());
         }
+    }
+
+    #[test]
+    fn little_does_not_stand_for_much() {
+        let damaged = |body: &[u8]| match Closure::decode(&[HEAD, body].concat()) {
+            Err(ClosureError::Damaged { what, .. }) => what,
+            other => panic!("{other:?}"),
+        };
+        let mut long = Vec::new();
+        put_set(&mut long, &Paths::new(["a".repeat(LONGEST + 1)]));
+        assert_eq!(damaged(&long), "a path longer than Linux opens");
+
+        // Paths of 4,000 bytes that differ in their last three: five bytes each.
+        let mut many = Vec::new();
+        let (shared, count) = (3997, 40_000_u32);
+        put_number(&mut many, count as usize);
+        let mut before = [0; 3];
+        for number in 0..count {
+            let [_, own @ ..] = number.to_be_bytes();
+            let same = own.iter().zip(before).take_while(|(one, other)| **one == *other).count();
+            let (kept, path) = match number {
+                0 => (0, [&[b'a'; 3997][..], &own].concat()),
+                _ => (shared + same, own[same..].to_vec()),
+            };
+            put_number(&mut many, kept);
+            put_number(&mut many, path.len());
+            many.extend(path);
+            before = own;
+        }
+        assert!(many.len() < 300_000, "{}", many.len());
+        assert_eq!(damaged(&many), "more paths than a build asks for");
     }
 
     #[test]
