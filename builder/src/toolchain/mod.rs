@@ -10,7 +10,7 @@ mod suits;
 mod table;
 mod tools;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -59,9 +59,12 @@ impl Toolchain {
     /// compressors, `pahole`, the coreutils of Kbuild's scripts, …); the host's own compiler; the
     /// headers, start files and libraries that host programs of the build are made with, from wherever
     /// the driver, the linker and `pkg-config` say that they look (`/usr/local`, too); the headers
-    /// that plugins for the compiler are made with; the plugins that the linker loads by itself; and
-    /// the shared libraries that any of them loads, with libelf, which objtool loads. Names of
-    /// packages play no part, nor do paths but those of headers and of what was installed by hand.
+    /// that plugins for the compiler are made with; the plugins that the linker loads by itself;
+    /// bison's skeletons; and the shared libraries that any of them loads, with libelf, which objtool
+    /// loads. Names of packages play no part, nor do paths but those of headers and of what was
+    /// installed by hand.
+    ///
+    /// Not covered: modules of Perl and Python that scripts of a tree load from the machine.
     ///
     /// Fails with the name of Debian's package when something is missing that no build can do
     /// without; tools that only some configurations need count as "absent" in the id.
@@ -148,7 +151,7 @@ impl Toolchain {
 }
 
 /// How roles begin of what is read and not run.
-const READ: [&str; 5] = ["libgcc", "include/", "specs ", "plugin/", "bfd-plugins/"];
+const READ: [&str; 6] = ["libgcc", "include/", "specs ", "plugin/", "bfd-plugins/", "bison/"];
 
 /// Adds what the drivers read of the machine around them, and gives the folders that they searched.
 fn surroundings(
@@ -185,6 +188,9 @@ fn surroundings(
         parts.extend(files::below(&plugins).into_iter().map(named));
         places.push(plugins);
     }
+    if let Some(program) = tools::look_up("bison") {
+        places.extend(skeletons(&program, parts)?);
+    }
     if let Some(program) = tools::look_up("pkg-config") {
         let folders = searched::of_pkg_config(&program)?;
         parts.extend(host::described(&folders).into_iter().map(of_host));
@@ -209,6 +215,17 @@ fn surroundings(
         places.push(folder);
     }
     Ok(places)
+}
+
+/// Adds what `bison` puts parsers together of, and gives the folders with any of it.
+fn skeletons(
+    program: &Path,
+    parts: &mut BTreeMap<String, Option<PathBuf>>,
+) -> Result<BTreeSet<PathBuf>, ToolchainError> {
+    let found = files::below(&searched::of_bison(program)?);
+    let folders = found.iter().filter_map(|(_, path)| Some(path.parent()?.to_owned())).collect();
+    parts.extend(found.into_iter().map(|(name, path)| (format!("bison/{name}"), Some(path))));
+    Ok(folders)
 }
 
 /// Whether a role is one of what host programs are made with, which is not run.
@@ -305,6 +322,7 @@ mod tests {
             "host programs"
         );
         assert!(covered("liblto_plugin.so"), "the linker's plugins");
+        assert!(covered("yacc.c") && covered("bison.m4"), "bison's skeletons");
         let (compiler, linker) = first.name.split_once(", ").unwrap();
         assert!(compiler.contains("gcc") || compiler.contains("GCC"), "{compiler}");
         assert!(linker.contains("ld"), "{linker}");
@@ -359,6 +377,28 @@ mod tests {
         assert_ne!(first.id, second.id);
         assert!(!first.is_current() && second.is_current());
         assert_eq!(id("*kiln:\none\n\n").id, first.id);
+    }
+
+    #[test]
+    fn what_parsers_are_made_of_is_part_of_the_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let (bison, data) = (folder.path().join("bison"), folder.path().join("share"));
+        let script =
+            format!("#!/bin/sh\n[ \"$1\" = --print-datadir ] && echo {}\n", data.display());
+        std::fs::write(&bison, script).unwrap();
+        std::fs::set_permissions(&bison, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let skeletons_of = |skeleton: &str| {
+            std::fs::create_dir_all(data.join("skeletons")).unwrap();
+            std::fs::write(data.join("skeletons/yacc.c"), skeleton).unwrap();
+            let mut parts = BTreeMap::new();
+            let folders = skeletons(&bison, &mut parts).unwrap();
+            assert_eq!(folders.into_iter().collect::<Vec<_>>(), [data.join("skeletons")]);
+            assert_eq!(parts.keys().collect::<Vec<_>>(), ["bison/skeletons/yacc.c"]);
+            identify(&parts).unwrap().0
+        };
+        let base = skeletons_of("int yyparse(void)");
+        assert_ne!(skeletons_of("int yyparse(int)"), base);
+        assert_eq!(skeletons_of("int yyparse(void)"), base);
     }
 
     #[test]

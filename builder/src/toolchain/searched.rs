@@ -1,4 +1,4 @@
-//! What a compiler driver reads beside its own programs, by its own account.
+//! What compiler drivers and other tools read beside their own programs, by their own account.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -75,6 +75,13 @@ pub(super) fn of_pkg_config(program: &Path) -> Result<Vec<PathBuf>, ToolchainErr
     let mut ask = Command::new(program);
     let answer = files::output(ask.args(["--variable", "pc_path", "pkg-config"]), program)?;
     Ok(answer.trim().split(':').filter(|it| !it.is_empty()).map(Into::into).collect())
+}
+
+/// The folder in which `bison` has what parsers are put together of, and the macros for that: most of
+/// the text of those that a kernel's build makes.
+pub(super) fn of_bison(program: &Path) -> Result<PathBuf, ToolchainError> {
+    let answer = files::output(Command::new(program).arg("--print-datadir"), program)?;
+    Ok(answer.trim().into())
 }
 
 #[cfg(test)]

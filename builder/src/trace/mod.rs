@@ -10,8 +10,10 @@
 //!
 //! Not seen, because it does not lie in the sources: the toolchain, headers, libraries and programs
 //! of the host, the environment, the objects folder. The toolchain's digest and the recipe's
-//! version stand for those in a build's key. Files that the configuration names by absolute paths are in the
-//! key by their content (`outside`).
+//! version stand for those in a build's key, but for modules of Perl and Python that scripts load from
+//! the host, which nothing stands for. (Those beside a script of the tree are seen. A user's own are not
+//! found: `HOME` leads nowhere.) Files that the configuration names by absolute paths are in the key by
+//! their content (`outside`).
 
 mod attributes;
 mod error;
