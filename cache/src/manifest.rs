@@ -83,15 +83,76 @@ impl Manifest {
     /// Whether two builds are known to be different kernels, or only one of them compiled. Signatures
     /// of different versions can't be told apart.
     pub fn is_another_than(&self, other: &Self) -> bool {
-        let content = |build: &Self| build.signatures.get(SignatureKind::Content).copied();
-        match (content(self), content(other)) {
-            (Some(a), Some(b)) => a.version == b.version && a.hash != b.hash,
-            _ => self.is_built() != other.is_built(),
+        let of = |build: &Self, kind| build.signatures.get(kind).copied();
+        let both = |kind| Some((of(self, kind)?, of(other, kind)?));
+        let is_comparable = |kind| both(kind).is_none_or(|(a, b)| a.version == b.version);
+        match both(SignatureKind::Content) {
+            // (Version 3 of `content` was made of two versions of `image`.)
+            Some((a, b)) => {
+                is_comparable(SignatureKind::Content)
+                    && is_comparable(SignatureKind::Image)
+                    && a.hash != b.hash
+            }
+            None => self.is_built() != other.is_built(),
         }
     }
 
     /// Whether it compiled.
     pub fn is_built(&self) -> bool {
         self.result == BuildResult::Built
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signature::Signature;
+
+    /// A build whose kernel has an image and a content of these versions; the hashes are of `name`.
+    fn build(name: &str, image: Option<u32>, content: u32) -> Manifest {
+        let hash = Digest::of(name.as_bytes());
+        let input = BuildInput {
+            tree: "a".repeat(40),
+            config: hash,
+            arch: "x86_64".into(),
+            toolchain: hash,
+            recipe: "1".into(),
+            targets: Vec::new(),
+        };
+        let image = image.map(|version| (SignatureKind::Image, Signature { version, hash }));
+        let content = (SignatureKind::Content, Signature { version: content, hash });
+        Manifest {
+            format: FORMAT,
+            input_key: input.key(),
+            request_key: input.key(),
+            family_key: input.key(),
+            input,
+            commit: "c".repeat(40),
+            result: BuildResult::Built,
+            signatures: Signatures(image.into_iter().chain([content]).collect()),
+            build_id: None,
+            artifacts: Vec::new(),
+            compiler: "gcc".into(),
+            seconds: 1.0,
+            created: 1,
+        }
+    }
+
+    #[test]
+    fn builds_that_were_named_by_different_definitions_are_not_told_apart() {
+        let one = build("one", Some(4), 4);
+        assert!(!one.is_another_than(&build("one", Some(4), 4)));
+        assert!(one.is_another_than(&build("two", Some(4), 4)));
+        assert!(!one.is_another_than(&build("two", Some(3), 3)));
+        // One version of `content` was made of two of `image`.
+        assert!(!build("one", Some(2), 3).is_another_than(&build("two", Some(3), 3)));
+        assert!(build("one", Some(3), 3).is_another_than(&build("two", Some(3), 3)));
+        // What is no kernel has no image.
+        assert!(build("one", None, 4).is_another_than(&build("two", None, 4)));
+        assert!(build("one", None, 4).is_another_than(&build("two", Some(4), 4)));
+        let mut failed = build("one", Some(4), 4);
+        failed.result = BuildResult::Failed { errors: Vec::new() };
+        failed.signatures = Signatures::default();
+        assert!(one.is_another_than(&failed) && !failed.is_another_than(&failed));
     }
 }

@@ -222,6 +222,41 @@ async fn nor_for_that_of_what_is_here_when_the_rest_was_let_go_of() {
     refuses_what_is_claimed(&mut from, &made, SignatureKind::Content).await;
 }
 
+/// A store's manifest as a Kiln left it that named kernels by an older definition.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_named_by_an_older_definition_is_held_against_nothing() {
+    let mut from = Fixture::new().await;
+    let elf = std::env::current_exe().unwrap();
+    let made = from.store.add_build(draft(1, &[("vmlinux", &elf)])).await.unwrap();
+    let named = made.signatures.get(SignatureKind::Image).unwrap();
+    assert_eq!(made.signatures.get(SignatureKind::Content), Some(named), "it covers all");
+    let (older, version) = (Digest::of(b"by an older definition"), named.version - 1);
+    let text = |version: u32, hash: Digest| format!("\"version\":{version},\"hash\":\"{hash}\"");
+    let (own, other) = (text(named.version, named.hash), text(version, older));
+    let path = from.manifest(&made.input_key);
+    let manifest = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(manifest.matches(&own).count(), 2, "{manifest}");
+    std::fs::write(&path, common::resealed(&manifest, |it| it.replace(&own, &other))).unwrap();
+    let store = from.reopen_without_index().await;
+
+    let stored = store.build_by_input(&made.input_key).await.unwrap().unwrap();
+    assert_eq!(stored.image().unwrap().0, older, "it keeps the name that it was stored with");
+    let verified = store.verify(true, &quiet).await.unwrap();
+    assert!(verified.is_clean(), "{:?}", verified.problems);
+    // Made again it is not another kernel, neither here nor where it comes to.
+    let again = store.add_or_find(draft(1, &[("vmlinux", &elf)])).await.unwrap();
+    assert_eq!((again.differ(), &again.manifest), (false, &stored));
+    let to = Fixture::new().await;
+    let report = store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();
+    assert_eq!((report.builds, report.problems), (1, vec![]));
+    let there = to.store.build_by_input(&made.input_key).await.unwrap();
+    assert_eq!(there.as_ref(), Some(&made), "what comes is signed by who gets it");
+    let to = Fixture::new().await;
+    to.store.add_build(draft(1, &[("vmlinux", &elf)])).await.unwrap();
+    let report = store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();
+    assert_eq!((report.builds_known, report.builds_otherwise), (1, 0), "{report:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_build_comes_without_what_was_let_go_of() {
     let (from, to) = (Fixture::new().await, Fixture::new().await);

@@ -1,5 +1,6 @@
 //! `kiln sign`: signatures of a file or a build folder.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -20,8 +21,8 @@ pub(crate) struct Args {
     /// Print this signature alone, on one line
     #[arg(long, value_enum)]
     kind: Option<Kind>,
-    /// List the bytes that `image` does not see instead
-    #[arg(long, conflicts_with = "kind")]
+    /// List the bytes of what is loaded that `image` does not see (with `--kind`: that one) instead
+    #[arg(long)]
     masks: bool,
 }
 
@@ -58,7 +59,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         )
     })?;
     if args.masks {
-        return list_masks(context, files).await;
+        return list_masks(context, kind, (name, file), files).await;
     }
     let (path, parts) = (file.clone(), files.clone());
     let signatures = tokio::task::spawn_blocking(move || match kind {
@@ -111,11 +112,22 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// What `image` hides, file by file.
-async fn list_masks(context: &Context, files: Files) -> anyhow::Result<Exit> {
-    let files: Vec<_> = files.into_iter().collect();
-    let masked = tokio::task::spawn_blocking(move || signature::masked(&files)).await;
-    let masked = masked.context("reading stopped")??;
+/// What a signature hides, file by file. `file`: the one that signatures of a lone file are of.
+async fn list_masks(
+    context: &Context,
+    kind: Option<SignatureKind>,
+    (name, file): (&'static str, PathBuf),
+    files: Files,
+) -> anyhow::Result<Exit> {
+    let read = move || match kind {
+        None | Some(SignatureKind::Image) => {
+            signature::masked(&files.into_iter().collect::<Vec<_>>())
+        }
+        Some(SignatureKind::Code) => Ok([(name.to_owned(), signature::masked_code(&file)?)].into()),
+        // `syzkaller` sees every byte of what it looks at.
+        Some(_) => Ok(BTreeMap::new()),
+    };
+    let masked = tokio::task::spawn_blocking(read).await.context("reading stopped")??;
     if context.json {
         answer_json(&masked)?;
         return Ok(Exit::Done);

@@ -16,8 +16,11 @@ use super::lookalike::looks_like;
 const MAX_SECTIONS: u64 = 1 << 19;
 /// Names longer than this are not read, so that a table without any end of a name costs no hours.
 const MAX_NAME: usize = 4096;
-/// The most that `e_phnum` holds by itself.
-const MAX_SEGMENTS: u64 = 0xffff;
+/// Linkers write about five.
+const MAX_SEGMENTS: u64 = 256;
+/// How often, all in all, loaded segments may claim each byte of the file. Linkers give each byte to
+/// one at most.
+const MOST_CLAIMS: u64 = 2;
 
 /// An ELF file, its headers decoded.
 #[derive(Debug)]
@@ -259,17 +262,24 @@ fn segments<H: FileHeader<Endian = Endianness>>(
     let table = (start, u64::from(count), size_of::<H::ProgramHeader>());
     check_table(data, "segments", table, MAX_SEGMENTS)?;
     let segments = header.program_headers(endian, data).map_err(failed)?;
-    segments
-        .iter()
-        .map(|it| {
-            let segment = Segment::of(it, endian);
+    let length = data.len() as u64;
+    let mut claimed = 0_u64;
+    let mut found = Vec::with_capacity(segments.len());
+    for it in segments {
+        let segment = Segment::of(it, endian);
+        if segment.kind == abi::PT_LOAD.0 {
             let end = segment.offset.saturating_add(segment.file_size);
-            if segment.kind == abi::PT_LOAD.0 && end > data.len() as u64 {
+            if end > length {
                 return Err(truncated("a loaded segment", end, data));
             }
-            Ok(segment)
-        })
-        .collect()
+            claimed = claimed.saturating_add(segment.file_size);
+        }
+        found.push(segment);
+    }
+    if claimed > length.saturating_mul(MOST_CLAIMS) {
+        return Err(ElfError::Overlap { what: "loaded segments", claimed, length });
+    }
+    Ok(found)
 }
 
 fn sections<'data, H: FileHeader<Endian = Endianness>>(
@@ -326,7 +336,7 @@ fn sections<'data, H: FileHeader<Endian = Endianness>>(
     }
     let length = data.len() as u64;
     if claimed > length {
-        return Err(ElfError::Overlap { claimed, length });
+        return Err(ElfError::Overlap { what: "allocated sections", claimed, length });
     }
     Ok(sections)
 }

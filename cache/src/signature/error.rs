@@ -86,13 +86,15 @@ pub enum ElfError {
         /// The most that is read.
         limit: u64,
     },
-    /// Allocated sections share bytes of the file, so that a small file could cost hours.
+    /// Parts share bytes of the file, so that a small file could cost hours.
     #[error(
-        "its allocated sections claim {claimed} bytes of a file of {length}: \
-         they overlap, as no linker's output does"
+        "its {what} claim {claimed} bytes of a file of {length}: they overlap, as no linker's \
+         output does"
     )]
     Overlap {
-        /// Sum of the sections' sizes in bytes.
+        /// Which parts.
+        what: &'static str,
+        /// Sum of their sizes in bytes.
         claimed: u64,
         /// Size of the file in bytes.
         length: u64,

@@ -33,12 +33,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
+pub use code::VERSION as CODE_VERSION;
 pub use error::{ElfError, SignatureError};
-pub(crate) use image::name_of;
+pub(crate) use image::{VERSION as IMAGE_VERSION, name_of};
 pub(crate) use sign::Kernel;
 pub use sign::{
-    Masked, build_id, has_debug_sections, is_elf, is_named_by_image, masked, sign_build, sign_file,
-    sign_kind,
+    Masked, build_id, has_debug_sections, is_elf, is_named_by_image, masked, masked_code,
+    sign_build, sign_file, sign_kind,
 };
 pub use unseen::unseen_by_code;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
@@ -64,11 +65,14 @@ pub fn is_named_by_image(artifact: &str) -> bool {
 pub(crate) struct Kernel {
     path: PathBuf,
     mapping: Mapping,
+    /// What it says its release is, known when a module was held against it.
+    release: OnceLock<Option<Vec<u8>>>,
 }
 
 impl Kernel {
     pub(crate) fn open(path: &Path) -> Result<Self, SignatureError> {
-        Ok(Self { path: path.to_owned(), mapping: Mapping::open(path)? })
+        let mapping = Mapping::open(path)?;
+        Ok(Self { path: path.to_owned(), mapping, release: OnceLock::new() })
     }
 
     fn elf(&self) -> Result<Elf<'_>, SignatureError> {
@@ -88,7 +92,20 @@ impl Kernel {
     /// The part that is another file of the build.
     pub(crate) fn part(&self, name: &str, path: &Path) -> Result<Part, SignatureError> {
         let file = Mapping::open(path)?;
-        Ok(image::companion(name, &file, &self.elf()?, &self.mapping))
+        if image::is_module(name) {
+            return Ok(image::module_part(&file, self.release()?));
+        }
+        Ok(image::companion(&file, &self.elf()?, &self.mapping))
+    }
+
+    fn release(&self) -> Result<Option<&[u8]>, SignatureError> {
+        if let Some(known) = self.release.get() {
+            return Ok(known.as_deref());
+        }
+        let elf = self.elf()?;
+        let masks = masks::locate(&elf, &self.mapping).map_err(|it| self.fail(it))?;
+        let found = masks::kernels_release(&elf, &masks).map(<[u8]>::to_vec);
+        Ok(self.release.get_or_init(|| found).as_deref())
     }
 
     /// How the `vmlinux` itself is laid out.
@@ -128,7 +145,7 @@ fn signature(
     })
 }
 
-/// A range of a file that `image` does not see.
+/// A range of what is loaded of a file that `image` or `code` does not see.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Masked {
     /// What is there, by the name that goes into the signature.
@@ -139,8 +156,9 @@ pub struct Masked {
     pub length: u64,
 }
 
-/// What `image` hides in the files of a build, by artifact: each byte of these and no other. Nothing
-/// of a file that counts byte by byte. One of the files must be `vmlinux`.
+/// What `image` hides in the files of a build, by artifact: of what is loaded of them each byte of
+/// these and no other. (Not loaded, and not listed: debug information and the like, and the signature
+/// behind a module.) Nothing of a file that counts byte by byte. One of the files must be `vmlinux`.
 pub fn masked(
     files: &[(String, PathBuf)],
 ) -> Result<BTreeMap<String, Vec<Masked>>, SignatureError> {
@@ -148,11 +166,14 @@ pub fn masked(
     let (_, vmlinux) = vmlinux.ok_or(SignatureError::NoVmlinux)?;
     let kernel = Kernel::open(vmlinux)?;
     let elf = kernel.elf()?;
+    let own = masks::locate(&elf, &kernel.mapping).map_err(|it| kernel.fail(it))?;
+    let release = masks::kernels_release(&elf, &own);
     let mut all = BTreeMap::new();
     for (name, path) in files.iter().filter(|(name, _)| image::covers(name)) {
         let masks = match name.as_str() {
-            image::VMLINUX => masks::locate(&elf, &kernel.mapping).map_err(|it| kernel.fail(it))?,
-            _ => image::companion_masks(name, &Mapping::open(path)?, &elf, &kernel.mapping),
+            image::VMLINUX => own.clone(),
+            name if image::is_module(name) => image::module_masks(&Mapping::open(path)?, release),
+            _ => image::companion_masks(&Mapping::open(path)?, &elf, &kernel.mapping),
         };
         let masked = masks.into_iter().map(|it| Masked {
             kind: it.kind.tag(),
@@ -162,6 +183,19 @@ pub fn masked(
         all.insert(name.clone(), masked.collect());
     }
     Ok(all)
+}
+
+/// What `code` hides in a `vmlinux.o`: of what is loaded of it each byte of these, and those that the
+/// linker fills in. (Of the word with the line of a dynamic debug entry the upper 14 bits count.)
+pub fn masked_code(path: &Path) -> Result<Vec<Masked>, SignatureError> {
+    let kernel = Kernel::open(path)?;
+    let masks = code::masked(&kernel.elf()?, &kernel.mapping).map_err(|it| kernel.fail(it))?;
+    let masked = masks.into_iter().map(|(kind, range)| Masked {
+        kind,
+        start: range.start as u64,
+        length: range.len() as u64,
+    });
+    Ok(masked.collect())
 }
 
 /// The GNU build id of an ELF file in lower-case hexadecimal digits; `None` if it has none.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use kiln_cache::evidence::Counts;
 use kiln_cache::manifest::Artifact;
-use kiln_cache::signature::{ImageId, SignatureKind, Signatures};
+use kiln_cache::signature::{CODE_VERSION, ImageId, SignatureKind, Signatures};
 use kiln_cache::{Digest, InputKey};
 
 use super::proofs::Proofs;
@@ -409,9 +409,10 @@ impl Knowledge {
 }
 
 /// What of a build decides how it runs, but for lines and addresses and for what is made of its
-/// objects once they are linked: its code, and everything beside the kernel itself.
+/// objects once they are linked: its code, and everything beside the kernel itself. `None` where the
+/// code was signed by an older definition, which may have seen less.
 fn code_of(signatures: &Signatures, artifacts: &[Artifact]) -> Option<Digest> {
-    let code = signatures.get(SignatureKind::Code)?;
+    let code = signatures.get(SignatureKind::Code).filter(|it| it.version == CODE_VERSION)?;
     let beside = |name: &str| name.starts_with("modules/") || name == ".config";
     let mut text = code.hash.to_hex();
     for artifact in artifacts.iter().filter(|artifact| beside(&artifact.name)) {
@@ -508,7 +509,7 @@ mod tests {
         let mut knowledge = Knowledge::new(graph, Find::Cause, &[true; 4]);
         let digest = |text: &str| kiln_cache::Digest::of(text.as_bytes());
         let code = |text: &str, module: &str| {
-            let signature = Signature { version: 1, hash: digest(text) };
+            let signature = Signature { version: CODE_VERSION, hash: digest(text) };
             let name = "modules/a.ko".to_owned();
             let module = Artifact { name, digest: digest(module), size: 1 };
             (Signatures([(SignatureKind::Code, signature)].into()), [module])
@@ -548,6 +549,11 @@ mod tests {
         assert_eq!(knowledge.problem(&target, 1).unchanged, [0, 3]);
         knowledge.learn_beyond(0);
         assert_eq!(knowledge.unchanged(), [3]);
+
+        let (mut signatures, artifacts) = code("a", "m");
+        assert!(code_of(&signatures, &artifacts).is_some());
+        signatures.0.get_mut(&SignatureKind::Code).unwrap().version -= 1;
+        assert_eq!(code_of(&signatures, &artifacts), None, "an older definition saw less");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The `code` signature, version 1: what a kernel's sources compile to, wherever it is placed.
+//! The `code` signature, version 2: what a kernel's sources compile to, wherever it is placed.
 //!
 //! It is made from `vmlinux.o`, the kernel before linking, and stays the same when comments or
 //! blank lines move code to other line numbers. Two builds with one `code` do the same; they may
@@ -30,12 +30,16 @@
 //! Not masked, because it is an operand of an instruction or part of a text: `__LINE__` given to a
 //! function (`might_sleep` with its debugging on) or printed. Such a line still makes a difference.
 //!
-//! Not seen by version 1, because it is not in `vmlinux.o`: the linker script, what is compiled
-//! after it (the banner, exported symbols' table, kallsyms), the boot stub, modules.
+//! Not seen, because it is not in `vmlinux.o`: the linker script, what is compiled after it (the
+//! banner, exported symbols' table, kallsyms), the boot stub, modules.
+//!
+//! Version 1 did not see how the code is unwound (ORC), of which hints to objtool decide a part.
 
 mod left_out;
 mod masks;
 mod names;
+
+use std::ops::Range;
 
 use crate::digest::Digest;
 
@@ -45,12 +49,12 @@ use super::mapping::ByteSource;
 use super::relocatable::{Contents, Extents, Place, Relocatable, Relocation};
 use super::side_by_side::side_by_side;
 
-pub(super) use left_out::counts;
+pub(super) use left_out::{counts, is_told};
 pub(super) use masks::locate;
 pub(super) use names::without_lines;
 
-/// Version of this definition.
-pub(crate) const VERSION: u32 = 1;
+/// Version of the definition of [`SignatureKind::Code`](super::SignatureKind::Code).
+pub const VERSION: u32 = 2;
 
 const DOMAIN: &[u8] = b"kiln.signature.code";
 
@@ -68,7 +72,8 @@ pub(crate) fn sign(elf: &Elf<'_>, source: &dyn ByteSource) -> Result<Digest, Elf
     let masks = locate(&object, &Extents::of(&object), source)?;
     let contents = Contents::new(&object, masks);
     let sections = &object.elf.sections;
-    let counted: Vec<usize> = (0..sections.len()).filter(|&it| counts(&sections[it])).collect();
+    let counted: Vec<usize> =
+        (0..sections.len()).filter(|&it| counts(object.elf, &sections[it])).collect();
     let mut numbers = vec![None; sections.len()];
     for (number, &section) in counted.iter().enumerate() {
         numbers[section] = Some(number as u64);
@@ -106,6 +111,23 @@ pub(crate) fn sign(elf: &Elf<'_>, source: &dyn ByteSource) -> Result<Digest, Elf
     }
     all.0.update(names::hash(&object, &numbers).as_bytes());
     Ok(Digest::from(all.0.finalize()))
+}
+
+/// What is masked in a relocatable file that `elf` was read from: kind, and place in the file.
+pub(crate) fn masked(
+    elf: &Elf<'_>,
+    source: &dyn ByteSource,
+) -> Result<Vec<(&'static str, Range<usize>)>, ElfError> {
+    let object = Relocatable::read(elf)?;
+    let masks = locate(&object, &Extents::of(&object), source)?;
+    let with_bytes = elf.sections.iter().zip(masks);
+    let with_bytes = with_bytes.filter_map(|(it, masks)| Some((it.bytes.clone()?.start, masks)));
+    let placed = with_bytes.flat_map(|(start, masks)| {
+        let place =
+            move |range: Range<u64>| start + range.start as usize..start + range.end as usize;
+        masks.into_iter().map(move |it| (it.tag, place(it.range)))
+    });
+    Ok(placed.collect())
 }
 
 fn bytes_hash(contents: &Contents<'_>, section: usize, size: u64) -> blake3::Hash {

@@ -20,8 +20,8 @@ pub(super) fn difference(
     if a.bytes() == b.bytes() {
         return Ok(None);
     }
-    let before = companion(name, &a, &elves.before.elf, elves.before.source);
-    let after = companion(name, &b, &elves.after.elf, elves.after.source);
+    let before = companion(&a, &elves.before.elf, elves.before.source);
+    let after = companion(&b, &elves.after.elf, elves.after.source);
     let (place, cause) = if before == after {
         ("the kernel inside and its version", Cause::new(CauseKind::CompressedKernel, ""))
     } else {

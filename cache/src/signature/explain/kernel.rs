@@ -53,6 +53,11 @@ impl Side<'_> {
         masks.map(|it| &self.elf.data[it.range.clone()])
     }
 
+    /// What it says its release is.
+    pub(super) fn release(&self) -> Option<&[u8]> {
+        masks::kernels_release(&self.elf, &self.masks)
+    }
+
     /// What hides a byte of the file.
     pub(super) fn mask_at(&self, at: usize) -> Option<MaskKind> {
         let index = self.masks.partition_point(|it| it.range.end <= at);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::signature::SignatureError;
-use crate::signature::image::{companion, without_signature};
+use crate::signature::image::{module_part, without_signature};
 use crate::signature::mapping::{ByteSource, Mapping};
 
 use super::kernel::Elves;
@@ -19,11 +19,15 @@ pub(super) fn difference(
     if a.bytes() == b.bytes() {
         return Ok(None);
     }
-    let part = |file| companion(name, file, &elves.before.elf, elves.before.source);
+    let parts = [module_part(&a, elves.before.release()), module_part(&b, elves.after.release())];
+    let same = parts[0] == parts[1];
     let (old, new) = (without_signature(a.bytes()), without_signature(b.bytes()));
-    let (masked, place, cause) = if old == new {
+    let (masked, place, cause) = if old == new && same {
         (true, "signature behind the module", Cause::new(CauseKind::ModuleSigningKey, ""))
-    } else if part(&a) == part(&b) {
+    } else if old == new {
+        let why = "one of them is not signed, or is of another release than its kernel";
+        (false, "signature behind the module", Cause::new(CauseKind::Unknown, why))
+    } else if same {
         (true, "debug information, build id, release", Cause::new(CauseKind::BuildId, ""))
     } else {
         (false, "what is loaded", Cause::new(CauseKind::Unknown, "see `kiln diff` of the modules"))

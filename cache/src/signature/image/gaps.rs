@@ -60,35 +60,33 @@ struct Displaced {
     loaded: u64,
 }
 
-/// All of them, by segment.
-fn displaced(elf: &Elf<'_>) -> Vec<Displaced> {
+/// All of them, by segment. In a file that was made for it there are too many to be kept.
+fn displaced(elf: &Elf<'_>) -> impl Iterator<Item = Displaced> {
     let loads = elf.segments.iter().filter(|it| it.kind == abi::PT_LOAD.0);
-    let mut found = Vec::new();
-    for (number, segment) in loads.enumerate() {
+    loads.enumerate().flat_map(move |(number, segment)| {
         let whole = segment.bytes();
-        for section in elf.sections.iter().filter(|it| it.is_allocated()) {
-            let Some(bytes) = section.bytes.as_ref().filter(|it| !it.is_empty()) else { continue };
+        let sections = elf.sections.iter().filter(|it| it.is_allocated());
+        sections.filter_map(move |section| {
+            let bytes = section.bytes.as_ref().filter(|it| !it.is_empty())?;
             let in_memory = section.address.wrapping_sub(segment.virtual_address);
             let shares_memory = in_memory < segment.file_size;
             let shares_bytes = bytes.start < whole.end && whole.start < bytes.end;
             let loaded = segment
                 .virtual_address
                 .wrapping_add((bytes.start as u64).wrapping_sub(whole.start as u64));
-            if (shares_memory || shares_bytes) && loaded != section.address {
-                let (segment, address) = (number as u64, section.address);
-                found.push(Displaced { segment, address, loaded });
-            }
-        }
-    }
-    found
+            let is_one = (shares_memory || shares_bytes) && loaded != section.address;
+            let (segment, address) = (number as u64, section.address);
+            is_one.then_some(Displaced { segment, address, loaded })
+        })
+    })
 }
 
 /// Writes the number of gaps, and address, length and hash of each; then the same of displaced
 /// sections, if there are any: segment, address, and the address that the segment puts them at.
 /// Nothing if there are neither.
 pub(super) fn write(manifest: &mut Writer, elf: &Elf<'_>, source: &dyn ByteSource) {
-    let (gaps, displaced) = (gaps(elf), displaced(elf));
-    if gaps.is_empty() && displaced.is_empty() {
+    let (gaps, count) = (gaps(elf), displaced(elf).count());
+    if gaps.is_empty() && count == 0 {
         return;
     }
     manifest.number(gaps.len() as u64);
@@ -99,11 +97,11 @@ pub(super) fn write(manifest: &mut Writer, elf: &Elf<'_>, source: &dyn ByteSourc
         stream(source, gap.bytes, |bytes| _ = hasher.update(bytes));
         manifest.hash(&hasher.finalize());
     }
-    if displaced.is_empty() {
+    if count == 0 {
         return;
     }
-    manifest.number(displaced.len() as u64);
-    for Displaced { segment, address, loaded } in displaced {
+    manifest.number(count as u64);
+    for Displaced { segment, address, loaded } in displaced(elf) {
         manifest.number(segment);
         manifest.number(address);
         manifest.number(loaded);

@@ -1,4 +1,4 @@
-//! The `image` signature, version 3: Kiln's name of a kernel, of everything in a build that runs.
+//! The `image` signature, version 4: Kiln's name of a kernel, of everything in a build that runs.
 //!
 //! It is the BLAKE3 hash of a manifest of the files of the build that a machine executes:
 //!
@@ -11,7 +11,7 @@
 //! | `vmlinux` | `vmlinux` | all that it loads into memory, but for masks |
 //! | x86 boot image | `x86_boot` | set-up code, decompressor, relocations; its compressed part if it is not this `vmlinux` |
 //! | flat image (arm64's `Image`) | `flat` | every byte that is not a byte of this `vmlinux` |
-//! | module | `module` | allocated sections, relocations, symbols; not its signature nor debug information |
+//! | module | `module` | what the loader reads: sections, relocations, symbols; whether it is signed, not how |
 //! | anything else | here | every byte |
 //!
 //! Numbers are little-endian, 64 bits; texts are preceded by their length. So order, names and
@@ -25,8 +25,10 @@
 //! module `decompressor`). Of the compressions that Linux offers bzip2, lzo and lz4 are not unpacked
 //! here.
 //!
-//! Version 2 named twins differently when the compressed part moved the decompressor, version 1 was of
-//! `vmlinux` alone. `image` of a lone `vmlinux` is a manifest with one part.
+//! Version 3 did not see the type information of modules, nor whether they are signed and say the
+//! release of the kernel beside them. Version 2 named twins differently when the compressed part moved
+//! the decompressor, version 1 was of `vmlinux` alone. `image` of a lone `vmlinux` is a manifest with
+//! one part. A new version of it is one of `content`, too (`crate::build_draft`).
 
 mod decompressor;
 mod flat;
@@ -48,12 +50,12 @@ use super::{ElfError, Signature};
 use writer::Writer;
 
 pub(crate) use gaps::gaps;
-pub(crate) use module::without_signature;
+pub(crate) use module::{masks_of as module_masks, without_signature};
 pub(crate) use vmlinux::layout;
 pub(crate) use x86_boot::payload_of;
 
 /// Version of this definition.
-const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
 const DOMAIN: &[u8] = b"kiln.signature.image";
 
@@ -73,7 +75,8 @@ pub(crate) fn is_boot_image(name: &str) -> bool {
     BOOT_IMAGES.contains(&name)
 }
 
-fn is_module(name: &str) -> bool {
+/// Whether an artifact is a module.
+pub(crate) fn is_module(name: &str) -> bool {
     name.starts_with("modules/") && name.ends_with(".ko")
 }
 
@@ -95,34 +98,28 @@ pub(crate) fn kernel(elf: &Elf<'_>, source: &dyn ByteSource) -> Result<Part, Elf
     Ok(Part { kind: "vmlinux", hash: vmlinux::hash(elf, source)? })
 }
 
-/// The part of another file that belongs to a `vmlinux`, by its name within the build.
-pub(crate) fn companion(
-    name: &str,
-    file: &dyn ByteSource,
-    vmlinux: &Elf<'_>,
-    source: &dyn ByteSource,
-) -> Part {
-    let read = if is_module(name) {
-        Some(module::hash(file))
-    } else {
-        let boot = x86_boot::hash(file, vmlinux, source).map(|hash| ("x86-boot", hash));
-        boot.or_else(|| flat::hash(file, vmlinux, source).map(|hash| ("flat", hash)))
-    };
+/// The part of a file beside a `vmlinux` that is no module: a boot image.
+pub(crate) fn companion(file: &dyn ByteSource, vmlinux: &Elf<'_>, source: &dyn ByteSource) -> Part {
+    let boot = x86_boot::hash(file, vmlinux, source).map(|hash| ("x86-boot", hash));
+    let read = boot.or_else(|| flat::hash(file, vmlinux, source).map(|hash| ("flat", hash)));
     let (kind, hash) = read.unwrap_or_else(|| ("bytes", bytes_hash(file)));
     file.done(0..file.bytes().len());
     Part { kind, hash }
 }
 
-/// What is hidden in another file that belongs to a `vmlinux`.
+/// The part of a module. `release`: what the `vmlinux` beside it says its release is.
+pub(crate) fn module_part(file: &dyn ByteSource, release: Option<&[u8]>) -> Part {
+    let (kind, hash) = module::hash(file, release);
+    file.done(0..file.bytes().len());
+    Part { kind, hash }
+}
+
+/// What is hidden in a file beside a `vmlinux` that is no module.
 pub(crate) fn companion_masks(
-    name: &str,
     file: &dyn ByteSource,
     vmlinux: &Elf<'_>,
     source: &dyn ByteSource,
 ) -> Vec<Mask> {
-    if is_module(name) {
-        return module::masks_of(file);
-    }
     x86_boot::masks_of(file, vmlinux, source).map_or_else(Vec::new, |(masks, _)| masks)
 }
 

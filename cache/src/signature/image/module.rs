@@ -1,20 +1,27 @@
 //! A part of `image` that is a module: a `.ko`.
 //!
-//! What counts is what the loader of modules puts into memory or resolves (Linux,
-//! kernel/module/main.c). It is the BLAKE3 hash of
+//! What counts is what the loader of modules reads (Linux, kernel/module/main.c). It is the BLAKE3
+//! hash of
 //!
-//! 1. the text `kiln.signature.image.module`, machine and flags of the ELF header;
-//! 2. of each allocated section, in file order: name, type, flags, size, alignment; its masks and
-//!    the hash of its bytes; its relocations by offset: offset, type, addend, and as target the
-//!    number of a section among these and the offset there, or the name of a symbol elsewhere;
-//! 3. the symbols of these sections, which traces print: section, offset, size, type, binding, name.
+//! 1. the text `kiln.signature.image.module`;
+//! 2. whether the file ends as a signed one does, and whether there is a signature before that end (0
+//!    or 1 each);
+//! 3. machine and flags of the ELF header;
+//! 4. of each allocated section, and of the type information that the loader reads all the same
+//!    (`.BTF`, `.BTF.base`), in file order: name, type, flags, size, alignment; its masks and the hash
+//!    of its bytes; its relocations by offset: offset, type, addend, and as target the number of a
+//!    section among these and the offset there, or the name of a symbol elsewhere;
+//! 5. the symbols of these sections, which traces print: section, offset, size, type, binding, name.
 //!
-//! Masked are the build id, CONFIG_BUILD_SALT, and the release in the text `vermagic=` of
-//! `.modinfo`. The signature behind the file is no part of it: it is as random as the key, and
-//! whether it is wanted is part of `vmlinux`. Debug information does not count.
+//! Masked are the build id, CONFIG_BUILD_SALT, and the release in the text `vermagic=` of `.modinfo`
+//! as long as it is that of the `vmlinux` beside it: a kernel does not load modules that say another
+//! one. The bytes of the signature behind the file are no part of it: they are as random as the key.
+//! So a signature that is wrong, or made with a key that the kernel does not know, is not told from a
+//! right one; that there is none is. Debug information does not count.
 //!
-//! A module of a machine whose relocations are not known here counts byte by byte, but for the
-//! signature behind it.
+//! A module of a machine whose relocations are not known here counts byte by byte, but for those of the
+//! signature behind it: the hash of the text `kiln.signature.image.module-bytes`, the two numbers of 2,
+//! and the BLAKE3 hash of the other bytes.
 
 use object::elf as abi;
 
@@ -28,6 +35,11 @@ use super::masked;
 use super::writer::Writer;
 
 const DOMAIN: &[u8] = b"kiln.signature.image.module";
+const BYTES: &[u8] = b"kiln.signature.image.module-bytes";
+
+/// Type information, which the loader finds by name and whether it is allocated or not
+/// (`any_section_objs`). Of two sections of one name it takes the first.
+const TYPES: [&[u8]; 2] = [b".BTF", b".BTF.base"];
 
 /// The end of a signed module (Linux, include/linux/module_signature.h).
 const MAGIC: &[u8] = b"~Module signature appended~\n";
@@ -35,13 +47,26 @@ const MAGIC: &[u8] = b"~Module signature appended~\n";
 /// signature before it, big-endian.
 const INFO: usize = 12;
 
-/// The hash of a module, and what it was read as.
-pub(super) fn hash(file: &dyn ByteSource) -> (&'static str, blake3::Hash) {
-    let bytes = without_signature(file.bytes());
-    match hash_of(bytes, file) {
+/// The hash of a module beside a kernel of a release, and what it was read as.
+pub(super) fn hash(file: &dyn ByteSource, release: Option<&[u8]>) -> (&'static str, blake3::Hash) {
+    match hash_of(file, release) {
         Ok(hash) => ("module", hash),
-        Err(_) => ("module-bytes", blake3::hash(bytes)),
+        Err(_) => {
+            let mut manifest = Writer::new(BYTES);
+            let bytes = signing(&mut manifest, file.bytes());
+            manifest.hash(&blake3::hash(bytes));
+            ("module-bytes", manifest.finish())
+        }
     }
+}
+
+/// Writes whether a module is signed, and gives it without its signature. One that ends as if it were
+/// signed, and is not, is loaded by no kernel that checks signatures (kernel/module/signing.c).
+fn signing<'bytes>(manifest: &mut Writer, bytes: &'bytes [u8]) -> &'bytes [u8] {
+    let rest = without_signature(bytes);
+    manifest.number(bytes.ends_with(MAGIC).into());
+    manifest.number((rest.len() != bytes.len()).into());
+    rest
 }
 
 /// A module without the signature behind it.
@@ -54,23 +79,22 @@ pub(crate) fn without_signature(bytes: &[u8]) -> &[u8] {
     stripped.unwrap_or(bytes)
 }
 
-fn hash_of(bytes: &[u8], file: &dyn ByteSource) -> Result<blake3::Hash, ElfError> {
+fn hash_of(file: &dyn ByteSource, release: Option<&[u8]>) -> Result<blake3::Hash, ElfError> {
+    let mut manifest = Writer::new(DOMAIN);
+    let bytes = signing(&mut manifest, file.bytes());
     let elf = Elf::parse(bytes)?;
     let object = Relocatable::read(&elf)?;
+    let read = read_by_loader(&elf);
     let mut numbers = vec![None; elf.sections.len()];
-    let mut count = 0;
-    for (section, number) in elf.sections.iter().zip(&mut numbers) {
-        if section.is_allocated() {
-            *number = Some(count);
-            count += 1;
-        }
+    for (number, &index) in (0..).zip(&read) {
+        numbers[index] = Some(number);
     }
-    let masks = masks(&elf);
-    let mut manifest = Writer::new(DOMAIN);
+    let masks = masks(&elf, release);
     manifest.number(elf.machine.into());
     manifest.number(elf.flags.into());
-    manifest.number(count);
-    for (index, section) in elf.sections.iter().enumerate().filter(|(_, it)| it.is_allocated()) {
+    manifest.number(read.len() as u64);
+    for index in read {
+        let section = &elf.sections[index];
         manifest.text(section.name);
         manifest.number(section.kind.into());
         manifest.number(section.flags);
@@ -93,20 +117,31 @@ fn hash_of(bytes: &[u8], file: &dyn ByteSource) -> Result<blake3::Hash, ElfError
     Ok(manifest.finish())
 }
 
-/// What is masked in a module.
-pub(super) fn masks_of(file: &dyn ByteSource) -> Vec<Mask> {
-    let read = Elf::parse(without_signature(file.bytes()));
-    read.map_or_else(|_| Vec::new(), |elf| masks(&elf))
+/// The sections that count, in file order.
+fn read_by_loader(elf: &Elf<'_>) -> Vec<usize> {
+    let named = |name: &&[u8]| elf.sections.iter().position(|it| it.name == *name);
+    let types: Vec<usize> = TYPES.iter().filter_map(named).collect();
+    let is_read = |index: &usize| elf.sections[*index].is_allocated() || types.contains(index);
+    (0..elf.sections.len()).filter(is_read).collect()
 }
 
-fn masks(elf: &Elf<'_>) -> Vec<Mask> {
+/// What is masked in a module beside a kernel of a release; nothing of one that counts byte by byte.
+pub(crate) fn masks_of(file: &dyn ByteSource, release: Option<&[u8]>) -> Vec<Mask> {
+    let read = Elf::parse(without_signature(file.bytes())).and_then(|elf| {
+        Relocatable::read(&elf)?;
+        Ok(masks(&elf, release))
+    });
+    read.unwrap_or_default()
+}
+
+fn masks(elf: &Elf<'_>, release: Option<&[u8]>) -> Vec<Mask> {
     let mut masks = identity_notes(elf);
-    masks.extend(vermagic(elf));
+    masks.extend(vermagic(elf, release));
     settle(masks)
 }
 
-/// The release in the text `vermagic=` of `.modinfo`, if there is exactly one.
-fn vermagic(elf: &Elf<'_>) -> Option<Mask> {
+/// The release in the text `vermagic=` of `.modinfo`, if there is exactly one, of this release.
+fn vermagic(elf: &Elf<'_>, release: Option<&[u8]>) -> Option<Mask> {
     const KEY: &[u8] = b"vermagic=";
     let section = elf.sections.iter().find(|it| it.is_allocated() && it.name == b".modinfo")?;
     let range = section.bytes.clone()?;
@@ -117,9 +152,12 @@ fn vermagic(elf: &Elf<'_>) -> Option<Mask> {
             if found.is_some() {
                 return None;
             }
-            let release = value.iter().position(|&byte| byte == b' ')?;
+            let length = value.iter().position(|&byte| byte == b' ')?;
+            if release != Some(&value[..length]) {
+                return None;
+            }
             let value = start + KEY.len();
-            found = Some(Mask { kind: MaskKind::Vermagic, range: value..value + release });
+            found = Some(Mask { kind: MaskKind::Vermagic, range: value..value + length });
         }
         start += text.len() + 1;
     }

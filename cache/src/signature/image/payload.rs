@@ -21,6 +21,9 @@ const HEAD: usize = 4096;
 const WINDOW: usize = 1 << 20;
 /// What needs more memory to unpack than this is not unpacked.
 const MEMORY: u64 = 256 << 20;
+/// How much more than twice the `vmlinux` may be unpacked, in bytes: what linkers leave free between
+/// segments of the file. (An address to change is four bytes, and stands for four bytes at least.)
+const FREE: u64 = 16 << 20;
 
 /// What follows the `vmlinux` in a compressed part: the addresses of what to change when the
 /// kernel is moved.
@@ -34,14 +37,28 @@ pub(super) struct Rest {
 pub(super) fn rest(packed: &[u8], vmlinux: &Elf<'_>, source: &dyn ByteSource) -> Option<Rest> {
     // The size is there for decompressors that can't tell it beforehand.
     let size = packed.last_chunk().map(|it| u32::from_le_bytes(*it))?;
-    let mut unpacked = open(packed)?;
+    compare(open(packed)?, size.into(), vmlinux, source)
+}
+
+/// The same of what is unpacked, of which so many bytes are promised. Not read much further than that:
+/// a few bytes can be unpacked for days.
+fn compare(
+    mut unpacked: impl Read,
+    size: u64,
+    vmlinux: &Elf<'_>,
+    source: &dyn ByteSource,
+) -> Option<Rest> {
+    if size > 2 * vmlinux.data.len() as u64 + FREE {
+        return None;
+    }
     let mut head = Vec::with_capacity(HEAD);
     unpacked.by_ref().take(HEAD as u64).read_to_end(&mut head).ok()?;
     let layout = match vmlinux.is_64 {
         true => layout::<abi::FileHeader64<Endianness>>(&head, vmlinux),
         false => layout::<abi::FileHeader32<Endianness>>(&head, vmlinux),
     }?;
-    let mut check = Check { layout, vmlinux, source, at: 0, rest: blake3::Hasher::new() };
+    let rest = blake3::Hasher::new();
+    let mut check = Check { layout, vmlinux, source, size, at: 0, rest };
     let mut window = head;
     loop {
         check.take(&window)?;
@@ -50,7 +67,7 @@ pub(super) fn rest(packed: &[u8], vmlinux: &Elf<'_>, source: &dyn ByteSource) ->
             break;
         }
     }
-    check.finish(size)
+    check.finish()
 }
 
 /// Unpacks a compressed part. Formats: Linux, lib/decompress.c.
@@ -118,15 +135,20 @@ struct Check<'a, 'data> {
     layout: Layout,
     vmlinux: &'a Elf<'data>,
     source: &'a dyn ByteSource,
-    /// How much was taken, in bytes.
+    /// How much there should be, in bytes.
+    size: u64,
+    /// How much was taken.
     at: u64,
     rest: blake3::Hasher,
 }
 
 impl Check<'_, '_> {
-    /// The next bytes; `None` when they are not those of the `vmlinux`.
+    /// The next bytes; `None` when they are not those of the `vmlinux`, or too many.
     fn take(&mut self, bytes: &[u8]) -> Option<()> {
         let here = self.at..self.at + bytes.len() as u64;
+        if here.end > self.size {
+            return None;
+        }
         let within = |range: &Range<u64>| {
             let (start, end) = (range.start.max(here.start), range.end.min(here.end));
             // Positions inside `bytes`, so they fit.
@@ -149,8 +171,33 @@ impl Check<'_, '_> {
         Some(())
     }
 
-    fn finish(self, size: u32) -> Option<Rest> {
+    fn finish(self) -> Option<Rest> {
         let length = self.at.checked_sub(self.layout.end)?;
-        (self.at == u64::from(size)).then(|| Rest { length, hash: self.rest.finalize() })
+        (self.at == self.size).then(|| Rest { length, hash: self.rest.finalize() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::signature::test_elf::{ALLOC, PROGBITS, TestElf};
+
+    #[test]
+    fn what_is_more_than_was_promised_is_not_unpacked() {
+        let file = TestElf::new().section(".text", PROGBITS, ALLOC, vec![7; 5000]).build();
+        let vmlinux = Elf::parse(&file).unwrap();
+        let compared = |unpacked: &mut dyn Read, size: usize| {
+            compare(unpacked, size as u64, &vmlinux, &&file[..]).map(|rest| rest.length)
+        };
+        let length = file.len();
+        assert_eq!(compared(&mut &file[..], length), Some(0));
+        assert_eq!(compared(&mut (&file[..]).chain(&[1_u8; 12][..]), length + 12), Some(12));
+        assert_eq!(compared(&mut &file[..], length + 1), None);
+        assert_eq!(compared(&mut &file[..], length - 1), None);
+        // These have no end.
+        assert_eq!(compared(&mut (&file[..]).chain(io::repeat(0)), length), None);
+        assert_eq!(compared(&mut (&file[..]).chain(io::repeat(0)), u32::MAX as usize), None);
     }
 }

@@ -17,8 +17,9 @@
 //! large count in the same way (see [`header`](super::header)). The decompressor of a 32-bit kernel
 //! counts byte by byte.
 //!
-//! When the compressed part does not unpack to that `vmlinux`, nothing is masked and every byte
-//! counts.
+//! What lies across the end of the set-up code is none of these. When the compressed part does not
+//! unpack to that `vmlinux`, or the decompressor is larger than any real one, nothing is masked and
+//! every byte counts.
 
 use std::ops::Range;
 
@@ -59,6 +60,9 @@ const LONGEST_VERSION: usize = 1024;
 const PAGE: usize = 4096;
 /// The length is repeated in the header and once or twice in the decompressor.
 const MOST_LENGTHS: usize = 8;
+/// A larger decompressor is not taken apart, which takes some 30 times its size of memory. Real ones
+/// have some hundred kilobytes.
+const LARGEST: usize = 4 << 20;
 
 /// The hash of a boot image of this `vmlinux`; `None` if it is no x86 boot image, or one of another
 /// kernel.
@@ -70,7 +74,7 @@ pub(super) fn hash(
     let bytes = file.bytes();
     let (masks, rest) = masks_of(file, vmlinux, source)?;
     let mut manifest = Writer::new(DOMAIN);
-    if number(bytes, field::LOAD_FLAGS).is_some_and(|[flags]| flags & IS_64 != 0) {
+    if is_64(bytes) {
         manifest.text(b"64");
         apart(&mut manifest, bytes, &masks)?;
     } else {
@@ -84,26 +88,32 @@ pub(super) fn hash(
 
 /// Writes the set-up code and the decompressor of a boot image, each as if it had not moved.
 fn apart(manifest: &mut Writer, bytes: &[u8], masks: &[Mask]) -> Option<()> {
+    let (start, layout) = layout(bytes, masks)?;
+    let packed = layout.payload.clone();
+    let hidden = |it: &&Mask| !matches!(it.kind, MaskKind::BootPayload | MaskKind::BootCrc);
+    let hidden = masks.iter().filter(hidden).map(|it| it.range.clone());
+    let (setup, rest): (Vec<_>, Vec<_>) = hidden.partition(|it| it.end <= start);
+    // (None lies across: see `masks_of`.)
+    let shift = |range: Range<usize>| Some(range.start.checked_sub(start)?..range.end - start);
+    let rest: Vec<_> = rest.into_iter().map(shift).collect::<Option<_>>()?;
+    let decompressor = Decompressor::new(&bytes[start..], layout, &rest);
+    let unpacked = u32::from_le_bytes(number(bytes, start + packed.end - 4)?);
+    header::write(manifest, &bytes[..start], &setup, &decompressor, packed.len(), unpacked);
+    decompressor.write(manifest, &rest);
+    Some(())
+}
+
+/// Where the decompressor begins, and its parts; `None` if it can't be taken apart.
+fn layout(bytes: &[u8], masks: &[Mask]) -> Option<(usize, Layout)> {
     let payload = payload_of(bytes)?;
     let start = setup_length(bytes)?;
     let of_kind = |kind| masks.iter().find(move |it| it.kind == kind).map(|it| it.range.clone());
     let end = of_kind(MaskKind::BootCrc).map_or(bytes.len(), |it| it.start);
     let room_end = of_kind(MaskKind::BootPayload).map_or(payload.end, |it| it.end);
-    if payload.start < start || room_end > end {
-        return None;
-    }
-    let shift = |range: Range<usize>| range.start - start..range.end - start;
-    let layout =
-        Layout { payload: shift(payload.clone()), room_end: room_end - start, end: end - start };
-    let hidden = |it: &&Mask| !matches!(it.kind, MaskKind::BootPayload | MaskKind::BootCrc);
-    let hidden = masks.iter().filter(hidden).map(|it| it.range.clone());
-    let (setup, rest): (Vec<_>, Vec<_>) = hidden.partition(|it| it.end <= start);
-    let rest: Vec<_> = rest.into_iter().map(shift).collect();
-    let decompressor = Decompressor::new(&bytes[start..end], layout, &rest);
-    let unpacked = u32::from_le_bytes(number(bytes, payload.end - 4)?);
-    header::write(manifest, &bytes[..start], &setup, &decompressor, payload.len(), unpacked);
-    decompressor.write(manifest, &rest);
-    Some(())
+    let (head, rest) = (payload.start.checked_sub(start)?, end.checked_sub(room_end)?);
+    let payload = head..payload.end - start;
+    let layout = Layout { payload, room_end: room_end - start, end: end - start };
+    (head.saturating_add(rest) <= LARGEST).then_some((start, layout))
 }
 
 /// What is masked in a boot image of this `vmlinux`, and what it holds behind the kernel.
@@ -114,12 +124,23 @@ pub(super) fn masks_of(
 ) -> Option<(Vec<Mask>, Rest)> {
     let bytes = file.bytes();
     let payload = payload_of(bytes)?;
-    let rest = payload::rest(&bytes[payload.clone()], vmlinux, source)?;
+    let border = setup_length(bytes)?;
     let mut masks = lengths(bytes, &payload);
-    masks.extend(version(bytes, payload.start));
+    masks.extend(version(bytes, border));
     masks.extend(checksum(bytes, &payload));
     masks.push(Mask { kind: MaskKind::BootPayload, range: payload.start..room(bytes, &payload) });
-    Some((settle(masks), rest))
+    masks.retain(|it| it.range.end <= border || border <= it.range.start);
+    let masks = settle(masks);
+    if is_64(bytes) {
+        layout(bytes, &masks)?;
+    }
+    let rest = payload::rest(&bytes[payload], vmlinux, source)?;
+    Some((masks, rest))
+}
+
+/// Whether it has a 64-bit entry.
+fn is_64(bytes: &[u8]) -> bool {
+    number(bytes, field::LOAD_FLAGS).is_some_and(|[flags]| flags & IS_64 != 0)
 }
 
 fn number<const SIZE: usize>(bytes: &[u8], at: usize) -> Option<[u8; SIZE]> {
@@ -154,7 +175,7 @@ fn room(bytes: &[u8], payload: &Range<usize>) -> usize {
     payload.end + after.iter().position(|&byte| byte != 0).unwrap_or(0)
 }
 
-/// The text of the version, which lies in the set-up code.
+/// The text of the version, which lies in the set-up code: before `end`.
 fn version(bytes: &[u8], end: usize) -> Option<Mask> {
     // The pointer does not count the first sector, which old boot loaders left out.
     let start = SECTOR + usize::from(u16::from_le_bytes(number(bytes, field::VERSION_TEXT)?));
@@ -170,7 +191,8 @@ fn lengths(bytes: &[u8], payload: &Range<usize>) -> Vec<Mask> {
     let outside = [0..payload.start, payload.end..bytes.len()];
     let found = outside.into_iter().flat_map(|range| {
         let start = range.start;
-        memmem::find_iter(&bytes[range], &pattern).map(move |at| start + at).collect::<Vec<_>>()
+        let places = memmem::find_iter(&bytes[range], &pattern).take(MOST_LENGTHS + 1);
+        places.map(move |at| start + at).collect::<Vec<_>>()
     });
     let kind = MaskKind::BootPayloadLength;
     let masks: Vec<_> = found

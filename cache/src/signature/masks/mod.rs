@@ -20,3 +20,4 @@ mod vermagic;
 pub(crate) use locate::locate;
 pub(crate) use mask::{Mask, MaskKind, settle};
 pub(crate) use note_values::identity_notes;
+pub(crate) use vermagic::kernels_release;

@@ -19,3 +19,14 @@ pub(super) fn release(elf: &Elf<'_>, symbols: &Symbols<'_>) -> Option<Mask> {
     let length = text.iter().position(|&byte| byte == b' ')?;
     Some(Mask { kind: MaskKind::Vermagic, range: range.start..range.start + length })
 }
+
+/// What a kernel says its release is, by the masks that were found in it: in `vermagic`, which modules
+/// are held against, else in `init_uts_ns`.
+pub(crate) fn kernels_release<'data>(elf: &Elf<'data>, masks: &[Mask]) -> Option<&'data [u8]> {
+    let hidden = |kind| {
+        let mask = masks.iter().find(|it| it.kind == kind)?;
+        Some(&elf.data[mask.range.clone()])
+    };
+    let text = |field: &'data [u8]| field.split(|&byte| byte == 0).next().unwrap_or_default();
+    hidden(MaskKind::Vermagic).or_else(|| hidden(MaskKind::UtsRelease).map(text))
+}

@@ -43,7 +43,7 @@ pub(super) fn read(elf: &Elf<'_>) -> Result<Vec<Vec<Relocation>>, ElfError> {
         claimed = claimed.saturating_add(table.size);
         let length = elf.data.len() as u64;
         if claimed > length {
-            return Err(ElfError::Overlap { claimed, length });
+            return Err(ElfError::Overlap { what: "relocations", claimed, length });
         }
         let bytes = table.bytes.clone().map_or(&[][..], |range| &elf.data[range]);
         all[target].extend(bytes.chunks_exact(size).map(|entry| {

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use blake3::Hasher;
 
 use crate::digest::Digest;
-use crate::signature::code::counts;
+use crate::signature::code::is_told;
 use crate::signature::relocatable::{Branches, Contents, Extents, Relocatable, Target};
 use crate::signature::side_by_side::side_by_side;
 
@@ -135,7 +135,8 @@ impl<'a> Hashes<'a> {
 
     fn inside(&self, hasher: &mut Hasher, section: usize, offset: i64, owner: Owner) {
         let whole = &self.object.elf.sections[section];
-        let offset = u64::try_from(offset).ok().filter(|it| *it < whole.size && counts(whole));
+        let offset = u64::try_from(offset).ok().filter(|it| *it < whole.size);
+        let offset = offset.filter(|_| is_told(self.object.elf, whole));
         let known = offset.and_then(|offset| {
             if holds_texts(whole) {
                 hasher.update(&[tag::TEXT]);

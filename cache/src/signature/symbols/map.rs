@@ -6,7 +6,7 @@ use object::elf as abi;
 
 use crate::digest::Digest;
 use crate::signature::ElfError;
-use crate::signature::code::{counts, locate};
+use crate::signature::code::{is_told, locate};
 use crate::signature::elf::Elf;
 use crate::signature::mapping::ByteSource;
 use crate::signature::relocatable::{Branches, Contents, Extents, Relocatable};
@@ -103,7 +103,7 @@ fn check_overlap(object: &Relocatable<'_>, extents: &Extents) -> Result<(), ElfE
     let claimed = in_file.map(|it| it.end - it.start).fold(0, u64::saturating_add);
     let length = object.elf.data.len() as u64;
     if claimed > length.saturating_mul(LIMIT) {
-        return Err(ElfError::Overlap { claimed, length });
+        return Err(ElfError::Overlap { what: "symbols", claimed, length });
     }
     Ok(())
 }
@@ -126,7 +126,7 @@ fn things(
     // Where the thing of a function is: by its file (0 for a global one) and base name.
     let mut places: HashMap<(usize, Vec<u8>), usize> = HashMap::new();
     for (extent, hash) in hashes.into_iter().enumerate() {
-        if !counts(&object.elf.sections[extents.all[extent].section]) {
+        if !is_told(object.elf, &object.elf.sections[extents.all[extent].section]) {
             continue;
         }
         let of = symbol(extent);
@@ -198,7 +198,11 @@ fn add_tables(
         let passive = abi::SHF_MERGE.0 | abi::SHF_EXECINSTR.0;
         let named = extents.all.partition_point(|it| it.section < index)
             != extents.all.partition_point(|it| it.section <= index);
-        if !counts(section) || section.size == 0 || section.flags & passive != 0 || named {
+        if !is_told(object.elf, section)
+            || section.size == 0
+            || section.flags & passive != 0
+            || named
+        {
             continue;
         }
         let key = SymbolKey {

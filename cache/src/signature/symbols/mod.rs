@@ -25,7 +25,8 @@
 //!
 //! A short jump (x86-64, 8 bits) from one function into another counts by its distance.
 //!
-//! Not seen: data without a name that nothing refers to, in a section that has named data as well.
+//! Not seen: how functions are unwound (ORC, `.eh_frame`), which changes with each of them; and data
+//! without a name that nothing refers to, in a section that has named data as well.
 //! The `code` signature sees everything; a difference there with none here is such data, or only
 //! the order of things.
 

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use object::elf as abi;
 
-use crate::signature::code::counts;
-use crate::signature::elf::Section;
+use crate::signature::code::is_told;
+use crate::signature::elf::{Elf, Section};
 use crate::signature::relocatable::{Extents, Relocatable, Target};
 
 /// The pieces of a file by section and start: each begins where a relocation refers to, and ends
@@ -19,13 +19,13 @@ impl Pieces {
     pub(super) fn of(object: &Relocatable<'_>, extents: &Extents) -> Self {
         let mut starts: Vec<(usize, u64)> = Vec::new();
         for (index, section) in object.elf.sections.iter().enumerate() {
-            if !counts(section) {
+            if !is_told(object.elf, section) {
                 continue;
             }
             for relocation in &object.relocations[index] {
                 if let Target::Inside { section, offset } = object.target(index, relocation)
                     && let Ok(offset) = u64::try_from(offset)
-                    && may_have_pieces(&object.elf.sections[section])
+                    && may_have_pieces(object.elf, &object.elf.sections[section])
                     && offset < object.elf.sections[section].size
                     && extents.holding(section, offset).is_none()
                 {
@@ -55,8 +55,8 @@ impl Pieces {
     }
 }
 
-fn may_have_pieces(section: &Section<'_>) -> bool {
-    counts(section) && section.bytes.is_some() && !holds_texts(section)
+fn may_have_pieces(elf: &Elf<'_>, section: &Section<'_>) -> bool {
+    is_told(elf, section) && section.bytes.is_some() && !holds_texts(section)
 }
 
 /// Whether a section holds nothing but texts that end with NUL, each known by its content.

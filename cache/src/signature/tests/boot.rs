@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::kernel::{Build, kernel};
 use crate::signature::elf::Elf;
-use crate::signature::image::{Part, companion};
+use crate::signature::image::{Part, companion, companion_masks};
 use crate::signature::test_elf::TestElf;
 
 const SETUP: usize = 3 * 512;
@@ -105,7 +105,7 @@ pub(super) fn built_with_gzip(build: &Build) -> (Vec<u8>, Vec<u8>, Range<usize>)
 }
 
 fn part(boot: &[u8], vmlinux: &[u8]) -> Part {
-    companion("bzImage", &boot, &Elf::parse(vmlinux).unwrap(), &vmlinux)
+    companion(&boot, &Elf::parse(vmlinux).unwrap(), &vmlinux)
 }
 
 #[test]
@@ -177,6 +177,72 @@ fn a_flip_in_the_packed_kernel_or_behind_it_counts() {
     }
 }
 
+/// A boot image with a 64-bit entry, so that the decompressor is read as code; this one is none.
+fn built_for_64_bits() -> (Vec<u8>, Boot) {
+    let (vmlinux, mut image) = built(&Build::new(), gzip);
+    image.bytes[0x236] = 1;
+    seal(&mut image.bytes);
+    assert_eq!(part(&image.bytes, &vmlinux).kind, "x86-boot");
+    (vmlinux, image)
+}
+
+#[test]
+fn what_lies_across_the_end_of_the_set_up_code_is_not_masked() {
+    let (vmlinux, image) = built_for_64_bits();
+    // A version that begins one byte before the decompressor, and the length of the packed kernel.
+    let mut version = image.bytes.clone();
+    version[0x20e..0x210].copy_from_slice(&(SETUP as u16 - 1 - 512).to_le_bytes());
+    version[SETUP + 9] = 0;
+    let mut length = image.bytes.clone();
+    let packed = (image.payload.len() as u32).to_le_bytes();
+    length[SETUP - 2..SETUP + 2].copy_from_slice(&packed);
+    for (mut bytes, range) in [(version, SETUP - 1..SETUP + 9), (length, SETUP - 2..SETUP + 2)] {
+        seal(&mut bytes);
+        let name = part(&bytes, &vmlinux);
+        assert_eq!(name.kind, "x86-boot");
+        for at in range {
+            bytes[at] ^= 0x04;
+            seal(&mut bytes);
+            assert_ne!(part(&bytes, &vmlinux), name, "{at}");
+            bytes[at] ^= 0x04;
+        }
+    }
+}
+
+#[test]
+fn a_decompressor_that_is_larger_than_any_counts_byte_by_byte() {
+    let (vmlinux, image) = built_for_64_bits();
+    let mut bytes = image.bytes;
+    bytes.resize(bytes.len() + (4 << 20), 0x90);
+    seal(&mut bytes);
+    assert_eq!(part(&bytes, &vmlinux).kind, "bytes");
+    let elf = Elf::parse(&vmlinux).unwrap();
+    assert_eq!(companion_masks(&&bytes[..], &elf, &&vmlinux[..]), []);
+}
+
+/// As many as there is room for, each of which would have all the zeros before it counted.
+#[test]
+fn many_fields_that_lead_behind_many_zeros_cost_little() {
+    const JUMPS: usize = 300_000;
+    const ZEROS: usize = 1 << 20;
+    let (vmlinux, image) = built_for_64_bits();
+    let mut bytes = image.bytes[..image.room.end].to_vec();
+    let target = bytes.len() + JUMPS * 5 + ZEROS;
+    for _ in 0..JUMPS {
+        let distance = target - bytes.len() - 5;
+        bytes.push(0xe9);
+        bytes.extend((distance as u32).to_le_bytes());
+    }
+    bytes.resize(target, 0);
+    bytes.extend([0x90; 5]);
+    seal(&mut bytes);
+    let name = part(&bytes, &vmlinux);
+    assert_eq!(name.kind, "x86-boot");
+    bytes[target] = 0x91;
+    seal(&mut bytes);
+    assert_ne!(part(&bytes, &vmlinux), name);
+}
+
 #[test]
 fn relocations_and_room_count() {
     let build = Build::new();
@@ -214,7 +280,7 @@ fn flat_images_are_their_kernel_and_gaps() {
     let [one, other] = [Build::new(), Build::other()].map(|it| kernel(&it, TestElf::new()).elf);
     let part = |image: &[u8], elf: &TestElf| {
         let file = elf.build();
-        companion("Image", &image, &Elf::parse(&file).unwrap(), &&file[..])
+        companion(&image, &Elf::parse(&file).unwrap(), &&file[..])
     };
     let name = part(&flat(&one), &one);
     assert_eq!(name.kind, "flat");

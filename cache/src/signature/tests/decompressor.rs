@@ -214,7 +214,7 @@ impl Image {
 
     fn part(&self) -> Part {
         let elf = Elf::parse(&self.vmlinux).unwrap();
-        let part = companion("bzImage", &&self.bytes[..], &elf, &&self.vmlinux[..]);
+        let part = companion(&&self.bytes[..], &elf, &&self.vmlinux[..]);
         assert_eq!(part.kind, "x86-boot");
         part
     }
@@ -282,7 +282,7 @@ fn every_flipped_bit_of_set_up_code_and_decompressor_counts() {
         image.bytes[at] ^= 0x04;
         image.seal();
         let elf = Elf::parse(&image.vmlinux).unwrap();
-        if companion("bzImage", &&image.bytes[..], &elf, &&image.vmlinux[..]) == name {
+        if companion(&&image.bytes[..], &elf, &&image.vmlinux[..]) == name {
             hidden.push(at);
         }
         image.bytes[at] ^= 0x04;

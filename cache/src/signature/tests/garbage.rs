@@ -1,14 +1,18 @@
 //! Damaged and foreign files: an error that says what to do, never a panic, never a wrong name.
 
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use proptest::prelude::*;
 
+use super::boot::built_with_gzip;
 use super::compiled::{NATIVE, RECORDS, SOURCE};
 use super::kernel::{Build, kernel};
 use crate::signature::elf::Elf;
+use crate::signature::explain::{Files, explain};
+use crate::signature::image::{companion, companion_masks, module_masks, module_part};
 use crate::signature::symbols::symbols_of_bytes;
 use crate::signature::test_elf::{ALLOC, PROGBITS, TestElf};
 use crate::signature::{
@@ -22,6 +26,9 @@ fn read_object(file: &[u8]) -> Result<(), ElfError> {
     let mapped = symbols_of_bytes(&file).map(drop);
     // The map alone looks at how large symbols are.
     assert!(signed.is_ok() || mapped.is_err());
+    let release = Some(&b"6.1.0"[..]);
+    let module = module_part(&file, release);
+    assert!(module.kind == "module" || module_masks(&file, release).is_empty());
     signed.and(mapped)
 }
 
@@ -34,6 +41,22 @@ fn an_object() -> Vec<u8> {
     };
     MADE.get_or_init(made).clone()
 }
+
+/// A kernel, its boot image with a 64-bit entry, and where in that the packed kernel is.
+fn a_boot_image() -> (Vec<u8>, Vec<u8>, Range<usize>) {
+    static MADE: OnceLock<(Vec<u8>, Vec<u8>, Range<usize>)> = OnceLock::new();
+    let made = || {
+        let (vmlinux, mut boot, payload) = built_with_gzip(&Build::new());
+        boot[LOAD_FLAGS] = 1;
+        (vmlinux, boot, payload)
+    };
+    MADE.get_or_init(made).clone()
+}
+
+/// Fields of the header of a boot image (Linux, Documentation/x86/boot.rst).
+const SET_UP_HEADER: Range<usize> = 0x1f1..0x26c;
+const VERSION_TEXT: usize = 0x20e;
+const LOAD_FLAGS: usize = 0x236;
 
 #[test]
 fn an_object_cut_anywhere_is_refused() {
@@ -132,6 +155,44 @@ fn more_sections_than_linkers_write_are_refused() {
     assert!(matches!(read_all(&file), Err(ElfError::TooMany { what: "sections", .. })));
 }
 
+/// Sets a field of 8 bytes of each PT_LOAD (System V ABI, "Program Header").
+fn set_in_loads(file: &mut [u8], field: usize, value: u64) {
+    let count = usize::from(u16::from_le_bytes([file[56], file[57]]));
+    for header in (0..count).map(|index| 64 + index * 56) {
+        if file[header..header + 4] == [1, 0, 0, 0] {
+            file[header + field..header + field + 8].copy_from_slice(&value.to_le_bytes());
+        }
+    }
+}
+
+#[test]
+fn segments_that_overlap_to_cost_time_are_refused() {
+    let with = |count: usize| {
+        let names = [".text", ".data", ".rodata", ".init"];
+        let elf = names[..count]
+            .iter()
+            .fold(TestElf::new(), |elf, &name| elf.section(name, PROGBITS, ALLOC, vec![1; 4000]));
+        let mut file = elf.build();
+        let length = file.len() as u64;
+        set_in_loads(&mut file, 8, 0);
+        set_in_loads(&mut file, 32, length);
+        read_all(&file)
+    };
+    assert_eq!(with(2), Ok(()));
+    let refused = with(3);
+    assert!(
+        matches!(refused, Err(ElfError::Overlap { what: "loaded segments", .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn more_segments_than_linkers_write_are_refused() {
+    let mut file = TestElf::new().section(".text", PROGBITS, ALLOC, vec![1; 56 * 300]).build();
+    file[56..58].copy_from_slice(&257_u16.to_le_bytes());
+    assert!(matches!(read_all(&file), Err(ElfError::TooMany { what: "segments", .. })));
+}
+
 #[test]
 fn files_are_signed_as_their_bytes_are() {
     let bytes = a_kernel();
@@ -215,6 +276,40 @@ proptest! {
         let _ = read_object(&file);
     }
 
+    /// The packed kernel is spared, so that the rest is read.
+    #[test]
+    fn mutated_boot_images_never_panic(
+        // How far before the end of the set-up code the version begins.
+        version in prop::option::of(0_u16..40),
+        changes in prop::collection::vec(
+            (
+                any::<bool>(),
+                any::<prop::sample::Index>(),
+                prop_oneof![Just(0), Just(0xff), any::<u8>()],
+            ),
+            1..12,
+        ),
+    ) {
+        let (vmlinux, mut boot, payload) = a_boot_image();
+        if let Some(before) = version {
+            let start = 3 * 512 - 512 - before;
+            boot[VERSION_TEXT..VERSION_TEXT + 2].copy_from_slice(&start.to_le_bytes());
+        }
+        for (in_header, at, value) in changes {
+            let at = match at.index(boot.len() - payload.len()) {
+                _ if in_header => SET_UP_HEADER.start + at.index(SET_UP_HEADER.len()),
+                at if at < payload.start => at,
+                at => at + payload.len(),
+            };
+            boot[at] = value;
+        }
+        let elf = Elf::parse(&vmlinux).unwrap();
+        let part = companion(&&boot[..], &elf, &&vmlinux[..]);
+        let masks = companion_masks(&&boot[..], &elf, &&vmlinux[..]);
+        prop_assert!(part.kind == "x86-boot" || masks.is_empty());
+        prop_assert!(masks.iter().all(|it| it.range.end <= boot.len()));
+    }
+
     #[test]
     fn mutated_tables_never_panic(
         format in 0_usize..4,
@@ -232,5 +327,41 @@ proptest! {
             file[at] = value;
         }
         let _ = read_all(&file);
+    }
+}
+
+/// Files of a build in a folder of their own.
+fn build_of(files: &[(&str, Vec<u8>)]) -> (tempfile::TempDir, Files) {
+    let folder = tempfile::tempdir().unwrap();
+    let saved = files.iter().map(|(name, bytes)| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        ((*name).to_owned(), path)
+    });
+    let saved = saved.collect();
+    (folder, saved)
+}
+
+proptest! {
+    // Each writes and reads a whole build.
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn mutated_builds_are_explained_without_a_panic(
+        changes in prop::collection::vec(
+            (0_usize..3, any::<prop::sample::Index>(), prop_oneof![Just(0), Just(0xff), any::<u8>()]),
+            1..8,
+        ),
+    ) {
+        let (vmlinux, boot, _) = a_boot_image();
+        let mut files = [("vmlinux", vmlinux), ("bzImage", boot), ("vmlinux.o", an_object())];
+        let before = build_of(&files);
+        for (file, at, value) in changes {
+            let bytes = &mut files[file].1;
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        let after = build_of(&files);
+        let _ = explain(&before.1, &after.1);
     }
 }

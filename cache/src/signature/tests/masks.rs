@@ -165,6 +165,25 @@ fn a_name_that_two_symbols_have_is_not_trusted() {
 }
 
 #[test]
+fn the_release_is_that_which_modules_are_held_against() {
+    let release = |elf: &TestElf| {
+        let file = elf.build();
+        let elf = Elf::parse(&file).unwrap();
+        let masks = masks::locate(&elf, &&file[..]).unwrap();
+        masks::kernels_release(&elf, &masks).map(<[u8]>::to_vec)
+    };
+    let weak = Build { weak_version: Some("# SMP "), ..Build::new() };
+    for build in [Build::new(), Build::other(), weak] {
+        let elf = kernel(&build, TestElf::new()).elf;
+        assert_eq!(release(&elf).unwrap(), build.release.as_bytes());
+        // Without a `vermagic` to trust, as `uname` says it.
+        let elf = elf.symbol("vermagic", ".text", 0..40, 1);
+        assert_eq!(release(&elf).unwrap(), build.release.as_bytes());
+        assert_eq!(release(&elf.without_symbols()), None);
+    }
+}
+
+#[test]
 fn two_names_in_one_namespace_are_not_guessed_between() {
     let kernel = kernel(&Build::new(), TestElf::new());
     let mut file = kernel.elf.clone();

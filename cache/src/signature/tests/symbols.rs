@@ -55,6 +55,19 @@ fn comments_and_blank_lines_name_nothing() {
     }
 }
 
+/// It changes with each function, and says nothing of its own that a name stands for.
+#[test]
+fn how_functions_are_unwound_names_nothing() {
+    let object = |entry: &str| {
+        let table = format!(".pushsection .orc_unwind_ip,\\\"a\\\"\\n{entry}\\n.popsection");
+        NATIVE.object(&format!("{SOURCE} asm(\"{table}\");"))
+    };
+    let [one, other] = [".long call - .", ".long check - .\\n.long call - ."].map(object);
+    assert_eq!(changes(&one, &other), Vec::<String>::new());
+    let keys: Vec<_> = map(&one).entries.into_keys().filter(|it| it.name.contains("orc")).collect();
+    assert_eq!(keys, []);
+}
+
 #[test]
 fn parts_of_a_function_are_one() {
     let source = |cold: &str| {

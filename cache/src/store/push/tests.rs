@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::build_draft::VMLINUX;
 use crate::digest::Digest;
 use crate::location::Location;
+use crate::manifest::Manifest;
 use crate::manifests;
 use crate::query::Query;
 use crate::signature::test_elf::TestElf;
@@ -54,21 +55,45 @@ async fn blobs_are_named_like_files_and_every_file_that_runs_counts() {
     }
 }
 
-/// As a Kiln left it that signed a kernel by some of its files.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_build_that_was_misnamed_is_named_anew_when_it_is_pushed_again() {
+/// A store, in a folder, to which a kernel was pushed, with its files and its manifest.
+async fn pushed() -> (tempfile::TempDir, Store, [(String, Digest); 1], Manifest) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&Location::folder(folder.path().join("store"))).await.unwrap();
     let kernel = folder.path().join("vmlinux");
     std::fs::write(&kernel, self::kernel(&Build::new(), TestElf::new()).elf.build()).unwrap();
     let files = [(VMLINUX.to_owned(), store.put_file(&kernel).await.unwrap().0)];
-    let right = store.push_blobs(&files, Some(&"a".repeat(40))).await.unwrap().manifest;
+    let manifest = store.push_blobs(&files, Some(&"a".repeat(40))).await.unwrap().manifest;
+    (folder, store, files, manifest)
+}
+
+/// Puts another manifest in the place of a build's.
+async fn replace(store: &Store, manifest: &Manifest) {
+    let (bytes, inner) = (manifests::encode(manifest).unwrap(), store.inner());
+    let object = manifests::object_of(&manifest.input_key);
+    inner.objects.put(&object, bytes.clone().into()).await.unwrap();
+    inner.index.add_builds(&[(manifest.clone(), Digest::of(&bytes))]).await.unwrap();
+}
+
+/// As a Kiln left it that named kernels by older definitions.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_was_named_by_an_older_definition_keeps_its_names() {
+    let (_folder, store, files, made) = pushed().await;
+    let mut older = made.clone();
+    for signature in older.signatures.0.values_mut() {
+        (signature.version, signature.hash) = (signature.version - 1, Digest::of(b"older"));
+    }
+    replace(&store, &older).await;
+    let again = store.push_blobs(&files, Some(&"b".repeat(40))).await.unwrap().manifest;
+    assert_eq!(again, older);
+}
+
+/// As a Kiln left it that signed a kernel by some of its files.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_was_misnamed_is_named_anew_when_it_is_pushed_again() {
+    let (_folder, store, files, right) = pushed().await;
     let mut wrong = right.clone();
     wrong.signatures.0.get_mut(&SignatureKind::Image).unwrap().hash = Digest::of(b"some files");
-    let (bytes, inner) = (manifests::encode(&wrong).unwrap(), store.inner());
-    let object = manifests::object_of(&wrong.input_key);
-    inner.objects.put(&object, bytes.clone().into()).await.unwrap();
-    inner.index.add_builds(&[(wrong.clone(), Digest::of(&bytes))]).await.unwrap();
+    replace(&store, &wrong).await;
     store.pin(&wrong.input_key, true).await.unwrap();
     let there = store.build_by_input(&right.input_key).await.unwrap().unwrap();
     assert_eq!(there.signatures, wrong.signatures);

@@ -71,7 +71,8 @@ fn settle(mut masks: Vec<Blank>) -> Vec<Blank> {
 /// The sections of a name that count.
 fn named<'a>(object: &'a Relocatable<'_>, name: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
     let sections = object.elf.sections.iter().enumerate();
-    sections.filter(move |(_, it)| it.name == name && counts(it)).map(|(index, _)| index)
+    let named = sections.filter(move |(_, it)| it.name == name && counts(object.elf, it));
+    named.map(|(index, _)| index)
 }
 
 /// The first relocation of a section at an offset.

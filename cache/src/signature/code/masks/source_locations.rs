@@ -34,7 +34,7 @@ pub(super) fn locate(object: &Relocatable<'_>, extents: &Extents, found: &mut [V
     };
     let referred = referred(object);
     for (index, section) in object.elf.sections.iter().enumerate() {
-        if !counts(section) {
+        if !counts(object.elf, section) {
             continue;
         }
         let mut last = None;

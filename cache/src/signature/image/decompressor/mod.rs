@@ -128,14 +128,20 @@ impl<'a> Decompressor<'a> {
     /// What is behind the packed kernel, without the zeros before the start of a section.
     fn without_fill(&self) -> Vec<u8> {
         let shown = self.places.shown();
-        let mut is_kept = vec![true; shown.len()];
+        let mut is_start = vec![false; shown.len() + 1];
         let behind = self.fields.iter().filter(|it| it.target <= self.layout.end);
         for start in behind.filter_map(|it| it.target.checked_sub(self.layout.room_end)) {
-            let bytes = shown[..start].iter().zip(&self.code).rev();
-            let zeros = bytes.take_while(|(byte, is_code)| **byte == 0 && !**is_code).count();
-            if is_fill(self.layout.room_end + start, zeros) {
-                is_kept[start - zeros..start].fill(false);
+            is_start[start] = true;
+        }
+        let mut is_kept = vec![true; shown.len()];
+        // How many zeros of no instruction are right before a byte.
+        let mut zeros = 0;
+        for (at, is_start) in is_start.into_iter().enumerate() {
+            if is_start && is_fill(self.layout.room_end + at, zeros) {
+                is_kept[at - zeros..at].fill(false);
             }
+            let is_zero = shown.get(at) == Some(&0) && self.code.get(at) == Some(&false);
+            zeros = if is_zero { zeros + 1 } else { 0 };
         }
         shown.iter().zip(is_kept).filter_map(|(byte, is_kept)| is_kept.then_some(*byte)).collect()
     }
