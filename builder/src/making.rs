@@ -94,7 +94,7 @@ impl Builder {
         let obtained = stage.map_or(Obtained::Compiled, Obtained::from);
         let mut built = built(manifest, obtained, changes, &text);
         built.notes.extend(note.into_iter().chain(other));
-        built.provenance = provenance;
+        built.provenance = provenance.and_then(|provenance| provenance.told());
         Ok(built)
     }
 
@@ -104,6 +104,11 @@ impl Builder {
         job: &Job,
         mut pair: Pair,
     ) -> Result<Pair, BuildError> {
+        if let Some(key) = pair.state.objects.storing {
+            // Its process was killed: what it stored, if it came to that, has these objects.
+            let stored = self.store.peek_input(&key).await?;
+            pair.is_stored(stored.map(|build| build.own_name()), None)?;
+        }
         if !self.is_doubted(&pair).await? {
             return Ok(pair);
         }
@@ -237,11 +242,16 @@ impl Builder {
             compiler,
             seconds: compiled.seconds,
         };
+        let (mut pair, has_objects) = (compiled.pair, job.request.how == How::Kbuild);
+        if has_objects {
+            pair.is_being_stored(draft.input.key())?;
+        }
         let Added { manifest, made } = self.add_believed(draft).await?;
-        let mut pair = compiled.pair;
-        // (Where another one was first, the objects here give something else.)
-        if made.is_built() && made.image() == manifest.image() && job.request.how == How::Kbuild {
-            pair.is_build(manifest.input_key)?;
+        if has_objects {
+            // (Where another one was first, the objects here give something else.)
+            let is_it = made.is_built() && made.image() == manifest.image();
+            let name = Some(manifest.own_name());
+            pair.is_stored(name, is_it.then_some(manifest.input_key))?;
         }
         let note = match made.is_another_than(&manifest) {
             true => Some(self.note_of_two(&manifest, &made).await?),
@@ -272,10 +282,10 @@ impl Builder {
 
     /// Takes the build of an input out of the store, if it is not believed.
     pub(crate) async fn make_way(&self, key: &InputKey) -> Result<(), BuildError> {
-        if let Some(stored) = self.store.build_by_input(key).await?
+        if let Some(stored) = self.store.peek_input(key).await?
             && self.is_void(&stored).await?
         {
-            self.store.withdraw(key).await?;
+            self.store.withdraw_build(&stored).await?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
 use kiln_cache::manifest::Manifest;
-use kiln_cache::{Digest, FamilyBuild, InputKey, StoreError};
+use kiln_cache::{Digest, FamilyBuild, InputKey, StoreError, Withdrawn};
 
 use crate::audit::KnownAudits;
 use crate::builder::Builder;
@@ -35,22 +35,35 @@ const KEPT: usize = 2 * CANDIDATES;
 /// each takes a while.
 pub(crate) const READ_AHEAD: usize = 8;
 
-/// Closures that were read lately, by the digest of their blob, and the stages for which each
-/// proves nothing any more.
+/// Closures that were read lately, by the digest of their blob, the stages for which each proves nothing
+/// any more, and the builds that are believed no more.
 pub(crate) struct Closures {
     read: Mutex<Lately<Digest, Arc<Closure>>>,
     /// All that were ever read, and are of this version.
     readable: Mutex<HashSet<Digest>>,
     revoked: Mutex<Revoked>,
     /// What builds rest on, by the blob of their provenance; asked for where anything was refuted.
-    grounds: Mutex<HashMap<Digest, Vec<Ground>>>,
+    footings: Mutex<HashMap<Digest, Arc<Footing>>>,
     audits: tokio::sync::Mutex<KnownAudits>,
+}
+
+/// What a build rests on: what stages said, and the builds upon whose objects it was made.
+struct Footing {
+    grounds: Vec<Ground>,
+    upon: Vec<Digest>,
+}
+
+impl Footing {
+    fn of(provenance: Provenance) -> Self {
+        Self { grounds: provenance.grounds(), upon: provenance.upon }
+    }
 }
 
 /// What audits have refuted.
 #[derive(Default)]
 struct Revoked {
     all: HashSet<(Stage, Digest)>,
+    withdrawn: Withdrawn,
     /// When the store was asked.
     asked: Option<Instant>,
 }
@@ -124,7 +137,9 @@ impl Builder {
                 tracing::debug!(build = %build.input_key, %touch, "no proof from this build");
                 continue;
             }
+            // (Another one may have taken its place since it was listed, or in another index.)
             if let Some(manifest) = self.recall_input(&build.input_key).await?
+                && manifest.has_closure(&build.closure)
                 && self.repeats(&manifest).await?
             {
                 return Ok(Some(Proof { manifest, closure: build.closure }));
@@ -189,10 +204,13 @@ impl Builder {
     /// may overlook, so that what is built from nothing and reads the same goes as well, the next time.
     pub(crate) async fn is_doubted(&self, pair: &Folder) -> Result<bool, BuildError> {
         let objects = &pair.state.objects;
-        if objects.rests_on.is_empty() && objects.closures.is_empty() {
+        if objects.made.is_empty() && objects.rests_on.is_empty() && objects.closures.is_empty() {
             return Ok(false);
         }
         self.load_revoked().await?;
+        if self.closures.are_withdrawn(&objects.made) {
+            return Ok(true);
+        }
         let proves_nothing = |closure| self.closures.is_revoked(Stage::Closure, closure);
         Ok(self.closures.are_refuted(&objects.rests_on)
             || objects.closures.iter().any(proves_nothing))
@@ -204,23 +222,24 @@ impl Builder {
         Ok(self.closures.is_revoked(Stage::Closure, closure))
     }
 
-    /// The same of a build, by the blob of its provenance. One that can't be read is no witness: where
-    /// anything at all was refuted, the build is then not believed.
+    /// Whether a build rests on what an audit has refuted or left in doubt, by the blob of its provenance.
+    /// One that can't be read is no witness: where there is anything of that, the build is then not
+    /// believed.
     pub(crate) async fn rests_on_refuted(&self, provenance: &Digest) -> Result<bool, BuildError> {
         self.load_revoked().await?;
         if self.closures.nothing_is_revoked() {
             return Ok(false);
         }
-        if let Some(grounds) = self.closures.grounds_in(provenance) {
-            return Ok(self.closures.are_refuted(&grounds));
+        if let Some(footing) = self.closures.footing_in(provenance) {
+            return Ok(self.closures.is_gone(&footing));
         }
         let bytes = self.blob(provenance).await?;
         let known = bytes.and_then(|bytes| serde_json::from_slice::<Provenance>(&bytes).ok());
         let Some(known) = known else { return Ok(true) };
-        let grounds = known.grounds();
-        let is_refuted = self.closures.are_refuted(&grounds);
-        self.closures.keep_grounds(*provenance, grounds);
-        Ok(is_refuted)
+        let footing = Arc::new(Footing::of(known));
+        let is_gone = self.closures.is_gone(&footing);
+        self.closures.keep_footing(*provenance, footing);
+        Ok(is_gone)
     }
 
     /// The same of a build that is not here yet, by what it says of itself.
@@ -232,11 +251,21 @@ impl Builder {
         if self.closures.nothing_is_revoked() {
             return Ok(false);
         }
-        Ok(provenance.is_none_or(|known| self.closures.are_refuted(&known.grounds())))
+        let is_gone = |known: &Provenance| self.closures.is_gone(&Footing::of(known.clone()));
+        Ok(provenance.is_none_or(is_gone))
     }
 
-    /// Whether a build rests on something that an audit has refuted.
+    /// Whether just this build is in doubt, wherever it lies.
+    pub(crate) async fn is_withdrawn(&self, build: &Manifest) -> Result<bool, BuildError> {
+        self.load_revoked().await?;
+        Ok(self.closures.is_withdrawn(build))
+    }
+
+    /// Whether a build is in doubt, or rests on what an audit has refuted or left in doubt.
     pub(crate) async fn is_void(&self, build: &Manifest) -> Result<bool, BuildError> {
+        if self.is_withdrawn(build).await? {
+            return Ok(true);
+        }
         match build.artifact(PROVENANCE) {
             Some(artifact) => self.rests_on_refuted(&artifact.digest).await,
             None => Ok(false),
@@ -326,7 +355,7 @@ impl Default for Closures {
             read,
             readable: Mutex::default(),
             revoked: Mutex::default(),
-            grounds: Mutex::default(),
+            footings: Mutex::default(),
             audits: tokio::sync::Mutex::default(),
         }
     }
@@ -350,18 +379,42 @@ impl Closures {
         })
     }
 
-    fn nothing_is_revoked(&self) -> bool {
-        self.revoked().all.is_empty()
+    /// Takes note that a build is in doubt.
+    pub(crate) fn withdraw(&self, build: &Manifest) {
+        self.revoked().withdrawn.add(build);
     }
 
-    fn grounds_in(&self, provenance: &Digest) -> Option<Vec<Ground>> {
-        let known = self.grounds.lock().unwrap_or_else(PoisonError::into_inner);
+    fn is_withdrawn(&self, build: &Manifest) -> bool {
+        self.revoked().withdrawn.has(build)
+    }
+
+    /// Whether one of some builds is in doubt, by their own names.
+    fn are_withdrawn(&self, names: &[Digest]) -> bool {
+        self.revoked().withdrawn.has_any(names)
+    }
+
+    /// Whether a build of an input was ever withdrawn.
+    pub(crate) fn has_withdrawn_of(&self, input: &InputKey) -> bool {
+        self.revoked().withdrawn.has_of(input)
+    }
+
+    fn is_gone(&self, footing: &Footing) -> bool {
+        self.are_refuted(&footing.grounds) || self.are_withdrawn(&footing.upon)
+    }
+
+    fn nothing_is_revoked(&self) -> bool {
+        let revoked = self.revoked();
+        revoked.all.is_empty() && revoked.withdrawn.is_empty()
+    }
+
+    fn footing_in(&self, provenance: &Digest) -> Option<Arc<Footing>> {
+        let known = self.footings.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(provenance).cloned()
     }
 
-    fn keep_grounds(&self, provenance: Digest, grounds: Vec<Ground>) {
-        let mut known = self.grounds.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(provenance, grounds);
+    fn keep_footing(&self, provenance: Digest, footing: Arc<Footing>) {
+        let mut known = self.footings.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(provenance, footing);
     }
 
     /// Whether the store was asked a moment ago.
@@ -375,9 +428,14 @@ impl Closures {
     }
 
     /// Takes note of what the store says.
-    pub(crate) fn set_revoked(&self, blobs: impl Iterator<Item = (Stage, Digest)>) {
+    pub(crate) fn set_revoked(
+        &self,
+        blobs: impl Iterator<Item = (Stage, Digest)>,
+        withdrawn: Withdrawn,
+    ) {
         let mut revoked = self.revoked();
         revoked.all.extend(blobs);
+        revoked.withdrawn.extend(withdrawn);
         revoked.asked = Some(Instant::now());
     }
 

@@ -24,12 +24,13 @@ impl Builder {
     }
 
     /// What is known of many requests at once, by [request key](Builder::request_key); unknown ones
-    /// are left out, and so are those whose proof does not count any more.
+    /// are left out, and so are those whose proof or build does not count any more.
     pub async fn known_of(
         &self,
         keys: &[InputKey],
     ) -> Result<HashMap<InputKey, BuildSummary>, BuildError> {
         let mut known = self.store.builds_by_requests(keys).await?;
+        self.see_what_replaced(&mut known).await?;
         let proofs: HashSet<Digest> = known.values().filter_map(|build| build.proof).collect();
         let provenances: HashSet<Digest> =
             known.values().filter_map(|build| build.provenance).collect();
@@ -58,6 +59,29 @@ impl Builder {
             !is_void && !unaudited.contains(&build.input_key.to_string())
         });
         Ok(known)
+    }
+
+    /// Looks closer at builds of inputs of which one was withdrawn, of which there are few: that one may
+    /// still be here, or in this index, which then has not heard of the one in its place.
+    async fn see_what_replaced(
+        &self,
+        known: &mut HashMap<InputKey, BuildSummary>,
+    ) -> Result<(), BuildError> {
+        self.load_revoked().await?;
+        let is_of = |build: &InputKey| self.closures.has_withdrawn_of(build);
+        let of = known.iter().filter(|(_, build)| is_of(&build.input_key));
+        for request in of.map(|(request, _)| *request).collect::<Vec<_>>() {
+            let Some(BuildSummary { input_key, proof, .. }) = known.remove(&request) else {
+                continue;
+            };
+            if let Some(build) = self.store.peek_input(&input_key).await?
+                && proof.is_none_or(|closure| build.has_closure(&closure))
+                && !self.is_void(&build).await?
+            {
+                known.insert(request, BuildSummary::of(&build, proof));
+            }
+        }
+        Ok(())
     }
 
     /// A stored build by its request. One that lost files is not known: it is built again, which

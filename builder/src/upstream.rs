@@ -12,7 +12,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use kiln_cache::build_draft::CLOSURE;
 use kiln_cache::manifest::Manifest;
 use kiln_cache::{BuildInput, Remote, RemoteError};
 
@@ -79,7 +78,7 @@ impl Builder {
             }
             Ok(None) => {
                 let (url, build) = (upstream.remote.url(), manifest.input_key);
-                tracing::info!(url, %build, "not taken: an audit refuted what it rests on or read");
+                tracing::info!(url, %build, "not taken: an audit left it, or what it rests on, in doubt");
                 Ok(None)
             }
             // It was let go of there: that build only is not to be had.
@@ -92,17 +91,15 @@ impl Builder {
         }
     }
 
-    /// `None`: it is not believed here, or an audit here left it in doubt (then it is gone, and is to be
-    /// compiled anew; there nobody may have heard of that).
+    /// `None`: it is not believed here, or an audit here left it in doubt, or what it was made upon (then
+    /// it is to be compiled anew; there nobody may have heard of that).
     async fn bring(
         &self,
         question: &Question<'_>,
         upstream: &Upstream,
         manifest: &Manifest,
     ) -> Result<Option<Manifest>, Failure> {
-        if let Some(closure) = manifest.artifact(CLOSURE)
-            && self.proves_nothing(&closure.digest).await?
-        {
+        if self.is_withdrawn(manifest).await? {
             return Ok(None);
         }
         let folder = tempfile::tempdir().doing("making", &std::env::temp_dir())?;

@@ -166,11 +166,11 @@ impl Job {
             }
             Normalized::Badly { errors } => {
                 let seconds = begun.elapsed().as_secs_f64();
+                let provenance = came_about(&pair, None);
                 self.end(&mut pair, false)?;
                 let made = Made::Badly { errors };
                 let mut artifacts = vec![(BUILD_LOG.to_owned(), pair.log())];
                 artifacts.extend(closure_of(&pair, ""));
-                let provenance = None;
                 Ok(Prepared::Unfit(Compiled { pair, made, artifacts, seconds, provenance }))
             }
         }
@@ -239,9 +239,7 @@ impl Job {
                 made
             }
         };
-        let rests_on = pair.state.objects.rests_on.clone();
-        let provenance = provenance.or_else(|| rests_on.last().copied().map(Provenance::upon));
-        let provenance = provenance.map(|found| Provenance { rests_on, ..found });
+        let provenance = came_about(&pair, provenance);
         let seconds = begun.elapsed().as_secs_f64();
         let touched = matches!(self.request.how, How::Command(_));
         self.end(&mut pair, touched)?;
@@ -350,6 +348,12 @@ impl Job {
         let (ccache, cancel) = (None, &*self.cancel);
         Kbuild { toolchain, version, ccache, confinement, pair, cancel, jobs }
     }
+}
+
+/// How what was made in a pair came about: what a stage says, if one was tried, and upon what it was made.
+fn came_about(pair: &Pair, said: Option<Provenance>) -> Option<Provenance> {
+    let objects = &pair.state.objects;
+    Provenance::in_pair(said, &objects.rests_on, &objects.made)
 }
 
 /// The closure of the last build in a pair, as an artifact. A build command has none: it is not

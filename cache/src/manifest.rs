@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::build_draft::CLOSURE;
 use crate::digest::Digest;
 use crate::input::{BuildInput, InputKey};
 use crate::signature::{ImageId, SignatureKind, Signatures};
@@ -73,6 +74,32 @@ impl Manifest {
     /// The artifact of a name.
     pub fn artifact(&self, name: &str) -> Option<&Artifact> {
         self.artifacts.iter().find(|artifact| artifact.name == name)
+    }
+
+    /// The name of this very build, the same in every store that it is brought to: a build that is made
+    /// anew of the same input has another one, be it the same to the byte. Signatures are no part of it,
+    /// as each store computes them by its own definitions. BLAKE3 over a domain tag and length-prefixed
+    /// fields: input key, when it was made, how long that took, and name and digest of each file.
+    pub fn own_name(&self) -> Digest {
+        let mut hasher = blake3::Hasher::new_derive_key("kiln build own name v1");
+        let mut field = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        field(self.input_key.0.as_bytes());
+        field(&self.created.to_le_bytes());
+        field(&self.seconds.to_bits().to_le_bytes());
+        for artifact in &self.artifacts {
+            field(artifact.name.as_bytes());
+            field(artifact.digest.as_bytes());
+        }
+        hasher.finalize().into()
+    }
+
+    /// Whether a closure (a blob) is this build's own. What that proves to give a build is proved of no
+    /// other one, not even of one of the same input that has taken its place.
+    pub fn has_closure(&self, closure: &Digest) -> bool {
+        self.artifact(CLOSURE).is_some_and(|artifact| artifact.digest == *closure)
     }
 
     /// The identity that evidence is shared on; `None` for a failed build.

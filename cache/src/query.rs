@@ -5,8 +5,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::build_draft::PROVENANCE;
 use crate::digest::Digest;
 use crate::input::InputKey;
+use crate::manifest::Manifest;
 use crate::signature::{ImageId, SignatureKind};
 
 /// Digits that a prefix must have: fewer say too little to be meant.
@@ -165,6 +167,20 @@ pub struct BuildSummary {
     pub proof: Option<Digest>,
     /// The blob that says how the build came about, if it has one.
     pub provenance: Option<Digest>,
+}
+
+impl BuildSummary {
+    /// Of a build that a request leads to, by a proof if there is one.
+    pub fn of(build: &Manifest, proof: Option<Digest>) -> Self {
+        Self {
+            input_key: build.input_key,
+            image: build.image(),
+            built: build.is_built(),
+            seconds: build.seconds,
+            proof,
+            provenance: build.artifact(PROVENANCE).map(|artifact| artifact.digest),
+        }
+    }
 }
 
 /// A build with a closure, as far as a proof needs it.

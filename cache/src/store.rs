@@ -57,7 +57,7 @@ pub use builds::Added;
 pub(crate) use heal::Settled;
 pub use marks::Mark;
 pub use push::{Pushed, PushedFile, files_of};
-pub use void::refutation;
+pub use void::{Withdrawn, refutation};
 
 /// An open store. Clones share it; several processes may have the same one open.
 ///
@@ -72,6 +72,7 @@ pub use void::refutation;
 /// store-id                     whose a database is that may be shared
 /// pins/<input key>             builds that stay
 /// revoked/<name>               what proves nothing any more
+/// withdrawn/<name>             builds that are believed no more
 /// unaudited/<input key>        builds that are still to be audited
 /// databases/<id>               which databases have a say in what is collected
 /// collecting/<id>/             collections that remove something at this moment
@@ -94,6 +95,7 @@ pub(crate) struct Inner {
     /// What the store knows it by.
     own_id: OnceCell<String>,
     noted: uses::Noted,
+    refuted: void::Lately,
 }
 
 impl Store {
@@ -169,7 +171,8 @@ impl Store {
         }
         let blobs = Blobs::new(objects.clone());
         let (joined, own_id, noted) = (OnceCell::new(), OnceCell::new(), uses::Noted::default());
-        let inner = Inner { objects, blobs, index, joined, own_id, noted };
+        let refuted = void::Lately::default();
+        let inner = Inner { objects, blobs, index, joined, own_id, noted, refuted };
         let store = Self { inner: Arc::new(inner) };
         // A new index, or a rebuild that was killed.
         if !store.inner.index.is_complete().await? {

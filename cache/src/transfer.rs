@@ -51,6 +51,9 @@ pub struct TransferReport {
     /// Of the new ones, those that came without debug information that had been let go of: with the
     /// names that they had, which nothing can be made again of.
     pub builds_without_debug: u64,
+    /// Builds that stayed behind, as an audit left them in doubt, here or there: they are to be built
+    /// anew where they are asked for.
+    pub builds_in_doubt: u64,
     /// Plain bytes of the files of the new ones.
     pub bytes: u64,
     /// Runs that are new there.

@@ -7,7 +7,7 @@ use std::slice::from_ref;
 use common::{Fixture, commit, draft, input, merciless, neighbours, quiet, request};
 use kiln_cache::build_draft::{CLOSURE, PROVENANCE};
 use kiln_cache::{
-    Digest, FamilyBuild, InputKey, Manifest, Mark, Query, Store, StoreError, refutation,
+    BuildDraft, Digest, FamilyBuild, InputKey, Manifest, Mark, Query, Store, StoreError, refutation,
 };
 
 #[tokio::test]
@@ -39,8 +39,7 @@ async fn builds_of_a_family_with_a_closure() {
 async fn a_proof_is_an_alias_that_says_so() {
     let fixture = Fixture::new().await;
     let file = fixture.file("image", b"image");
-    let build = fixture.store.add_build(draft(1, &[("image", &file)])).await.unwrap();
-    let closure = Digest::of(b"closure");
+    let (build, closure) = watched(&fixture, 1).await;
     let store = &fixture.store;
     store.add_proved_request(&request(2), &build.input_key, &closure).await.unwrap();
     assert_eq!(store.build_by_request(&request(2)).await.unwrap(), Some(build.clone()));
@@ -108,13 +107,82 @@ async fn a_commit_is_known_by_a_proof_as_long_as_that_is_believed() {
     store.mark(Mark::Revoked, &refutation(&closure, "closure")).await.unwrap();
     assert_eq!(by_commit(store, 2).await, []);
     assert_eq!(by_commit(store, 1).await, from_ref(&build));
-    // Another proof is one, and what was compiled needs none.
+    // What another closure proves it proves of another build, and what was compiled needs no proof.
     let other = Digest::of(b"another closure");
     store.add_proved_revision(&commit(2), &build.input_key, &other).await.unwrap();
-    assert_eq!(by_commit(store, 2).await, from_ref(&build));
-    store.mark(Mark::Revoked, &refutation(&other, "closure")).await.unwrap();
+    assert_eq!(by_commit(store, 2).await, []);
     store.add_revision(&commit(2), &build.input_key).await.unwrap();
     assert_eq!(by_commit(store, 2).await, [build]);
+}
+
+/// A build of an input with a closure of these bytes, which takes the place of one that was there.
+async fn instead(store: &Store, fixture: &Fixture, text: &str, was: Option<&Manifest>) -> Manifest {
+    if let Some(was) = was {
+        store.withdraw_build(was).await.unwrap();
+    }
+    let image = fixture.file("image", format!("image: {text}").as_bytes());
+    let closure = fixture.file("closure", text.as_bytes());
+    store.add_build(draft(1, &[("image", &image), (CLOSURE, &closure)])).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_closure_proved_is_not_said_of_the_build_in_its_place() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    let first = instead(store, &fixture, "one", None).await;
+    let closure = first.artifact(CLOSURE).unwrap().digest;
+    store.add_proved_request(&request(2), &first.input_key, &closure).await.unwrap();
+    store.add_proved_revision(&commit(2), &first.input_key, &closure).await.unwrap();
+    let by_proof = async |store: &Store| {
+        let known = store.builds_by_requests(&[request(1), request(2)]).await.unwrap();
+        assert!(known.contains_key(&request(1)), "its own name");
+        let found = store.build_by_request(&request(2)).await.unwrap();
+        assert_eq!(found.is_some(), known.contains_key(&request(2)));
+        assert_eq!(by_commit(store, 2).await, found.as_slice());
+        found
+    };
+    assert_eq!(by_proof(store).await.as_ref(), Some(&first));
+    // Another index, which knows the names and goes on knowing the first one.
+    let elsewhere = fixture.by_another_database().await;
+    elsewhere.add_proved_request(&request(2), &first.input_key, &closure).await.unwrap();
+    elsewhere.add_proved_revision(&commit(2), &first.input_key, &closure).await.unwrap();
+
+    let other = instead(store, &fixture, "another", Some(&first)).await;
+    assert_eq!(by_proof(store).await, None);
+    assert_eq!(by_commit(store, 1).await, from_ref(&other));
+    assert_eq!(by_commit(&elsewhere, 2).await, []);
+    assert_eq!(elsewhere.build_by_request(&request(2)).await.unwrap(), None);
+    assert_eq!(by_proof(&elsewhere).await, None, "it has looked by now");
+    // What reads the same is as good as the first one: the proof is of what was read.
+    let again = instead(store, &fixture, "one", Some(&other)).await;
+    assert_eq!(by_proof(store).await, Some(again));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_is_in_doubt_is_given_to_nobody_though_it_was_not_taken_away() {
+    let mut fixture = Fixture::new().await;
+    let doubtful = instead(&fixture.store, &fixture, "one", None).await;
+    assert!(!fixture.store.is_void(&doubtful).await.unwrap());
+    assert!(fixture.store.withdrawn().await.unwrap().is_empty());
+    fixture.store.doubt(&doubtful).await.unwrap();
+    let store = fixture.reopen_without_index().await;
+    let withdrawn = store.withdrawn().await.unwrap();
+    assert!(withdrawn.has(&doubtful) && withdrawn.has_any(&[doubtful.own_name()]));
+    assert!(withdrawn.has_of(&doubtful.input_key) && withdrawn.len() == 1);
+    assert!(store.is_void(&doubtful).await.unwrap());
+    assert_eq!(by_commit(&store, 1).await, []);
+    // To the byte, and yet another one: what is taken away is the one that is meant.
+    let mut again = draft(1, &[]);
+    again.artifacts =
+        ["image", "closure"].map(|it| (it.to_owned(), fixture.file(it, b"same"))).into();
+    let again = |seconds| BuildDraft { seconds, ..again.clone() };
+    store.withdraw_build(&doubtful).await.unwrap();
+    let one = store.add_build(again(1.0)).await.unwrap();
+    store.doubt(&one).await.unwrap();
+    store.withdraw_build(&one).await.unwrap();
+    let two = store.add_build(again(2.0)).await.unwrap();
+    store.withdraw_build(&one).await.unwrap();
+    assert_eq!(by_commit(&store, 1).await, [two]);
 }
 
 #[tokio::test]
@@ -127,8 +195,9 @@ async fn a_commits_own_build_is_preferred_to_what_it_was_proved_to_be() {
     let query = Query::parse(&commit(2)).unwrap();
     assert_eq!(store.find_build(&query).await.unwrap(), Some(own.clone()));
     // With another configuration it is another question.
-    let image = fixture.file("image", b"of another configuration");
-    let mut elsewhere = draft(3, &[("image", &image)]);
+    let (image, reads) =
+        (fixture.file("image", b"of another configuration"), fixture.file("closure", b"closure 1"));
+    let mut elsewhere = draft(3, &[("image", &image), (CLOSURE, &reads)]);
     elsewhere.family_key = InputKey(Digest::of(b"another family"));
     let elsewhere = store.add_build(elsewhere).await.unwrap();
     store.add_proved_revision(&commit(2), &elsewhere.input_key, &closure).await.unwrap();

@@ -91,6 +91,20 @@ async fn who_asks_for_a_file_by_its_digest_uses_its_build() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_only_looks_what_a_build_is_does_not_use_it() {
+    let fixture = Fixture::new().await;
+    let builds = neighbours(&fixture, 2).await;
+    fixture.execute("UPDATE uses SET at = at - 100000").await;
+    let key = builds[0].input_key;
+    assert_eq!(fixture.store.peek_input(&key).await.unwrap().as_ref(), Some(&builds[0]));
+    fixture.store.build_by_input(&builds[1].input_key).await.unwrap();
+    let policy = Policy { max_age: Some(50_000), ..Policy::default() };
+    let gone = fixture.store.gc(&policy).await.unwrap().gone;
+    assert_eq!(gone.iter().map(|gone| gone.build).collect::<Vec<_>>(), [key]);
+    assert_eq!(fixture.store.peek_input(&key).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pins_outlive_the_index() {
     let mut fixture = Fixture::new().await;
     let builds = neighbours(&fixture, 3).await;

@@ -23,7 +23,9 @@ fn test() -> TestKey {
 async fn build(fixture: &Fixture, seed: u64) -> Manifest {
     let image = fixture.file(&format!("image {seed}"), &noise(seed, 1_200_000));
     let log = fixture.file("log", b"the log of all");
-    fixture.store.add_build(draft(seed, &[("image", &image), ("build.log", &log)])).await.unwrap()
+    let closure = fixture.file("closure", b"closure");
+    let files = [("image", &*image), ("build.log", &*log), (CLOSURE, &*closure)];
+    fixture.store.add_build(draft(seed, &files)).await.unwrap()
 }
 
 /// A store with three builds, runs of each, and two journals.
@@ -358,20 +360,103 @@ async fn of_two_that_are_not_believed_the_one_there_stays() {
     assert_eq!(to.store.build_by_input(&stays.input_key).await.unwrap(), Some(stays));
 }
 
+/// Brings everything: how many builds came, stayed behind in doubt, and are a problem for it.
+async fn copied(from: &Fixture, to: &Fixture) -> (u64, u64, usize) {
+    let report = from.store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();
+    let are_said = report.problems.iter().all(|problem| problem.why.contains("in doubt"));
+    assert!(are_said, "{report:?}");
+    (report.builds, report.builds_in_doubt, report.problems.len())
+}
+
+/// What an audit does with a build.
+async fn withdraw(fixture: &Fixture, build: &Manifest) {
+    fixture.store.doubt(build).await.unwrap();
+    fixture.store.withdraw_build(build).await.unwrap();
+}
+
+/// Which build of an input somebody would be given.
+async fn given(fixture: &Fixture, build: &Manifest) -> Option<Manifest> {
+    let found = fixture.store.build_by_request(&build.request_key).await.unwrap()?;
+    (!fixture.store.is_void(&found).await.unwrap()).then_some(found)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_audit_there_left_in_doubt_is_not_brought_back() {
     let (from, to) = (Fixture::new().await, Fixture::new().await);
-    let (image, closure) = (from.file("image", b"image"), from.file("closure", b"closure"));
-    let files = [("image", image.as_path()), (CLOSURE, closure.as_path())];
-    let build = from.store.add_build(draft(1, &files)).await.unwrap();
-    let mark = refutation(&Digest::of(b"closure"), "closure");
-    to.store.mark(Mark::Revoked, &mark).await.unwrap();
-    let report = from.store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();
-    assert_eq!((report.builds, report.problems.len()), (0, 1), "{report:?}");
-    assert!(report.problems[0].why.contains("in doubt"), "{report:?}");
-    assert_eq!(to.store.build_by_input(&build.input_key).await.unwrap(), None);
-    // Who has heard of it has built it anew, if it is there.
-    from.store.mark(Mark::Revoked, &mark).await.unwrap();
-    let report = from.store.copy_to(&to.store, &Selection::default(), &silent).await.unwrap();
-    assert_eq!((report.builds, report.problems), (1, vec![]));
+    let doubtful = resting(&from, "perhaps wrong", None).await;
+    assert_eq!(copied(&from, &to).await, (1, 0, 0));
+    assert_eq!(given(&to, &doubtful).await.as_ref(), Some(&doubtful));
+    // Nobody here has heard of it.
+    withdraw(&to, &doubtful).await;
+    for _ in 0..2 {
+        assert_eq!(copied(&from, &to).await, (0, 1, 1));
+        assert_eq!(given(&to, &doubtful).await, None);
+    }
+    // What is made anew, here or there, is another build.
+    from.store.withdraw_build(&doubtful).await.unwrap();
+    let right = resting(&from, "right", None).await;
+    assert_eq!(copied(&from, &to).await, (1, 0, 0));
+    assert_eq!(given(&to, &right).await, Some(right));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_withdrawn_does_not_come_back_from_where_it_was_brought_to() {
+    let (here, there) = (Fixture::new().await, Fixture::new().await);
+    let doubtful = resting(&here, "perhaps wrong", None).await;
+    assert_eq!(copied(&here, &there).await, (1, 0, 0));
+    withdraw(&here, &doubtful).await;
+    // There it still lies, and is given to nobody from now on.
+    assert_eq!(copied(&here, &there).await, (0, 0, 0));
+    assert_eq!(given(&there, &doubtful).await, None);
+    // No problem: nobody believes it, there or here.
+    assert_eq!(copied(&there, &here).await, (0, 1, 0));
+    assert_eq!(here.store.build_by_input(&doubtful.input_key).await.unwrap(), None);
+    // The one in its stead replaces it.
+    let right = resting(&here, "right", None).await;
+    assert_eq!(copied(&here, &there).await, (1, 0, 0));
+    assert_eq!(copied(&there, &here).await, (0, 0, 0));
+    for fixture in [&here, &there] {
+        assert_eq!(given(fixture, &doubtful).await.as_ref(), Some(&right));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_upon_a_withdrawn_build_is_not_brought_either() {
+    let (from, to) = (Fixture::new().await, Fixture::new().await);
+    let doubtful = resting(&from, "perhaps wrong", None).await;
+    let image = from.file("image", b"perhaps as wrong");
+    let said = format!(r#"{{"stage":null,"upon":["{}"]}}"#, doubtful.own_name());
+    let said = from.file("said", said.as_bytes());
+    let files = [("image", image.as_path()), (PROVENANCE, said.as_path())];
+    let upon = from.store.add_build(draft(2, &files)).await.unwrap();
+    assert_eq!(copied(&from, &to).await, (2, 0, 0));
+    withdraw(&to, &doubtful).await;
+    assert_eq!(given(&to, &upon).await, None);
+    to.store.withdraw_build(&upon).await.unwrap();
+    assert_eq!(copied(&from, &to).await, (0, 2, 2));
+    assert_eq!(to.store.build_by_input(&upon.input_key).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_a_closure_proved_is_brought_only_for_the_build_that_has_it() {
+    let (from, to) = (Fixture::new().await, Fixture::new().await);
+    let made = |fixture: &Fixture, closure: &str| {
+        let (image, reads) = (fixture.file("image", b"image"), closure.as_bytes());
+        let files = [("image", image), (CLOSURE, fixture.file("reads", reads))];
+        let files = files.each_ref().map(|(name, path)| (*name, path.as_path()));
+        (fixture.store.clone(), draft(1, &files))
+    };
+    let (store, first) = made(&from, "what the first one read");
+    let first = store.add_build(first).await.unwrap();
+    let closure = first.artifact(CLOSURE).unwrap().digest;
+    store.add_proved_request(&request(2), &first.input_key, &closure).await.unwrap();
+    store.add_proved_revision(&commit(2), &first.input_key, &closure).await.unwrap();
+    let (store, other) = made(&to, "what another one read");
+    let other = store.add_build(other).await.unwrap();
+    assert_eq!(copied(&from, &to).await, (0, 0, 0));
+    assert_eq!(given(&to, &first).await, Some(other));
+    assert_eq!(to.store.proof_of_request(&request(2)).await.unwrap(), None);
+    let query = Query::parse(&commit(2)).unwrap();
+    assert_eq!(to.store.find_build(&query).await.unwrap(), None);
+    assert_eq!(from.store.find_build(&query).await.unwrap(), Some(first));
 }

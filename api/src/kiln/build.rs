@@ -222,8 +222,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if context.json {
         answer_json(&json(&revision.commit, &built))?;
     } else {
-        let from = match &built.provenance {
-            Some(provenance) => Some(named(&store, &provenance.from).await?),
+        let from = match built.provenance.as_ref().and_then(|provenance| provenance.from) {
+            Some(from) => Some(named(&store, &from).await?),
             None => None,
         };
         print(&revision.commit, &built, from.as_deref());

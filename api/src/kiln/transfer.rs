@@ -93,6 +93,12 @@ pub(crate) async fn run(
             report.builds_without_debug
         ));
     }
+    if report.builds_in_doubt > 0 {
+        answer(format_args!(
+            "           {} stayed behind: an audit left them in doubt",
+            report.builds_in_doubt
+        ));
+    }
     answer(format_args!("runs       {}{}", report.runs, known(report.runs_known)));
     answer(format_args!("records    {}{}", report.journals, known(report.journals_known)));
     Ok(exit)

@@ -212,8 +212,9 @@ impl Builder {
     }
 
     /// Carries out what a mismatch means. Which of the two is wrong, what was proved or what it was held
-    /// against, nobody can tell: both go, and what either read proves nothing any more. Returns what a
-    /// person should know beside that.
+    /// against, nobody can tell: both go, and what either read proves nothing any more. First of all it is
+    /// said of both that they are in doubt: from then on nobody answers with them, wherever this is cut
+    /// off. Returns what a person should know beside that.
     pub(super) async fn doubt_both(
         &self,
         claim: &Claim,
@@ -222,18 +223,35 @@ impl Builder {
         family: &InputKey,
     ) -> Result<Option<String>, BuildError> {
         let grounds = claim.grounds();
+        let doubted = self.doubted(&grounds, proved).await?;
+        self.doubt(&doubted).await?;
         let closures = grounds.iter().map(|ground| Ground { stage: Stage::Closure, ..*ground });
         self.revoke(&grounds.iter().copied().chain(closures).collect::<Vec<_>>()).await?;
         self.write_down(finding).await?;
         let (commit, Ground { stage, from, .. }) = (&finding.commit, claim.ground);
         tracing::error!(%commit, %from, %stage, "an audited build is not what was proved");
-        let from = grounds.iter().map(|ground| ground.from);
-        let doubted: Vec<InputKey> = from.chain([proved.input_key]).collect();
         let withdrawn = self.withdraw_refuted(&doubted, family).await;
         Ok(withdrawn.err().map(|error| {
             tracing::error!(%error, "what an audit left in doubt is still in the store");
             format!("AUDIT: not all builds that are now in doubt could be withdrawn: {error}")
         }))
+    }
+
+    /// The builds of which one may be wrong: the one that was proved, and those that its grounds are of,
+    /// unless others have taken their places by now.
+    async fn doubted(
+        &self,
+        grounds: &[Ground],
+        proved: &Manifest,
+    ) -> Result<Vec<Manifest>, BuildError> {
+        let mut doubted = vec![proved.clone()];
+        for Ground { closure, from, .. } in grounds {
+            let is_new = doubted.iter().all(|build| build.input_key != *from);
+            if is_new && let Some(build) = self.store.peek_input(from).await? {
+                doubted.extend(Some(build).filter(|build| build.has_closure(closure)));
+            }
+        }
+        Ok(doubted)
     }
 
     pub(super) async fn write_down(&self, finding: &Finding) -> Result<(), BuildError> {

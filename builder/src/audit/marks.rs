@@ -2,13 +2,16 @@
 //! refuted, and what is still to be audited. (The journal says more, to those who share a database.)
 
 use std::collections::BTreeSet;
+use std::slice::from_ref;
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kiln_cache::manifest::Manifest;
-use kiln_cache::{Digest, InputKey, Mark};
+use kiln_cache::{Digest, FamilyBuild, InputKey, Mark};
 
 use super::compare::Claim;
 use crate::builder::{Builder, Question};
 use crate::error::BuildError;
+use crate::proving::READ_AHEAD;
 use crate::stages::{Ground, Provenance, Stage};
 
 /// The name of the mark that a stage proves nothing any more by a closure.
@@ -24,15 +27,16 @@ fn said(name: &str) -> Option<(Stage, Digest)> {
 }
 
 impl Builder {
-    /// Stages and closures that an audit has refuted, by this process or another: read before a
-    /// proof, unless that was done a moment ago.
+    /// Stages and closures that an audit has refuted, and builds that one has left in doubt, by this
+    /// process or another: read before a proof, unless that was done a moment ago.
     pub(crate) async fn load_revoked(&self) -> Result<(), BuildError> {
         if !self.closures.knows_revoked() {
             let mut known = self.closures.audits().await;
             known.read_on(&self.store).await?;
             let marks = self.store.marks(Mark::Revoked).await?;
             let marked = marks.iter().filter_map(|name| said(name));
-            self.closures.set_revoked(known.refuted().chain(marked));
+            let withdrawn = self.store.withdrawn().await?;
+            self.closures.set_revoked(known.refuted().chain(marked), withdrawn);
         }
         Ok(())
     }
@@ -51,50 +55,75 @@ impl Builder {
         Ok(())
     }
 
-    /// Takes builds out of the store: those that are in doubt, and of their family what was held against
-    /// one of them, what was compiled upon its objects, and what rests on anything refuted. (The last are
-    /// not believed anywhere, wherever they lie; this clears them away where they are likely to be.)
+    /// Takes note that builds are in doubt, for everybody and for good: neither they nor what was made
+    /// upon their objects is believed from then on, wherever they lie.
+    pub(super) async fn doubt(&self, builds: &[Manifest]) -> Result<(), BuildError> {
+        for build in builds {
+            self.closures.withdraw(build);
+            self.store.doubt(build).await?;
+        }
+        Ok(())
+    }
+
+    /// Clears away what is not believed any more where it is likely to lie: builds that are in doubt, and
+    /// of their family what rests on them or on anything refuted. What an older Kiln made does not say
+    /// upon what, but against which build it was held: what was held against one in doubt is so, too.
     pub(super) async fn withdraw_refuted(
         &self,
-        doubted: &[InputKey],
+        doubted: &[Manifest],
         family: &InputKey,
     ) -> Result<(), BuildError> {
-        let mut fallen: BTreeSet<InputKey> = doubted.iter().copied().collect();
         // One that can't be withdrawn does not keep the others.
         let mut failed = None;
-        for key in doubted {
-            failed = self.store.withdraw(key).await.err().or(failed);
+        for build in doubted {
+            failed = self.store.withdraw_build(build).await.err().or(failed);
         }
         if let Some(error) = failed {
             return Err(error.into());
         }
         // Others may have stored some of which this index has not heard.
         self.store.learn().await?;
-        let mut rest = Vec::new();
-        for build in self.store.builds_of_family(family, u32::MAX).await? {
-            let Some(manifest) = self.store.build_by_input(&build.input_key).await? else {
-                continue;
-            };
-            if let Some(provenance) = self.provenance(&manifest).await? {
-                rest.push((build.input_key, provenance));
-            }
-        }
+        let mut fallen: BTreeSet<InputKey> = doubted.iter().map(|build| build.input_key).collect();
+        let mut rest = self.with_provenance(family).await?;
         loop {
-            let before = fallen.len();
-            for (key, provenance) in &rest {
-                let follows = !provenance.from_nothing && fallen.contains(&provenance.from);
-                if follows || self.closures.are_refuted(&provenance.grounds()) {
-                    fallen.insert(*key);
-                }
-            }
-            if fallen.len() == before {
+            let follows = |(_, said): &(Manifest, Provenance)| {
+                let is_held_against_one = said.from.is_some_and(|from| fallen.contains(&from));
+                said.upon.is_empty() && !said.from_nothing && is_held_against_one
+            };
+            let (more, left): (Vec<_>, Vec<_>) = rest.into_iter().partition(follows);
+            rest = left;
+            if more.is_empty() {
                 break;
             }
+            for (build, _) in more {
+                self.doubt(from_ref(&build)).await?;
+                self.store.withdraw_build(&build).await?;
+                fallen.insert(build.input_key);
+            }
         }
-        for key in fallen.iter().filter(|key| !doubted.contains(key)) {
-            self.store.withdraw(key).await?;
+        for (build, _) in rest {
+            if self.is_void(&build).await? {
+                self.store.withdraw_build(&build).await?;
+            }
         }
         Ok(())
+    }
+
+    /// The builds of a family that say how they came about.
+    async fn with_provenance(
+        &self,
+        family: &InputKey,
+    ) -> Result<Vec<(Manifest, Provenance)>, BuildError> {
+        let read = |build: FamilyBuild| async move {
+            let Some(manifest) = self.store.peek_input(&build.input_key).await? else {
+                return Ok(None);
+            };
+            let said = self.provenance(&manifest).await?;
+            Ok::<_, BuildError>(said.map(|said| (manifest, said)))
+        };
+        let builds = self.store.builds_of_family(family, u32::MAX).await?;
+        let found = stream::iter(builds).map(read).buffered(READ_AHEAD);
+        Ok(found.try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
     }
 
     /// Decides whether a build that rests on a stage is audited, before it is stored under `key`, and says

@@ -17,7 +17,7 @@ use crate::ground::Ground;
 use crate::process::Cancel;
 use crate::trace::{self, TracedSource, availability};
 use crate::tree::{ChangeKind, Repository};
-use kiln_cache::InputKey;
+use kiln_cache::{Digest, InputKey};
 
 /// A pair that this process holds: its folder, which nobody else changes meanwhile.
 #[derive(Debug)]
@@ -72,9 +72,24 @@ impl Pair {
         if self.watch.is_some() { self.root.join(VIEW) } else { self.source() }
     }
 
-    /// The build that was made here is in the store.
-    pub(crate) fn is_build(&mut self, key: InputKey) -> Result<(), BuildError> {
-        self.state.objects.build = Some(key);
+    /// What was made here goes into the store: a process that is killed between that and
+    /// [`Pair::is_stored`] leaves objects of which nothing else tells that they are those of a build.
+    pub(crate) fn is_being_stored(&mut self, key: InputKey) -> Result<(), BuildError> {
+        self.state.objects.storing = Some(key);
+        self.save()
+    }
+
+    /// What was made here is in the store, as the build of this own name (`None`: it never came there).
+    /// `build`: its input, if the objects are just what that build says.
+    pub(crate) fn is_stored(
+        &mut self,
+        name: Option<Digest>,
+        build: Option<InputKey>,
+    ) -> Result<(), BuildError> {
+        let objects = &mut self.state.objects;
+        let name = name.filter(|name| !objects.made.contains(name));
+        objects.made.extend(name);
+        (objects.storing, objects.build) = (None, build);
         self.save()
     }
 

@@ -13,7 +13,7 @@ use crate::error::{BuildError, Doing};
 use crate::ground::Ground;
 
 /// Version of the format. A pair of another version is emptied and made anew.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 
 /// The record of a pair. Written before and after anything changes in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,6 +57,13 @@ pub(crate) struct Objects {
     pub(crate) rests_on: Vec<Ground>,
     /// The closures (blobs) of all builds here since it was empty: each was made upon the one before.
     pub(crate) closures: Vec<Digest>,
+    /// The own names of all builds here that were stored since it was empty, those that failed included:
+    /// what is made here now is made upon the objects of all of them.
+    #[serde(default)]
+    pub(crate) made: Vec<Digest>,
+    /// The one that is being stored, or was when its process was killed: then the store knows its name.
+    #[serde(default)]
+    pub(crate) storing: Option<InputKey>,
 }
 
 /// Steps that Kbuild printed, to guess how long the next build will be.

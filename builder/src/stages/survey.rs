@@ -227,13 +227,14 @@ impl Survey {
         let paths = self.touched.iter().map(|one| String::from_utf8_lossy(&one.touch.path).into());
         Provenance {
             stage,
-            from: self.base.key,
-            closure: self.base.closure_digest,
+            from: Some(self.base.key),
+            closure: Some(self.base.closure_digest),
             changed: paths.take(NAMED).collect(),
             units: self.units.iter().map(|unit| unit.object.clone()).take(NAMED).collect(),
             because,
             from_nothing: false,
             rests_on: Vec::new(),
+            upon: Vec::new(),
         }
     }
 }

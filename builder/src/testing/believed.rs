@@ -34,7 +34,11 @@ impl Observer for BeforeStoring {
 }
 
 /// A builder beside which something happens when it is about to store its first build.
-fn interrupted(toy: &Toy, folder: &str, act: impl Future<Output = ()> + Send + 'static) -> Builder {
+pub(super) fn interrupted(
+    toy: &Toy,
+    folder: &str,
+    act: impl Future<Output = ()> + Send + 'static,
+) -> Builder {
     let act: Box<dyn FnOnce() + Send> = Box::new(|| Handle::current().block_on(act));
     let observer = Arc::new(BeforeStoring(Mutex::new(Some(act))));
     let builder = Builder::new(toy.store.clone(), toy.work.path().join(folder), observer);
@@ -43,7 +47,7 @@ fn interrupted(toy: &Toy, folder: &str, act: impl Future<Output = ()> + Send + '
 
 /// The mark that an audit elsewhere sets which refutes what a build rests on.
 fn mark_of(built: &Built) -> String {
-    refutation(&built.provenance.as_ref().expect("a stage answered").closure, "tokens")
+    refutation(&built.provenance.as_ref().expect("a stage answered").closure.unwrap(), "tokens")
 }
 
 async fn image_of(toy: &Toy, revision: &Revision) -> Option<kiln_cache::signature::ImageId> {
@@ -117,7 +121,7 @@ async fn one_that_is_not_believed_gives_way_even_when_it_was_stored_a_moment_bef
     let Some((toy, wrong)) = misled().await else { return };
     let believed = build(&builder_of(&toy), &toy, &wrong).await;
     let (store, files) = (toy.store.clone(), files_of(&toy, &believed.manifest).await);
-    toy.store.withdraw(&believed.manifest.input_key).await.unwrap();
+    toy.store.withdraw_build(&believed.manifest).await.unwrap();
     let (mark, manifest) = (mark_of(&believed), believed.manifest.clone());
     let storing = async move {
         store.add_known(&manifest, files).await.unwrap();
@@ -135,7 +139,7 @@ async fn one_input_that_gave_two_kernels_is_said_and_the_objects_are_not_taken_f
     let Some((toy, wrong)) = misled().await else { return };
     let believed = build(&builder_of(&toy), &toy, &wrong).await;
     let (store, files) = (toy.store.clone(), files_of(&toy, &believed.manifest).await);
-    toy.store.withdraw(&believed.manifest.input_key).await.unwrap();
+    toy.store.withdraw_build(&believed.manifest).await.unwrap();
     let manifest = believed.manifest.clone();
     let storing = async move { _ = store.add_known(&manifest, files).await.unwrap() };
     let built = build(&interrupted(&toy, "elsewhere", storing), &toy, &wrong).await;
@@ -194,13 +198,13 @@ async fn answer(store: &Store, path: &str) -> Option<Vec<u8>> {
 }
 
 /// A builder over another store, which asks a Kiln over the toy's.
-async fn client(toy: &Toy, store: &Store) -> Builder {
+pub(super) async fn client(toy: &Toy, store: &Store) -> Builder {
     let observer: Arc<dyn Observer> = toy.events.clone();
     let builder = Builder::new(store.clone(), toy.work.path().join("client"), observer);
     builder.with_pairs(1, 4).with_upstream(Some(serve(&toy.store).await))
 }
 
-async fn another_store(toy: &Toy) -> Store {
+pub(super) async fn another_store(toy: &Toy) -> Store {
     let store = toy.work.path().join("another");
     Store::open(&Location::parse(store.to_str().unwrap()).unwrap()).await.unwrap()
 }
@@ -229,11 +233,16 @@ async fn nor_is_what_an_audit_here_left_in_doubt() {
     let here = another_store(&toy).await;
     let fetched = build(&client(&toy, &here).await, &toy, &first).await;
     assert_eq!((fetched.obtained, &fetched.manifest), (Obtained::Input, &made.manifest));
-    let closure = made.manifest.artifact("closure").unwrap().digest;
-    here.mark(Mark::Revoked, &refutation(&closure, "closure")).await.unwrap();
-    here.withdraw(&made.manifest.input_key).await.unwrap();
+    here.doubt(&made.manifest).await.unwrap();
+    here.withdraw_build(&made.manifest).await.unwrap();
     let built = build(&client(&toy, &here).await, &toy, &first).await;
     assert_eq!(built.obtained, Obtained::Compiled);
+    // What is made in its stead there is another build, be it the same to the byte.
+    here.withdraw_build(&built.manifest).await.unwrap();
+    toy.store.withdraw_build(&made.manifest).await.unwrap();
+    let anew = build(&builder_of(&toy), &toy, &first).await;
+    let fetched = build(&client(&toy, &here).await, &toy, &first).await;
+    assert_eq!((fetched.obtained, fetched.manifest), (Obtained::Input, anew.manifest));
 }
 
 #[tokio::test]

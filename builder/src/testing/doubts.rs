@@ -17,7 +17,7 @@ use crate::observer::Stage as Step;
 use crate::stages::{Ground, Stage};
 use crate::{Obtained, Revision};
 
-const DOCS: &str = "Documentation/a.rst";
+pub(super) const DOCS: &str = "Documentation/a.rst";
 
 /// The pair that only audits use.
 fn audits_pair(toy: &Toy) -> PathBuf {
@@ -27,7 +27,7 @@ fn audits_pair(toy: &Toy) -> PathBuf {
 }
 
 /// Puts an object into a pair that no sources give, and that make takes for current.
-fn plant(pair: &Path) {
+pub(super) fn plant(pair: &Path) {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("helper.c");
     std::fs::write(&source, "int helper(int x) { return x + 7; }\n").unwrap();

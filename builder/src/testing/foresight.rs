@@ -67,7 +67,7 @@ async fn what_is_foreseen_comes_true() {
         assert_eq!(built.obtained, obtained, "{:?}", built.provenance);
         // It was held against the same, and made of as much.
         let provenance = built.provenance.as_ref().unwrap();
-        assert_eq!(seen.from, Some(provenance.from));
+        assert_eq!(seen.from, provenance.from);
         assert_eq!(seen.from_nothing, provenance.from_nothing);
         assert_eq!(seen.from_nothing, why.contains("nobody recorded"), "{seen:?}");
         assert_eq!(seen.from_nothing, toy.steps(&built).await.len() == 3);

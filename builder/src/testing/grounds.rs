@@ -144,7 +144,7 @@ async fn a_wrong_answer_is_not_believed_wherever_it_lies() {
     assert!(builder.known(&request).await.unwrap().is_some());
     assert_eq!(builder.known_of(&[key]).await.unwrap().len(), 1);
     // An audit elsewhere, whose sweep has not seen this build.
-    let closure = believed.provenance.unwrap().closure;
+    let closure = believed.provenance.unwrap().closure.unwrap();
     toy.store.mark(Mark::Revoked, &format!("{closure}-tokens")).await.unwrap();
     let builder = builder_of(&toy);
     assert_eq!(builder.known(&request).await.unwrap(), None);

@@ -11,6 +11,8 @@ mod grounds;
 mod refuted;
 mod repository;
 mod stages;
+mod successors;
 mod toy;
+mod withdrawn;
 
 pub(crate) use repository::{Edit, Fixture};

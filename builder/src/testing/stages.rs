@@ -72,7 +72,7 @@ async fn each_stage_answers_what_it_can_and_no_more() {
             let kept: Provenance =
                 serde_json::from_str(&toy.content(&built, "provenance").await).unwrap();
             assert_eq!(Obtained::from(kept.stage.unwrap()), *expected);
-            assert_eq!(kept.from, before.manifest.input_key);
+            assert_eq!(kept.from, Some(before.manifest.input_key));
         }
         before = built;
     }

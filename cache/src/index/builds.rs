@@ -16,7 +16,7 @@ use super::open::Index;
 use super::uses::note_use;
 use super::value::{digest, input_key, placeholders, to_column};
 use super::write::Write;
-use crate::build_draft::PROVENANCE;
+use crate::build_draft::{CLOSURE, PROVENANCE};
 
 /// Keys in one statement: well below what any database takes.
 const CHUNK: usize = 500;
@@ -65,7 +65,7 @@ impl Index {
     }
 
     /// Removes the rows of a build, if they are of this manifest. Its names stay: they answer again
-    /// when it is built again.
+    /// when it is built again, those that were proved if it has the same closure.
     pub(crate) async fn remove_build(
         &self,
         key: &InputKey,
@@ -167,18 +167,27 @@ impl Index {
         transaction.commit().await.map_err(self.fail(doing))
     }
 
-    /// The build that a request is known to lead to.
-    pub(crate) async fn request(&self, request: &InputKey) -> Result<Option<InputKey>, StoreError> {
-        let row: Option<(String,)> =
-            sqlx::query_as("SELECT input_key FROM requests WHERE request_key = $1")
+    /// The build that a request is known to lead to, and the closure (a blob) that proved it, if it was
+    /// proved.
+    pub(crate) async fn request(
+        &self,
+        request: &InputKey,
+    ) -> Result<Option<(InputKey, Option<Digest>)>, StoreError> {
+        let row: Option<(String, Option<String>)> =
+            sqlx::query_as("SELECT input_key, proved_from FROM requests WHERE request_key = $1")
                 .bind(request.to_string())
                 .fetch_optional(&self.pool)
                 .await
                 .map_err(self.fail("looking up a request"))?;
-        row.map(|(text,)| input_key(&text)).transpose()
+        let read = |(input, proof): (String, Option<String>)| {
+            let proof = proof.map(|text| digest("requests.proved_from", &text)).transpose()?;
+            Ok((input_key(&input)?, proof))
+        };
+        row.map(read).transpose()
     }
 
-    /// What is known of many requests at once, by request key. Unknown ones are left out.
+    /// What is known of many requests at once, by request key. Unknown ones are left out, and so are
+    /// those that were proved by a closure which is not (any more) that of the build.
     pub(crate) async fn summaries(
         &self,
         requests: &[InputKey],
@@ -189,10 +198,12 @@ impl Index {
                 "SELECT r.request_key, b.input_key, b.image, b.result, b.seconds, r.proved_from, \
                  a.digest FROM requests r JOIN builds b ON b.input_key = r.input_key \
                  LEFT JOIN artifacts a ON a.input_key = b.input_key AND a.name = $1 \
-                 WHERE r.request_key IN ({})",
-                placeholders(2, chunk.len())
+                 LEFT JOIN artifacts c ON c.input_key = b.input_key AND c.name = $2 \
+                 WHERE r.request_key IN ({}) AND (r.proved_from IS NULL OR r.proved_from = c.digest)",
+                placeholders(3, chunk.len())
             );
-            let mut query = sqlx::query_as(AssertSqlSafe(statement)).bind(PROVENANCE);
+            let query = sqlx::query_as(AssertSqlSafe(statement));
+            let mut query = query.bind(PROVENANCE).bind(CLOSURE);
             for key in chunk {
                 query = query.bind(key.to_string());
             }

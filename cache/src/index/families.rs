@@ -51,13 +51,6 @@ impl Index {
 
     /// The closure that proved a request, when it was proved so.
     pub(crate) async fn proof(&self, request: &InputKey) -> Result<Option<Digest>, StoreError> {
-        let row: Option<(Option<String>,)> =
-            sqlx::query_as("SELECT proved_from FROM requests WHERE request_key = $1")
-                .bind(request.to_string())
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(self.fail("looking up a request"))?;
-        let proof = row.and_then(|(proof,)| proof);
-        proof.map(|text| digest("requests.proved_from", &text)).transpose()
+        Ok(self.request(request).await?.and_then(|(_, proof)| proof))
     }
 }

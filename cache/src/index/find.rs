@@ -25,7 +25,8 @@ pub(crate) struct Found {
 }
 
 impl Index {
-    /// Every name that begins with the query's digits, with the build it leads to.
+    /// Every name that begins with the query's digits, with the build it leads to. A commit that was
+    /// proved leads to no build but the one whose closure proved it.
     pub(crate) async fn find(&self, query: &Query) -> Result<Vec<Found>, StoreError> {
         let mut found = Vec::new();
         for field in query.fields() {
@@ -63,7 +64,9 @@ fn statement(field: Field) -> &'static str {
         Field::Revision => {
             "SELECT r.commit_id, r.input_key, r.proved_from FROM revisions r \
              JOIN builds b ON b.input_key = r.input_key \
+             LEFT JOIN artifacts c ON c.input_key = r.input_key AND c.name = 'closure' \
              WHERE r.commit_id >= $1 AND r.commit_id < $2 AND $3 = '' \
+             AND (r.proved_from IS NULL OR r.proved_from = c.digest) \
              ORDER BY r.commit_id, r.input_key LIMIT $4"
         }
         Field::BuildId => {

@@ -40,7 +40,12 @@ impl Store {
         Ok(Some(read.manifest))
     }
 
-    /// The same for the store's own purposes, which are no use of the build.
+    /// The same for whoever only looks whether it is there, or what it is: that is no use of the build.
+    pub async fn peek_input(&self, key: &InputKey) -> Result<Option<Manifest>, StoreError> {
+        Ok(self.look_up(key).await?.map(|read| read.manifest))
+    }
+
+    /// The same with what tells its object from another.
     pub(super) async fn look_up(&self, key: &InputKey) -> Result<Option<Read>, StoreError> {
         let indexed = self.inner.index.manifest_of(key).await?;
         let read = match manifests::read(&self.inner.objects, key).await? {
@@ -107,13 +112,15 @@ impl Store {
 
     /// Takes a build out of use that turned out to be wrong: its manifest is quarantined, and from
     /// then on the build is unknown, and can be made again. Its files stay: other builds may have
-    /// the same.
-    pub async fn withdraw(&self, key: &InputKey) -> Result<(), StoreError> {
+    /// the same. So does another build of the same input that has taken its place by now.
+    pub async fn withdraw_build(&self, build: &Manifest) -> Result<(), StoreError> {
+        let key = &build.input_key;
+        // In this order: what is read then is as new as the row, or newer.
         let indexed = self.inner.index.manifest_of(key).await?.map(|indexed| indexed.manifest);
         let tag = match manifests::read(&self.inner.objects, key).await? {
-            Some(Ok(read)) => read.tag,
-            Some(Err(unreadable)) => unreadable.tag,
-            None => return Ok(()),
+            Some(Ok(read)) if read.manifest.own_name() == build.own_name() => read.tag,
+            // (What can't be read is put aside by the next look-up.)
+            _ => return Ok(()),
         };
         match self.retire(key, tag.as_deref(), indexed).await? {
             Quarantine::Failed(why) => {

@@ -10,21 +10,22 @@ use crate::manifest::Manifest;
 use crate::query::{BuildSummary, Query, QueryError};
 
 use super::Store;
-use super::void::Refuted;
 
 /// Names that an error lists.
 const LISTED: usize = 10;
 
 impl Store {
-    /// The build that a request is known to lead to.
+    /// The build that a request is known to lead to. One that was proved leads only to the build whose
+    /// closure proved it, and not to another one of the same input that has taken its place.
     pub async fn build_by_request(
         &self,
         request: &InputKey,
     ) -> Result<Option<Manifest>, StoreError> {
-        match self.inner.index.request(request).await? {
-            Some(input) => self.build_by_input(&input).await,
-            None => Ok(None),
-        }
+        let Some((input, proof)) = self.inner.index.request(request).await? else {
+            return Ok(None);
+        };
+        let found = self.build_by_input(&input).await?;
+        Ok(found.filter(|build| proof.is_none_or(|closure| build.has_closure(&closure))))
     }
 
     /// What is known of many requests at once, by request key; unknown ones are left out. Meant
@@ -40,17 +41,13 @@ impl Store {
     /// several configurations of one commit). A prefix must belong to one name or to one build
     /// ([`QueryError::Ambiguous`] otherwise).
     ///
-    /// What rests on a refuted proof is not found, be it the build or only the name. Of the builds of
-    /// one commit and configuration its own is preferred to one that was proved to be the same.
+    /// What rests on a refuted proof is not found, be it the build or only the name; nor by the name of
+    /// a commit a build that is not the one which that was proved to give. Of the builds of one commit
+    /// and configuration its own is preferred to one that was proved to be the same.
     pub async fn find_builds(&self, query: &Query) -> Result<Vec<Manifest>, StoreError> {
-        let mut refuted = Refuted::by(self);
-        let mut found = Vec::new();
-        for name in self.inner.index.find(query).await? {
-            match &name.proof {
-                Some(closure) if refuted.holds(closure).await? => {}
-                _ => found.push(name),
-            }
-        }
+        let refuted = self.refuted().await?;
+        let mut found = self.inner.index.find(query).await?;
+        found.retain(|name| name.proof.is_none_or(|closure| !refuted.holds(&closure)));
         let mut keys = choose(query, &found)?;
         if keys.is_empty() {
             // A build whose row is missing is still found by its whole key.
@@ -59,6 +56,7 @@ impl Store {
         let mut builds = Vec::with_capacity(keys.len());
         for key in keys {
             if let Some(build) = self.build_by_input(&key).await?
+                && leads_to(&mut found, &build)
                 && !refuted.voids(self, &build).await?
             {
                 builds.push(build);
@@ -91,6 +89,17 @@ impl Store {
         }
         Ok(builds.into_iter().next())
     }
+}
+
+/// Whether names lead to a build, which is what lies under its key now. Those that were proved by the
+/// closure of another one are left out: the index may not have heard of it yet.
+fn leads_to(found: &mut Vec<Found>, build: &Manifest) -> bool {
+    let names = |found: &[Found]| found.iter().filter(|it| it.input_key == build.input_key).count();
+    let before = names(found);
+    found.retain(|name| {
+        name.input_key != build.input_key || name.proof.is_none_or(|it| build.has_closure(&it))
+    });
+    before == 0 || names(found) > 0
 }
 
 /// Leaves out builds that were proved to be what a name leads to, where that has a build of its own of

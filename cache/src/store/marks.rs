@@ -15,6 +15,9 @@ use super::Store;
 pub enum Mark {
     /// Something proves nothing any more. Set for good, and brought along to other stores.
     Revoked,
+    /// A build is believed no more, wherever it lies; see [`Store::doubt`]. Set for good, and brought
+    /// along to other stores.
+    Withdrawn,
     /// A build, named by its input key, is still to be audited.
     Unaudited,
 }
@@ -24,6 +27,7 @@ impl Mark {
     fn prefix(self) -> &'static str {
         match self {
             Self::Revoked => "revoked",
+            Self::Withdrawn => "withdrawn",
             Self::Unaudited => "unaudited",
         }
     }
@@ -38,7 +42,9 @@ impl Store {
     /// digits and hyphens.
     pub async fn mark(&self, mark: Mark, name: &str) -> Result<(), StoreError> {
         // (In a bucket, an object without bytes counts as gone.)
-        self.inner.objects.create(&mark.object_of(name), "marked".into()).await.map(|_| ())
+        self.inner.objects.create(&mark.object_of(name), "marked".into()).await?;
+        self.inner.refuted.forget();
+        Ok(())
     }
 
     /// Takes a mark away. One that is not there is as good as taken away.

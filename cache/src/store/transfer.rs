@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use crate::build_draft::{BuildDraft, CLOSURE, content_signature};
+use crate::build_draft::{BuildDraft, content_signature};
+use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::evidence::Run;
 use crate::index::Use;
@@ -23,7 +24,6 @@ use crate::verify::Problem;
 
 use super::builds::Added;
 use super::ingest::{describe, ingest};
-use super::void::Refuted;
 use super::{Mark, Store};
 
 /// What transfers tell while they run.
@@ -49,7 +49,7 @@ impl Store {
             }
         };
         self.copy_marks(to, &builds).await?;
-        let (mut images, mut refuted) = (BTreeSet::new(), (Refuted::by(self), Refuted::by(to)));
+        let mut images = BTreeSet::new();
         let (uses, pins) = (self.inner.index.uses().await?, self.inner.index.pins().await?);
         for (done, key) in (0..).zip(&builds) {
             let total = builds.len() as u64;
@@ -60,8 +60,7 @@ impl Store {
                 true => Some(to.hold_build(key).await?),
                 false => None,
             };
-            let coming = Coming { key, used, refuted: &mut refuted };
-            let came = self.copy_build(to, coming, &mut images, &mut report).await?;
+            let came = self.copy_build(to, key, used, &mut images, &mut report).await?;
             if let Some(owner) = held {
                 if came {
                     to.pin(key, true).await?;
@@ -85,10 +84,13 @@ impl Store {
         Ok(report)
     }
 
-    /// Brings what is known to prove nothing, all of it.
+    /// Brings what is known to prove nothing and to be no build, all of it.
     async fn copy_revoked(&self, to: &Self) -> Result<(), StoreError> {
-        for name in self.marks(Mark::Revoked).await? {
-            to.mark(Mark::Revoked, &name).await?;
+        for mark in [Mark::Withdrawn, Mark::Revoked] {
+            let there = to.marks(mark).await?;
+            for name in self.marks(mark).await?.difference(&there) {
+                to.mark(mark, name).await?;
+            }
         }
         Ok(())
     }
@@ -105,13 +107,14 @@ impl Store {
         Ok(())
     }
 
-    /// Brings one build, its names and when it was last used: being brought is no use. `false`, with a
-    /// problem in the report, when it can't be brought. Its image is added to `images` all the same:
-    /// what was seen of it holds without its files.
+    /// Brings one build, its names and when it was last used: being brought is no use. `false` when it
+    /// is not brought, for a reason in the report. Its image is added to `images` all the same: what was
+    /// seen of it holds without its files.
     async fn copy_build(
         &self,
         to: &Self,
-        Coming { key, used, refuted }: Coming<'_>,
+        key: &InputKey,
+        used: Option<&Use>,
         images: &mut BTreeSet<ImageId>,
         report: &mut TransferReport,
     ) -> Result<bool, StoreError> {
@@ -135,22 +138,25 @@ impl Store {
         // Its coming is written as a use.
         let mut times = to.inner.index.times(key).await? + 1;
         let mut there = to.confirm(key, used).await?;
+        // (What was refuted here is so there by now.)
+        let refuted = to.refuted().await?;
+        let is_void = refuted.voids(self, &manifest).await?;
         if let Some(build) = &there
-            && refuted.1.voids(to, build).await?
-            && !refuted.1.voids(self, &manifest).await?
+            && !is_void
+            && refuted.voids(to, build).await?
         {
             // It is not believed there; this one is.
-            to.withdraw(key).await?;
+            to.withdraw_build(build).await?;
             (there, times) = (None, times + 1);
         }
-        if there.is_none()
-            && let Some(closure) = manifest.artifact(CLOSURE)
-            && refuted.1.holds(&closure.digest).await?
-            && !refuted.0.holds(&closure.digest).await?
-        {
-            // An audit took it away there, of which nobody here has heard: perhaps it is wrong.
-            let why = "an audit left it in doubt where it should come to; it is to be built there";
-            report.problems.push(Problem { what: format!("build {key}"), why: why.into() });
+        if there.is_none() && is_void {
+            // An audit took it away there, or would not have it: perhaps it is wrong.
+            report.builds_in_doubt += 1;
+            if !self.is_void(&manifest).await? {
+                let why =
+                    "an audit left it in doubt where it should come to; it is to be built there";
+                report.problems.push(Problem { what: format!("build {key}"), why: why.into() });
+            }
             return Ok(false);
         }
         if let Some(there) = &there {
@@ -181,7 +187,10 @@ impl Store {
             }
         }
         let names = self.inner.index.names_of(key).await?;
-        for (request, proof) in names.requests {
+        // What a closure proved, it proved of the build that has it.
+        let here = there.as_ref().unwrap_or(&manifest);
+        let holds = |proof: &Option<Digest>| proof.is_none_or(|closure| here.has_closure(&closure));
+        for (request, proof) in names.requests.into_iter().filter(|(_, proof)| holds(proof)) {
             let there = to.inner.index.request(&request).await?;
             let is_proved_there = to.inner.index.proof(&request).await?.is_some();
             match proof {
@@ -194,7 +203,7 @@ impl Store {
                 _ => {}
             }
         }
-        for (commit, proof) in names.commits {
+        for (commit, proof) in names.commits.into_iter().filter(|(_, proof)| holds(proof)) {
             to.inner.index.add_name(&commit, key, proof.as_ref()).await?;
         }
         if there.is_none() {
@@ -381,15 +390,6 @@ impl Store {
         report.journals += 1;
         Ok(())
     }
-}
-
-/// A build that is to be brought.
-struct Coming<'a> {
-    key: &'a InputKey,
-    /// When it was last used.
-    used: Option<&'a Use>,
-    /// What was refuted by the time that the transfer began: here, and there.
-    refuted: &'a mut (Refuted, Refuted),
 }
 
 /// What was brought of a build.
