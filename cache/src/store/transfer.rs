@@ -192,7 +192,7 @@ impl Store {
         let holds = |proof: &Option<Digest>| proof.is_none_or(|closure| here.has_closure(&closure));
         for (request, proof) in names.requests.into_iter().filter(|(_, proof)| holds(proof)) {
             let there = to.inner.index.request(&request).await?;
-            let is_proved_there = to.inner.index.proof(&request).await?.is_some();
+            let is_proved_there = matches!(there, Some((_, Some(_))));
             match proof {
                 Some(closure) if there.is_none() => {
                     to.add_proved_request(&request, key, &closure).await?;
