@@ -237,10 +237,10 @@ async fn nor_is_what_an_audit_here_left_in_doubt() {
     here.withdraw_build(&made.manifest).await.unwrap();
     let built = build(&client(&toy, &here).await, &toy, &first).await;
     assert_eq!(built.obtained, Obtained::Compiled);
-    // What is made in its stead there is another build, be it the same to the byte.
+    // What is made in its stead there, and not upon it, is another build, be it the same to the byte.
     here.withdraw_build(&built.manifest).await.unwrap();
     toy.store.withdraw_build(&made.manifest).await.unwrap();
-    let anew = build(&builder_of(&toy), &toy, &first).await;
+    let anew = build(&toy.builder_in("anew"), &toy, &first).await;
     let fetched = build(&client(&toy, &here).await, &toy, &first).await;
     assert_eq!((fetched.obtained, fetched.manifest), (Obtained::Input, anew.manifest));
 }
