@@ -278,7 +278,8 @@ async fn names_need_a_build() {
 async fn many_requests_at_once() {
     let fixture = Fixture::new().await;
     let file = fixture.file("a", b"same");
-    let manifest = fixture.store.add_build(draft(1, &[("image", &file)])).await.unwrap();
+    let draft = draft(1, &[("image", &file), ("closure", &file)]);
+    let manifest = fixture.store.add_build(draft).await.unwrap();
     for seed in 2..40 {
         fixture.store.add_request(&request(seed), &manifest.input_key).await.unwrap();
     }
@@ -288,7 +289,8 @@ async fn many_requests_at_once() {
     let summary = found[&request(17)];
     assert_eq!((summary.input_key, summary.image), (manifest.input_key, manifest.image()));
     assert_eq!((summary.built, summary.seconds, summary.proof), (true, 12.5, None));
-    let closure = manifest.artifacts[0].digest;
+    // A proof holds for the build that has its closure.
+    let closure = manifest.artifact("closure").unwrap().digest;
     let (proved, input) = (request(50), manifest.input_key);
     fixture.store.add_proved_request(&proved, &input, &closure).await.unwrap();
     let found = fixture.store.builds_by_requests(&[proved]).await.unwrap();
