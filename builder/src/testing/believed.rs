@@ -199,8 +199,7 @@ async fn answer(store: &Store, path: &str) -> Option<Vec<u8>> {
 
 /// A builder over another store, which asks a Kiln over the toy's.
 pub(super) async fn client(toy: &Toy, store: &Store) -> Builder {
-    let observer: Arc<dyn Observer> = toy.events.clone();
-    let builder = Builder::new(store.clone(), toy.work.path().join("client"), observer);
+    let builder = toy.builder_over(store, "client");
     builder.with_pairs(1, 4).with_upstream(Some(serve(&toy.store).await))
 }
 

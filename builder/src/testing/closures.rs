@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kiln_cache::signature::is_named_by_image;
-use kiln_cache::{BuildDraft, Database, Location, Manifest, Store};
+use kiln_cache::{BuildDraft, Manifest};
 
 use super::toy::{Toy, builder_of, watched};
 use super::{Edit, Fixture};
@@ -12,7 +12,7 @@ use crate::closure::{Closure, Edges};
 use crate::observer::Stage as Step;
 use crate::proving::CANDIDATES;
 use crate::stages::Stage;
-use crate::{Builder, Built, Foreseen, How, Observer, Obtained, Revision};
+use crate::{Builder, Built, Foreseen, How, Obtained, Revision};
 
 async fn closure(builder: &Builder, built: &Built) -> Arc<Closure> {
     builder.closure(&built.manifest).await.unwrap().expect("it was watched")
@@ -411,12 +411,10 @@ async fn a_wrong_proof_is_found_and_its_closure_revoked() {
     let again = toy.edit("third", &[Edit::File(HELPER, "int helper(int x) { return x + 3; }\n")]);
     let honest = builder_of(&toy).build(&toy.request(&again, "")).await.unwrap();
     assert_eq!(honest.obtained, Obtained::Compiled);
-    assert_eq!(audit_report(&toy.store).await.unwrap().audited, 1); // Nor does a machine that shares the builds and not the database.
-    let location = Location::parse(toy.work.path().join("store").to_str().unwrap()).unwrap();
-    let database = Database::Sqlite(toy.work.path().join("another.sqlite"));
-    let store = Store::open(&location.with_database(database)).await.unwrap();
-    let events: Arc<dyn Observer> = toy.events.clone();
-    let other = Builder::new(store, toy.work.path().join("elsewhere"), events).with_pairs(1, 1);
+    assert_eq!(audit_report(&toy.store).await.unwrap().audited, 1);
+    // Nor does a machine that shares the builds and not the database.
+    let store = toy.by_another_database().await;
+    let other = toy.builder_over(&store, "elsewhere").with_pairs(1, 1);
     let last = toy.edit("fourth", &[Edit::File(HELPER, "int helper(int x) { return x + 4; }\n")]);
     let honest = other.build(&toy.request(&last, "")).await.unwrap();
     assert_eq!(honest.obtained, Obtained::Compiled);

@@ -1,8 +1,7 @@
 //! What was proved of a build is not said of the one that takes its place, on the toy kernel.
 
-use std::sync::Arc;
-
-use kiln_cache::{Database, Location, Query, Store};
+use kiln_cache::manifest::Manifest;
+use kiln_cache::{Query, Store};
 
 use super::Edit;
 use super::closures::forge;
@@ -10,7 +9,7 @@ use super::grounds::{auditor, is_alarm, is_right, next};
 use super::stages::{HELPER, build, from_nothing};
 use super::toy::{Toy, builder_of, watched};
 use crate::closure::Closure;
-use crate::{Builder, Observer, Obtained, Revision};
+use crate::{Obtained, Revision};
 
 /// A toy kernel whose helper is compiled with the word that a file holds which its remark names; the
 /// record of its command says nothing of that. And its base, which is built.
@@ -72,24 +71,33 @@ fn changed(toy: &Toy, by: u32) -> Revision {
     toy.edit("changed", &[Edit::File(HELPER, &text)])
 }
 
-#[tokio::test]
-async fn an_index_that_has_not_heard_of_a_successor_proves_nothing_by_what_was_there_before() {
-    let Some((toy, first)) = watched().await else { return };
+/// A build of a revision that is of another kernel, as of a broken tracer; and the store by way of an
+/// index that knows it.
+struct Forged {
+    toy: Toy,
+    revision: Revision,
+    forged: Manifest,
+    elsewhere: Store,
+}
+
+async fn forged() -> Option<Forged> {
+    let (toy, first) = watched().await?;
     let built = build(&builder_of(&toy), &toy, &first).await;
-    // As of a broken tracer, and of another kernel.
     let revision = changed(&toy, 9);
     let forged = forge(&toy, &built, &revision, &Closure::default()).await;
-    let location = Location::parse(toy.work.path().join("store").to_str().unwrap()).unwrap();
-    let database = Database::Sqlite(toy.work.path().join("another.sqlite"));
-    let elsewhere = Store::open(&location.with_database(database)).await.unwrap();
+    let elsewhere = toy.by_another_database().await;
+    Some(Forged { toy, revision, forged, elsewhere })
+}
+
+#[tokio::test]
+async fn an_index_that_has_not_heard_of_a_successor_proves_nothing_by_what_was_there_before() {
+    let Some(Forged { toy, revision, forged, elsewhere }) = forged().await else { return };
     toy.store.doubt(&forged).await.unwrap();
     toy.store.withdraw_build(&forged).await.unwrap();
     let right = build(&builder_of(&toy), &toy, &revision).await;
     assert_eq!(right.obtained, Obtained::Compiled);
 
-    let events: Arc<dyn Observer> = toy.events.clone();
-    let work = toy.work.path().join("elsewhere");
-    let other = Builder::new(elsewhere.clone(), work, events).with_pairs(1, 1);
+    let other = toy.builder_over(&elsewhere, "elsewhere").with_pairs(1, 1);
     let key = other.request_key(&toy.request(&revision, "")).unwrap();
     let rows = elsewhere.builds_by_requests(&[key]).await.unwrap();
     assert_eq!(rows[&key].image, forged.image(), "it has not heard of it");
@@ -101,16 +109,9 @@ async fn an_index_that_has_not_heard_of_a_successor_proves_nothing_by_what_was_t
 
 #[tokio::test]
 async fn nor_does_it_say_that_a_revision_is_what_was_there_before() {
-    let Some((toy, first)) = watched().await else { return };
-    let built = build(&builder_of(&toy), &toy, &first).await;
-    let revision = changed(&toy, 9);
-    let forged = forge(&toy, &built, &revision, &Closure::default()).await;
-    let location = Location::parse(toy.work.path().join("store").to_str().unwrap()).unwrap();
-    let database = Database::Sqlite(toy.work.path().join("another.sqlite"));
-    let elsewhere = Store::open(&location.with_database(database)).await.unwrap();
+    let Some(Forged { toy, revision, forged, elsewhere }) = forged().await else { return };
     toy.store.doubt(&forged).await.unwrap();
-    let events: Arc<dyn Observer> = toy.events.clone();
-    let other = || Builder::new(elsewhere.clone(), toy.work.path().join("other"), events.clone());
+    let other = || toy.builder_over(&elsewhere, "other");
     let key = other().request_key(&toy.request(&revision, "")).unwrap();
     assert!(other().known_of(&[key]).await.unwrap().is_empty(), "it is still there, and in doubt");
     toy.store.withdraw_build(&forged).await.unwrap();

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use kiln_cache::{Digest, Location, Store};
+use kiln_cache::{Database, Digest, Location, Store};
 use kiln_skip::{Lack, skip};
 use tempfile::TempDir;
 
@@ -56,11 +56,14 @@ pub(super) fn builder_of(toy: &Toy) -> Builder {
     toy.builder().with_pairs(1, 4)
 }
 
+fn location(work: &TempDir) -> Location {
+    Location::parse(work.path().join("store").to_str().unwrap()).unwrap()
+}
+
 impl Toy {
     pub(crate) async fn new() -> (Self, Revision) {
         let work = tempfile::tempdir().unwrap();
-        let store = work.path().join("store");
-        let store = Store::open(&Location::parse(store.to_str().unwrap()).unwrap()).await.unwrap();
+        let store = Store::open(&location(&work)).await.unwrap();
         let fixture = Fixture::new();
         let (target, image) = image_of(host_arch());
         let makefile = MAKEFILE.replace("@TARGET@", target).replace("@IMAGE@", image);
@@ -98,8 +101,19 @@ impl Toy {
 
     /// A builder with working pairs of its own.
     pub(crate) fn builder_in(&self, folder: &str) -> Builder {
+        self.builder_over(&self.store, folder)
+    }
+
+    /// The same over another store.
+    pub(super) fn builder_over(&self, store: &Store, folder: &str) -> Builder {
         let observer: Arc<dyn Observer> = self.events.clone();
-        Builder::new(self.store.clone(), self.work.path().join(folder), observer)
+        Builder::new(store.clone(), self.work.path().join(folder), observer)
+    }
+
+    /// The store as a machine sees it that shares what is stored and not the database.
+    pub(super) async fn by_another_database(&self) -> Store {
+        let database = Database::Sqlite(self.work.path().join("another.sqlite"));
+        Store::open(&location(&self.work).with_database(database)).await.unwrap()
     }
 
     pub(crate) fn request(&self, revision: &Revision, config: &str) -> Request {
