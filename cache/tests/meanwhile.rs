@@ -10,13 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::bucket::{Event, Eventful, What};
-use common::{LIGHT, draft, input, merciless, noise};
+use common::{LIGHT, WHO_HAS_THE_LOCK, draft, end, input, merciless, noise};
 use kiln_cache::retention::Policy;
 use kiln_cache::transfer::Selection;
 use kiln_cache::{Backend, Database, Digest, Location, Patience, Store, StoreError};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
-use sqlx::Connection as _;
 
 /// Two machines over one bucket and one database; events wait for the first.
 struct Two {
@@ -54,21 +53,8 @@ async fn two(name: &str) -> Two {
     Two { here, there, bucket, database, files, _folder: folder }
 }
 
-/// As when the server, or something on the way to it, goes away for a moment.
-async fn end(database: &str, whose: &'static str) {
-    let mut connection = sqlx::AnyConnection::connect(database).await.unwrap();
-    // The server ends them a moment after it was asked to.
-    while !sqlx::query(whose).fetch_all(&mut connection).await.unwrap().is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 const WHO_HAS_THE_TURN: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                                 WHERE datname = current_database() AND state = 'idle in transaction'";
-
-const WHO_HAS_THE_LOCK: &str = "SELECT pg_terminate_backend(l.pid) FROM pg_locks l \
-                                JOIN pg_database d ON d.oid = l.database \
-                                WHERE l.locktype = 'advisory' AND d.datname = current_database()";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_lost_its_turn_removes_nothing_that_was_pushed_since() {

@@ -118,18 +118,6 @@ async fn replica(fixture: &Fixture) -> Store {
     Store::open(&elsewhere(fixture, "replica").with_database(database)).await.unwrap()
 }
 
-/// As when the server, or something on the way to it, goes away for a moment: whoever packs or
-/// collects loses its lock, and does not hear of it.
-async fn break_lock(fixture: &Fixture) {
-    let statement = "SELECT pg_terminate_backend(l.pid) FROM pg_locks l \
-                     JOIN pg_database d ON d.oid = l.database \
-                     WHERE l.locktype = 'advisory' AND d.datname = current_database()";
-    // The server ends them a moment after it was asked to.
-    while fixture.execute(statement).await > 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 fn wait_for(future: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Handle::current();
     tokio::task::block_in_place(|| runtime.block_on(future));
@@ -195,7 +183,7 @@ async fn who_packs_and_lost_its_lock_rests_nothing_on_what_was_removed() {
             let other =
                 builds.iter().zip(&before).find(|it| std::fs::read(blob(it.0)).unwrap() == *it.1);
             fixture.store.pin(&other.unwrap().0.input_key, true).await.unwrap();
-            break_lock(&fixture).await;
+            fixture.break_lock().await;
             let report = replica(&fixture).await.gc(&merciless()).await.unwrap();
             assert_eq!((report.gone.len(), report.freed_blobs), (1, 1));
         });
@@ -217,7 +205,7 @@ async fn who_collects_and_lost_its_lock_removes_nothing_more() {
     let watch = |at: GcProgress| {
         if at.phase == GcPhase::Blobs {
             wait_for(async {
-                break_lock(&fixture).await;
+                fixture.break_lock().await;
                 replica(&fixture).await.pack(LIGHT, &|_| {}).await.unwrap();
             });
         }

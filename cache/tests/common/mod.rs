@@ -4,6 +4,7 @@
 pub(crate) mod bucket;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use kiln_cache::manifest::BuildResult;
 use kiln_cache::pack::PackOptions;
@@ -13,6 +14,19 @@ use kiln_cache::{
 };
 use kiln_servers::{Postgres, S3};
 use sqlx::Connection as _;
+
+pub(crate) const WHO_HAS_THE_LOCK: &str = "SELECT pg_terminate_backend(l.pid) FROM pg_locks l \
+                                JOIN pg_database d ON d.oid = l.database \
+                                WHERE l.locktype = 'advisory' AND d.datname = current_database()";
+
+/// As when the server, or something on the way to it, goes away for a moment.
+pub(crate) async fn end(database: &str, whose: &'static str) {
+    let mut connection = sqlx::AnyConnection::connect(database).await.unwrap();
+    // The server ends them a moment after it was asked to.
+    while !sqlx::query(whose).fetch_all(&mut connection).await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
 
 /// A store in a folder of its own. In a test binary that includes the suites to run them against
 /// other servers, a store there.
@@ -109,9 +123,14 @@ impl Fixture {
     }
 
     /// Runs a statement there.
-    pub(crate) async fn execute(&self, statement: &'static str) -> u64 {
-        let done = sqlx::query(statement).execute(&mut self.connect().await).await.unwrap();
-        done.rows_affected()
+    pub(crate) async fn execute(&self, statement: &'static str) {
+        sqlx::query(statement).execute(&mut self.connect().await).await.unwrap();
+    }
+
+    /// As when the server, or something on the way to it, goes away for a moment: whoever packs or
+    /// collects loses its lock, and does not hear of it.
+    pub(crate) async fn break_lock(&self) {
+        end(&self.database, WHO_HAS_THE_LOCK).await;
     }
 
     /// Writes a file outside the store.
