@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -156,6 +157,12 @@ pub struct Masked {
     pub length: u64,
 }
 
+impl Masked {
+    fn new(kind: &'static str, range: &Range<usize>) -> Self {
+        Self { kind, start: range.start as u64, length: range.len() as u64 }
+    }
+}
+
 /// What `image` hides in the files of a build, by artifact: of what is loaded of them each byte of
 /// these and no other. (Not loaded, and not listed: debug information and the like, and the signature
 /// behind a module.) Nothing of a file that counts byte by byte. One of the files must be `vmlinux`.
@@ -175,11 +182,7 @@ pub fn masked(
             name if image::is_module(name) => image::module_masks(&Mapping::open(path)?, release),
             _ => image::companion_masks(&Mapping::open(path)?, &elf, &kernel.mapping),
         };
-        let masked = masks.into_iter().map(|it| Masked {
-            kind: it.kind.tag(),
-            start: it.range.start as u64,
-            length: it.range.len() as u64,
-        });
+        let masked = masks.into_iter().map(|it| Masked::new(it.kind.tag(), &it.range));
         all.insert(name.clone(), masked.collect());
     }
     Ok(all)
@@ -190,12 +193,7 @@ pub fn masked(
 pub fn masked_code(path: &Path) -> Result<Vec<Masked>, SignatureError> {
     let kernel = Kernel::open(path)?;
     let masks = code::masked(&kernel.elf()?, &kernel.mapping).map_err(|it| kernel.fail(it))?;
-    let masked = masks.into_iter().map(|(kind, range)| Masked {
-        kind,
-        start: range.start as u64,
-        length: range.len() as u64,
-    });
-    Ok(masked.collect())
+    Ok(masks.into_iter().map(|(kind, range)| Masked::new(kind, &range)).collect())
 }
 
 /// The GNU build id of an ELF file in lower-case hexadecimal digits; `None` if it has none.
