@@ -49,7 +49,8 @@ pub(super) fn reproduction(target: Option<&Target>, counts: &Counts, left: u32) 
         },
     }
     match left {
-        _ if counts.total() >= MOST => Reproduction::NotShown,
+        // Failures of the host are no runs of the kernel.
+        _ if counts.total() - counts.infra >= MOST => Reproduction::NotShown,
         0 => Reproduction::OutOfBudget,
         left => Reproduction::Runs(BATCH.min(left)),
     }
@@ -72,7 +73,9 @@ mod tests {
             boot_failures: [("no init".to_owned(), 8)].into_iter().collect(),
             ..Counts::default()
         };
+        let faulty = Counts { infra: 500, ..counts(5, &[("bug", 1)]) };
         for (target, counts, left, wanted) in [
+            (Some(&target), faulty, 100, Reproduction::Runs(8)),
             (Some(&target), counts(0, &[]), 100, Reproduction::Runs(8)),
             (Some(&target), counts(0, &[]), 5, Reproduction::Runs(5)),
             (Some(&target), counts(5, &[("bug", 3)]), 0, Reproduction::Shown),
