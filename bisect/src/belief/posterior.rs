@@ -311,16 +311,17 @@ struct Weights {
 }
 
 impl Weights {
-    /// A commit that splits an image counts like any other here, and is then weighed down: what
-    /// speaks against it are builds, not what was known beforehand.
+    /// Which commits split an image says nothing of where else the one is: each kind keeps its share
+    /// while any of it is left, and so do all together beside "older" and "not reproducible".
     fn new(model: &Model, standing: &[Standing]) -> Self {
         let count = |what| standing.iter().filter(|it| **it == what).count() as f64;
         let n = standing.len() as f64;
         let (untouched, blamed) = (count(Standing::Untouched), count(Standing::Blamed));
-        let plain = n - untouched - blamed;
+        let plain = count(Standing::Plain);
+        let left = (untouched + blamed + plain).max(1.0);
         // With nothing else to suspect there is nothing to tell apart; and nobody is suspected less
         // for being blamed.
-        let hardly = if untouched < n { model.untouched.min(untouched / n) } else { 1.0 };
+        let hardly = if untouched < n { model.untouched.min(untouched / left) } else { 1.0 };
         let rest = 1.0 - hardly;
         let mostly = match (blamed > 0.0, plain > 0.0) {
             (false, _) => 0.0,

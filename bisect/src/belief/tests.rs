@@ -38,6 +38,16 @@ fn enumerate(
         let other = factorial(c.crashes) * factorial(c.clean) / factorial(c.crashes + c.clean + 1);
         (1.0 - model.stray) * honest + model.stray * other
     };
+    // A commit that splits an image is not the one, and leaves its share to the others.
+    let splits = |commit: usize| {
+        (0..counts.len()).any(|image| {
+            let of_image = (0..n).filter(|r| images[*r] == Some(image as u32));
+            let mut holds = of_image.map(|r| sets[r][commit]).collect::<Vec<_>>();
+            holds.extend((base == Some(image as u32)).then_some(false));
+            holds.iter().any(|one| *one != holds[0])
+        })
+    };
+    let left = (0..n).filter(|commit| !splits(*commit)).count().max(1) as f64;
     let mut weights = Vec::new();
     #[allow(clippy::needless_range_loop)] // one more hypothesis than commits
     for hypothesis in 0..n + 1 {
@@ -70,7 +80,7 @@ fn enumerate(
         let prior = if hypothesis == n {
             model.older
         } else {
-            (1.0 - model.older - model.not_reproducible) / n as f64
+            (1.0 - model.older - model.not_reproducible) / left
         };
         weights.push(weight * prior);
     }
@@ -201,20 +211,24 @@ fn equal_images_clear_the_commits_between_them() {
     let mut images = vec![None; 10];
     (images[3], images[7], images[9]) = (Some(0), Some(0), Some(1));
     let counts = [Counts::default(), seen(3, 3)];
-    let got = Posterior::new(
-        &Evidence {
+    let with = |images: &[Option<u32>]| {
+        let evidence = Evidence {
             graph: &graph,
-            images: &images,
+            images,
             base: None,
             find: Find::Cause,
             unchanged: &[],
             untouched: &[],
             blamed: &[],
             counts: &counts,
-        },
-        &Model::default(),
-    );
+        };
+        Posterior::new(&evidence, &Model::default())
+    };
+    let got = with(&images);
     assert!((4..=7).all(|c| got.commits[c] < 1e-8));
+    // Nor do they make it any likelier that the bug is older than all of them.
+    let alone = with(&[vec![None; 9], vec![Some(1)]].concat());
+    assert!((got.older / alone.older - 1.0).abs() < 1e-6, "{} {}", got.older, alone.older);
     assert!((0..=3).chain(8..=9).all(|c| got.commits[c] > 0.1));
     assert!(!got.contradiction);
 }
