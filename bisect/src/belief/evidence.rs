@@ -22,6 +22,12 @@ impl Counts {
         self.crashes + self.clean
     }
 
+    /// Whether so many runs said nothing that more are not worth making: fewer than one in `patience`
+    /// said anything.
+    pub fn in_vain(&self, patience: u32) -> bool {
+        self.total() >= patience.saturating_mul(self.informative() + 1)
+    }
+
     /// These runs and others.
     pub fn and(self, other: &Self) -> Self {
         Self {

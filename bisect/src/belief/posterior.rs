@@ -246,10 +246,23 @@ impl Posterior {
         &self.joint.mass
     }
 
-    /// Probability that a bad kernel crashes, and at a rate of at least `least`.
-    pub fn worth(&self, least: f64) -> f64 {
-        let pairs = self.joint.rates.iter().zip(&self.joint.by_rate);
-        pairs.filter(|(rate, _)| **rate >= least).map(|(_, mass)| mass).sum()
+    /// Probability that a bad kernel crashes at a rate of at least `least`, and that one image of it does:
+    /// `shows` is the chance of that for each rate.
+    pub(crate) fn worth(&self, least: f64, shows: &[f64; POINTS]) -> f64 {
+        let masses = self.joint.rates.iter().zip(&self.joint.by_rate).zip(shows);
+        masses.filter(|((rate, _), _)| **rate >= least).map(|((_, mass), shows)| mass * shows).sum()
+    }
+
+    /// Probability that an image shows the bug, where that commit is the one, or, without a commit, where
+    /// all revisions are bad. `shows`: that chance for each rate.
+    pub(crate) fn shows(&self, commit: Option<u32>, shows: &[f64; POINTS]) -> f64 {
+        let mass = match commit {
+            Some(commit) => &self.joint.mass[self.joint.group[commit as usize] as usize],
+            None => &self.joint.older,
+        };
+        let total: f64 = mass.iter().sum();
+        let sum: f64 = mass.iter().zip(shows).map(|(mass, shows)| mass * shows).sum();
+        if total > 0.0 { sum / total } else { 1.0 }
     }
 
     /// The mass by rate of "the good end is bad".

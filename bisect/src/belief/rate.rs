@@ -132,6 +132,20 @@ impl RateGrid {
         }
     }
 
+    /// For each rate: the chance that a bad image with these runs shows the bug. Where something hides it,
+    /// or where the image's own rate must be far below that of others, it does not.
+    pub(crate) fn shows(&self, seen: &Counts) -> [f64; POINTS] {
+        /// Share of the rate below which an image's own is no use: thirty times the runs would be needed.
+        const FAR_BELOW: f64 = 1.0 / 30.0;
+        let hidden = self.exception(seen).hidden;
+        let runs = f64::from(seen.informative());
+        std::array::from_fn(|k| {
+            let own =
+                (self.crash[k] + f64::from(seen.crashes)) / (self.crash[k] + self.clean[k] + runs);
+            if own < FAR_BELOW * self.rate[k] { 0.0 } else { 1.0 - hidden[k] }
+        })
+    }
+
     /// Mean and interval of a weighting of the grid.
     pub(crate) fn summary(&self, weight: &[f64; POINTS]) -> Rate {
         let total: f64 = weight.iter().sum();
@@ -199,6 +213,21 @@ mod tests {
         assert!(quiet.hidden[POINTS - DRIFTS] > 0.999 && quiet.hidden[0] < 0.2, "{quiet:?}");
         let loud = grid.exception(&Counts { crashes: 5, clean: 40, censored: 0 });
         assert!(loud.stray > 0.999 && loud.hidden[POINTS / 2] < 1e-3, "{loud:?}");
+    }
+
+    #[test]
+    fn an_image_that_stays_silent_does_not_show_the_bug() {
+        let grid = RateGrid::new(&Model::default());
+        let shows = |crashes, clean| grid.shows(&Counts { crashes, clean, censored: 0 });
+        assert!(shows(0, 0).iter().all(|it| (it - 1.0).abs() < 1e-3));
+        let rare = grid.rate.iter().position(|rate| *rate > 0.03).unwrap();
+        assert!(shows(2, 40)[rare..rare + DRIFTS].iter().all(|it| *it > 0.99));
+        // However much the rate drifts, and whatever it is.
+        for seen in [shows(0, 100_000), shows(1, 1_000_000)] {
+            assert!(seen.iter().all(|it| *it < 0.01), "{seen:?}");
+        }
+        // A rare crash may stay away for some time.
+        assert!(shows(0, 50)[..DRIFTS].iter().all(|it| *it > 0.9));
     }
 
     #[test]

@@ -62,8 +62,15 @@ impl Search<'_> {
 
     /// Whether the image of `place` has run in vain too often.
     pub(super) fn exhausted(&self, place: Place) -> bool {
-        let counts = self.problem.counts(place);
-        counts.informative() == 0 && counts.total() >= self.settings.patience
+        self.problem.counts(place).in_vain(self.settings.patience)
+    }
+
+    /// Whether the image of `place` stays silent where it is to show the target: it hides the bug more
+    /// probably than not, if `commit` is the one (without a commit, if all revisions are bad). More runs
+    /// of it would only make that surer.
+    pub(super) fn hides(&self, place: Place, commit: Option<u32>) -> bool {
+        let shows = self.grid.shows(&self.problem.counts(place));
+        self.posterior.shows(commit, &shows) < 0.5
     }
 
     /// Probability that `place` can be tested at all.

@@ -31,14 +31,14 @@ pub(super) fn check(search: &Search<'_>, commit: u32) -> (Vec<Cleared>, Vec<Miss
     let problem = search.problem;
     let own = problem.counts(Place::Commit(commit));
     let mut missing = Vec::new();
-    let mut ask = |place: Place, bad: bool, seen: Counts| {
+    let mut ask = |place: Place, bad: bool, seen: Counts, tells: bool| {
         let (have, needed) = match bad {
             true => (seen.crashes, search.settings.crashes),
             false => {
                 (seen.clean, clean_runs(search.posterior.rate.mean, search.settings.parent_doubt))
             }
         };
-        if have < needed {
+        if have < needed && tells {
             missing.push(match (search.works(place) > 0.0, bad) {
                 (true, true) => Missing::Crashes(place, have),
                 (true, false) => Missing::Clean(place, needed - have),
@@ -49,21 +49,23 @@ pub(super) fn check(search: &Search<'_>, commit: u32) -> (Vec<Cleared>, Vec<Miss
         }
         (have, needed)
     };
-    ask(Place::Commit(commit), problem.find.bad(true), own);
+    ask(Place::Commit(commit), problem.find.bad(true), own, true);
     let parents = problem.graph.parents(commit);
     let mut cleared = Vec::new();
     for parent in parents {
-        let seen = search
-            .posterior
-            .tested_between(*parent, commit)
-            .fold(Counts::default(), |sum, image| sum.and(&problem.images[image as usize]));
+        let between: Vec<u32> = search.posterior.tested_between(*parent, commit).collect();
+        let add = |sum: Counts, image: &u32| sum.and(&problem.images[*image as usize]);
+        let seen = between.iter().fold(Counts::default(), add);
         let parent = Place::Commit(*parent);
-        let (seen, needed) = ask(parent, problem.find.bad(false), seen);
+        // Where revisions with the commit give the parent's image, too, no run of it says anything.
+        let ran = problem.counts(parent).informative() > 0;
+        let tells = !ran || problem.status(parent).image.is_some_and(|own| between.contains(&own));
+        let (seen, needed) = ask(parent, problem.find.bad(false), seen, tells);
         cleared.push(Cleared { parent, seen, needed });
     }
     if parents.is_empty() {
         let parent = Place::Base;
-        let (seen, needed) = ask(parent, problem.find.bad(false), problem.counts(parent));
+        let (seen, needed) = ask(parent, problem.find.bad(false), problem.counts(parent), true);
         cleared.push(Cleared { parent, seen, needed });
     }
     (cleared, missing)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::belief::{Find, Posterior, RateGrid};
+use crate::belief::{Counts, Find, Posterior, RateGrid};
 
 use super::choose::{Choice, Search, Which};
 use super::confirm::{self, Missing, clean_runs};
@@ -159,22 +159,16 @@ impl Steps<'_> {
         if counts.crashes >= settings.crashes || agreed {
             return None;
         }
-        if self.search.works(place) <= 0.0 && counts.censored > 0 {
-            // It ran, and never showed the target: another crash always comes first, or it is
-            // another crash that the user means.
-            return Some(Decision::Stop(Verdict::NotReproduced {
-                crashes: counts.crashes,
-                clean: counts.clean,
-                censored: counts.censored,
-                missed: posterior.worth(settings.least_rate),
-            }));
-        }
-        if self.search.works(place) <= 0.0 {
+        // What others show says that there is a bug, not that it shows here.
+        let worth = posterior.worth(settings.least_rate, &self.search.grid.shows(&counts));
+        let works = self.search.works(place) > 0.0;
+        if !works && counts.censored == 0 {
             let why = "the bad end does not build, boot, or reach the test".to_owned();
             return Some(self.inconclusive(why, None));
         }
-        let worth = posterior.worth(settings.least_rate);
-        if worth < 1.0 - settings.credible {
+        // Where it ran in vain, another crash always comes first, or it is another crash that the
+        // user means.
+        if !works || worth < 1.0 - settings.credible {
             return Some(Decision::Stop(Verdict::NotReproduced {
                 crashes: counts.crashes,
                 clean: counts.clean,
@@ -202,6 +196,10 @@ impl Steps<'_> {
                     crashes: counts.crashes,
                     clean: counts.clean,
                 }));
+            }
+            if usable && self.search.hides(place, None) {
+                let why = "the good end looks bad, but never shows the target itself".to_owned();
+                return Some(self.inconclusive(why, None));
             }
             if usable {
                 let runs = clean_runs(posterior.rate.mean, settings.parent_doubt);
@@ -237,6 +235,16 @@ impl Steps<'_> {
                     true => "its own revision",
                     false => "its parent",
                 };
+                if self.search.hides(*place, Some(culprit)) {
+                    let Counts { crashes, clean, .. } = problem.counts(*place);
+                    let why = format!(
+                        "the most probable {} can't be confirmed: {whose} shows the target in \
+                         {crashes} of {} runs",
+                        self.sought(),
+                        crashes + clean
+                    );
+                    return self.inconclusive(why, None);
+                }
                 let why = format!(
                     "confirms the {} ({probability:.2}): {whose} has shown the target {crashes} \
                      time(s)",

@@ -42,8 +42,7 @@ impl Problem {
 
     /// How a release is known not to build, to boot or to reach the test.
     pub(super) fn failure(&self, release: usize, patience: u32) -> Option<State> {
-        let counts = self.counts(release);
-        let in_vain = counts.informative() == 0 && counts.total() >= patience;
+        let in_vain = self.counts(release).in_vain(patience);
         match self.releases[release].status.state {
             State::Built | State::Unknown => in_vain.then_some(State::Untestable),
             State::Unclear => None,

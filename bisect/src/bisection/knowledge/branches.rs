@@ -1,8 +1,8 @@
 //! Branches that may never have had the bug.
 
-use super::{Knowledge, Known, boots};
+use super::{Knowledge, Known, telling};
 use crate::belief::Find;
-use crate::plan::Place;
+use crate::plan::{Place, Settings};
 use crate::title::Target;
 
 /// Target crashes that show that a revision has the bug.
@@ -54,7 +54,9 @@ impl Knowledge {
             Some(Known::Broken) => None,
             Some(Known::Built { image, .. }) => {
                 let counts = self.judging(*image);
-                boots(&counts).then(|| target.informative(&counts).clean)
+                // One that mostly shows other crashes tells nothing of the branch, either.
+                let tells = !telling(&counts, target).in_vain(Settings::default().patience);
+                (self.can_run(*image) && tells).then(|| target.informative(&counts).clean)
             }
         };
         // A branch that was tried in vain is not tried at its next commit.
@@ -73,5 +75,31 @@ impl Knowledge {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_cache::evidence::Counts;
+    use kiln_cache::signature::ImageId;
+
+    use super::*;
+    use crate::graph::Graph;
+
+    #[test]
+    fn a_branch_that_only_shows_other_crashes_is_not_run_for_ever() {
+        // 0 and 1 forked off before the bad end, which 2 merges with them.
+        let graph = Graph::new(vec![vec![], vec![0], vec![1]]).unwrap();
+        let mut knowledge = Knowledge::new(graph, Find::Fix, &[false, false, true]);
+        let image = ImageId(kiln_cache::Digest::of(b"0"));
+        knowledge.learn_build(Place::Commit(0), Known::Built { image, seconds: 1.0 });
+        let target = Target::exactly("A").unwrap();
+        let mut asked = |others: u32| {
+            let crashes = [("B".to_owned(), others)].into();
+            knowledge.learn_counts(image, Counts { crashes, ..Counts::default() });
+            knowledge.doubtful_branch(&[1], &target, 10)
+        };
+        assert_eq!(asked(5), Some((Place::Commit(0), 10)));
+        assert_eq!(asked(30), Some((Place::Commit(1), 10)), "another revision of it may tell");
     }
 }
