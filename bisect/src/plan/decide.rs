@@ -115,16 +115,24 @@ impl Steps<'_> {
         if let Some(decision) = self.bad_end().or_else(|| self.good_end()) {
             return decision;
         }
-        let posterior = self.search.posterior;
+        let Search { problem, settings, posterior, .. } = self.search;
         let (top, probability) = posterior.top();
-        if probability >= self.search.settings.threshold {
-            return self.name(top, probability);
-        }
-        let group = indistinguishable(self.search.problem, self.search.testable, HOPELESS);
+        let group = indistinguishable(problem, self.search.testable, HOPELESS);
         let same: Vec<u32> =
             (0..group.len() as u32).filter(|c| group[*c as usize] == group[top as usize]).collect();
         let mass: f64 = same.iter().map(|c| posterior.commits[*c as usize]).sum();
-        if same.len() > 1 && mass >= self.search.settings.threshold {
+        let unsure = same.len() > 1 && mass >= settings.threshold;
+        // Blame says where to look first. Where no run can speak against it, it must not decide.
+        if unsure && same.iter().any(|commit| problem.blamed.contains(commit)) {
+            let unblamed = Problem { blamed: Vec::new(), ..(*problem).clone() };
+            if let Ok(decision) = decide(&unblamed, settings) {
+                return decision;
+            }
+        }
+        if probability >= settings.threshold {
+            return self.name(top, probability);
+        }
+        if unsure {
             let why = format!(
                 "{} commits in a row can't be told apart: all but the last don't build or boot",
                 same.len()

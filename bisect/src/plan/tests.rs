@@ -614,3 +614,19 @@ fn a_parent_that_mostly_shows_other_crashes_is_not_run_for_ever() {
     let runs = play.counts(Place::Commit(59)).total();
     assert!(runs <= 200, "{runs} runs; {verdict:?}");
 }
+
+#[test]
+fn blame_does_not_decide_between_commits_that_no_run_can_tell_apart() {
+    // 200..207 don't build. The crash came with one of them, or with 207.
+    for (blamed, culprit) in [(203, 207), (207, 204)] {
+        let mut play = Play::new(Graph::linear(1000).unwrap(), from(culprit, 1));
+        play.works = Box::new(|place| !matches!(place, Place::Commit(200..207)));
+        play.problem.blamed = vec![blamed];
+        let verdict = play.finish();
+        let Verdict::Inconclusive { why, set, .. } = verdict else { panic!("{verdict:?}") };
+        assert!(why.contains("8 commits in a row can't be told apart"), "{why}");
+        let mut commits: Vec<u32> = set.commits.iter().map(|(commit, _)| *commit).collect();
+        commits.sort_unstable();
+        assert_eq!(commits, Vec::from_iter(200..208));
+    }
+}
