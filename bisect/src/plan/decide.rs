@@ -146,7 +146,8 @@ impl Steps<'_> {
                     if self.search.may_build() { None } else { self.search.best(Which::Any) };
                 match forbidden {
                     Some(better)
-                        if better.prospect.value() > FORBIDDEN_BETTER * choice.prospect.value() =>
+                        if better.prospect.value()
+                            > self.bearable(&choice) * choice.prospect.value() =>
                     {
                         self.nothing_left()
                     }
@@ -155,6 +156,18 @@ impl Steps<'_> {
             }
             _ => self.nothing_left(),
         }
+    }
+
+    /// How many times better a test may be that the budget forbids. What is settled is not run on while
+    /// any other would tell more: the answer would not change.
+    fn bearable(&self, choice: &Choice) -> f64 {
+        let Search { posterior, settings, .. } = self.search;
+        let bad = match choice.place {
+            Place::Base => posterior.bad_base,
+            Place::Commit(commit) => posterior.bad[commit as usize],
+        };
+        let settled = bad.max(1.0 - bad) >= settings.credible;
+        if settled { 1.0 } else { FORBIDDEN_BETTER }
     }
 
     /// First the bad end must be known to show the target.

@@ -367,6 +367,18 @@ fn without_builds_left_nothing_is_run_for_ever() {
 }
 
 #[test]
+fn without_builds_left_what_is_settled_is_not_run_on() {
+    for (culprit, every) in [(371, 4), (640, 10)] {
+        let mut play = Play::new(Graph::linear(1000).unwrap(), from(culprit, every));
+        play.settings.max_builds = Some(6);
+        assert!(matches!(play.finish(), Verdict::Inconclusive { more: Some(_), .. }));
+        // Runs of what seems to be good with more than 95 % tell next to nothing.
+        let most = (0..1000).map(|c| play.counts(Place::Commit(c)).clean).max().unwrap();
+        assert!(most <= 8 * every, "{most} clean runs where one in {every} crashes");
+    }
+}
+
+#[test]
 fn the_good_end_can_come_first() {
     let mut play = Play::new(Graph::linear(100).unwrap(), from(40, 2));
     play.settings.good_end_first = true;
