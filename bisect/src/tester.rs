@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use kiln_cache::evidence::{Outcome, TestKey};
 use kiln_cache::signature::ImageId;
@@ -101,10 +102,19 @@ impl Tester {
 
     /// Runs once. `place` is the folder that [`Tester::place`] gave.
     pub async fn run(&self, place: &Path, commit: &str) -> Result<TestRun, TestError> {
+        let begin = Instant::now();
         let report = match self {
             Self::Vm { payload, machine, patterns } => {
                 let kernel = place.join(payload.arch.kernel_image());
-                boot::run(&kernel, payload, machine, patterns).await?
+                match boot::run(&kernel, payload, machine, patterns).await {
+                    // It is there, and could not be started this time: no memory, no processes left.
+                    Err(error @ boot::QemuError::Start { .. }) => {
+                        let seconds = begin.elapsed().as_secs_f64();
+                        let outcome = Outcome::Infra { reason: error.to_string() };
+                        return Ok(TestRun { outcome, console: Vec::new(), seconds });
+                    }
+                    done => done?,
+                }
             }
             Self::Host(command) => {
                 let existing = |name: &str| Some(place.join(name)).filter(|path| path.exists());

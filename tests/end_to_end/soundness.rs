@@ -148,6 +148,25 @@ fn a_command_that_is_too_slow_is_told_from_a_broken_host() {
 }
 
 #[test]
+fn a_kernel_that_cannot_be_run_is_left_out_when_others_run() {
+    let (repo, commits) = history(16, |i| (i == 9).then_some(("more", "bug\n")));
+    let kiln = Kiln::new();
+    let ends = (commits[0].as_str(), commits[15].as_str());
+    // The culprit's parent, which must be run before the culprit is named.
+    let command = format!("[ \"$KILN_COMMIT\" = {} ] && sleep 30; {}", commits[8], flaky());
+    let more = ["--build-command", BUILD, "--command", &command, "--run-timeout", "1"];
+    let answer = run(&kiln, &repo, ends, &more).exits(5).json();
+    let set: Vec<&str> = answer["answer"]["credible"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one[0]["id"].as_str().unwrap())
+        .collect();
+    assert!(set.contains(&commits[8].as_str()) && set.contains(&commits[9].as_str()), "{set:?}");
+    assert!(answer.to_string().contains("can't be run here, though others can"), "{answer:#}");
+}
+
+#[test]
 fn a_fix_is_confirmed_by_the_crash_that_comes_back() {
     let (repo, commits) = history(16, |i| match i {
         0 => Some(("more", "bug\n")),

@@ -9,7 +9,7 @@ use kiln_cache::Manifest;
 use kiln_cache::evidence::Counts;
 use kiln_cache::signature::ImageId;
 
-use super::batch::Batch;
+use super::batch::{Batch, Ran};
 use super::error::BisectError;
 use super::knowledge::Known;
 use super::made::record_of;
@@ -223,10 +223,18 @@ impl Bisection {
                 place: &files,
                 target: Some(&target),
                 machines: self.header.limits.machines,
+                has_run: self.knowledge.has_run(),
             };
-            let more = batch.run(runs, &*self.watch).await?;
-            self.knowledge.spent.runs += more.len() as u32;
-            step.runs.extend(more);
+            let Ran { records, gave_up } = batch.run(runs, &*self.watch).await?;
+            self.knowledge.spent.runs += records.len() as u32;
+            step.runs.extend(records);
+            if let Some(failed) = gave_up {
+                // The answer is there without it.
+                let why = format!("the newer end without it can't be run: {failed}");
+                self.watch.happening(Happening::StepDone { step: &step });
+                self.write(Event::Reverted(step)).await?;
+                return Ok(Finding::NotReverted { why });
+            }
         };
         let ((seen, other), build) = (seen, step.build.input_key);
         self.watch.happening(Happening::StepDone { step: &step });

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kiln_cache::Store;
 use kiln_cache::evidence::{Outcome, Run};
@@ -16,8 +17,17 @@ use crate::tester::{TestRun, Tester};
 use crate::title::Target;
 use crate::watch::{Happening, Watch};
 
-/// Failures of the host in a row before giving up: by then the host is what is broken.
-const HOST_FAILURES: u32 = 5;
+/// Failures of the host in a row before giving up, where nothing has run yet: a command that is not
+/// there fails every time.
+const NEVER_RAN: u32 = 8;
+/// The same where something has run: five in a row come in every other bisection where one run in three
+/// fails, and this many in none.
+const HAS_RUN: u32 = 20;
+/// The same for runs that took longer than they may: each costs that time.
+const TOO_SLOW: u32 = 10;
+/// Failures in a row from which on the host is given time before the next run, and the most of it.
+const TROUBLED: u32 = 5;
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// What is run, and how it is remembered.
 pub(crate) struct Batch<'a> {
@@ -30,20 +40,27 @@ pub(crate) struct Batch<'a> {
     /// Ends the batch early once it was seen: the planner then knows more than it asked for.
     pub(crate) target: Option<&'a Target>,
     pub(crate) machines: usize,
+    /// Whether anything has run on this host before.
+    pub(crate) has_run: bool,
+}
+
+/// The runs of a batch.
+pub(crate) struct Ran {
+    pub(crate) records: Vec<RunRecord>,
+    /// Why there are fewer than were wanted: failures of the host without end.
+    pub(crate) gave_up: Option<BisectError>,
 }
 
 impl Batch<'_> {
     /// Makes `wanted` runs that say something of the kernel (failures of the host are made again),
     /// telling `watch` of each.
-    pub(crate) async fn run(
-        &self,
-        wanted: u32,
-        watch: &dyn Watch,
-    ) -> Result<Vec<RunRecord>, BisectError> {
+    pub(crate) async fn run(&self, wanted: u32, watch: &dyn Watch) -> Result<Ran, BisectError> {
         let mut flying: JoinSet<Result<TestRun, crate::tester::TestError>> = JoinSet::new();
         let mut records = Vec::new();
-        let (mut done, mut failures, mut seen) = (0, 0, false);
-        loop {
+        let (mut done, mut seen) = (0, false);
+        let mut row = Row { failures: 0, has_run: self.has_run };
+        let mut gave_up = None;
+        while gave_up.is_none() {
             while !seen && flying.len() < self.machines && done + (flying.len() as u32) < wanted {
                 let (tester, place) = (Arc::clone(self.tester), self.place.to_owned());
                 let commit = self.commit.to_owned();
@@ -53,16 +70,16 @@ impl Batch<'_> {
             let run = joined.map_err(|error| BisectError::Task(error.to_string()))??;
             let record = self.remember(run).await?;
             match &record.outcome {
-                Outcome::Infra { reason } => {
-                    failures += 1;
-                    if failures >= HOST_FAILURES {
+                Outcome::Infra { reason } => match row.failed(reason) {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => {
                         let slow = reason.starts_with(RAN_LONGER);
                         let error = if slow { BisectError::Slow } else { BisectError::Host };
-                        return Err(error(reason.clone()));
+                        gave_up = Some(error(reason.clone()));
                     }
-                }
+                },
                 outcome => {
-                    failures = 0;
+                    row.ran();
                     done += 1;
                     seen |= matches!((outcome, self.target),
                         (Outcome::Crash { title }, Some(target)) if target.is(title));
@@ -71,7 +88,7 @@ impl Batch<'_> {
             }
             records.push(record);
         }
-        Ok(records)
+        Ok(Ran { records, gave_up })
     }
 
     async fn remember(&self, run: TestRun) -> Result<RunRecord, BisectError> {
@@ -105,4 +122,62 @@ pub(super) fn now() -> i64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs().try_into().unwrap_or(i64::MAX))
+}
+
+/// Failures of the host in a row.
+struct Row {
+    failures: u32,
+    has_run: bool,
+}
+
+impl Row {
+    /// Takes note of another one. How long to wait before the next run; nothing when there are too many.
+    fn failed(&mut self, reason: &str) -> Option<Duration> {
+        self.failures += 1;
+        let slow = reason.starts_with(RAN_LONGER);
+        let most = match (self.has_run, slow) {
+            (false, _) => NEVER_RAN,
+            (true, true) => TOO_SLOW,
+            (true, false) => HAS_RUN,
+        };
+        // What was slow has waited long enough, and what never ran needs another remedy.
+        let doublings = self.failures.checked_sub(TROUBLED).filter(|_| self.has_run && !slow);
+        let pause = doublings.map_or(Duration::ZERO, |n| Duration::from_secs(1 << n.min(10)));
+        (self.failures < most).then_some(pause.min(LONGEST_PAUSE))
+    }
+
+    /// Takes note of a run that was none.
+    fn ran(&mut self) {
+        (self.failures, self.has_run) = (0, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Failures until there are too many, and how long was waited between them.
+    fn until_the_end(mut row: Row, reason: &str) -> (u32, Duration) {
+        let pauses: Vec<Duration> = std::iter::from_fn(|| row.failed(reason)).collect();
+        (pauses.len() as u32 + 1, pauses.iter().sum())
+    }
+
+    #[test]
+    fn a_host_that_fails_often_is_borne_and_one_that_never_runs_is_not() {
+        let row = |has_run| Row { failures: 0, has_run };
+        assert_eq!(until_the_end(row(false), "no such command"), (8, Duration::ZERO));
+        let (failures, waited) = until_the_end(row(true), "out of memory");
+        assert_eq!(failures, 20);
+        assert!((60..600).contains(&waited.as_secs()), "{waited:?}");
+        let slow = format!("{RAN_LONGER} 60 s");
+        assert_eq!(until_the_end(row(true), &slow), (10, Duration::ZERO));
+        // One that ran begins another row.
+        let mut ran = row(false);
+        (0..4).for_each(|_| _ = ran.failed("x"));
+        ran.ran();
+        assert_eq!(until_the_end(ran, "x").0, 20);
+        // Where 30 % of runs fail, a bisection of 1,000 runs comes to its end.
+        let often = 1000.0 * 0.3f64.powi(HAS_RUN as i32);
+        assert!(often < 1e-6, "{often}");
+    }
 }

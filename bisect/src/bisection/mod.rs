@@ -3,7 +3,8 @@
 //! [`knowledge`] is what decisions are made from ([`proofs`] what of it was only proved, [`untouched`]
 //! and [`blamed`] what is only likely, [`unseen`] what code does not tell), [`batch`] makes runs,
 //! [`beside`] and [`workshop`] what is built beside them, [`made`] asks for builds and learns of them, [`doubts`] forgets them,
-//! [`titled`] finds out which crash is hunted, [`written`] tells the record, [`after`] looks at a commit
+//! [`host`] tells kernels that can't be run from a host that runs none, [`titled`] finds out which crash
+//! is hunted, [`written`] tells the record, [`after`] looks at a commit
 //! that is to be named, [`walking`] for a good end among
 //! releases and [`able`] at one that is to be it, [`running`] keeps two processes from one bisection,
 //! [`setup`] prepares the test, [`verdict_of`] puts the planner's answer into words. The loop itself is
@@ -17,6 +18,7 @@ mod blamed;
 mod budget;
 mod doubts;
 mod error;
+mod host;
 pub(crate) mod knowledge;
 mod made;
 mod old;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use kiln_cache::evidence::Outcome;
 use kiln_cache::manifest::BuildResult;
 
-use super::batch::Batch;
+use super::batch::{Batch, Ran};
 use super::error::BisectError;
 use super::setup::{Bisection, blocking};
 use super::verdict_of::verdict_of;
@@ -159,26 +160,29 @@ impl Bisection {
         }
     }
 
-    /// One step: get the build, and run its image unless the store knows better.
-    pub(super) async fn visit(
+    /// One step: get the build, and run its image unless the store knows better. Returns why it was not
+    /// run as often as it was to be, if the host failed again and again.
+    pub(super) async fn try_visit(
         &mut self,
         tester: &Arc<Tester>,
         place: Place,
         runs: u32,
         why: &str,
-    ) -> Result<(), BisectError> {
+    ) -> Result<Option<BisectError>, BisectError> {
         let commit = self.commit(place);
         self.watch.happening(Happening::Chosen { commit: &commit, why, runs });
         let known_before = self.knowledge.build(place);
         let made = self.build(place).await?;
         let Some(image) = made.manifest.image() else {
-            return self.write_build_only(place, why, made.record).await;
+            self.write_build_only(place, why, made.record).await?;
+            return Ok(None);
         };
         // A build that is new to this bisection may be the twin of one that has run before.
         if known_before.is_none() || known_before != self.knowledge.build(place) {
             let recalled = self.recall_runs(tester, image).await?;
             if !recalled.is_empty() {
-                return self.write_step(place, why, made.record, recalled).await;
+                self.write_step(place, why, made.record, recalled).await?;
+                return Ok(None);
             }
         }
         // Once is enough to learn whether an image that timed out elsewhere boots here.
@@ -188,6 +192,7 @@ impl Bisection {
         let (store, watch) = (self.store.clone(), Arc::clone(&self.watch));
         let target = self.target.clone();
         let machines = self.header.limits.machines;
+        let has_run = self.knowledge.has_run();
         let batch = async {
             let batch = Batch {
                 store: &store,
@@ -197,10 +202,11 @@ impl Bisection {
                 place: &files,
                 target: target.as_ref(),
                 machines,
+                has_run,
             };
             batch.run(runs, &*watch).await
         };
-        let records = self.beside(batch).await?;
+        let Ran { records, gave_up } = self.beside(batch).await?;
         let mut counts = self.knowledge.counts(image);
         for run in &records {
             counts.add(&run.outcome, 1);
@@ -208,7 +214,10 @@ impl Bisection {
             self.knowledge.spent.runs += 1;
         }
         self.knowledge.learn_counts(image, counts);
-        self.knowledge.learn_tried(image);
-        self.write_step(place, why, made.record, records).await
+        if records.iter().any(|run| !matches!(run.outcome, Outcome::Infra { .. })) {
+            self.knowledge.learn_tried(image);
+        }
+        self.write_step(place, why, made.record, records).await?;
+        Ok(gave_up)
     }
 }

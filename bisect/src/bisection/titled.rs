@@ -24,13 +24,17 @@ impl Bisection {
     ) -> Result<Option<Verdict>, BisectError> {
         let bad_end = self.bad_end();
         loop {
-            let counts = match self.knowledge.build(bad_end) {
-                Some(Known::Built { image, .. }) => self.knowledge.judging(image),
-                _ => Counts::default(),
+            let (counts, can_run) = match self.knowledge.build(bad_end) {
+                Some(Known::Built { image, .. }) => {
+                    (self.knowledge.judging(image), self.knowledge.can_run(image))
+                }
+                _ => (Counts::default(), true),
             };
-            if !boots(&counts) {
-                let title = counts.boot_failures.keys().next().cloned().unwrap_or_default();
-                let why = format!("it does not boot ({title})");
+            if !can_run {
+                let why = match (boots(&counts), counts.boot_failures.keys().next()) {
+                    (false, Some(title)) => format!("it does not boot ({title})"),
+                    _ => "it can't be run here, though other kernels can".to_owned(),
+                };
                 return Ok(Some(Verdict::EndUnusable { commit: self.commit(bad_end), why }));
             }
             match title::learn(&counts) {

@@ -12,7 +12,7 @@ use super::answer::{Found, Tried};
 use super::search::ConfigSearch;
 use crate::belief;
 use crate::bisection::BisectError;
-use crate::bisection::batch::Batch;
+use crate::bisection::batch::{Batch, Ran};
 use crate::bisection::knowledge::boots;
 use crate::record::{Commit, Obtained, Source};
 use crate::watch::Happening;
@@ -160,9 +160,13 @@ impl ConfigSearch {
                 place: &files,
                 target: self.target.as_ref(),
                 machines: self.question.limits.machines,
+                has_run: self.answer.runs_made > 0,
             };
-            let made = batch.run(runs, &*self.watch).await?;
-            for run in made {
+            let Ran { records, gave_up } = batch.run(runs, &*self.watch).await?;
+            if let Some(failed) = gave_up {
+                return Err(failed);
+            }
+            for run in records {
                 debug_assert_eq!(run.source, Source::Booted);
                 self.answer.runs_made += 1;
                 self.counts[place].add(&run.outcome, 1);

@@ -85,6 +85,8 @@ pub(super) struct Knowledge {
     counts: Vec<Counts>,
     /// Images that this bisection has run itself.
     tried: HashSet<ImageId>,
+    /// Images that the host can't run, though it runs others.
+    unrunnable: HashSet<ImageId>,
     run_seconds: Mean,
     build_seconds: Mean,
     pub(super) spent: Spent,
@@ -111,6 +113,7 @@ impl Knowledge {
             images: HashMap::new(),
             counts: Vec::new(),
             tried: HashSet::new(),
+            unrunnable: HashSet::new(),
             run_seconds: Mean::starting_at(defaults.run_seconds),
             build_seconds: Mean::starting_at(defaults.build_seconds),
             spent: Spent::default(),
@@ -121,6 +124,7 @@ impl Knowledge {
     pub(super) fn over(&self, graph: Graph, holds: &[bool]) -> Self {
         Self {
             tried: self.tried.clone(),
+            unrunnable: self.unrunnable.clone(),
             run_seconds: self.run_seconds.clone(),
             build_seconds: self.build_seconds.clone(),
             spent: self.spent,
@@ -246,6 +250,28 @@ impl Knowledge {
         self.tried.insert(image);
     }
 
+    /// Whether this bisection has run anything itself.
+    pub(super) fn has_run(&self) -> bool {
+        !self.tried.is_empty()
+    }
+
+    /// Takes note that the host can't run an image, though it runs others.
+    pub(super) fn learn_unrunnable(&mut self, image: ImageId) {
+        self.unrunnable.insert(image);
+    }
+
+    /// Whether an image has run to its end, here or elsewhere, and nothing is known against its running
+    /// here.
+    pub(super) fn runs_here(&self, image: ImageId) -> bool {
+        let counts = self.counts(image);
+        counts.ok + counts.crashes.values().sum::<u32>() > 0 && self.can_run(image)
+    }
+
+    /// Whether an image can be tested, as far as is known.
+    pub(super) fn can_run(&self, image: ImageId) -> bool {
+        !self.unrunnable.contains(&image) && boots(&self.judging(image))
+    }
+
     /// What speaks for or against an image itself, of all that was seen of it.
     pub(super) fn judging(&self, image: ImageId) -> Counts {
         judging(self.counts(image), self.tried.contains(&image))
@@ -368,7 +394,7 @@ impl Knowledge {
             Some(Known::Broken) => Status { image: None, state: State::Broken },
             Some(Known::Built { image, .. }) => Status {
                 image: self.images.get(image).copied(),
-                state: match boots(&self.judging(*image)) {
+                state: match self.can_run(*image) {
                     true => State::Built,
                     false => State::Untestable,
                 },
