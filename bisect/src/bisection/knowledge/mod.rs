@@ -89,6 +89,8 @@ pub(super) struct Knowledge {
     unrunnable: HashSet<ImageId>,
     run_seconds: Mean,
     build_seconds: Mean,
+    /// Builds whose seconds are in that mean.
+    timed: HashSet<InputKey>,
     pub(super) spent: Spent,
 }
 
@@ -116,6 +118,7 @@ impl Knowledge {
             unrunnable: HashSet::new(),
             run_seconds: Mean::starting_at(defaults.run_seconds),
             build_seconds: Mean::starting_at(defaults.build_seconds),
+            timed: HashSet::new(),
             spent: Spent::default(),
         }
     }
@@ -127,6 +130,7 @@ impl Knowledge {
             unrunnable: self.unrunnable.clone(),
             run_seconds: self.run_seconds.clone(),
             build_seconds: self.build_seconds.clone(),
+            timed: self.timed.clone(),
             spent: self.spent,
             ..Self::new(graph, self.find, holds)
         }
@@ -145,6 +149,11 @@ impl Knowledge {
     pub(super) fn settle(&mut self, place: Place, known: Known, key: InputKey) -> Option<Refuted> {
         let before = self.build(place);
         let by = self.proofs.of(place);
+        if let Known::Built { seconds, .. } = known
+            && self.timed.insert(key)
+        {
+            self.build_seconds.add(seconds);
+        }
         // The builder may give the proving build itself for it: nothing was built then.
         if by != Some(key) {
             self.proofs.built(place);
@@ -225,9 +234,8 @@ impl Knowledge {
 
     /// Takes note of a build, whatever was known.
     fn learn_build(&mut self, place: Place, known: Known) {
-        if let Known::Built { image, seconds } = known {
+        if let Known::Built { image, .. } = known {
             self.slot(image);
-            self.build_seconds.add(seconds);
         }
         self.set(place, Some(known));
     }
@@ -493,6 +501,22 @@ mod tests {
         }
         assert_eq!(knowledge.build(place(0)), None);
         assert_eq!(knowledge.settle(place(1), built("b"), key("1")), None);
+    }
+
+    #[test]
+    fn a_build_counts_once_for_what_builds_take_however_many_commits_it_proves() {
+        let mut knowledge = Knowledge::new(Graph::linear(100).unwrap(), Find::Cause, &[true; 100]);
+        let took = |text: &str, seconds| match built(text) {
+            Known::Built { image, .. } => Known::Built { image, seconds },
+            Known::Broken => unreachable!("it was built"),
+        };
+        // The first one, from nothing, and all that it proves; then one in a warm tree.
+        knowledge.settle(Place::Commit(99), took("a", 200.0), key("99"));
+        let class: Vec<Place> = (50..100).map(Place::Commit).collect();
+        assert_eq!(knowledge.learn_proved(&class, took("a", 200.0), key("99")), Ok(49));
+        knowledge.settle(Place::Commit(60), took("a", 200.0), key("99"));
+        knowledge.settle(Place::Commit(20), took("b", 10.0), key("20"));
+        assert_eq!(knowledge.costs().build_seconds, 105.0);
     }
 
     #[test]
