@@ -223,6 +223,7 @@ impl Bisection {
                 place: &files,
                 target: Some(&target),
                 machines: self.header.limits.machines,
+                most: self.runs_left(),
                 has_run: self.knowledge.has_run(),
             };
             let Ran { records, gave_up } = batch.run(runs, &*self.watch).await?;

@@ -40,6 +40,8 @@ pub(crate) struct Batch<'a> {
     /// Ends the batch early once it was seen: the planner then knows more than it asked for.
     pub(crate) target: Option<&'a Target>,
     pub(crate) machines: usize,
+    /// Runs that may be made in all, failures of the host among them.
+    pub(crate) most: u32,
     /// Whether anything has run on this host before.
     pub(crate) has_run: bool,
 }
@@ -52,8 +54,8 @@ pub(crate) struct Ran {
 }
 
 impl Batch<'_> {
-    /// Makes `wanted` runs that say something of the kernel (failures of the host are made again),
-    /// telling `watch` of each.
+    /// Makes `wanted` runs that say something of the kernel (failures of the host are made again, as far
+    /// as there may be more runs), telling `watch` of each.
     pub(crate) async fn run(&self, wanted: u32, watch: &dyn Watch) -> Result<Ran, BisectError> {
         let mut flying: JoinSet<Result<TestRun, crate::tester::TestError>> = JoinSet::new();
         let mut records = Vec::new();
@@ -61,7 +63,11 @@ impl Batch<'_> {
         let mut row = Row { failures: 0, has_run: self.has_run };
         let mut gave_up = None;
         while gave_up.is_none() {
-            while !seen && flying.len() < self.machines && done + (flying.len() as u32) < wanted {
+            while !seen
+                && flying.len() < self.machines
+                && done + (flying.len() as u32) < wanted
+                && records.len() + flying.len() < self.most as usize
+            {
                 let (tester, place) = (Arc::clone(self.tester), self.place.to_owned());
                 let commit = self.commit.to_owned();
                 flying.spawn(async move { tester.run(&place, &commit).await });
@@ -154,7 +160,37 @@ impl Row {
 
 #[cfg(test)]
 mod tests {
+    use kiln_cache::Location;
+
     use super::*;
+    use crate::boot::HostCommand;
+
+    /// Hears nothing.
+    struct Deaf;
+
+    impl Watch for Deaf {
+        fn happening(&self, _happening: Happening<'_>) {}
+    }
+
+    #[tokio::test]
+    async fn failures_of_the_host_are_among_the_runs_that_may_be_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&Location::folder(dir.path().join("store"))).await.unwrap();
+        let command = HostCommand::new("exit 200".into(), None, Duration::from_secs(9)).unwrap();
+        let batch = Batch {
+            store: &store,
+            tester: &Arc::new(Tester::Host(command)),
+            image: ImageId(kiln_cache::Digest::of(b"image")),
+            commit: "c",
+            place: dir.path(),
+            target: None,
+            machines: 2,
+            most: 3,
+            has_run: true,
+        };
+        let Ran { records, gave_up } = batch.run(10, &Deaf).await.unwrap();
+        assert_eq!((records.len(), gave_up.is_none()), (3, true));
+    }
 
     /// Failures until there are too many, and how long was waited between them.
     fn until_the_end(mut row: Row, reason: &str) -> (u32, Duration) {

@@ -192,7 +192,7 @@ impl Bisection {
         let (store, watch) = (self.store.clone(), Arc::clone(&self.watch));
         let target = self.target.clone();
         let machines = self.header.limits.machines;
-        let has_run = self.knowledge.has_run();
+        let (most, has_run) = (self.runs_left().max(1), self.knowledge.has_run());
         let batch = async {
             let batch = Batch {
                 store: &store,
@@ -202,6 +202,7 @@ impl Bisection {
                 place: &files,
                 target: target.as_ref(),
                 machines,
+                most,
                 has_run,
             };
             batch.run(runs, &*watch).await

@@ -311,7 +311,7 @@ impl ConfigSearch {
     }
 
     /// Runs that may still be made.
-    fn runs_left(&self) -> u32 {
+    pub(super) fn runs_left(&self) -> u32 {
         let most = self.question.limits.max_runs;
         most.map_or(u32::MAX, |most| most.saturating_sub(self.answer.runs_made))
     }

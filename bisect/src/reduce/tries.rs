@@ -160,6 +160,7 @@ impl ConfigSearch {
                 place: &files,
                 target: self.target.as_ref(),
                 machines: self.question.limits.machines,
+                most: self.runs_left().max(1),
                 has_run: self.answer.runs_made > 0,
             };
             let Ran { records, gave_up } = batch.run(runs, &*self.watch).await?;
