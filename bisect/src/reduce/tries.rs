@@ -13,7 +13,7 @@ use super::search::ConfigSearch;
 use crate::belief;
 use crate::bisection::BisectError;
 use crate::bisection::batch::{Batch, Ran};
-use crate::bisection::knowledge::boots;
+use crate::bisection::knowledge::{boots, judging};
 use crate::record::{Commit, Obtained, Source};
 use crate::watch::Happening;
 
@@ -141,7 +141,7 @@ impl ConfigSearch {
                 Arc::clone(self.tester.insert(Arc::new(tester)))
             }
         };
-        let fresh = self.counts[place].total() == 0;
+        let fresh = self.counts[place].total() == 0 && self.answer.tried[place].known_runs == 0;
         let known = match fresh {
             true => self.store.runs(&image, &tester.key()).await?,
             false => Vec::new(),
@@ -149,7 +149,10 @@ impl ConfigSearch {
         if !known.is_empty() {
             self.answer.runs_avoided += known.len() as u32;
             self.answer.tried[place].known_runs = known.len() as u32;
-            known.iter().for_each(|run| self.counts[place].add(&run.outcome, 1));
+            let mut counts = Counts::default();
+            known.iter().for_each(|run| counts.add(&run.outcome, 1));
+            // Boots that were too slow elsewhere are no reason not to try here.
+            self.counts[place] = judging(counts, false);
         } else {
             let files = tester.place(&self.store, &image, &manifest, &self.kernels).await?;
             let batch = Batch {

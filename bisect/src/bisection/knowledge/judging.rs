@@ -13,7 +13,7 @@ const BOOT_FAILURES: u32 = 3;
 /// failures always, and until the image was tried in this bisection the boots that were too slow.
 /// A host with too much to do brings those about too, and stored evidence would hold them against
 /// the image for ever.
-pub(super) fn judging(mut counts: Counts, tried: bool) -> Counts {
+pub(crate) fn judging(mut counts: Counts, tried: bool) -> Counts {
     counts.infra = 0;
     if !tried {
         counts.boot_failures.retain(|title, _| title != BOOT_TIMEOUT && title != NO_OUTPUT);

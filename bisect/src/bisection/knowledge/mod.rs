@@ -19,8 +19,8 @@ use crate::graph::Graph;
 use crate::plan::{Costs, Place, Problem, Spent, State, Status};
 use crate::rows::Rows;
 use crate::title::Target;
-pub(crate) use judging::boots;
-use judging::{judging, telling};
+use judging::telling;
+pub(crate) use judging::{boots, judging};
 use mean::Mean;
 pub(super) use posterior::Belief;
 
