@@ -269,7 +269,7 @@ impl Builder {
             self.make_way(&key).await?;
             let added = self.store.add_or_find(draft.clone()).await?;
             // That took a while.
-            self.closures.look_again();
+            self.store.look_again();
             tries += 1;
             // Where this one itself is not believed, whoever asked for it has it made again.
             let is_done =

@@ -4,11 +4,10 @@
 use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
 use kiln_cache::manifest::Manifest;
-use kiln_cache::{Digest, FamilyBuild, InputKey, StoreError, Withdrawn};
+use kiln_cache::{Digest, FamilyBuild, InputKey, Refuted, StoreError};
 
 use crate::audit::KnownAudits;
 use crate::builder::Builder;
@@ -62,14 +61,17 @@ impl Footing {
 /// What audits have refuted.
 #[derive(Default)]
 struct Revoked {
-    all: HashSet<(Stage, Digest)>,
-    withdrawn: Withdrawn,
-    /// When the store was asked.
-    asked: Option<Instant>,
+    /// What the store says; it knows when that is to be looked at again.
+    marks: Arc<Refuted>,
+    /// What its journal says.
+    told: HashSet<(Stage, Digest)>,
 }
 
-/// How long what the store said of refuted proofs is believed: other processes audit, too.
-const REVOKED_AGE: Duration = Duration::from_secs(5);
+impl Revoked {
+    fn has(&self, stage: Stage, closure: &Digest) -> bool {
+        self.marks.is_revoked(closure, stage.name()) || self.told.contains(&(stage, *closure))
+    }
+}
 
 /// A build that is proved to be what a request asks for.
 pub(crate) struct Proof {
@@ -362,40 +364,30 @@ impl Default for Closures {
 }
 
 impl Closures {
-    /// Takes a closure out of use for a stage.
-    pub(crate) fn revoke(&self, stage: Stage, blob: Digest) {
-        self.revoked().all.insert((stage, blob));
-    }
-
-    fn is_revoked(&self, stage: Stage, blob: &Digest) -> bool {
-        self.revoked().all.contains(&(stage, *blob))
+    fn is_revoked(&self, stage: Stage, closure: &Digest) -> bool {
+        self.revoked().has(stage, closure)
     }
 
     /// Whether any of these was refuted. A wrong closure proves nothing in any stage.
     pub(crate) fn are_refuted(&self, grounds: &[Ground]) -> bool {
-        let all = &self.revoked().all;
+        let revoked = self.revoked();
         grounds.iter().any(|Ground { stage, closure, .. }| {
-            all.contains(&(*stage, *closure)) || all.contains(&(Stage::Closure, *closure))
+            revoked.has(*stage, closure) || revoked.has(Stage::Closure, closure)
         })
     }
 
-    /// Takes note that a build is in doubt.
-    pub(crate) fn withdraw(&self, build: &Manifest) {
-        self.revoked().withdrawn.add(build);
-    }
-
     fn is_withdrawn(&self, build: &Manifest) -> bool {
-        self.revoked().withdrawn.has(build)
+        self.revoked().marks.withdrawn().has(build)
     }
 
     /// Whether one of some builds is in doubt, by their own names.
     fn are_withdrawn(&self, names: &[Digest]) -> bool {
-        self.revoked().withdrawn.has_any(names)
+        self.revoked().marks.withdrawn().has_any(names)
     }
 
     /// Whether a build of an input was ever withdrawn.
     pub(crate) fn has_withdrawn_of(&self, input: &InputKey) -> bool {
-        self.revoked().withdrawn.has_of(input)
+        self.revoked().marks.withdrawn().has_of(input)
     }
 
     fn is_gone(&self, footing: &Footing) -> bool {
@@ -404,7 +396,7 @@ impl Closures {
 
     fn nothing_is_revoked(&self) -> bool {
         let revoked = self.revoked();
-        revoked.all.is_empty() && revoked.withdrawn.is_empty()
+        revoked.marks.is_empty() && revoked.told.is_empty()
     }
 
     fn footing_in(&self, provenance: &Digest) -> Option<Arc<Footing>> {
@@ -417,26 +409,29 @@ impl Closures {
         known.insert(provenance, footing);
     }
 
-    /// Whether the store was asked a moment ago.
-    pub(crate) fn knows_revoked(&self) -> bool {
-        self.revoked().asked.is_some_and(|asked| asked.elapsed() < REVOKED_AGE)
+    /// How much was refuted and withdrawn.
+    pub(crate) fn refuted_so_far(&self) -> usize {
+        let revoked = self.revoked();
+        revoked.marks.len() + revoked.told.len()
     }
 
-    /// Has the store asked again, for an answer that took a while.
-    pub(crate) fn look_again(&self) {
-        self.revoked().asked = None;
+    /// Whether this is what the store was last seen to say.
+    pub(crate) fn knows(&self, marks: &Arc<Refuted>) -> bool {
+        Arc::ptr_eq(&self.revoked().marks, marks)
     }
 
-    /// Takes note of what the store says.
+    /// Takes note of what the store says, and its journal.
     pub(crate) fn set_revoked(
         &self,
-        blobs: impl Iterator<Item = (Stage, Digest)>,
-        withdrawn: Withdrawn,
+        marks: Arc<Refuted>,
+        told: impl Iterator<Item = (Stage, Digest)>,
     ) {
         let mut revoked = self.revoked();
-        revoked.all.extend(blobs);
-        revoked.withdrawn.extend(withdrawn);
-        revoked.asked = Some(Instant::now());
+        revoked.told.extend(told);
+        // (Somebody else may have heard of more meanwhile.)
+        if revoked.marks.len() <= marks.len() {
+            revoked.marks = marks;
+        }
     }
 
     /// What is known of the store's audits; one at a time reads on.

@@ -46,5 +46,5 @@ pub use objects::{Backend, BucketError, Patience};
 pub use query::{BuildSummary, FamilyBuild, Query};
 pub use remote::{Remote, RemoteError};
 pub use stats::Stats;
-pub use store::{Added, Mark, Pushed, PushedFile, Store, Withdrawn, files_of, refutation};
+pub use store::{Added, Mark, Pushed, PushedFile, Refuted, Store, Withdrawn, files_of, refutation};
 pub use turns::{Turn, Turns};

@@ -57,7 +57,7 @@ pub use builds::Added;
 pub(crate) use heal::Settled;
 pub use marks::Mark;
 pub use push::{Pushed, PushedFile, files_of};
-pub use void::{Withdrawn, refutation};
+pub use void::{Refuted, Withdrawn, refutation};
 
 /// An open store. Clones share it; several processes may have the same one open.
 ///

@@ -163,10 +163,11 @@ async fn a_build_that_is_in_doubt_is_given_to_nobody_though_it_was_not_taken_awa
     let mut fixture = Fixture::new().await;
     let doubtful = instead(&fixture.store, &fixture, "one", None).await;
     assert!(!fixture.store.is_void(&doubtful).await.unwrap());
-    assert!(fixture.store.withdrawn().await.unwrap().is_empty());
+    assert!(fixture.store.refuted().await.unwrap().is_empty());
     fixture.store.doubt(&doubtful).await.unwrap();
     let store = fixture.reopen_without_index().await;
-    let withdrawn = store.withdrawn().await.unwrap();
+    let refuted = store.refuted().await.unwrap();
+    let withdrawn = refuted.withdrawn();
     assert!(withdrawn.has(&doubtful) && withdrawn.has_any(&[doubtful.own_name()]));
     assert!(withdrawn.has_of(&doubtful.input_key) && withdrawn.len() == 1);
     assert!(store.is_void(&doubtful).await.unwrap());

@@ -19,26 +19,25 @@ fn name_of(stage: Stage, closure: &Digest) -> String {
     kiln_cache::refutation(closure, stage.name())
 }
 
-/// What such a name says. `None` of a stage that only another Kiln has.
-fn said(name: &str) -> Option<(Stage, Digest)> {
-    let (closure, stage) = name.split_once('-')?;
-    let stage = Stage::ALL.into_iter().find(|known| known.name() == stage)?;
-    Some((stage, closure.parse().ok()?))
-}
-
 impl Builder {
     /// Stages and closures that an audit has refuted, and builds that one has left in doubt, by this
     /// process or another: read before a proof, unless that was done a moment ago.
     pub(crate) async fn load_revoked(&self) -> Result<(), BuildError> {
-        if !self.closures.knows_revoked() {
+        let marks = self.store.refuted().await?;
+        if !self.closures.knows(&marks) {
+            // Before there were marks, only the journal had it.
             let mut known = self.closures.audits().await;
             known.read_on(&self.store).await?;
-            let marks = self.store.marks(Mark::Revoked).await?;
-            let marked = marks.iter().filter_map(|name| said(name));
-            let withdrawn = self.store.withdrawn().await?;
-            self.closures.set_revoked(known.refuted().chain(marked), withdrawn);
+            self.closures.set_revoked(marks, known.refuted());
         }
         Ok(())
+    }
+
+    /// How much was refuted and withdrawn so far, by anybody who shares the store: when this grows, what
+    /// was known of builds is to be asked for again. From a look some seconds ago at most.
+    pub async fn refuted_so_far(&self) -> Result<usize, BuildError> {
+        self.load_revoked().await?;
+        Ok(self.closures.refuted_so_far())
     }
 
     /// Whether a stage was taken out of use for a closure, by anybody.
@@ -49,7 +48,6 @@ impl Builder {
     /// Takes stages out of use for closures, for everybody and for good.
     pub(super) async fn revoke(&self, grounds: &[Ground]) -> Result<(), BuildError> {
         for Ground { stage, closure, .. } in grounds {
-            self.closures.revoke(*stage, *closure);
             self.store.mark(Mark::Revoked, &name_of(*stage, closure)).await?;
         }
         Ok(())
@@ -59,7 +57,6 @@ impl Builder {
     /// upon their objects is believed from then on, wherever they lie.
     pub(super) async fn doubt(&self, builds: &[Manifest]) -> Result<(), BuildError> {
         for build in builds {
-            self.closures.withdraw(build);
             self.store.doubt(build).await?;
         }
         Ok(())
@@ -147,21 +144,5 @@ impl Builder {
             return Ok(false);
         }
         Ok(self.store.is_marked(Mark::Unaudited, &build.input_key.to_string()).await?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_say_what_was_revoked() {
-        let closure = Digest::of(b"closure");
-        for stage in Stage::ALL {
-            assert_eq!(said(&name_of(stage, &closure)), Some((stage, closure)));
-        }
-        for other in [format!("{closure}-guess"), closure.to_string(), "x-closure".into()] {
-            assert_eq!(said(&other), None, "{other}");
-        }
     }
 }

@@ -61,18 +61,6 @@ impl Withdrawn {
         withdrawn
     }
 
-    /// Adds a build.
-    pub fn add(&mut self, build: &Manifest) {
-        self.names.insert(build.own_name());
-        self.keys.insert(build.input_key);
-    }
-
-    /// Adds what others say.
-    pub fn extend(&mut self, other: Self) {
-        self.names.extend(other.names);
-        self.keys.extend(other.keys);
-    }
-
     /// How many there are.
     pub fn len(&self) -> usize {
         self.names.len()
@@ -128,11 +116,6 @@ impl Store {
         self.refuted().await?.voids(self, build).await
     }
 
-    /// The builds that were withdrawn, by anybody who shares the store.
-    pub async fn withdrawn(&self) -> Result<Withdrawn, StoreError> {
-        Ok(Withdrawn::of(&self.marks(Mark::Withdrawn).await?))
-    }
-
     /// Takes note that a build is in doubt: from now on it is believed nowhere, and neither is what was
     /// made upon its objects. It lies where it is until it is [taken away](Self::withdraw_build). When
     /// this returns, it is durable.
@@ -140,8 +123,9 @@ impl Store {
         self.mark(Mark::Withdrawn, &withdrawal(build)).await
     }
 
-    /// What was refuted and withdrawn, from a look at the marks some seconds ago at most.
-    pub(super) async fn refuted(&self) -> Result<Arc<Refuted>, StoreError> {
+    /// What was refuted and withdrawn, by anybody who shares the store, from a look at the marks some
+    /// seconds ago at most. The same object until there is another look.
+    pub async fn refuted(&self) -> Result<Arc<Refuted>, StoreError> {
         let (known, turn) = self.inner.refuted.get();
         if let Some(known) = known {
             return Ok(known);
@@ -152,6 +136,12 @@ impl Store {
         let refuted = Arc::new(Refuted { revoked, withdrawn: Withdrawn::of(&withdrawn) });
         self.inner.refuted.keep(turn, asked, &refuted);
         Ok(refuted)
+    }
+
+    /// Has the marks looked at again by whoever asks next: for an answer that took a while, or that is the
+    /// last.
+    pub fn look_again(&self) {
+        self.inner.refuted.forget();
     }
 }
 
@@ -181,7 +171,7 @@ impl Lately {
         }
     }
 
-    /// Has the marks looked at again.
+    /// Forgets the last look.
     pub(super) fn forget(&self) {
         let mut known = self.known();
         known.turn += 1;
@@ -193,18 +183,38 @@ impl Lately {
     }
 }
 
-/// What was refuted, in the eyes of a store.
-#[derive(Debug)]
-pub(super) struct Refuted {
+/// What was refuted and withdrawn, as marks say. Both are for good, so there is only ever more of it.
+#[derive(Debug, Default)]
+pub struct Refuted {
     /// Names of marks.
     revoked: BTreeSet<String>,
     withdrawn: Withdrawn,
 }
 
 impl Refuted {
+    /// How many marks there are.
+    pub fn len(&self) -> usize {
+        self.revoked.len() + self.withdrawn.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.revoked.is_empty() && self.withdrawn.is_empty()
+    }
+
+    /// Whether a stage (see [`refutation`]) proves nothing any more by a closure.
+    pub fn is_revoked(&self, closure: &Digest, stage: &str) -> bool {
+        self.revoked.contains(&refutation(closure, stage))
+    }
+
+    /// The builds that are believed no more.
+    pub fn withdrawn(&self) -> &Withdrawn {
+        &self.withdrawn
+    }
+
     /// Whether a closure alone proves nothing any more.
     pub(super) fn holds(&self, closure: &Digest) -> bool {
-        self.revoked.contains(&refutation(closure, BY_CLOSURE))
+        self.is_revoked(closure, BY_CLOSURE)
     }
 
     /// Whether a build is one of those, or rests on anything of that. Its files are those of the store `of`.
@@ -215,7 +225,7 @@ impl Refuted {
         // Files that were pushed say nothing, whatever they are called.
         let said = build.artifact(PROVENANCE).filter(|_| build.input.recipe != RECIPE);
         let Some(said) = said else { return Ok(false) };
-        if self.revoked.is_empty() && self.withdrawn.is_empty() {
+        if self.is_empty() {
             return Ok(false);
         }
         if said.size > LARGEST {
@@ -237,7 +247,7 @@ impl Refuted {
     }
 
     fn is_wrong(&self, Ground { stage, closure }: &Ground) -> bool {
-        self.revoked.contains(&refutation(closure, stage)) || self.holds(closure)
+        self.is_revoked(closure, stage) || self.holds(closure)
     }
 }
 
