@@ -5,7 +5,7 @@ use std::time::Instant;
 use kiln_cache::manifest::Manifest;
 use kiln_cache::{Digest, InputKey};
 
-use crate::builder::{Builder, Question};
+use crate::builder::{Builder, Built, Obtained, Question};
 use crate::error::BuildError;
 use crate::kbuild::Made;
 use crate::making::Turn;
@@ -24,23 +24,20 @@ pub(crate) fn is_from_nothing(key: &InputKey) -> bool {
 /// What an audit compiled.
 pub(super) struct Again {
     pub(super) job: Job,
-    pub(super) compiled: Compiled,
-    /// The normalized configuration and its digest; `None` when the tree can't be configured.
-    pub(super) config: Option<(Digest, String)>,
+    pub(super) once: Once,
     /// Whether it is what was proved.
     pub(super) same: bool,
-    pub(super) from_nothing: bool,
     /// Upon the build that was audited before, something else came out than from nothing.
     pub(super) overlooked: bool,
-    pub(super) seconds: f64,
 }
 
 /// One compile of it.
-struct Once {
-    compiled: Compiled,
+pub(super) struct Once {
+    pub(super) compiled: Compiled,
+    /// The normalized configuration and its digest; `None` when the tree can't be configured.
     config: Option<(Digest, String)>,
-    from_nothing: bool,
-    seconds: f64,
+    pub(super) from_nothing: bool,
+    pub(super) seconds: f64,
 }
 
 impl Builder {
@@ -52,12 +49,7 @@ impl Builder {
         question: &Question<'_>,
         proved: &Manifest,
     ) -> Result<Again, BuildError> {
-        let job = Job { ccache: None, is_audit: true, ..self.job(question)? };
-        let pool_key = format!("{}-audit", job.pool_key());
-        let Turn::Pair(pair) = self.take_pair(&job, &pool_key, None).await? else {
-            return Err(BuildError::Stopped("an audit was answered from the store"));
-        };
-        let pair = self.without_refuted(&job, pair).await?;
+        let (job, pair) = self.audits_pair(question).await?;
         let mut once = compile_once(&job, pair, is_from_nothing(&question.key)).await?;
         let mut same = self.is_same(&job, &once.compiled, proved).await?;
         let mut overlooked = false;
@@ -66,16 +58,63 @@ impl Builder {
             same = self.is_same(&job, &once.compiled, proved).await?;
             overlooked = same;
         }
-        let Once { mut compiled, config, from_nothing, seconds } = once;
-        if !same && matches!(compiled.made, Made::Well { .. }) {
-            // It will be kept.
+        Ok(Again { job, once, same, overlooked })
+    }
+
+    /// Compiles a request in the pair of audits, from nothing.
+    pub(super) async fn compile_from_nothing(
+        &self,
+        question: &Question<'_>,
+    ) -> Result<(Job, Once), BuildError> {
+        let (job, pair) = self.audits_pair(question).await?;
+        let once = compile_once(&job, pair, true).await?;
+        Ok((job, once))
+    }
+
+    async fn audits_pair(&self, question: &Question<'_>) -> Result<(Job, Pair), BuildError> {
+        let job = Job { ccache: None, is_audit: true, ..self.job(question)? };
+        let pool_key = format!("{}-audit", job.pool_key());
+        let Turn::Pair(pair) = self.take_pair(&job, &pool_key, None).await? else {
+            return Err(BuildError::Stopped("an audit was answered from the store"));
+        };
+        let pair = self.without_refuted(&job, pair).await?;
+        Ok((job, pair))
+    }
+
+    /// Stores what an audit compiled, in the place of what it showed to be wrong. `notes` come before
+    /// what is to be said of it.
+    pub(super) async fn keep_instead(
+        &self,
+        question: &Question<'_>,
+        job: &Job,
+        Once { mut compiled, config, .. }: Once,
+        mut notes: Vec<String>,
+    ) -> Result<Built, BuildError> {
+        if matches!(compiled.made, Made::Well { .. }) {
             let unlinked = job.on_thread(move |_| {
                 compiled.artifacts.extend(unlinked::artifact(&compiled.pair)?);
                 Ok(compiled)
             });
             compiled = unlinked.await?;
         }
-        Ok(Again { job, compiled, config, same, from_nothing, overlooked, seconds })
+        notes.extend(compiled.made.note());
+        let (digest, text) = config.unwrap_or_else(|| (question.given, String::new()));
+        let input = question.request.input(digest, job.toolchain());
+        let kept = self.keep(job, question.key, input, compiled).await?;
+        notes.extend(kept.note);
+        let changes = crate::kconfig::changes(question.request.text(), &text);
+        let mut instead = crate::making::built(kept.manifest, Obtained::Compiled, changes, &text);
+        instead.refuted = true;
+        instead.notes.extend(notes);
+        Ok(instead)
+    }
+}
+
+impl Once {
+    /// The key of what was compiled.
+    pub(super) fn key(&self, question: &Question<'_>, job: &Job) -> InputKey {
+        let digest = self.config.as_ref().map_or(question.given, |(digest, _)| *digest);
+        question.request.input(digest, job.toolchain()).key()
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::again::Again;
 use super::finding::{Finding, kind_of};
-use crate::builder::{Builder, Built, Obtained, Question};
+use crate::builder::{Builder, Built, Question};
 use crate::error::BuildError;
 use crate::kbuild::Made;
 use crate::stages::{Ground, Provenance, Stage};
@@ -35,7 +35,7 @@ impl Claim {
     }
 
     /// Everything that it rests on.
-    fn grounds(&self) -> Vec<Ground> {
+    pub(super) fn grounds(&self) -> Vec<Ground> {
         iter::once(self.ground).chain(self.rests_on.iter().copied()).collect()
     }
 
@@ -146,21 +146,21 @@ impl Builder {
         kinds: Vec<String>,
     ) -> Result<Audited, BuildError> {
         let proof_seconds = question.begun.elapsed().as_secs_f64();
-        let Again { job, compiled, config, same, from_nothing, overlooked, seconds } =
-            match self.compile_again(question, proved).await {
-                Ok(again) => again,
-                Err(error) => return Ok(Audited::Impossible(error)),
-            };
-        let compile_seconds = seconds;
-        let mut finding = Finding {
+        let Again { job, once, same, overlooked } = match self.compile_again(question, proved).await
+        {
+            Ok(again) => again,
+            Err(error) => return Ok(Audited::Impossible(error)),
+        };
+        let (from_nothing, compile_seconds) = (once.from_nothing, once.seconds);
+        let finding = Finding {
             commit: question.request.revision.commit.clone(),
             stage: claim.ground.stage,
             proved_by: claim.ground.from,
             closure: claim.ground.closure,
-            compiled: None,
+            compiled: (!same).then(|| once.key(question, &job)),
             kinds,
             same,
-            built: matches!(compiled.made, Made::Well { .. }),
+            built: matches!(once.compiled.made, Made::Well { .. }),
             proof_seconds,
             compile_seconds,
             from_nothing,
@@ -181,23 +181,15 @@ impl Builder {
             };
             return Ok(Audited::Same(checked));
         }
-        let digest = config.as_ref().map_or(question.given, |(digest, _)| *digest);
-        let input = question.request.input(digest, job.toolchain());
-        finding.compiled = Some(input.key());
         let mut notes = vec![claim.alarm()];
         // What was compiled comes after that: storing it takes long, and may fail.
         if !self.is_known_to_be_wrong(claim, proved).await? {
             let family = question.request.family(question.given, job.toolchain());
-            notes.extend(self.doubt_both(claim, proved, &finding, &family).await?);
+            let grounds = claim.grounds();
+            let doubted = self.doubted(&grounds, proved).await?;
+            notes.extend(self.doubt_all(&grounds, &doubted, &finding, &family).await?);
         }
-        notes.extend(compiled.made.note());
-        let kept = self.keep(&job, question.key, input, compiled).await?;
-        notes.extend(kept.note);
-        let text = config.map(|(_, text)| text).unwrap_or_default();
-        let changes = crate::kconfig::changes(question.request.text(), &text);
-        let mut instead = crate::making::built(kept.manifest, Obtained::Compiled, changes, &text);
-        instead.refuted = true;
-        instead.notes.extend(notes);
+        let instead = self.keep_instead(question, &job, once, notes).await?;
         Ok(Audited::Otherwise(Box::new(instead)))
     }
 
@@ -211,26 +203,26 @@ impl Builder {
         Ok(stored.as_ref() != Some(proved) && self.is_revoked(&claim.ground).await?)
     }
 
-    /// Carries out what a mismatch means. Which of the two is wrong, what was proved or what it was held
-    /// against, nobody can tell: both go, and what either read proves nothing any more. First of all it is
-    /// said of both that they are in doubt: from then on nobody answers with them, wherever this is cut
-    /// off. Returns what a person should know beside that.
-    pub(super) async fn doubt_both(
+    /// Carries out what a mismatch means, of builds of which one is wrong, nobody can tell which: all of
+    /// them go, and what they read proves nothing any more. First of all it is said of them that they are
+    /// in doubt: from then on nobody answers with them, wherever this is cut off. Returns what a person
+    /// should know beside that.
+    pub(super) async fn doubt_all(
         &self,
-        claim: &Claim,
-        proved: &Manifest,
+        grounds: &[Ground],
+        doubted: &[Manifest],
         finding: &Finding,
         family: &InputKey,
     ) -> Result<Option<String>, BuildError> {
-        let grounds = claim.grounds();
-        let doubted = self.doubted(&grounds, proved).await?;
-        self.doubt(&doubted).await?;
+        self.doubt(doubted).await?;
         let closures = grounds.iter().map(|ground| Ground { stage: Stage::Closure, ..*ground });
         self.revoke(&grounds.iter().copied().chain(closures).collect::<Vec<_>>()).await?;
         self.write_down(finding).await?;
-        let (commit, Ground { stage, from, .. }) = (&finding.commit, claim.ground);
-        tracing::error!(%commit, %from, %stage, "an audited build is not what was proved");
-        let withdrawn = self.withdraw_refuted(&doubted, family).await;
+        let Finding { commit, proved_by, stage, same, .. } = finding;
+        if !same {
+            tracing::error!(%commit, %proved_by, %stage, "an audited build is not what was proved");
+        }
+        let withdrawn = self.withdraw_refuted(doubted, family).await;
         Ok(withdrawn.err().map(|error| {
             tracing::error!(%error, "what an audit left in doubt is still in the store");
             format!("AUDIT: not all builds that are now in doubt could be withdrawn: {error}")
@@ -239,7 +231,7 @@ impl Builder {
 
     /// The builds of which one may be wrong: the one that was proved, and those that its grounds are of,
     /// unless others have taken their places by now.
-    async fn doubted(
+    pub(super) async fn doubted(
         &self,
         grounds: &[Ground],
         proved: &Manifest,
