@@ -1,6 +1,7 @@
 //! One working pair, locked, and the marks that make it safe to kill its build at any moment.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -252,8 +253,15 @@ impl Pair {
         Ok(())
     }
 
-    /// Forgets everything that make made here.
+    /// Forgets everything that make made here, and first which files that was made from.
     pub(crate) fn empty_objects(&mut self) -> Result<(), BuildError> {
+        let units = self.units_file();
+        match fs::remove_file(&units) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).doing("removing", &units);
+            }
+            _ => {}
+        }
         let objects = self.objects();
         fs::remove_dir_all(&objects).doing("emptying", &objects)?;
         fs::create_dir_all(&objects).doing("making", &objects)?;

@@ -144,6 +144,38 @@ async fn what_a_script_read_is_known_though_the_last_build_was_not_stored() {
 }
 
 #[tokio::test]
+async fn what_objects_were_made_from_that_are_gone_is_not_said_of_others() {
+    let Some((toy, first)) = watched().await else { return };
+    // It is recorded who reads the header.
+    let including = [
+        Edit::File("include/plain.h", "#define PLAIN 1\n"),
+        Edit::File(HELPER, "#include <plain.h>\nint helper(int x) { return x + PLAIN; }\n"),
+    ];
+    let base = toy.edit("base", &including);
+    build(&builder_of(&toy), &toy, &base).await;
+    // Now a script reads it, of which make knows nothing; and what would record that fails.
+    let makefile = toy
+        .fixture
+        .read(&first, "Makefile")
+        .replace("include/config.h $(KCFLAGS)", "include/config.h -include $(O)/gen.h $(KCFLAGS)");
+    let rule = "$(O)/gen.h:\n\t@cp include/plain.h $@\n$(objects): $(O)/gen.h\n";
+    let main = toy.fixture.read(&first, "kernel/main.c");
+    let broken = toy.edit(
+        "broken",
+        &[
+            Edit::File("Makefile", &(makefile + rule)),
+            Edit::File(HELPER, "int helper(int x) { return x + PLAIN; }\n"),
+            Edit::File("kernel/main.c", &format!("{main}int broken(\n")),
+        ],
+    );
+    assert!(!build(&builder_of(&toy), &toy, &broken).await.manifest.is_built());
+    let edits =
+        [Edit::File("include/plain.h", "#define PLAIN 2\n"), Edit::File("kernel/main.c", &main)];
+    let fixed = toy.edit("fixed", &edits);
+    assert!(is_right(&toy, &fixed).await, "what the script made is stale");
+}
+
+#[tokio::test]
 async fn an_audit_knows_what_a_script_read_for_the_one_before() {
     let Some((toy, first)) = watched().await else { return };
     let base = generating(&toy, &first);
