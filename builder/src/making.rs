@@ -104,12 +104,19 @@ impl Builder {
         job: &Job,
         mut pair: Pair,
     ) -> Result<Pair, BuildError> {
+        let mut is_doubted = false;
         if let Some(key) = pair.state.objects.storing {
             // Its process was killed: what it stored, if it came to that, has these objects.
             let stored = self.store.peek_input(&key).await?;
-            pair.is_stored(stored.map(|build| build.own_name()), None)?;
+            // In this order. (Or that was withdrawn since, and nobody can tell its name any more.)
+            self.store.look_again();
+            self.load_revoked().await?;
+            is_doubted = self.closures.has_withdrawn_of(&key);
+            if !is_doubted {
+                pair.is_stored(stored.map(|build| build.own_name()), None)?;
+            }
         }
-        if !self.is_doubted(&pair).await? {
+        if !is_doubted && !self.is_doubted(&pair).await? {
             return Ok(pair);
         }
         tracing::warn!(pair = %pair.root.display(), "an audit has left objects in doubt: removed");
@@ -253,10 +260,15 @@ impl Builder {
             let name = Some(manifest.own_name());
             pair.is_stored(name, is_it.then_some(manifest.input_key))?;
         }
-        let note = match made.is_another_than(&manifest) {
-            true => Some(self.note_of_two(&manifest, &made).await?),
-            false => None,
-        };
+        let mut note = None;
+        if made.is_another_than(&manifest) {
+            let is_wrong = self.repeats(&manifest).await? && self.repeats(&made).await?;
+            if is_wrong && has_objects {
+                // It may be these objects that are.
+                job.on_thread(move |_| pair.empty_objects()).await?;
+            }
+            note = Some(note_of_two(&manifest, &made, is_wrong));
+        }
         Ok(Kept { manifest, provenance: compiled.provenance, note })
     }
 
@@ -289,23 +301,23 @@ impl Builder {
         }
         Ok(())
     }
+}
 
-    /// What a person should know of one input that gave two kernels.
-    async fn note_of_two(&self, first: &Manifest, made: &Manifest) -> Result<String, BuildError> {
-        let said = |build: &Manifest| {
-            build.image().map_or("no kernel".to_owned(), |image| format!("image {image}"))
-        };
-        let (key, first_gave, made_gave) = (first.input_key, said(first), said(made));
-        tracing::error!(%key, first_gave, made_gave, "one input gave two kernels");
-        let why = match self.repeats(first).await? && self.repeats(made).await? {
-            true => "one of the two was made wrong: please report it",
-            false => "the configuration makes kernels that differ each time",
-        };
-        Ok(format!(
-            "the store has another build of this very input, which stays: it gave {first_gave}, and \
-             this compile gave {made_gave}; {why}"
-        ))
-    }
+/// What a person should know of one input that gave two kernels; `is_wrong`: it should give one.
+fn note_of_two(first: &Manifest, made: &Manifest, is_wrong: bool) -> String {
+    let said = |build: &Manifest| {
+        build.image().map_or("no kernel".to_owned(), |image| format!("image {image}"))
+    };
+    let (key, first_gave, made_gave) = (first.input_key, said(first), said(made));
+    tracing::error!(%key, first_gave, made_gave, "one input gave two kernels");
+    let why = match is_wrong {
+        true => "one of the two was made wrong: please report it",
+        false => "the configuration makes kernels that differ each time",
+    };
+    format!(
+        "the store has another build of this very input, which stays: it gave {first_gave}, and this \
+         compile gave {made_gave}; {why}"
+    )
 }
 
 pub(crate) fn built(

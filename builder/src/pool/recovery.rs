@@ -147,7 +147,7 @@ fn a_pair_of_another_version_is_made_anew() {
     let pair = scene.built(&first);
     let record = pair.root.join("pair.json");
     let text = fs::read_to_string(&record).unwrap();
-    fs::write(&record, text.replace("\"format\":6", "\"format\":99")).unwrap();
+    fs::write(&record, text.replace("\"format\":7", "\"format\":99")).unwrap();
     drop(pair);
     let pair = scene.take();
     assert!(!has(&pair, "a.o") && !pair.source().join("a.c").exists());

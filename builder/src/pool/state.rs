@@ -12,8 +12,9 @@ use super::reads::Reads;
 use crate::error::{BuildError, Doing};
 use crate::ground::Ground;
 
-/// Version of the format. A pair of another version is emptied and made anew.
-const FORMAT: u32 = 6;
+/// Version of the format. A pair of another version is emptied and made anew: by a Kiln that does not know
+/// all of it, what it does not know would be lost the next time that it is written.
+const FORMAT: u32 = 7;
 
 /// The record of a pair. Written before and after anything changes in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,10 +60,8 @@ pub(crate) struct Objects {
     pub(crate) closures: Vec<Digest>,
     /// The own names of all builds here that were stored since it was empty, those that failed included:
     /// what is made here now is made upon the objects of all of them.
-    #[serde(default)]
     pub(crate) made: Vec<Digest>,
     /// The one that is being stored, or was when its process was killed: then the store knows its name.
-    #[serde(default)]
     pub(crate) storing: Option<InputKey>,
 }
 

@@ -144,9 +144,10 @@ fn manifests(toy: &Toy) -> usize {
     list(&toy.work.path().join("store/builds")).map(count).sum()
 }
 
-#[tokio::test]
-async fn a_pair_whose_process_was_killed_while_it_stored_a_build_remembers_that_build() {
-    let Some((toy, first)) = watched().await else { return };
+/// A toy kernel, its first commit, and one that is compiled upon it with an object in it that no sources
+/// give, by a process that is killed right after it has stored that.
+async fn killed() -> Option<(Toy, Revision, Revision)> {
+    let (toy, first) = watched().await?;
     build(&builder_of(&toy), &toy, &first).await;
     plant(&toy.only_pair());
     let stale = code(&toy, &first, 1);
@@ -162,6 +163,26 @@ async fn a_pair_whose_process_was_killed_while_it_stored_a_build_remembers_that_
             }
         }
     }
+    Some((toy, first, stale))
+}
+
+#[tokio::test]
+async fn a_pair_does_not_forget_a_build_that_was_withdrawn_before_the_pair_knew_its_name() {
+    let Some((toy, first, stale)) = killed().await else { return };
+    // By another process, a moment ago: nobody here has heard of it.
+    let elsewhere = toy.by_another_database().await;
+    let known = elsewhere.find_build(&Query::parse(&stale.commit).unwrap()).await.unwrap().unwrap();
+    assert!(!toy.store.is_void(&known).await.unwrap());
+    elsewhere.doubt(&known).await.unwrap();
+    elsewhere.withdraw_build(&known).await.unwrap();
+    for revision in [&code(&toy, &first, 2), &stale] {
+        assert!(is_right(&toy, revision).await, "{revision:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_pair_whose_process_was_killed_while_it_stored_a_build_remembers_that_build() {
+    let Some((toy, first, stale)) = killed().await else { return };
     let upon = code(&toy, &first, 2);
     build(&builder_of(&toy), &toy, &upon).await;
     assert!(!is_right_so_far(&toy, &upon).await && !is_right_so_far(&toy, &stale).await);
@@ -171,6 +192,21 @@ async fn a_pair_whose_process_was_killed_while_it_stored_a_build_remembers_that_
         assert!(!is_known(&toy, revision).await, "{revision:?}");
         assert!(is_right(&toy, revision).await, "{revision:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_that_gave_another_kernel_than_the_store_has_are_not_built_upon() {
+    let Some((toy, first)) = watched().await else { return };
+    build(&builder_of(&toy), &toy, &first).await;
+    plant(&toy.only_pair());
+    let (stale, upon) = (code(&toy, &first, 1), code(&toy, &first, 2));
+    let request = toy.request(&stale, "");
+    let other = toy.builder_in("elsewhere").with_pairs(1, 4);
+    let first_there =
+        async move { assert!(other.build(&request).await.unwrap().manifest.is_built()) };
+    let built = build(&interrupted(&toy, "work", first_there), &toy, &stale).await;
+    assert!(built.notes.iter().any(|note| note.contains("made wrong")), "{:?}", built.notes);
+    assert!(is_right(&toy, &stale).await && is_right(&toy, &upon).await);
 }
 
 #[tokio::test]
