@@ -104,19 +104,20 @@ impl Builder {
         job: &Job,
         mut pair: Pair,
     ) -> Result<Pair, BuildError> {
-        let mut is_doubted = false;
-        if let Some(key) = pair.state.objects.storing {
+        let storing = pair.state.objects.storing;
+        let stored = match &storing {
             // Its process was killed: what it stored, if it came to that, has these objects.
-            let stored = self.store.peek_input(&key).await?;
-            // In this order. (Or that was withdrawn since, and nobody can tell its name any more.)
+            Some(key) => self.store.peek_input(key).await?,
+            None => None,
+        };
+        if storing.is_some() {
+            // In this order: it may have been withdrawn since, and nobody can tell its name any more.
             self.store.look_again();
-            self.load_revoked().await?;
-            is_doubted = self.closures.has_withdrawn_of(&key);
-            if !is_doubted {
+        }
+        if !self.is_doubted(&pair).await? {
+            if storing.is_some() {
                 pair.is_stored(stored.map(|build| build.own_name()), None)?;
             }
-        }
-        if !is_doubted && !self.is_doubted(&pair).await? {
             return Ok(pair);
         }
         tracing::warn!(pair = %pair.root.display(), "an audit has left objects in doubt: removed");

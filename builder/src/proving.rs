@@ -59,8 +59,8 @@ impl Footing {
 }
 
 /// What audits have refuted.
-#[derive(Default)]
-struct Revoked {
+#[derive(Clone, Default)]
+pub(crate) struct Revoked {
     /// What the store says; it knows when that is to be looked at again.
     marks: Arc<Refuted>,
     /// What its journal says.
@@ -68,8 +68,31 @@ struct Revoked {
 }
 
 impl Revoked {
+    fn len(&self) -> usize {
+        self.marks.len() + self.told.len()
+    }
+
     fn has(&self, stage: Stage, closure: &Digest) -> bool {
         self.marks.is_revoked(closure, stage.name()) || self.told.contains(&(stage, *closure))
+    }
+
+    /// Whether any of these was refuted. A wrong closure proves nothing in any stage.
+    fn has_any(&self, grounds: &[Ground]) -> bool {
+        grounds.iter().any(|Ground { stage, closure, .. }| {
+            self.has(*stage, closure) || self.has(Stage::Closure, closure)
+        })
+    }
+
+    /// Whether the objects of a pair are to go: an audit has refuted what they rest on, or doubts a build
+    /// that they were. The closure of such a build proves nothing any more; nor does it tell what make
+    /// may overlook, so that what is built from nothing and reads the same goes as well, the next time.
+    pub(crate) fn doubts(&self, pair: &Folder) -> bool {
+        let (objects, withdrawn) = (&pair.state.objects, self.marks.withdrawn());
+        // (What was being stored when its process was killed has no name yet.)
+        withdrawn.has_any(&objects.made)
+            || objects.storing.is_some_and(|input| withdrawn.has_of(&input))
+            || self.has_any(&objects.rests_on)
+            || objects.closures.iter().any(|closure| self.has(Stage::Closure, closure))
     }
 }
 
@@ -201,21 +224,10 @@ impl Builder {
         Ok(Some(Base::new(&manifest, text, (closure, reads), believed.collect())))
     }
 
-    /// Whether the objects of a pair are to go: an audit has refuted what they rest on, or doubts a build
-    /// that they were. The closure of such a build proves nothing any more; nor does it tell what make
-    /// may overlook, so that what is built from nothing and reads the same goes as well, the next time.
+    /// Whether the objects of a pair are to go; see [`Revoked::doubts`].
     pub(crate) async fn is_doubted(&self, pair: &Folder) -> Result<bool, BuildError> {
-        let objects = &pair.state.objects;
-        if objects.made.is_empty() && objects.rests_on.is_empty() && objects.closures.is_empty() {
-            return Ok(false);
-        }
         self.load_revoked().await?;
-        if self.closures.are_withdrawn(&objects.made) {
-            return Ok(true);
-        }
-        let proves_nothing = |closure| self.closures.is_revoked(Stage::Closure, closure);
-        Ok(self.closures.are_refuted(&objects.rests_on)
-            || objects.closures.iter().any(proves_nothing))
+        Ok(self.closures.revoked().doubts(pair))
     }
 
     /// Whether an audit has refuted that a closure alone proves anything.
@@ -368,21 +380,8 @@ impl Closures {
         self.revoked().has(stage, closure)
     }
 
-    /// Whether any of these was refuted. A wrong closure proves nothing in any stage.
-    pub(crate) fn are_refuted(&self, grounds: &[Ground]) -> bool {
-        let revoked = self.revoked();
-        grounds.iter().any(|Ground { stage, closure, .. }| {
-            revoked.has(*stage, closure) || revoked.has(Stage::Closure, closure)
-        })
-    }
-
     fn is_withdrawn(&self, build: &Manifest) -> bool {
         self.revoked().marks.withdrawn().has(build)
-    }
-
-    /// Whether one of some builds is in doubt, by their own names.
-    fn are_withdrawn(&self, names: &[Digest]) -> bool {
-        self.revoked().marks.withdrawn().has_any(names)
     }
 
     /// Whether a build of an input was ever withdrawn.
@@ -391,7 +390,8 @@ impl Closures {
     }
 
     fn is_gone(&self, footing: &Footing) -> bool {
-        self.are_refuted(&footing.grounds) || self.are_withdrawn(&footing.upon)
+        let revoked = self.revoked();
+        revoked.has_any(&footing.grounds) || revoked.marks.withdrawn().has_any(&footing.upon)
     }
 
     fn nothing_is_revoked(&self) -> bool {
@@ -411,8 +411,7 @@ impl Closures {
 
     /// How much was refuted and withdrawn.
     pub(crate) fn refuted_so_far(&self) -> usize {
-        let revoked = self.revoked();
-        revoked.marks.len() + revoked.told.len()
+        self.revoked().len()
     }
 
     /// Whether this is what the store was last seen to say.
@@ -420,18 +419,20 @@ impl Closures {
         Arc::ptr_eq(&self.revoked().marks, marks)
     }
 
-    /// Takes note of what the store says, and its journal.
+    /// Takes note of what the store says, and its journal. Gives all that, if it is more than was known.
     pub(crate) fn set_revoked(
         &self,
         marks: Arc<Refuted>,
         told: impl Iterator<Item = (Stage, Digest)>,
-    ) {
+    ) -> Option<Revoked> {
         let mut revoked = self.revoked();
+        let before = revoked.len();
         revoked.told.extend(told);
         // (Somebody else may have heard of more meanwhile.)
         if revoked.marks.len() <= marks.len() {
             revoked.marks = marks;
         }
+        (revoked.len() > before).then(|| revoked.clone())
     }
 
     /// What is known of the store's audits; one at a time reads on.

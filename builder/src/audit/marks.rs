@@ -11,7 +11,7 @@ use kiln_cache::{Digest, FamilyBuild, InputKey, Mark};
 use super::compare::Claim;
 use crate::builder::{Builder, Question};
 use crate::error::BuildError;
-use crate::proving::READ_AHEAD;
+use crate::proving::{READ_AHEAD, blocking};
 use crate::stages::{Ground, Provenance, Stage};
 
 /// The name of the mark that a stage proves nothing any more by a closure.
@@ -21,14 +21,24 @@ fn name_of(stage: Stage, closure: &Digest) -> String {
 
 impl Builder {
     /// Stages and closures that an audit has refuted, and builds that one has left in doubt, by this
-    /// process or another: read before a proof, unless that was done a moment ago.
+    /// process or another: read before a proof, unless that was done a moment ago. Pairs that have objects
+    /// in doubt are emptied as soon as that is known.
     pub(crate) async fn load_revoked(&self) -> Result<(), BuildError> {
         let marks = self.store.refuted().await?;
         if !self.closures.knows(&marks) {
             // Before there were marks, only the journal had it.
             let mut known = self.closures.audits().await;
             known.read_on(&self.store).await?;
-            self.closures.set_revoked(marks, known.refuted());
+            let more = self.closures.set_revoked(marks, known.refuted());
+            drop(known);
+            if let Some(revoked) = more {
+                let pool = self.pool.clone();
+                let emptied = blocking(move || {
+                    pool.empty(|pair| revoked.doubts(pair));
+                    Ok(())
+                });
+                emptied.await?;
+            }
         }
         Ok(())
     }

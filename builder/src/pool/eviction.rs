@@ -45,7 +45,7 @@ pub(super) fn remove(root: &Path) -> io::Result<()> {
     fs::remove_dir_all(root)
 }
 
-fn folders(of: &Path) -> Vec<PathBuf> {
+pub(super) fn folders(of: &Path) -> Vec<PathBuf> {
     let items = fs::read_dir(of).into_iter().flatten().flatten();
     items.map(|item| item.path()).filter(|path| path.is_dir()).collect()
 }

@@ -72,6 +72,41 @@ impl Pool {
         pairs.min_by_key(|pair| distance(pair, repository, wanted))
     }
 
+    /// Removes the objects of all free pairs, whatever their keys, that are in doubt. Whoever takes a pair
+    /// looks as well, but pairs serve more than one store, and only the one that they were made by way of
+    /// says what is. What can't be emptied stays, with a line in the log.
+    pub(crate) fn empty(&self, is_doubted: impl Fn(&Folder) -> bool) {
+        for root in eviction::folders(&self.folder).iter().flat_map(|key| eviction::folders(key)) {
+            let path = root.display().to_string();
+            match self.empty_one(root, &is_doubted) {
+                Ok(false) => {}
+                Ok(true) => tracing::warn!(path, "an audit has left objects in doubt: removed"),
+                Err(error) => tracing::warn!(path, %error, "objects in doubt stay"),
+            }
+        }
+    }
+
+    fn empty_one(
+        &self,
+        root: PathBuf,
+        is_doubted: impl Fn(&Folder) -> bool,
+    ) -> Result<bool, BuildError> {
+        let Some(state) = State::load(&root.join(RECORD)) else { return Ok(false) };
+        let folder = Folder { root, state };
+        if !is_doubted(&folder) {
+            return Ok(false);
+        }
+        let root = folder.root;
+        let Some(lock) = try_lock(&root.with_extension("lock"))? else { return Ok(false) };
+        // By now somebody else may have made others.
+        let mut pair = Pair::open(root, lock)?;
+        let is_doubted = is_doubted(&pair);
+        if is_doubted {
+            pair.empty_objects()?;
+        }
+        Ok(is_doubted)
+    }
+
     /// Takes the free pair of a key that is nearest to a tree, or a new one where there is none, or
     /// only such as hold trees of other repositories; `None` when all are in use. Nearest is the one
     /// with the fewest objects to make again, then the one with the fewest changed paths.

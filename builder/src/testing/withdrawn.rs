@@ -194,6 +194,17 @@ async fn a_pair_whose_process_was_killed_while_it_stored_a_build_remembers_that_
     }
 }
 
+#[tokio::test]
+async fn what_a_store_has_in_doubt_is_not_built_upon_by_way_of_another() {
+    let Some((toy, first, stale)) = stale().await else { return };
+    assert!(is_alarm(&build(&auditor(&toy), &toy, &docs_upon(&toy, &stale)).await));
+    let other = another_store(&toy).await;
+    let upon = code(&toy, &first, 2);
+    let built = build(&toy.builder_over(&other, "work").with_pairs(1, 4), &toy, &upon).await;
+    let truth = from_nothing(&toy, &upon, "").await;
+    assert_eq!(built.manifest.image(), truth.manifest.image());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_that_gave_another_kernel_than_the_store_has_are_not_built_upon() {
     let Some((toy, first)) = watched().await else { return };
