@@ -122,6 +122,10 @@ impl<'a> Hashes<'a> {
                 hasher.update(&[tag::NUMBER]);
                 number(hasher, value as u64);
             }
+            Target::Name(name, addend) if self.is_own(name, owner) => {
+                hasher.update(&[tag::SELF]);
+                number(hasher, addend as u64);
+            }
             Target::Name(name, addend) => {
                 hasher.update(&[tag::GLOBAL]);
                 text(hasher, name);
@@ -131,6 +135,13 @@ impl<'a> Hashes<'a> {
             }
             Target::Inside { section, offset } => self.inside(hasher, section, offset, owner),
         }
+    }
+
+    /// Whether a name of the whole kernel is that of what is hashed.
+    fn is_own(&self, name: &[u8], owner: Owner) -> bool {
+        let Owner::Extent(own) = owner else { return false };
+        let symbol = &self.object.symbols[self.extents.all[own].symbol];
+        !symbol.is_local() && symbol.name == name
     }
 
     fn inside(&self, hasher: &mut Hasher, section: usize, offset: i64, owner: Owner) {
@@ -171,6 +182,10 @@ impl<'a> Hashes<'a> {
             return;
         }
         let symbol = &self.object.symbols[extent.symbol];
+        if !symbol.is_local() {
+            // Where compilers place data by anchors they name a place in it by its section.
+            return self.target(hasher, Target::Name(symbol.name, behind as i64), owner);
+        }
         hasher.update(&[tag::LOCAL]);
         text(hasher, &base(symbol));
         if !(matches!(owner, Owner::Table) && symbol.is_function()) {

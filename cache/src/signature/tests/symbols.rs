@@ -156,6 +156,23 @@ fn a_neighbour_in_memory_is_no_change() {
     assert_eq!(found, ["+wide", "-narrow", "set"]);
 }
 
+/// Small data is named by an anchor in its section, large data by itself: arm64's `-fsection-anchors`.
+#[test]
+fn data_that_outgrows_its_anchor_does_not_change_who_uses_it() {
+    let source = |length: &str| {
+        format!(
+            "int room[{length}]; int one(void) {{ return room[1]; }} int two(void) {{ return room[2]; }}"
+        )
+    };
+    for compiler in compilers() {
+        let object = |length| compiler.object_with(&source(length), &["-ftoplevel-reorder"]);
+        assert_eq!(changes(&object("64"), &object("4096")), ["room"]);
+        let moved = source("64").replace("room[2]", "room[3]");
+        let moved = compiler.object_with(&moved, &["-ftoplevel-reorder"]);
+        assert_eq!(changes(&object("4096"), &moved), ["two", "room"]);
+    }
+}
+
 /// Calls of static functions have no relocation: their bytes are distances, over whatever lies
 /// between.
 #[test]
