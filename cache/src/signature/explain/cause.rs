@@ -14,6 +14,8 @@ pub enum CauseKind {
     CompilerVersion,
     /// What is compiled, given equal configurations and compilers.
     Sources,
+    /// Code of the boot image around the kernel, which is not in `vmlinux.o`.
+    BootCode,
     /// Only numbers of source lines: a comment, say.
     LineNumbers,
     /// Numbers of source lines in files of which more changed, or may have.
@@ -90,6 +92,7 @@ impl CauseKind {
             Self::Configuration => "configuration differs",
             Self::CompilerVersion => "compiler version",
             Self::Sources => "the sources differ",
+            Self::BootCode => "boot code",
             Self::LineNumbers => "line numbers only",
             Self::LinesBesideCode => "line numbers, beside changed code",
             Self::BuildTimestamp => "build timestamp",

@@ -133,15 +133,15 @@ pub fn explain(before: &Files, after: &Files) -> Result<Explanation, SignatureEr
     let mut differences = Vec::new();
     differences.extend(known.config.as_ref().and_then(Config::difference));
     differences.extend(elves.differences(&known, code_equal == Some(true)));
+    let kernel_differs = differences.iter().any(|it| it.file == VMLINUX && !it.masked);
     differences.extend(debug::differences(&elves, &known, code_equal == Some(true)));
     differences.extend(known.objects.as_ref().and_then(|it| it.difference(&known)));
     for (name, [a, b]) in common(sides).filter(|(name, _)| *name != VMLINUX && covers(name)) {
-        let found = if name.starts_with("modules/") {
-            modules::difference(name, [a, b], &elves)?
+        if name.starts_with("modules/") {
+            differences.extend(modules::difference(name, [a, b], &elves)?);
         } else {
-            boot::difference(name, [a, b], &elves)?
-        };
-        differences.extend(found);
+            differences.extend(boot::differences(name, [a, b], &elves, kernel_differs)?);
+        }
     }
     differences.extend(one_sided(sides));
     Ok(Explanation {

@@ -14,7 +14,7 @@
 
 use std::ops::Range;
 
-use super::decompressor::Decompressor;
+use super::decompressor::{Decompressor, Place};
 use super::writer::Writer;
 
 const SYS_SIZE: usize = 0x1f4;
@@ -40,44 +40,66 @@ const SECTION_ADDRESSES: [usize; 2] = [12, 20];
 
 const PAGE: u64 = 4096;
 
-/// Writes the set-up code; `masks` are ranges of it that do not count.
-pub(super) fn write(
-    manifest: &mut Writer,
-    setup: &[u8],
-    masks: &[Range<usize>],
-    decompressor: &Decompressor<'_>,
-    packed: usize,
-    unpacked: u32,
-) {
-    let mut shown = setup.to_vec();
-    manifest.number(masks.len() as u64);
-    for range in masks {
-        shown[range.clone()].fill(0);
-        manifest.number(range.start as u64);
-        manifest.number(range.len() as u64);
-    }
-    let mut places = Vec::new();
-    for Named { at, unit, from } in named(setup) {
-        let Some(value) = word(setup, at) else { continue };
-        let address = (u64::from(value) * unit).checked_sub(from as u64);
-        let place = address.and_then(|it| decompressor.place(usize::try_from(it).ok()?));
-        if let Some(place) = place {
-            shown[at..at + 4].fill(0);
-            places.push((at, place));
+/// The set-up code as it counts.
+pub(super) struct Setup {
+    /// Its bytes, masks and what names a place as zeros.
+    pub(super) shown: Vec<u8>,
+    /// Fields that name a place, by where they are.
+    places: Vec<(usize, Place)>,
+}
+
+impl Setup {
+    /// Of its bytes; `masks` are ranges of them that do not count.
+    pub(super) fn new(
+        setup: &[u8],
+        masks: &[Range<usize>],
+        decompressor: &Decompressor<'_>,
+        packed: usize,
+        unpacked: u32,
+    ) -> Self {
+        let mut shown = setup.to_vec();
+        for range in masks {
+            shown[range.clone()].fill(0);
         }
+        let mut places = Vec::new();
+        for Named { at, unit, from } in named(setup) {
+            let Some(value) = word(setup, at) else { continue };
+            let address = (u64::from(value) * unit).checked_sub(from as u64);
+            let place = address.and_then(|it| decompressor.place(usize::try_from(it).ok()?));
+            if let Some(place) = place {
+                shown[at..at + 4].fill(0);
+                places.push((at, place));
+            }
+        }
+        if let Some(value) = word(setup, INIT_SIZE)
+            && let Some((address, extra)) =
+                end_of_memory(value.into(), packed, unpacked, decompressor)
+            && let Some(place) = decompressor.place(address)
+        {
+            shown[INIT_SIZE..INIT_SIZE + 4].copy_from_slice(&extra.to_le_bytes());
+            places.push((INIT_SIZE, place));
+        }
+        Self { shown, places }
     }
-    if let Some(value) = word(setup, INIT_SIZE)
-        && let Some((address, extra)) = end_of_memory(value.into(), packed, unpacked, decompressor)
-        && let Some(place) = decompressor.place(address)
-    {
-        shown[INIT_SIZE..INIT_SIZE + 4].copy_from_slice(&extra.to_le_bytes());
-        places.push((INIT_SIZE, place));
+
+    /// Writes it; `masks` as above.
+    pub(super) fn write(&self, manifest: &mut Writer, masks: &[Range<usize>]) {
+        manifest.number(masks.len() as u64);
+        for range in masks {
+            manifest.number(range.start as u64);
+            manifest.number(range.len() as u64);
+        }
+        manifest.text(&self.shown);
+        self.write_places(manifest);
     }
-    manifest.text(&shown);
-    manifest.number(places.len() as u64);
-    for (at, place) in places {
-        manifest.number(at as u64);
-        place.write(manifest);
+
+    /// Writes which places its fields name.
+    pub(super) fn write_places(&self, manifest: &mut Writer) {
+        manifest.number(self.places.len() as u64);
+        for (at, place) in &self.places {
+            manifest.number(*at as u64);
+            place.write(manifest);
+        }
     }
 }
 

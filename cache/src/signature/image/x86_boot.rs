@@ -30,7 +30,7 @@ use crate::signature::mapping::ByteSource;
 use crate::signature::masks::{Mask, MaskKind, settle};
 
 use super::decompressor::{Decompressor, Layout};
-use super::header;
+use super::header::Setup;
 use super::masked;
 use super::payload::{self, Rest};
 use super::writer::Writer;
@@ -76,7 +76,9 @@ pub(super) fn hash(
     let mut manifest = Writer::new(DOMAIN);
     if is_64(bytes) {
         manifest.text(b"64");
-        apart(&mut manifest, bytes, &masks)?;
+        let Apart { setup, decompressor } = apart(bytes, &masks)?;
+        setup.0.write(&mut manifest, &setup.1);
+        decompressor.0.write(&mut manifest, &decompressor.1);
     } else {
         manifest.number(bytes.len() as u64);
         masked::write(&mut manifest, file, &(0..bytes.len()), &masks);
@@ -86,8 +88,15 @@ pub(super) fn hash(
     Some(manifest.finish())
 }
 
-/// Writes the set-up code and the decompressor of a boot image, each as if it had not moved.
-fn apart(manifest: &mut Writer, bytes: &[u8], masks: &[Mask]) -> Option<()> {
+/// The two parts of a boot image that are code, each as if it had not moved; with each what of it does
+/// not count.
+struct Apart<'a> {
+    setup: (Setup, Vec<Range<usize>>),
+    decompressor: (Decompressor<'a>, Vec<Range<usize>>),
+}
+
+/// Takes a boot image with a 64-bit entry apart.
+fn apart<'a>(bytes: &'a [u8], masks: &[Mask]) -> Option<Apart<'a>> {
     let (start, layout) = layout(bytes, masks)?;
     let packed = layout.payload.clone();
     let hidden = |it: &&Mask| !matches!(it.kind, MaskKind::BootPayload | MaskKind::BootCrc);
@@ -98,9 +107,75 @@ fn apart(manifest: &mut Writer, bytes: &[u8], masks: &[Mask]) -> Option<()> {
     let rest: Vec<_> = rest.into_iter().map(shift).collect::<Option<_>>()?;
     let decompressor = Decompressor::new(&bytes[start..], layout, &rest);
     let unpacked = u32::from_le_bytes(number(bytes, start + packed.end - 4)?);
-    header::write(manifest, &bytes[..start], &setup, &decompressor, packed.len(), unpacked);
-    decompressor.write(manifest, &rest);
-    Some(())
+    let seen = Setup::new(&bytes[..start], &setup, &decompressor, packed.len(), unpacked);
+    Some(Apart { setup: (seen, setup), decompressor: (decompressor, rest) })
+}
+
+/// What a boot image has of its own, beside the `vmlinux` that is packed in it: as `image` sees it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Own {
+    pub(crate) setup: Code,
+    pub(crate) decompressor: Code,
+    /// Of the addresses in the kernel to change when it is moved.
+    pub(crate) relocations: blake3::Hash,
+}
+
+/// Code of a boot image.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Code {
+    /// Its bytes, with what does not count as zeros or ones.
+    pub(crate) shown: Vec<u8>,
+    /// Of where its fields lead.
+    pub(crate) leads: blake3::Hash,
+}
+
+/// The own code of a boot image of this `vmlinux`; `None` if it is no x86 boot image, or one of another
+/// kernel. Equal ones mean equal hashes of [`hash`].
+pub(crate) fn own_of(
+    file: &dyn ByteSource,
+    vmlinux: &Elf<'_>,
+    source: &dyn ByteSource,
+) -> Option<Own> {
+    let bytes = file.bytes();
+    let (masks, rest) = masks_of(file, vmlinux, source)?;
+    let code = |shown: Vec<u8>, write: &dyn Fn(&mut Writer)| {
+        let mut leads = Writer::new(DOMAIN);
+        write(&mut leads);
+        Code { shown, leads: leads.finish() }
+    };
+    let (setup, decompressor) = if is_64(bytes) {
+        let Apart { setup: (setup, of_setup), decompressor: (decompressor, of_rest) } =
+            apart(bytes, &masks)?;
+        let borders = |leads: &mut Writer| {
+            setup.write_places(leads);
+            for mask in &of_setup {
+                leads.number(mask.start as u64);
+                leads.number(mask.end as u64);
+            }
+        };
+        let decompressor = code(decompressor.shown(&of_rest), &|leads| {
+            decompressor.write_places(leads, &of_rest);
+        });
+        (code(setup.shown.clone(), &borders), decompressor)
+    } else {
+        let start = setup_length(bytes)?;
+        let mut shown = bytes.to_vec();
+        masks.iter().for_each(|it| shown[it.range.clone()].fill(0));
+        let write = |mask: &Mask, leads: &mut Writer| {
+            leads.number(mask.range.start as u64);
+            leads.number(mask.range.end as u64);
+        };
+        let is_setup = |it: &&Mask| it.range.end <= start;
+        let (setup, decompressor): (Vec<_>, Vec<_>) = masks.iter().partition(is_setup);
+        let rest = shown.split_off(start);
+        let all =
+            |masks: &[&Mask], leads: &mut Writer| masks.iter().for_each(|it| write(it, leads));
+        (code(shown, &|it| all(&setup, it)), code(rest, &|it| all(&decompressor, it)))
+    };
+    let mut relocations = Writer::new(DOMAIN);
+    relocations.number(rest.length);
+    relocations.hash(&rest.hash);
+    Some(Own { setup, decompressor, relocations: relocations.finish() })
 }
 
 /// Where the decompressor begins, and its parts; `None` if it can't be taken apart.

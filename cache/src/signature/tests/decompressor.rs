@@ -19,7 +19,7 @@ const SETUP: usize = 5 * 512;
 const VERSION: Range<usize> = 0x900..0x920;
 
 /// As arch/x86/boot/compressed/head_64.S, in short.
-const HEAD: &str = r#"
+pub(super) const HEAD: &str = r#"
 	.macro address symbol register
 	leal	(\symbol - startup_32)(%ebp), \register
 	.endm
@@ -76,7 +76,7 @@ pgtable: .fill	8192
 "#;
 
 /// As misc.c: a `switch`, tables, texts, variables with and without a value.
-const MISC: &str = r#"
+pub(super) const MISC: &str = r#"
 extern const unsigned char input_data[];
 extern const unsigned int input_len;
 static const unsigned short order[32] __attribute__((aligned(32))) = { 1, 2, 0, 0, 5 };
@@ -170,14 +170,18 @@ fn pack(bytes: &[u8], name: usize) -> Vec<u8> {
 }
 
 /// A boot image, with the kernel that is in it.
-struct Image {
-    bytes: Vec<u8>,
-    vmlinux: Vec<u8>,
+pub(super) struct Image {
+    pub(super) bytes: Vec<u8>,
+    pub(super) vmlinux: Vec<u8>,
 }
 
 impl Image {
     fn new(head: &str, misc: &str, name: usize) -> Self {
-        let elf = kernel(&Build::new(), TestElf::new()).elf;
+        Self::of(&kernel(&Build::new(), TestElf::new()).elf, head, misc, name)
+    }
+
+    /// The same of a kernel.
+    pub(super) fn of(elf: &TestElf, head: &str, misc: &str, name: usize) -> Self {
         let mut unpacked = elf.clone().without_symbols().build();
         unpacked.extend((0..RELOCATIONS).map(|i| (i.wrapping_mul(2_654_435_761) >> 26) as u8));
         let packed = pack(&unpacked, name);
@@ -206,7 +210,7 @@ impl Image {
         image
     }
 
-    fn seal(&mut self) {
+    pub(super) fn seal(&mut self) {
         let end = self.bytes.len() - 4;
         let checksum = !crc32fast::hash(&self.bytes[..end]);
         self.bytes[end..].copy_from_slice(&checksum.to_le_bytes());

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::compiled::{NATIVE, RECORDS, SOURCE, with_lines};
+use super::decompressor::{HEAD, Image, MISC};
 use super::kernel::{Build, kernel};
 use crate::signature::explain::{CauseKind, Explanation, Files, explain};
 use crate::signature::test_elf::TestElf;
@@ -69,6 +70,56 @@ fn nothing_is_told_of_equal_files_and_no_cause_is_guessed() {
     let told = compared(&base, &other, ["CONFIG_A=y\n", "CONFIG_A=m\n"]);
     assert_eq!(kinds(&told), [CauseKind::Configuration, CauseKind::Unknown]);
     assert_eq!(told.causes[0].detail, "CONFIG_A (y, m)");
+}
+
+/// What is told of two boot images, each with the kernel in it beside it.
+fn of_boot_images(images: [&Image; 2]) -> Explanation {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, two] = [0, 1].map(|side| -> Files {
+        let place = folder.path().join(side.to_string());
+        std::fs::create_dir(&place).unwrap();
+        let files = [("vmlinux", &images[side].vmlinux), ("bzImage", &images[side].bytes)];
+        let save = |(name, bytes): (&str, &Vec<u8>)| {
+            std::fs::write(place.join(name), bytes).unwrap();
+            (name.to_owned(), place.join(name))
+        };
+        files.map(save).into()
+    });
+    explain(&one, &two).unwrap()
+}
+
+/// Rows of the boot image that `image` sees: place and kind of cause.
+fn of_boot_code(told: &Explanation) -> Vec<(&str, CauseKind)> {
+    let rows = told.differences.iter().filter(|it| it.file == "bzImage" && !it.masked);
+    rows.map(|it| (it.place.as_str(), it.causes[0].kind)).collect()
+}
+
+#[test]
+fn boot_code_is_told_beside_a_changed_kernel() {
+    let base = kernel(&Build::new(), TestElf::new()).elf;
+    let mut other = base.clone();
+    other.named(".text").data[77] ^= 1;
+    // So that the packed kernel has another length, and pushes the decompressor.
+    other.named(".data").data.extend((0..3000_u32).map(|it| (it.wrapping_mul(40503) >> 7) as u8));
+    let one = Image::of(&base, HEAD, MISC, 0);
+    let told = of_boot_images([&one, &Image::of(&other, HEAD, MISC, 100)]);
+    assert!(!kinds(&told).contains(&CauseKind::BootCode), "{told:#?}");
+    let misc = MISC.replace("case 5: return x / 7;", "case 5: return x / 9;");
+    let head = HEAD.replace("call\tsetup", "call\tverify");
+    for (head, misc) in [(HEAD, misc.as_str()), (&head, MISC)] {
+        for kernel in [&base, &other] {
+            let told = of_boot_images([&one, &Image::of(kernel, head, misc, 100)]);
+            let rows = of_boot_code(&told);
+            assert!(rows.contains(&("decompressor", CauseKind::BootCode)), "{told:#?}");
+            assert!(!rows.iter().any(|it| it.0 == "set-up code"), "{told:#?}");
+        }
+    }
+    // Set-up code, and what the decompressor is told of the kernel's size.
+    let mut setup = Image::of(&other, HEAD, MISC, 100);
+    setup.bytes[0x400] ^= 1;
+    setup.seal();
+    let told = of_boot_images([&one, &setup]);
+    assert!(of_boot_code(&told).contains(&("set-up code", CauseKind::BootCode)), "{told:#?}");
 }
 
 /// What is told of two kernels that are compiled of `kiln.c`, which has records with lines, and

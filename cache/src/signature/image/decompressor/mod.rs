@@ -27,8 +27,10 @@ mod references;
 use std::ops::Range;
 
 use super::writer::Writer;
-use places::{Place, Places};
+use places::Places;
 use references::{References, references};
+
+pub(super) use places::Place;
 
 /// Memory behind the file that a field may lead to, in bytes: `.bss` with stack and heap, and the
 /// page tables. (The heap is at most 192 KiB with the compressions that are unpacked here.)
@@ -105,13 +107,18 @@ impl<'a> Decompressor<'a> {
 
     /// Writes the form.
     pub(super) fn write(&self, manifest: &mut Writer, masks: &[Range<usize>]) {
-        let length = self.layout.payload.start;
-        let mut head = self.bytes[..length].to_vec();
-        let fields = self.fields.iter().map(|it| it.at..it.at + 4);
-        for range in fields.chain(masks.iter().cloned()).filter(|it| it.end <= length) {
-            head[range].fill(FIELD);
-        }
-        manifest.text(&head);
+        manifest.text(&self.head(masks));
+        self.write_places(manifest, masks);
+        manifest.text(&self.without_fill());
+    }
+
+    /// The bytes of the form.
+    pub(super) fn shown(&self, masks: &[Range<usize>]) -> Vec<u8> {
+        [self.head(masks), self.without_fill()].concat()
+    }
+
+    /// Writes where masks and fields are, and which places those lead to.
+    pub(super) fn write_places(&self, manifest: &mut Writer, masks: &[Range<usize>]) {
         manifest.number(masks.len() as u64);
         for mask in masks {
             self.places.of(mask.start).write(manifest);
@@ -122,7 +129,17 @@ impl<'a> Decompressor<'a> {
             self.places.of(field.at).write(manifest);
             self.places.of(field.target).write(manifest);
         }
-        manifest.text(&self.without_fill());
+    }
+
+    /// What is before the packed kernel, with fields and masks marked.
+    fn head(&self, masks: &[Range<usize>]) -> Vec<u8> {
+        let length = self.layout.payload.start;
+        let mut head = self.bytes[..length].to_vec();
+        let fields = self.fields.iter().map(|it| it.at..it.at + 4);
+        for range in fields.chain(masks.iter().cloned()).filter(|it| it.end <= length) {
+            head[range].fill(FIELD);
+        }
+        head
     }
 
     /// What is behind the packed kernel, without the zeros before the start of a section.
