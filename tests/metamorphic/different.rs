@@ -1,6 +1,6 @@
 //! What is another kernel.
 
-use crate::edits::{PROBED, replace};
+use crate::edits::{PROBED, append, replace};
 use crate::tree::{Change, shared};
 
 fn replaced(file: &str, from: &str, to: &str) -> Option<Change> {
@@ -19,7 +19,7 @@ fn probe(from: &str, to: &str, changed: &[&str]) {
     let Some(change) = replaced(PROBED, from, to) else { return };
     assert_ne!(change.before.code, change.after.code);
     assert_eq!(change.changed(), changed, "{:#}", change.explain());
-    change.has_cause("sources", &[]);
+    change.has_cause("changed-code", &[]);
 }
 
 #[test]
@@ -76,6 +76,7 @@ fn code_that_only_the_decompressor_takes_in() {
     );
     let Some(change) = change else { return };
     change.is_beyond_code();
+    change.has_cause("boot-code", &["decompressor"]);
 }
 
 #[test]
@@ -88,8 +89,25 @@ fn setup_code_which_syzkaller_does_not_see() {
     let Some(change) = change else { return };
     assert_eq!(change.before.syzkaller, change.after.syzkaller);
     change.is_beyond_code();
+    change.has_cause("boot-code", &["set-up code"]);
     eprintln!(
         "set-up code changed: syzkaller {} both times; image {} became {}",
         change.before.syzkaller, change.before.image, change.after.image
     );
+}
+
+#[test]
+fn setup_code_beside_a_changed_kernel() {
+    let Some(mut tree) = shared() else { return };
+    let change = tree.change(|tree| {
+        let (from, to) = ("\tset_bios_mode();\n", "\tset_bios_mode();\n\tasm volatile(\"nop\");\n");
+        replace(&tree.path, "arch/x86/boot/main.c", from, to);
+        append(&tree.path, PROBED, "\nint kiln_probe_too(int x) { return x * 7; }\n");
+        tree.build();
+    });
+    change.changes_image();
+    let causes = change.causes();
+    let of = |kind: &str| causes.iter().filter(|it| it.0 == kind).map(|it| it.1.as_str()).collect();
+    let (code, boot): (Vec<&str>, Vec<&str>) = (of("changed-code"), of("boot-code"));
+    assert_eq!((code.len(), &boot[..]), (1, &["set-up code"][..]), "{:#}", change.explain());
 }

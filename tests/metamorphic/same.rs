@@ -110,5 +110,5 @@ fn lines_that_move_beside_changed_code_are_not_said_to_be_all() {
     let beside = of("lines-beside-code").unwrap_or_default();
     assert!(beside.contains("mm/mmap.c"), "{causes:?}");
     assert!(!of("line-numbers").unwrap_or_default().contains("mm/mmap.c"), "{causes:?}");
-    assert!(of("sources").is_some(), "{causes:?}");
+    assert!(of("changed-code").is_some(), "{causes:?}");
 }

@@ -7,7 +7,7 @@ use kiln_cache::build_draft::VMLINUX;
 use kiln_cache::signature::explain::{Cause, Difference, Explanation, explain};
 
 use super::common::{Context, answer, answer_json};
-use super::kernels::{explains, locate, without_foreign_object};
+use super::kernels::{Kernel, explains, without_foreign_object};
 use crate::terminal::exit::{Exit, Fault};
 use crate::terminal::table::{WIDTH, cut_for_answer, render_for_answer};
 use crate::terminal::text::wrapped;
@@ -33,11 +33,16 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let progress = context.progress();
     let folder = tempfile::tempdir().context("no folder for temporary files")?;
     let mut sides = Vec::with_capacity(2);
+    let mut inputs = Vec::with_capacity(2);
     for (side, name) in [("before", &args.before), ("after", &args.after)] {
         progress.status(format!("getting {name}"));
         let place = folder.path().join(side);
-        let files = locate(context, name, &args.repo, &place, VMLINUX, explains).await;
-        let mut files = files.inspect_err(|_| progress.clear())?;
+        let found = async {
+            let kernel = Kernel::find(context, name, &args.repo, VMLINUX).await?;
+            let files = kernel.files(context, &place, |it| explains(&it.name)).await?;
+            anyhow::Ok((kernel.input().cloned(), files))
+        };
+        let (input, mut files) = found.await.inspect_err(|_| progress.clear())?;
         if !files.contains_key(VMLINUX) {
             progress.clear();
             let is_folder = Path::new(name).is_dir();
@@ -46,9 +51,14 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         }
         without_foreign_object(&mut files).inspect_err(|_| progress.clear())?;
         sides.push(files);
+        inputs.extend(input);
     }
     progress.status("comparing");
-    let explained = tokio::task::spawn_blocking(move || explain(&sides[0], &sides[1])).await;
+    let explained = tokio::task::spawn_blocking(move || {
+        let inputs = inputs.first_chunk().map(|[before, after]| [before, after]);
+        explain(&sides[0], &sides[1], inputs)
+    });
+    let explained = explained.await;
     progress.clear();
     let explanation = explained.context("comparing stopped")??;
     if context.json {

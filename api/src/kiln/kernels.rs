@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use kiln_cache::BuildInput;
 use kiln_cache::build_draft::{VMLINUX, VMLINUX_O};
 use kiln_cache::manifest::{Artifact, Manifest};
 use kiln_cache::signature::explain::Files;
@@ -117,6 +118,14 @@ impl Kernel {
         Ok(Self::Build(Box::new(manifest)))
     }
 
+    /// What a build of the store was made from.
+    pub(crate) fn input(&self) -> Option<&BuildInput> {
+        match self {
+            Self::Files(_) => None,
+            Self::Build(manifest) => Some(&manifest.input),
+        }
+    }
+
     /// Its files; those of a build are put into `place` when `wanted` says so.
     pub(crate) async fn files(
         &self,
@@ -141,19 +150,6 @@ impl Kernel {
         }
         Ok(files)
     }
-}
-
-/// The files of a kernel that has a name: see [`Kernel`].
-pub(crate) async fn locate(
-    context: &Context,
-    name: &str,
-    repo: &Path,
-    place: &Path,
-    alone: &str,
-    wanted: impl Fn(&str) -> bool,
-) -> anyhow::Result<Files> {
-    let kernel = Kernel::find(context, name, repo, alone).await?;
-    kernel.files(context, place, |artifact| wanted(&artifact.name)).await
 }
 
 /// Leaves out a `vmlinux.o` that the `vmlinux` with it was not linked from: an interrupted make leaves

@@ -12,8 +12,16 @@ pub enum CauseKind {
     Configuration,
     /// The compiler or linker.
     CompilerVersion,
-    /// What is compiled, given equal configurations and compilers.
+    /// The tree that was built.
     Sources,
+    /// How Kiln calls make.
+    Recipe,
+    /// Functions or data that are not the same before linking, by no input that is known to differ.
+    ChangedCode,
+    /// The order of functions and data, each of which is the same.
+    Order,
+    /// Where the linker is told to put things.
+    LinkerScript,
     /// Code of the boot image around the kernel, which is not in `vmlinux.o`.
     BootCode,
     /// Only numbers of source lines: a comment, say.
@@ -34,6 +42,8 @@ pub enum CauseKind {
     Certificates,
     /// The seed that the layout of structs is drawn by.
     RandstructSeed,
+    /// Constants that are drawn, for entropy at boot.
+    LatentEntropySeed,
     /// The copy of the configuration in the kernel.
     EmbeddedConfiguration,
     /// The folder of the sources, in debug information.
@@ -65,6 +75,13 @@ pub struct Cause {
     pub detail: String,
 }
 
+impl CauseKind {
+    /// Whether it only follows from something else that differs.
+    pub(super) fn follows(self) -> bool {
+        matches!(self, Self::BuildId | Self::Moved | Self::CompressedKernel)
+    }
+}
+
 impl Cause {
     pub(super) fn new(kind: CauseKind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into() }
@@ -92,6 +109,10 @@ impl CauseKind {
             Self::Configuration => "configuration differs",
             Self::CompilerVersion => "compiler version",
             Self::Sources => "the sources differ",
+            Self::Recipe => "recipe",
+            Self::ChangedCode => "changed code or data",
+            Self::Order => "order of functions and data",
+            Self::LinkerScript => "linker script",
             Self::BootCode => "boot code",
             Self::LineNumbers => "line numbers only",
             Self::LinesBesideCode => "line numbers, beside changed code",
@@ -102,6 +123,7 @@ impl CauseKind {
             Self::ModuleSigningKey => "module signing key",
             Self::Certificates => "built-in certificates",
             Self::RandstructSeed => "randstruct seed",
+            Self::LatentEntropySeed => "latent entropy seed",
             Self::EmbeddedConfiguration => "embedded configuration (IKCONFIG)",
             Self::SourcePathInDebugInformation => "source path in debug information",
             Self::SourcePathInStrings => "source path in strings",

@@ -1,6 +1,6 @@
 //! Two configurations, option by option.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -24,6 +24,8 @@ const NAMED: usize = 5;
 pub(super) struct Config {
     /// "CONFIG_X (y, not set)", sorted.
     pub(super) options: Vec<String>,
+    /// Names of those that either has as `y`.
+    enabled: BTreeSet<String>,
 }
 
 impl Config {
@@ -43,7 +45,14 @@ impl Config {
             let value = |it: Option<&&str>| it.copied().unwrap_or("not set").to_owned();
             (a != b).then(|| format!("{name} ({}, {})", value(a), value(b)))
         });
-        Self { options: options.collect() }
+        let options = options.collect();
+        let enabled = before.iter().chain(&after).filter(|(_, value)| **value == "y");
+        Self { options, enabled: enabled.map(|(name, _)| (*name).to_owned()).collect() }
+    }
+
+    /// Whether either has any of some options.
+    pub(super) fn has_any(&self, names: &[&str]) -> bool {
+        names.iter().any(|it| self.enabled.contains(*it))
     }
 
     pub(super) fn cause(&self) -> Cause {
@@ -84,5 +93,7 @@ mod tests {
         let options = Config::of(before, after).options;
         assert_eq!(options, ["CONFIG_B (y, m)", "CONFIG_C (not set, 12)"]);
         assert!(Config::of(after, after).options.is_empty());
+        let config = Config::of(before, after);
+        assert!(config.has_any(&["CONFIG_A", "CONFIG_B"]) && !config.has_any(&["CONFIG_A"]));
     }
 }

@@ -1,13 +1,17 @@
 //! Debug information: not loaded, but it is part of what the build id is made of.
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::ops::Range;
 
+use memchr::memmem;
 use object::elf as abi;
 
 use super::kernel::{Elves, Side};
+use super::known::Known;
 use super::lines::Lines;
-use super::paths::{absolute_texts, moved};
-use super::{Cause, CauseKind, Difference, Known};
+use super::paths::{Moved, absolute_texts, moved};
+use super::{Cause, CauseKind, Difference};
 
 /// Sections of texts that hold the names of folders and files.
 const TEXTS: [&[u8]; 2] = [b".debug_line_str", b".debug_str"];
@@ -18,7 +22,7 @@ const NAMES_AND_FORMS: [&str; 2] = ["debug_str", "debug_abbrev"];
 /// One row, if any debug section differs.
 pub(super) fn differences(
     elves: &Elves<'_>,
-    known: &Known,
+    known: &Known<'_>,
     code_equal: bool,
 ) -> Option<Difference> {
     let (before, after) = (sections(&elves.before), sections(&elves.after));
@@ -42,7 +46,7 @@ pub(super) fn differences(
     if differing.is_empty() {
         return None;
     }
-    let cause = cause(elves, known, code_equal, &differing);
+    let causes = causes(elves, known, code_equal, &differing);
     Some(Difference {
         file: crate::build_draft::VMLINUX.to_owned(),
         place: "debug information".to_owned(),
@@ -50,7 +54,7 @@ pub(super) fn differences(
         symbols: differing.into_iter().take(super::MOST_SYMBOLS).collect(),
         bytes,
         masked: true,
-        causes: vec![cause],
+        causes,
     })
 }
 
@@ -61,21 +65,112 @@ fn sections<'data>(side: &Side<'data>) -> Vec<(&'data [u8], Range<usize>)> {
     all.filter_map(|it| Some((it.name, it.bytes.clone()?))).collect()
 }
 
-fn cause(elves: &Elves<'_>, known: &Known, code_equal: bool, differing: &[String]) -> Cause {
-    for name in TEXTS {
-        let texts = |side: &Side<'_>| {
-            let section = side.elf.sections.iter().find(|it| it.name == name)?;
-            // Compressed ones can't be read here; the other section may tell.
-            let plain = section.flags & abi::SHF_COMPRESSED.0 == 0;
-            section.bytes.clone().filter(|_| plain)
+fn causes(
+    elves: &Elves<'_>,
+    known: &Known<'_>,
+    code_equal: bool,
+    differing: &[String],
+) -> Vec<Cause> {
+    if let Some(moved) = moved_folder(elves) {
+        let kind = CauseKind::SourcePathInDebugInformation;
+        let path = Cause::between(kind, &moved.before, &moved.after);
+        // Without the folder, the same names; then nothing else is described.
+        let names = |side: &Side<'_>, folder: &str| {
+            let all = TEXTS.iter().filter_map(|name| texts(side, name));
+            all.flat_map(|texts| hashes_without(&side.elf.data[texts], folder)).collect()
         };
-        let (Some(a), Some(b)) = (texts(&elves.before), texts(&elves.after)) else { continue };
-        let before = absolute_texts(&elves.before.elf.data[a]);
-        if let Some(it) = moved(&before, &absolute_texts(&elves.after.elf.data[b])) {
-            let kind = CauseKind::SourcePathInDebugInformation;
-            return Cause::between(kind, &it.before, &it.after);
-        }
+        let [a, b]: [HashSet<u64>; 2] =
+            [names(&elves.before, &moved.before), names(&elves.after, &moved.after)];
+        let is_all = code_equal && a == b && is_nothing_but_names(elves, &moved);
+        let more = (!is_all).then(|| Cause::new(CauseKind::DebugInformation, ""));
+        return std::iter::once(path).chain(more).collect();
     }
+    vec![cause(known, code_equal, differing)]
+}
+
+/// A section of texts, where it can be read.
+fn texts(side: &Side<'_>, name: &[u8]) -> Option<Range<usize>> {
+    let section = side.elf.sections.iter().find(|it| it.name == name)?;
+    // Compressed ones can't be read here; the other section may tell.
+    section.bytes.clone().filter(|_| section.flags & abi::SHF_COMPRESSED.0 == 0)
+}
+
+/// The folder that the sources are in, if it is another one.
+fn moved_folder(elves: &Elves<'_>) -> Option<Moved> {
+    TEXTS.iter().find_map(|name| {
+        let (a, b) = (texts(&elves.before, name)?, texts(&elves.after, name)?);
+        let before = absolute_texts(&elves.before.elf.data[a]);
+        let after = absolute_texts(&elves.after.elf.data[b]);
+        moved(&before, &after).filter(|it| it.is_most_of(&before, &after))
+    })
+}
+
+/// Whether what describes differs in nothing but where in the sections of texts its names are: with a
+/// folder left out, each is the same.
+fn is_nothing_but_names(elves: &Elves<'_>, moved: &Moved) -> bool {
+    let sides = [(&elves.before, &moved.before), (&elves.after, &moved.after)];
+    let text = |side: usize, name: &[u8], offset: u32| -> Option<Vec<u8>> {
+        let (side, folder) = sides[side];
+        let bytes = side.elf.data[texts(side, name)?].get(offset as usize..)?;
+        let text = bytes.split(|&byte| byte == 0).next()?;
+        Some(without(text, &memmem::Finder::new(folder.as_bytes())).concat())
+    };
+    let is_name = |a: u32, b: u32| {
+        TEXTS.iter().any(|name| {
+            let one = text(0, name, a);
+            one.is_some() && one == text(1, name, b)
+        })
+    };
+    let others = sections(&elves.after);
+    sections(&elves.before).into_iter().filter(|it| !TEXTS.contains(&it.0)).all(|(name, a)| {
+        let b = others.iter().find(|it| it.0 == name).map_or(0..0, |it| it.1.clone());
+        let (old, new) = (&elves.before.elf.data[a], &elves.after.elf.data[b]);
+        old.len() == new.len() && differ_in_numbers(old, new, is_name)
+    })
+}
+
+/// Whether two texts of one length differ in 32-bit numbers alone, each of a pair that is taken.
+fn differ_in_numbers(old: &[u8], new: &[u8], is_taken: impl Fn(u32, u32) -> bool) -> bool {
+    const WIDTH: usize = 4;
+    let number = |bytes: &[u8], at: usize| {
+        Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk::<WIDTH>()?))
+    };
+    let mut at = 0;
+    while let Some(next) = (at..old.len()).find(|&it| old[it] != new[it]) {
+        // The lowest bytes may be the same.
+        let first = (next + 1).saturating_sub(WIDTH).max(at);
+        let pair = |start: &usize| Some((number(old, *start)?, number(new, *start)?));
+        let found = (first..=next).rev().find(|it| pair(it).is_some_and(|(a, b)| is_taken(a, b)));
+        let Some(start) = found else { return false };
+        at = start + WIDTH;
+    }
+    true
+}
+
+/// The pieces of a text around a folder that is left out.
+fn without<'text>(text: &'text [u8], folder: &memmem::Finder<'_>) -> Vec<&'text [u8]> {
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    for found in folder.find_iter(text) {
+        pieces.push(&text[at..found]);
+        at = found + folder.needle().len();
+    }
+    pieces.push(&text[at..]);
+    pieces
+}
+
+/// Hashes of all texts, with a folder in them left out.
+fn hashes_without(bytes: &[u8], folder: &str) -> Vec<u64> {
+    let folder = memmem::Finder::new(folder.as_bytes());
+    let hash = |text: &[u8]| {
+        let mut hasher = DefaultHasher::new();
+        without(text, &folder).iter().for_each(|it| hasher.write(it));
+        hasher.finish()
+    };
+    bytes.split(|&byte| byte == 0).map(hash).collect()
+}
+
+fn cause(known: &Known<'_>, code_equal: bool, differing: &[String]) -> Cause {
     let differs = |name: &str| differing.iter().any(|it| it.ends_with(name));
     // Names of variables and types, and which descriptions there are, would be a change by themselves:
     // a local variable's name is nowhere in what runs.

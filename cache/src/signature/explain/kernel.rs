@@ -1,18 +1,21 @@
 //! Two linked kernels, byte by byte.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use object::elf as abi;
+
 use crate::signature::SignatureError;
-use crate::signature::elf::Elf;
+use crate::signature::elf::{Elf, Segment};
 use crate::signature::image::gaps;
 use crate::signature::mapping::{ByteSource, Mapping};
 use crate::signature::masks::{self, Mask, MaskKind};
 
 use super::banner::Banner;
 use super::judge::Judge;
+use super::known::Known;
 use super::symbols::Symbols;
-use super::{Cause, CauseKind, Difference, Known, paths};
+use super::{Cause, CauseKind, Difference, paths};
 
 /// Two files, mapped.
 pub(super) struct Pair {
@@ -103,14 +106,13 @@ impl Elves<'_> {
                 .collect()
         };
         let (before, after) = (names(&self.before), names(&self.after));
-        paths::moved(
-            &before.iter().map(Vec::as_slice).collect(),
-            &after.iter().map(Vec::as_slice).collect(),
-        )
+        let before: BTreeSet<&[u8]> = before.iter().map(Vec::as_slice).collect();
+        let after: BTreeSet<&[u8]> = after.iter().map(Vec::as_slice).collect();
+        paths::moved(&before, &after).filter(|it| it.is_most_of(&before, &after))
     }
 
     /// What differs in what is loaded, by section.
-    pub(super) fn differences(&self, known: &Known, code_equal: bool) -> Vec<Difference> {
+    pub(super) fn differences(&self, known: &Known<'_>, code_equal: bool) -> Vec<Difference> {
         let moved = self.before.symbols.moved(&self.after.symbols);
         let judge = Judge { elves: self, known, code_equal, moved };
         let loaded = |side: &'_ Side<'_>| -> Vec<usize> {
@@ -131,7 +133,31 @@ impl Elves<'_> {
         }
         found.extend(others.into_iter().map(|it| judge.lone(&self.after.elf.sections[it])));
         found.extend(self.gaps());
+        if found.iter().all(|it| it.masked) {
+            found.extend(self.places().map(|it| judge.places(it)));
+        }
         found
+    }
+
+    /// The sections that lie elsewhere; if none does, but headers of the file differ, an empty list.
+    fn places(&self) -> Option<Vec<String>> {
+        let places = |side: &Side<'_>| -> BTreeMap<String, Vec<u64>> {
+            let sections = side.elf.sections.iter().filter(|it| it.is_allocated());
+            let mut places: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+            for it in sections {
+                places.entry(it.display_name()).or_default().push(it.address);
+            }
+            places
+        };
+        let headers = |side: &Side<'_>| {
+            let loads = side.elf.segments.iter().filter(|it| it.kind == abi::PT_LOAD.0);
+            (side.elf.entry, side.elf.flags, loads.map(Segment::tuple).collect::<Vec<_>>())
+        };
+        let (before, after) = (places(&self.before), places(&self.after));
+        let differ = before.iter().filter(|(name, place)| after.get(*name) != Some(place));
+        let differ: Vec<String> = differ.map(|(name, _)| name.clone()).collect();
+        let any = !differ.is_empty() || headers(&self.before) != headers(&self.after);
+        any.then_some(differ)
     }
 
     /// Loaded bytes that lie in no section, if they differ.

@@ -59,6 +59,11 @@ impl Lines {
         self.places.get(section).filter(|it| it.size == size).map(|it| &it.ranges[..])
     }
 
+    /// How many bytes they are.
+    pub(super) fn bytes(&self) -> u64 {
+        self.places.values().flat_map(|it| &it.ranges).map(|it| it.end - it.start).sum()
+    }
+
     /// The cause, if line numbers differ and of no file with some anything else does.
     pub(super) fn only(&self) -> Option<Cause> {
         let rest = self.files.with_code.len() + self.files.perhaps.len();

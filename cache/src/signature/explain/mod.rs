@@ -1,10 +1,11 @@
 //! Why two builds differ: section by section, with the cause where it is a known one.
 //!
 //! Every difference that is found is told, with the number of bytes and what holds them. A cause is
-//! named when it was seen: in the bytes themselves, or in what is compiled (`vmlinux.o`), where each
-//! function, each data object and each line number is compared by itself. That "the sources differ" is
-//! concluded from a changed function or data and from inputs that are the same. What is left is
-//! [`CauseKind::Unknown`].
+//! named when it was seen: in the bytes themselves, in what is compiled (`vmlinux.o`), where each
+//! function, each data object and each line number is compared by itself, or in what a store says that
+//! both were made from. Nothing is concluded from everything else being the same: what is left is
+//! [`CauseKind::Unknown`], or, where functions or data differ before linking and no input is known to,
+//! [`CauseKind::ChangedCode`], which says no more than that.
 
 mod banner;
 mod boot;
@@ -14,24 +15,30 @@ mod debug;
 mod holders;
 mod judge;
 mod kernel;
+mod known;
+mod layout;
 mod lines;
 mod modules;
 mod objects;
 mod paths;
+mod seeds;
 mod symbols;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::build_draft::{VMLINUX, VMLINUX_O};
+use crate::input::BuildInput;
 
 use super::image::covers;
+use super::mapping::{ByteSource, Mapping};
 use super::{SignatureError, SignatureKind, is_elf, sign_build, sign_kind};
-use banner::Banner;
 use config::Config;
+use known::Known;
 use objects::Objects;
+use seeds::Seeds;
 
 pub use cause::{Cause, CauseKind};
 
@@ -76,33 +83,14 @@ pub struct Explanation {
     pub differences: Vec<Difference>,
 }
 
-/// What is known of both builds besides the bytes of their kernels.
-struct Known {
-    banners: Option<[Banner; 2]>,
-    config: Option<Config>,
-    objects: Option<Objects>,
-    /// Prefixes of source paths in texts of the kernel.
-    paths: Option<paths::Moved>,
-}
-
-impl Known {
-    /// What makes compiled code differ, by what is known of the inputs.
-    fn cause_of_code(&self) -> Cause {
-        let compilers = self.banners.as_ref().and_then(|[a, b]| a.compiler_cause(b));
-        match (&self.config, compilers) {
-            (Some(config), _) if !config.options.is_empty() => config.cause(),
-            (_, Some(compiler)) => compiler,
-            (Some(_), None) if self.banners.is_some() => {
-                Cause::new(CauseKind::Sources, "configuration and compiler's version are the same")
-            }
-            _ => Cause::new(CauseKind::Unknown, "the configurations are not both at hand"),
-        }
-    }
-}
-
 /// Compares two builds. Each must have a `vmlinux`; `.config`, `vmlinux.o`, a boot image and modules
-/// make the answer better. Blocks; takes memory in the number of symbols and relocations.
-pub fn explain(before: &Files, after: &Files) -> Result<Explanation, SignatureError> {
+/// make the answer better, and so does what a store says that both were made from. Blocks; takes memory
+/// in the number of symbols and relocations.
+pub fn explain(
+    before: &Files,
+    after: &Files,
+    inputs: Option<[&BuildInput; 2]>,
+) -> Result<Explanation, SignatureError> {
     let sides = [before, after];
     let image = |files: &Files| {
         let parts = files.iter().filter(|(name, _)| covers(name) && shared(sides, name));
@@ -111,15 +99,23 @@ pub fn explain(before: &Files, after: &Files) -> Result<Explanation, SignatureEr
     };
     let kernels = kernel::Pair::open(both(sides, VMLINUX).ok_or(SignatureError::NoVmlinux)?)?;
     let elves = kernels.read()?;
-    let known = Known {
-        banners: elves.banners(),
-        config: both(sides, CONFIG).and_then(|paths| Config::compare(paths).ok()),
-        objects: match both(sides, VMLINUX_O) {
-            Some(paths) if is_elf(paths[0])? && is_elf(paths[1])? => Objects::compare(paths)?,
-            _ => None,
-        },
-        paths: elves.paths(),
+    let config = both(sides, CONFIG).and_then(|paths| Config::compare(paths).ok());
+    let any_module = |side: &Files| {
+        let mut modules = side.iter().filter(|(name, _)| name.starts_with("modules/"));
+        modules.next().and_then(|(_, path)| Mapping::open(path).ok())
     };
+    let modules = any_module(before).zip(any_module(after));
+    let modules = modules.as_ref().map(|(a, b)| [a as &dyn ByteSource, b]);
+    let seeds = Seeds::of(&elves, config.as_ref(), modules);
+    let paths = elves.paths();
+    let objects = match both(sides, VMLINUX_O) {
+        Some(files) if is_elf(files[0])? && is_elf(files[1])? => {
+            Objects::compare(files, paths.as_ref(), seeds.draws_entropy())?
+        }
+        _ => None,
+    };
+    let banners = elves.banners();
+    let mut known = Known { inputs, banners, config, seeds, objects, script: None, paths };
     let code_equal = match both(sides, VMLINUX_O) {
         Some([a, b]) if is_elf(a)? && is_elf(b)? => {
             let code = |path| sign_kind(path, SignatureKind::Code);
@@ -130,25 +126,55 @@ pub fn explain(before: &Files, after: &Files) -> Result<Explanation, SignatureEr
         }
         _ => None,
     };
+    let layout = match both(sides, VMLINUX_O) {
+        // Another linker may put things elsewhere by itself.
+        Some(files) if code_equal == Some(true) && !known.has_other_compiler() => {
+            layout::difference(&elves, files)?
+        }
+        _ => None,
+    };
+    known.script = layout.as_ref().and_then(|it| it.causes.first().cloned());
     let mut differences = Vec::new();
     differences.extend(known.config.as_ref().and_then(Config::difference));
     differences.extend(elves.differences(&known, code_equal == Some(true)));
+    differences.extend(layout);
     let kernel_differs = differences.iter().any(|it| it.file == VMLINUX && !it.masked);
     differences.extend(debug::differences(&elves, &known, code_equal == Some(true)));
-    differences.extend(known.objects.as_ref().and_then(|it| it.difference(&known)));
+    differences.extend(
+        known.objects.iter().flat_map(|it| it.differences(VMLINUX_O, &HashSet::new(), &known)),
+    );
     for (name, [a, b]) in common(sides).filter(|(name, _)| *name != VMLINUX && covers(name)) {
         if name.starts_with("modules/") {
-            differences.extend(modules::difference(name, [a, b], &elves)?);
+            differences.extend(modules::differences(name, [a, b], &elves, &known)?);
         } else {
             differences.extend(boot::differences(name, [a, b], &elves, kernel_differs)?);
         }
     }
     differences.extend(one_sided(sides));
+    differences.extend(rootless(&differences));
     Ok(Explanation {
         image_equal: image(before)? == image(after)? && one_sided(sides).is_empty(),
         code_equal,
         causes: cause::summary(&differences),
         differences,
+    })
+}
+
+/// A row that says so if things lie elsewhere and nothing that differs is why.
+fn rootless(differences: &[Difference]) -> Option<Difference> {
+    let loaded = || differences.iter().filter(|it| !it.masked && it.file != CONFIG);
+    let has = |wanted: &dyn Fn(CauseKind) -> bool| {
+        loaded().flat_map(|it| &it.causes).any(|it| wanted(it.kind))
+    };
+    let is_rootless = has(&|it| it == CauseKind::Moved) && !has(&|it| !it.follows());
+    is_rootless.then(|| Difference {
+        file: VMLINUX.to_owned(),
+        place: "where things are put".to_owned(),
+        symbols: Vec::new(),
+        symbol_count: 0,
+        bytes: 0,
+        masked: false,
+        causes: vec![Cause::new(CauseKind::Unknown, "nothing that was compared moves them")],
     })
 }
 

@@ -1,46 +1,178 @@
-//! Two modules of one name.
+//! Two modules of one name: which functions and data of them changed, and what else differs.
 
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use crate::signature::SignatureError;
-use crate::signature::image::{module_part, without_signature};
+use crate::signature::elf::Elf;
+use crate::signature::image::{module_masks, module_part, without_signature};
 use crate::signature::mapping::{ByteSource, Mapping};
+use crate::signature::masks::MaskKind;
+use crate::signature::relocatable::{Place, Symbol, symbol_table};
+use crate::signature::symbols::base;
 
 use super::kernel::Elves;
-use super::{Cause, CauseKind, Difference};
+use super::known::Known;
+use super::objects::Objects;
+use super::{Cause, CauseKind, Difference, MOST_SYMBOLS};
 
-/// The difference of two modules; `None` if their bytes are equal.
-pub(super) fn difference(
+/// The section of texts that tools and the loader read, `key=value` each (Linux,
+/// include/linux/moduleparam.h).
+const INFO: &str = ".modinfo";
+
+/// The differences of two modules.
+pub(super) fn differences(
     name: &str,
-    [a, b]: [&Path; 2],
+    [before, after]: [&Path; 2],
     elves: &Elves<'_>,
-) -> Result<Option<Difference>, SignatureError> {
-    let (a, b) = (Mapping::open(a)?, Mapping::open(b)?);
+    known: &Known<'_>,
+) -> Result<Vec<Difference>, SignatureError> {
+    let (a, b) = (Mapping::open(before)?, Mapping::open(after)?);
     if a.bytes() == b.bytes() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let parts = [module_part(&a, elves.before.release()), module_part(&b, elves.after.release())];
-    let same = parts[0] == parts[1];
     let (old, new) = (without_signature(a.bytes()), without_signature(b.bytes()));
-    let (masked, place, cause) = if old == new && same {
-        (true, "signature behind the module", Cause::new(CauseKind::ModuleSigningKey, ""))
-    } else if old == new {
-        let why = "one of them is not signed, or is of another release than its kernel";
-        (false, "signature behind the module", Cause::new(CauseKind::Unknown, why))
-    } else if same {
-        (true, "debug information, build id, release", Cause::new(CauseKind::BuildId, ""))
-    } else {
-        (false, "what is loaded", Cause::new(CauseKind::Unknown, "see `kiln diff` of the modules"))
-    };
-    Ok(Some(Difference {
+    let row = |place: &str, causes| Difference {
         file: name.to_owned(),
         place: place.to_owned(),
         symbols: Vec::new(),
         symbol_count: 0,
         bytes: differing(old, new),
-        masked,
-        causes: vec![cause],
-    }))
+        masked: false,
+        causes,
+    };
+    let releases = [elves.before.release(), elves.after.release()];
+    if module_part(&a, releases[0]) == module_part(&b, releases[1]) {
+        let (place, causes) = match old == new {
+            true => {
+                ("signature behind the module", vec![Cause::new(CauseKind::ModuleSigningKey, "")])
+            }
+            false => ("what is not loaded or hidden", hidden([&a, &b], releases)),
+        };
+        return Ok(vec![Difference { masked: true, ..row(place, causes) }]);
+    }
+    if old == new {
+        let why = "one of them is not signed, or is of another release than its kernel";
+        let causes = vec![Cause::new(CauseKind::Unknown, why)];
+        return Ok(vec![row("signature behind the module", causes)]);
+    }
+    let draws = known.seeds.draws_entropy();
+    let mut rows = Vec::new();
+    // (A file that can't be read as a module counts byte by byte.)
+    if let Ok(Some(objects)) = Objects::compare([before, after], known.paths.as_ref(), draws) {
+        let told_below = named_info(&[old, new]);
+        rows.extend(objects.differences(name, &told_below, known));
+        let lines = objects.lines.causes();
+        if !lines.is_empty() {
+            rows.push(Difference { bytes: objects.lines.bytes(), ..row("line numbers", lines) });
+        }
+    }
+    rows.extend(info(old, new, releases).map(|keys| {
+        let symbols: Vec<String> = keys.iter().map(|it| it.0.clone()).collect();
+        Difference {
+            symbol_count: symbols.len() as u64,
+            symbols: symbols.into_iter().take(MOST_SYMBOLS).collect(),
+            ..row(INFO, of_info(&keys, known))
+        }
+    }));
+    if rows.is_empty() {
+        rows.push(row("what is loaded", vec![Cause::new(CauseKind::Unknown, "")]));
+    }
+    Ok(rows)
+}
+
+/// Why the bytes differ of two modules that `image` does not tell apart.
+fn hidden(files: [&Mapping; 2], releases: [Option<&[u8]>; 2]) -> Vec<Cause> {
+    let masked = |side: usize, kind: MaskKind| -> Vec<&[u8]> {
+        let masks = module_masks(files[side], releases[side]).into_iter();
+        masks.filter(|it| it.kind == kind).map(|it| &files[side].bytes()[it.range]).collect()
+    };
+    let text =
+        |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+    let mut causes = Vec::new();
+    if releases[0] != releases[1] {
+        causes.push(Cause::between(CauseKind::Release, &text(releases[0]), &text(releases[1])));
+    }
+    for (mask, kind) in
+        [(MaskKind::BuildSalt, CauseKind::BuildSalt), (MaskKind::BuildId, CauseKind::BuildId)]
+    {
+        if masked(0, mask) != masked(1, mask) {
+            causes.push(Cause::new(kind, ""));
+        }
+    }
+    if causes.iter().all(|it| it.kind == CauseKind::BuildId) {
+        causes.push(Cause::new(CauseKind::DebugInformation, ""));
+    }
+    causes
+}
+
+/// The names of the texts about modules, and of their section as a whole.
+fn named_info(modules: &[&[u8]]) -> HashSet<String> {
+    let mut names = HashSet::from([INFO.to_owned()]);
+    for bytes in modules {
+        let Ok(elf) = Elf::parse(bytes) else { continue };
+        let Ok(symbols) = symbol_table(&elf) else { continue };
+        let is_info = |it: &&Symbol<'_>| match it.place {
+            Place::Section(section) => elf.sections[section].name == INFO.as_bytes(),
+            _ => false,
+        };
+        let named = symbols.iter().filter(is_info);
+        names.extend(named.map(|it| String::from_utf8_lossy(&base(it)).into_owned()));
+    }
+    names
+}
+
+/// What differs in the texts about two modules: keys, each with both values. `None` if nothing does but
+/// the release, where each is that of its kernel.
+fn info(
+    old: &[u8],
+    new: &[u8],
+    releases: [Option<&[u8]>; 2],
+) -> Option<Vec<(String, [String; 2])>> {
+    let texts = |bytes: &[u8], release: Option<&[u8]>| -> Option<BTreeMap<String, String>> {
+        let elf = Elf::parse(bytes).ok()?;
+        let section = elf.sections.iter().find(|it| it.name == INFO.as_bytes())?;
+        let release = release.map(|it| String::from_utf8_lossy(it).into_owned());
+        let mut values: BTreeMap<String, String> = BTreeMap::new();
+        for text in bytes.get(section.bytes.clone()?)?.split(|&byte| byte == 0) {
+            let text = String::from_utf8_lossy(text);
+            let Some((key, value)) = text.split_once('=') else { continue };
+            let own = release.as_ref().filter(|_| key == "vermagic");
+            let value = own.and_then(|it| value.strip_prefix(it.as_str())).unwrap_or(value);
+            // (Aliases and the like are there several times.)
+            let all = values.entry(key.to_owned()).or_default();
+            all.push_str(value);
+            all.push('\n');
+        }
+        Some(values)
+    };
+    let (old, new) = (texts(old, releases[0])?, texts(new, releases[1])?);
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let value = |of: &BTreeMap<String, String>, key: &String| {
+        of.get(key).map_or_else(String::new, |it| it.trim().to_owned())
+    };
+    let differ = keys.into_iter().filter(|key| old.get(*key) != new.get(*key));
+    let differ: Vec<_> =
+        differ.map(|key| (key.clone(), [value(&old, key), value(&new, key)])).collect();
+    (!differ.is_empty()).then_some(differ)
+}
+
+/// Why they do.
+fn of_info(keys: &[(String, [String; 2])], known: &Known<'_>) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for (key, [a, b]) in keys {
+        match key.as_str() {
+            // A hash over the module's sources (Linux, scripts/mod/sumversion.c).
+            "srcversion" => causes.push(Cause::between(CauseKind::Sources, a, b)),
+            "vermagic" if known.seeds.layout_cause().is_some() => {
+                causes.extend(known.seeds.layout_cause());
+            }
+            key => causes.push(Cause::new(CauseKind::Unknown, key)),
+        }
+    }
+    causes.sort();
+    causes.dedup();
+    causes
 }
 
 /// Bytes that differ, or by which the sizes differ.

@@ -1,44 +1,54 @@
 //! Two kernels before linking: which functions and data changed, and which lines.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
-use crate::build_draft::VMLINUX_O;
-use crate::signature::mapping::Mapping;
-use crate::signature::symbols::{SymbolChange, diff, symbols_of_bytes};
+use crate::signature::elf::Elf;
+use crate::signature::mapping::{ByteSource, Mapping};
+use crate::signature::relocatable::{Extents, Relocatable, Target};
+use crate::signature::symbols::{
+    SymbolChange, SymbolKind, base, diff, symbols_of_bytes, symbols_without_folder,
+};
 use crate::signature::{ElfError, SignatureError};
 
+use super::known::Known;
 use super::lines::{self, Lines};
-use super::{Difference, Known, MOST_SYMBOLS};
+use super::paths::Moved;
+use super::seeds::ENTROPY_POOL;
+use super::{Cause, CauseKind, Difference, MOST_SYMBOLS};
 
 /// What differs between two objects.
 pub(super) struct Objects {
     changes: Vec<SymbolChange>,
     /// Names of all that changed, and of all that both have.
-    changed: HashSet<String>,
+    changed: HashMap<String, Kind>,
     common: HashSet<String>,
+    /// The first thing that has another place among the others, if nothing changed.
+    order: Option<String>,
     pub(super) lines: Lines,
 }
 
+/// How something changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// By the folder in a text alone.
+    Path,
+    /// Constants for entropy may be part of it: it is data, or mixes something into the pool.
+    Draws,
+    /// Otherwise.
+    Plain,
+}
+
 impl Objects {
-    /// Reads both, at the same time.
-    pub(super) fn compare([before, after]: [&Path; 2]) -> Result<Option<Self>, SignatureError> {
+    /// Reads both, at the same time. `moved`: a folder that texts name differently. `draws`: whether
+    /// constants for entropy are drawn.
+    pub(super) fn compare(
+        [before, after]: [&Path; 2],
+        moved: Option<&Moved>,
+        draws: bool,
+    ) -> Result<Option<Self>, SignatureError> {
         let maps = [Mapping::open(before)?, Mapping::open(after)?];
-        let compared = std::thread::scope(|scope| {
-            let first = scope.spawn(|| symbols_of_bytes(&maps[0]));
-            let second = symbols_of_bytes(&maps[1]);
-            let first = first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            let (first, second) = (first?, second?);
-            let changes = diff(&first, &second);
-            let both = first.entries.keys().filter(|it| second.entries.contains_key(it));
-            Ok(Self {
-                changed: changes.iter().map(|it| it.name.clone()).collect(),
-                common: both.map(|it| it.name.clone()).collect(),
-                lines: lines::compare(&maps, &changes)?,
-                changes,
-            })
-        });
-        match compared {
+        match Self::of(&maps, moved, draws) {
             // Another machine: then nothing is known of its objects.
             Err(ElfError::Machine(_)) => Ok(None),
             other => other
@@ -47,50 +57,202 @@ impl Objects {
         }
     }
 
-    /// Whether anything with a name changed.
-    pub(super) fn any_changed(&self) -> bool {
-        !self.changes.is_empty()
+    fn of(maps: &[Mapping; 2], moved: Option<&Moved>, draws: bool) -> Result<Self, ElfError> {
+        let [first, second] = side_by_side(maps, |_, map| symbols_of_bytes(map))?;
+        let changes = diff(&first, &second);
+        let without_path = match moved {
+            None => None,
+            Some(moved) => {
+                let folders = [&moved.before, &moved.after];
+                let made =
+                    side_by_side(maps, |side, map| symbols_without_folder(map, folders[side]));
+                Some(made.map(|[a, b]| diff(&a, &b))?)
+            }
+        };
+        let by_more = without_path.as_ref().map(|changes| names_of(changes));
+        let pool = if draws {
+            side_by_side(maps, |_, map| users_of(map, ENTROPY_POOL))?
+        } else {
+            Default::default()
+        };
+        let uses = |it: &SymbolChange| pool.iter().all(|users| users.contains(it.name.as_bytes()));
+        let kind = |it: &SymbolChange| match &by_more {
+            Some(by_more) if !by_more.contains(&it.name) => Kind::Path,
+            _ if draws && (it.kind == SymbolKind::Data || uses(it)) => Kind::Draws,
+            _ => Kind::Plain,
+        };
+        let mut changed: HashMap<String, Kind> = HashMap::new();
+        for it in &changes {
+            let known = changed.entry(it.name.clone()).or_insert(kind(it));
+            *known = (*known).max(kind(it));
+        }
+        let both = first.entries.keys().filter(|it| second.entries.contains_key(it));
+        Ok(Self {
+            changed,
+            common: both.map(|it| it.name.clone()).collect(),
+            order: if changes.is_empty() { first_elsewhere(maps)? } else { None },
+            lines: lines::compare(maps, &changes)?,
+            changes,
+        })
     }
 
-    /// Whether a function, data object or table, by the name that it has in a linked kernel, changed;
-    /// `None` if it isn't in both objects.
-    pub(super) fn changed(&self, name: &str) -> Option<bool> {
+    /// Whether anything with a name changed, by more than a folder in a text.
+    pub(super) fn any_changed(&self) -> bool {
+        self.changed.values().any(|it| *it != Kind::Path)
+    }
+
+    /// How a function, data object or table, by the name that it has in a linked kernel, changed; `None`
+    /// within if it did not, and outside if it isn't in both objects.
+    pub(super) fn changed(&self, name: &str) -> Option<Option<Kind>> {
         // What compilers append begins with a dot; digits of static data are no part of the name.
         let dot = name.char_indices().skip(1).find(|(_, it)| *it == '.');
         let base = &name[..dot.map_or(name.len(), |(at, _)| at)];
         let plain: String = base.chars().filter(|it| !it.is_ascii_digit()).collect();
-        let names = [name, base, &plain];
-        match names.iter().any(|it| self.changed.contains(*it)) {
-            true => Some(true),
-            false => names.iter().any(|it| self.common.contains(*it)).then_some(false),
-        }
+        // The whole name first: `foo2` is not what `foo` is.
+        [name, base, &plain].into_iter().find_map(|it| match self.changed.get(it) {
+            Some(kind) => Some(Some(*kind)),
+            None => self.common.contains(it).then_some(None),
+        })
     }
 
-    /// The functions and data that changed.
-    pub(super) fn difference(&self, known: &Known) -> Option<Difference> {
-        let first = self.changes.first()?;
-        let shown = |it: &SymbolChange| match &it.file {
-            Some(file) => format!("{} ({file})", it.name),
-            None => it.name.clone(),
-        };
-        let grown = |it: &SymbolChange| it.before.unwrap_or(0).abs_diff(it.after.unwrap_or(0));
-        let mut files: Vec<&str> =
-            self.changes.iter().filter_map(|it| it.file.as_deref()).collect();
-        files.sort_unstable();
-        files.dedup();
-        let place = match (files.len(), &first.file) {
-            (1, Some(file)) => format!("what is compiled from {file}"),
-            (0, _) => "what is compiled".to_owned(),
-            (count, _) => format!("what is compiled, in {count} source files"),
-        };
-        Some(Difference {
-            file: VMLINUX_O.to_owned(),
-            place,
-            symbols: self.changes.iter().take(MOST_SYMBOLS).map(shown).collect(),
-            symbol_count: self.changes.len() as u64,
-            bytes: self.changes.iter().map(grown).fold(0, u64::saturating_add),
+    /// The functions and data of a file that changed, by why; but for those of some names.
+    pub(super) fn differences(
+        &self,
+        file: &str,
+        but: &HashSet<String>,
+        known: &Known<'_>,
+    ) -> Vec<Difference> {
+        let mut rows: BTreeMap<Vec<Cause>, Vec<&SymbolChange>> = BTreeMap::new();
+        for it in self.changes.iter().filter(|it| !but.contains(&it.name)) {
+            let kind = self.changed.get(&it.name).copied().unwrap_or(Kind::Plain);
+            rows.entry(kind.causes(known)).or_default().push(it);
+        }
+        let changed = rows.into_iter().map(|(causes, changes)| row(file, &changes, causes));
+        let order = self.order.as_ref().map(|name| Difference {
+            file: file.to_owned(),
+            place: "what is compiled".to_owned(),
+            symbols: vec![name.clone()],
+            symbol_count: 1,
+            bytes: 0,
             masked: false,
-            causes: vec![known.cause_of_code()],
-        })
+            causes: vec![Cause::new(CauseKind::Order, format!("first {name}"))],
+        });
+        changed.chain(order).collect()
+    }
+}
+
+impl Kind {
+    /// Why something changed that did so.
+    pub(super) fn causes(self, known: &Known<'_>) -> Vec<Cause> {
+        match (self, &known.paths) {
+            (Self::Path, Some(moved)) => {
+                let kind = CauseKind::SourcePathInStrings;
+                vec![Cause::between(kind, &moved.before, &moved.after)]
+            }
+            _ => known.causes_of_code(self == Self::Draws),
+        }
+    }
+}
+
+/// Does something with two files at the same time.
+fn side_by_side<T: Send>(
+    maps: &[Mapping; 2],
+    make: impl Fn(usize, &Mapping) -> Result<T, ElfError> + Sync,
+) -> Result<[T; 2], ElfError> {
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| make(0, &maps[0]));
+        let second = make(1, &maps[1]);
+        let first = first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok([first?, second?])
+    })
+}
+
+fn names_of(changes: &[SymbolChange]) -> HashSet<String> {
+    changes.iter().map(|it| it.name.clone()).collect()
+}
+
+/// The functions that refer to a global symbol, by their names without what compilers append.
+fn users_of(map: &Mapping, name: &str) -> Result<HashSet<Vec<u8>>, ElfError> {
+    let elf = Elf::parse(map.bytes())?;
+    let object = Relocatable::read(&elf)?;
+    let extents = Extents::of(&object);
+    let mut users = HashSet::new();
+    for (section, relocations) in object.relocations.iter().enumerate() {
+        for it in relocations {
+            if matches!(object.target(section, it), Target::Name(of, _) if of == name.as_bytes())
+                && let Some(extent) = extents.holding(section, it.offset)
+            {
+                users.insert(base(&object.symbols[extents.all[extent].symbol]).into_owned());
+            }
+        }
+    }
+    Ok(users)
+}
+
+/// The first function or data of one object that is not what the other has at its place in the order.
+fn first_elsewhere(maps: &[Mapping; 2]) -> Result<Option<String>, ElfError> {
+    let [before, after] = side_by_side(maps, |_, map| {
+        let elf = Elf::parse(map.bytes())?;
+        let object = Relocatable::read(&elf)?;
+        let all = Extents::of(&object).all.into_iter();
+        let named = all.map(|it| (elf.sections[it.section].name, &object.symbols[it.symbol]));
+        let named = named.map(|(section, it)| (section.to_vec(), base(it).into_owned()));
+        Ok(named.collect::<Vec<_>>())
+    })?;
+    let other = before.iter().zip(&after).find(|(a, b)| a != b);
+    Ok(other.map(|((_, name), _)| String::from_utf8_lossy(name).into_owned()))
+}
+
+fn row(file: &str, changes: &[&SymbolChange], causes: Vec<Cause>) -> Difference {
+    let shown = |it: &&SymbolChange| match &it.file {
+        Some(file) => format!("{} ({file})", it.name),
+        None => it.name.clone(),
+    };
+    let grown = |it: &&SymbolChange| it.before.unwrap_or(0).abs_diff(it.after.unwrap_or(0));
+    let mut sources: Vec<&str> = changes.iter().filter_map(|it| it.file.as_deref()).collect();
+    sources.sort_unstable();
+    sources.dedup();
+    let place = match sources[..] {
+        [] => "what is compiled".to_owned(),
+        [file] => format!("what is compiled from {file}"),
+        _ => format!("what is compiled, in {} source files", sources.len()),
+    };
+    Difference {
+        file: file.to_owned(),
+        place,
+        symbols: changes.iter().take(MOST_SYMBOLS).map(shown).collect(),
+        symbol_count: changes.len() as u64,
+        bytes: changes.iter().map(grown).fold(0, u64::saturating_add),
+        masked: false,
+        causes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_a_number_is_not_what_has_none() {
+        let names = |list: &[&str]| list.iter().map(|it| (*it).to_owned()).collect();
+        let objects = Objects {
+            changes: Vec::new(),
+            changed: [("foo".to_owned(), Kind::Plain)].into(),
+            common: names(&["foo", "foo2", "count"]),
+            order: None,
+            lines: Lines::default(),
+        };
+        for (name, expected) in [
+            ("foo", Some(Some(Kind::Plain))),
+            ("foo.constprop.0", Some(Some(Kind::Plain))),
+            // A static variable: its number is no part of the name in the map.
+            ("foo.12", Some(Some(Kind::Plain))),
+            ("foo2", Some(None)),
+            ("count", Some(None)),
+            ("count7.4", Some(None)),
+            ("bar", None),
+        ] {
+            assert_eq!(objects.changed(name), expected, "{name}");
+        }
     }
 }

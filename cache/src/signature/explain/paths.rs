@@ -18,6 +18,24 @@ pub(super) struct Moved {
     pub(super) after: String,
 }
 
+/// Folders of tools and headers that are not the kernel's.
+const HOST: &[u8] = b"/usr/";
+
+impl Moved {
+    /// Whether the folder holds most of what is named: a tree that lies elsewhere, and not a file that
+    /// is in another folder of one tree.
+    pub(super) fn is_most_of(&self, before: &BTreeSet<&[u8]>, after: &BTreeSet<&[u8]>) -> bool {
+        let folders = [self.before.as_bytes(), self.after.as_bytes()];
+        let is_in = |text: &&&[u8]| {
+            let rest = folders.iter().filter_map(|it| text.strip_prefix(*it));
+            rest.into_iter().any(|it| it.is_empty() || it.starts_with(b"/"))
+        };
+        let is_other = |text: &&&[u8]| !is_in(text) && !text.starts_with(HOST);
+        let inside = before.union(after).filter(is_in).count();
+        inside > before.intersection(after).filter(is_other).count()
+    }
+}
+
 /// Names of source files in bytes: texts between NULs that begin with a slash.
 pub(super) fn source_names(bytes: &[u8]) -> BTreeSet<&[u8]> {
     let mut found = BTreeSet::new();
@@ -65,6 +83,10 @@ pub(super) fn moved(before: &BTreeSet<&[u8]>, after: &BTreeSet<&[u8]>) -> Option
             *votes.entry((a, b)).or_default() += 1;
         }
     }
+    // A folder that has another name itself, if it is all that is named.
+    if let (true, [one], [other]) = (votes.is_empty(), &lone_before[..], &lone_after[..]) {
+        votes.insert(prefixes(one, other), 1);
+    }
     let ((before, after), _) = votes.into_iter().max_by_key(|(_, count)| *count)?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Some(Moved { before: text(before), after: text(after) })
@@ -109,11 +131,28 @@ mod tests {
     }
 
     #[test]
+    fn a_file_in_another_folder_is_no_moved_tree() {
+        let texts = |folder: &str| {
+            format!("/s/k\0/s/k/a.c\0/s/k/b.c\0/usr/lib/x.h\0/s/k/include/{folder}/c.h\0")
+        };
+        let (one, two) = (texts("old"), texts("new"));
+        let (one, two) = (absolute_texts(one.as_bytes()), absolute_texts(two.as_bytes()));
+        let found = moved(&one, &two).unwrap();
+        assert!(!found.is_most_of(&one, &two), "{found:?}");
+        let whole =
+            absolute_texts(b"/t/k\0/t/k/a.c\0/t/k/b.c\0/usr/lib/x.h\0/t/k/include/old/c.h\0");
+        let found = moved(&one, &whole).unwrap();
+        assert!(found.is_most_of(&one, &whole), "{found:?}");
+    }
+
+    #[test]
     fn a_folder_itself_may_be_the_text() {
         let found = moved(
             &absolute_texts(b"/a/linux\0/a/linux/x.c\0"),
             &absolute_texts(b"/b/linux\0/b/linux/x.c\0"),
         );
         assert_eq!(found, Some(Moved { before: "/a".into(), after: "/b".into() }));
+        let found = moved(&absolute_texts(b"/a/one\0/usr\0"), &absolute_texts(b"/a/two\0/usr\0"));
+        assert_eq!(found, Some(Moved { before: "/a/one".into(), after: "/a/two".into() }));
     }
 }

@@ -52,7 +52,7 @@ use writer::Writer;
 pub(crate) use gaps::gaps;
 pub(crate) use module::{masks_of as module_masks, without_signature};
 pub(crate) use vmlinux::layout;
-pub(crate) use x86_boot::{Code, Own, own_of, payload_of};
+pub(crate) use x86_boot::{Code, own_of, payload_of};
 
 /// Version of this definition.
 pub(crate) const VERSION: u32 = 4;

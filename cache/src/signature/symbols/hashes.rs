@@ -46,6 +46,8 @@ pub(super) struct Hashes<'a> {
     pub(super) contents: &'a Contents<'a>,
     pub(super) extents: &'a Extents,
     pub(super) branches: &'a Branches,
+    /// A folder that names of files in texts count without.
+    folder: Option<&'a [u8]>,
     pieces: Pieces,
     /// Of each piece.
     anonymous: Vec<Digest>,
@@ -59,11 +61,13 @@ impl<'a> Hashes<'a> {
         contents: &'a Contents<'a>,
         extents: &'a Extents,
         branches: &'a Branches,
+        folder: Option<&'a [u8]>,
     ) -> Self {
         let pieces = Pieces::of(object, extents);
         let shallow = extents.all.iter().map(|_| OnceLock::new()).collect();
         let anonymous = Vec::new();
-        let mut hashes = Self { object, contents, extents, branches, pieces, anonymous, shallow };
+        let mut hashes =
+            Self { object, contents, extents, branches, folder, pieces, anonymous, shallow };
         for _ in 0..LEVELS {
             // Each level refers to the hashes of the one before; the first to none.
             let pieces = hashes.pieces.all();
@@ -207,7 +211,9 @@ impl<'a> Hashes<'a> {
         let bytes = &self.object.elf.data[range];
         let rest = usize::try_from(offset).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
         let rest = &rest[..rest.len().min(LONGEST_TEXT)];
-        rest.split(|&byte| byte == 0).next().unwrap_or_default()
+        let text = rest.split(|&byte| byte == 0).next().unwrap_or_default();
+        let within = self.folder.and_then(|it| text.strip_prefix(it));
+        within.filter(|it| it.starts_with(b"/")).unwrap_or(text)
     }
 }
 

@@ -71,14 +71,19 @@ struct Part {
     hash: Digest,
 }
 
-pub(super) fn read(elf: &Elf<'_>, source: &dyn ByteSource) -> Result<SymbolMap, ElfError> {
+/// The map of a file. `folder`: what names of files in texts count without.
+pub(super) fn read(
+    elf: &Elf<'_>,
+    source: &dyn ByteSource,
+    folder: Option<&[u8]>,
+) -> Result<SymbolMap, ElfError> {
     let object = Relocatable::read(elf)?;
     let extents = Extents::of(&object);
     let contents = Contents::new(&object, locate(&object, &extents, source)?);
     check_overlap(&object, &extents)?;
     let branches = Branches::of(&object, &extents);
     let files = Files::of(&object, &extents, &branches);
-    let hashes = Hashes::new(&object, &contents, &extents, &branches);
+    let hashes = Hashes::new(&object, &contents, &extents, &branches, folder);
     let all = &extents.all;
     let made = side_by_side(
         all.len(),

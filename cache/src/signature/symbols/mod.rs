@@ -49,6 +49,7 @@ use super::{ElfError, SignatureError};
 
 pub use diff::{SymbolChange, diff};
 pub use map::{SymbolEntry, SymbolKey, SymbolMap};
+pub(crate) use names::base;
 
 /// What a symbol is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -104,5 +105,13 @@ pub fn may_be_linked_from(vmlinux: &Path, object: &Path) -> Result<bool, Signatu
 
 /// The map of a file in memory.
 pub(crate) fn symbols_of_bytes(source: &dyn ByteSource) -> Result<SymbolMap, ElfError> {
-    map::read(&Elf::parse(source.bytes())?, source)
+    map::read(&Elf::parse(source.bytes())?, source, None)
+}
+
+/// The same, as if texts named files without a folder: so it is the same wherever the sources were.
+pub(crate) fn symbols_without_folder(
+    source: &dyn ByteSource,
+    folder: &str,
+) -> Result<SymbolMap, ElfError> {
+    map::read(&Elf::parse(source.bytes())?, source, Some(folder.as_bytes()))
 }

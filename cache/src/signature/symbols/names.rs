@@ -7,7 +7,7 @@ use crate::signature::relocatable::Symbol;
 
 /// The name that the source has. C names have no dots, compilers' suffixes begin with one
 /// (`.constprop.0`, `.isra.0`, `.part.0`, `.cold`, `.llvm.123`, `.0` of a static variable).
-pub(super) fn base<'data>(symbol: &Symbol<'data>) -> Cow<'data, [u8]> {
+pub(crate) fn base<'data>(symbol: &Symbol<'data>) -> Cow<'data, [u8]> {
     let cut = |name: &[u8]| match name.iter().skip(1).position(|&byte| byte == b'.') {
         Some(dot) => dot + 1,
         None => name.len(),

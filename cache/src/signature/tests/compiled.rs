@@ -55,22 +55,37 @@ impl Compiler {
     /// Source files by name, linked in this order as `vmlinux.o` is.
     pub(super) fn linked(self, sources: &[(&str, &str)]) -> Vec<u8> {
         let folder = tempfile::tempdir().unwrap();
-        self.link(folder.path(), sources);
+        self.link(folder.path(), sources, &[]);
         std::fs::read(folder.path().join("vmlinux.o")).unwrap()
     }
 
     /// Puts `vmlinux.o` and a `vmlinux` made of it into a folder.
     pub(super) fn kernel(self, folder: &Path, sources: &[(&str, &str)]) {
-        self.link(folder, sources);
-        let mut ld = Command::new(self.ld);
-        let how = ["--unresolved-symbols=ignore-all", "--no-warnings", "-Ttext=0x100000"];
-        run(ld.current_dir(folder).args(how).args(["-o", "vmlinux", "vmlinux.o"]));
+        self.kernel_with(folder, sources, &[]);
     }
 
-    fn link(self, folder: &Path, sources: &[(&str, &str)]) {
+    pub(super) fn kernel_with(self, folder: &Path, sources: &[(&str, &str)], flags: &[&str]) {
+        self.link(folder, sources, flags);
+        self.place(folder, &["-Ttext=0x100000"]);
+    }
+
+    /// The same by a linker script.
+    pub(super) fn kernel_by(self, folder: &Path, sources: &[(&str, &str)], script: &str) {
+        self.link(folder, sources, &[]);
+        std::fs::write(folder.join("script"), script).unwrap();
+        self.place(folder, &["-T", "script"]);
+    }
+
+    fn place(self, folder: &Path, how: &[&str]) {
+        let mut ld = Command::new(self.ld);
+        ld.current_dir(folder).args(["--unresolved-symbols=ignore-all", "--no-warnings"]);
+        run(ld.args(how).args(["-o", "vmlinux", "vmlinux.o"]));
+    }
+
+    fn link(self, folder: &Path, sources: &[(&str, &str)], flags: &[&str]) {
         let mut objects = Vec::new();
         for (name, source) in sources {
-            self.compile(folder, name, source, &[]);
+            self.compile(folder, name, source, flags);
             objects.push(name.replace(".c", ".o"));
         }
         let mut ld = Command::new(self.ld);

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::compiled::{NATIVE, RECORDS, SOURCE, with_lines};
 use super::decompressor::{HEAD, Image, MISC};
 use super::kernel::{Build, kernel};
-use crate::signature::explain::{CauseKind, Explanation, Files, explain};
+use crate::signature::explain::{CauseKind, Difference, Explanation, Files, explain};
 use crate::signature::test_elf::TestElf;
 
 fn saved(folder: &Path, name: &str, elf: &TestElf, config: &str) -> Files {
@@ -23,7 +23,7 @@ fn compared(one: &TestElf, two: &TestElf, configs: [&str; 2]) -> Explanation {
     let folder = tempfile::tempdir().unwrap();
     let one = saved(folder.path(), "one", one, configs[0]);
     let two = saved(folder.path(), "two", two, configs[1]);
-    explain(&one, &two).unwrap()
+    explain(&one, &two, None).unwrap()
 }
 
 fn kinds(explanation: &Explanation) -> Vec<CauseKind> {
@@ -85,7 +85,7 @@ fn of_boot_images(images: [&Image; 2]) -> Explanation {
         };
         files.map(save).into()
     });
-    explain(&one, &two).unwrap()
+    explain(&one, &two, None).unwrap()
 }
 
 /// Rows of the boot image that `image` sees: place and kind of cause.
@@ -125,14 +125,24 @@ fn boot_code_is_told_beside_a_changed_kernel() {
 /// What is told of two kernels that are compiled of `kiln.c`, which has records with lines, and
 /// `other.c`.
 fn of_sources(before: [&str; 2], after: [&str; 2]) -> Explanation {
+    of_sources_with(before, after, None)
+}
+
+/// The same with one configuration.
+fn of_sources_with(before: [&str; 2], after: [&str; 2], config: Option<&str>) -> Explanation {
     let folder = tempfile::tempdir().unwrap();
     let build = |name: &str, [kiln, other]: [&str; 2]| -> Files {
         let place = folder.path().join(name);
         std::fs::create_dir(&place).unwrap();
         NATIVE.kernel(&place, &[("kiln.c", kiln), ("other.c", other)]);
-        ["vmlinux", "vmlinux.o"].map(|it| (it.to_owned(), place.join(it))).into()
+        let mut names = vec!["vmlinux", "vmlinux.o"];
+        if let Some(config) = config {
+            std::fs::write(place.join(".config"), config).unwrap();
+            names.push(".config");
+        }
+        names.into_iter().map(|it| (it.to_owned(), place.join(it))).collect()
     };
-    explain(&build("one", before), &build("two", after)).unwrap()
+    explain(&build("one", before), &build("two", after), None).unwrap()
 }
 
 fn texts(told: &Explanation) -> Vec<String> {
@@ -192,7 +202,7 @@ fn what_moved_is_told_by_what_lies_there_now() {
     let swapped = SOURCE.replace(say, "@").replace(call, say).replace('@', call);
     let told = of_sources([RECORDS, SOURCE], [RECORDS, &swapped]);
     assert_eq!(told.code_equal, Some(false));
-    assert_eq!(kinds(&told), [CauseKind::Moved], "{told:#?}");
+    assert_eq!(kinds(&told), [CauseKind::Order, CauseKind::Moved], "{told:#?}");
 }
 
 #[test]
@@ -204,4 +214,233 @@ fn what_no_name_stands_for_is_not_explained() {
     let told = of_sources([RECORDS, &hidden("before")], [RECORDS, &hidden("behind")]);
     assert_eq!(told.code_equal, Some(false));
     assert_eq!(kinds(&told), [CauseKind::Unknown], "{told:#?}");
+}
+
+/// Kinds of causes of the row in `vmlinux.o` that names a function.
+fn of_function(told: &Explanation, name: &str) -> Vec<CauseKind> {
+    let names = |it: &&Difference| {
+        it.file == "vmlinux.o" && it.symbols.iter().any(|it| it.split(' ').next() == Some(name))
+    };
+    let row = told.differences.iter().find(names);
+    row.unwrap_or_else(|| panic!("{name}: {told:#?}")).causes.iter().map(|it| it.kind).collect()
+}
+
+const DRAWN: &str = "
+unsigned long latent_entropy = 0x1111222233334444;
+int mix(int x) { latent_entropy ^= 0x5151; return x; }
+int plain(int x) { return x + 11; }
+";
+
+#[test]
+fn drawn_constants_are_told_of_what_has_them() {
+    let drawn = DRAWN.replace("0x1111222233334444", "0x5555666677778888").replace("5151", "6161");
+    let config = Some("CONFIG_GCC_PLUGIN_LATENT_ENTROPY=y\n");
+    let told = of_sources_with([DRAWN, SOURCE], [&drawn, SOURCE], config);
+    assert_eq!(kinds(&told), [CauseKind::LatentEntropySeed], "{told:#?}");
+    assert_eq!(told.causes[0].detail, "'1111222233334444' against '5555666677778888'");
+    // Beside it something that draws nothing, and the same where nothing is drawn.
+    let more = drawn.replace("x + 11", "x + 12");
+    let told = of_sources_with([DRAWN, SOURCE], [&more, SOURCE], config);
+    assert_eq!(of_function(&told, "mix"), [CauseKind::LatentEntropySeed]);
+    assert_eq!(of_function(&told, "plain"), [CauseKind::Unknown]);
+    let told = of_sources_with([DRAWN, SOURCE], [&drawn, SOURCE], Some("CONFIG_X=y\n"));
+    assert_eq!(kinds(&told), [CauseKind::Unknown], "{told:#?}");
+    // By the same seed in the pool's unit, another one's may differ; it was not seen.
+    let other = DRAWN.replace("5151", "6161");
+    let told = of_sources_with([DRAWN, SOURCE], [&other, SOURCE], config);
+    assert_eq!(kinds(&told), [CauseKind::Unknown], "{told:#?}");
+    assert!(told.causes[0].detail.contains("entropy"), "{told:#?}");
+}
+
+#[test]
+fn the_seed_of_layouts_is_told_where_the_kernel_says_it() {
+    let of = |seed: &str, number: u32| {
+        format!(
+            "const char vermagic[] = \"6.1.0 SMP mod_unload {seed}\";
+             int second_field(int *x) {{ return x[{number}]; }}"
+        )
+    };
+    let [one, two] = [of("RANDSTRUCT_aaaa ", 1), of("RANDSTRUCT_bbbb ", 2)];
+    let told = of_sources([&one, SOURCE], [&two, SOURCE]);
+    assert_eq!(kinds(&told), [CauseKind::RandstructSeed], "{told:#?}");
+    assert_eq!(told.causes[0].detail, "'aaaa' against 'bbbb'");
+    // Drawn by something that nothing tells: not the sources, then.
+    let [one, two] = [of("", 1), of("", 2)];
+    let told = of_sources_with([&one, SOURCE], [&two, SOURCE], Some("CONFIG_RANDSTRUCT=y\n"));
+    assert_eq!(kinds(&told), [CauseKind::Unknown], "{told:#?}");
+    assert!(told.causes[0].detail.contains("layout of structures"), "{told:#?}");
+}
+
+#[test]
+fn a_folder_in_texts_is_told_only_of_what_nothing_else_changed() {
+    let of = |folder: &str, number: u32| {
+        format!(
+            "const char *where(void) {{ return \"{folder}/mm/mmap.c\"; }}
+             const char *too(int x) {{ return x > {number} ? \"{folder}/mm/vma.c\" : 0; }}"
+        )
+    };
+    let one = of("/srv/a/linux", 1);
+    let told = of_sources([&one, SOURCE], [&of("/srv/another/linux", 1), SOURCE]);
+    assert_eq!(kinds(&told), [CauseKind::SourcePathInStrings, CauseKind::Moved], "{told:#?}");
+    let told = of_sources([&one, SOURCE], [&of("/srv/another/linux", 2), SOURCE]);
+    assert_eq!(of_function(&told, "where"), [CauseKind::SourcePathInStrings], "{told:#?}");
+    assert_eq!(of_function(&told, "too"), [CauseKind::Unknown], "{told:#?}");
+}
+
+const SCRIPT: &str = "SECTIONS {
+    . = 0x100000;
+    .text : { _text = .; *(.text) }
+    .rodata : { *(.rodata*) }
+    .data : { *(.data) }
+    .bss : { __bss_start = .; *(.bss) *(COMMON) }
+    . = ALIGN(4096);
+    _end = .;
+}";
+
+/// What is told of one object that two scripts lay out.
+fn of_scripts(before: &str, after: &str) -> Explanation {
+    let folder = tempfile::tempdir().unwrap();
+    let source = format!(
+        "{SOURCE}extern char __bss_start[], _end[]; char *start(void) {{ return __bss_start; }} char *end(void) {{ return _end; }}"
+    );
+    let build = |name: &str, script: &str| -> Files {
+        let place = folder.path().join(name);
+        std::fs::create_dir(&place).unwrap();
+        NATIVE.kernel_by(&place, &[("kiln.c", &source)], script);
+        ["vmlinux", "vmlinux.o"].map(|it| (it.to_owned(), place.join(it))).into()
+    };
+    explain(&build("one", before), &build("two", after), None).unwrap()
+}
+
+#[test]
+fn a_linker_script_is_told_by_what_it_moves() {
+    for (from, to, detail) in [
+        (
+            "__bss_start = .;",
+            "__bss_start = .; . += 4096;",
+            "buffer is 4096 bytes further from __bss_start",
+        ),
+        ("    _end = .;", "    . += 8192; _end = .;", "_end is 8192 bytes further from"),
+        (".text : { _text", ".code : { _text", "'.text' against '.code'"),
+        (".rodata : {", ".rodata : ALIGN(65536) {", "bytes further from"),
+    ] {
+        let told = of_scripts(SCRIPT, &SCRIPT.replace(from, to));
+        assert_eq!(told.code_equal, Some(true));
+        assert!(!told.image_equal, "{to}");
+        let script = told.causes.iter().find(|it| it.kind == CauseKind::LinkerScript);
+        let script = script.unwrap_or_else(|| panic!("{to}: {told:#?}"));
+        assert!(script.detail.contains(detail), "{script:?}");
+        assert!(!kinds(&told).contains(&CauseKind::Unknown), "{to}: {told:#?}");
+    }
+    // Room at the end of a section, which no symbol shows.
+    let told = of_scripts(SCRIPT, &SCRIPT.replace("*(COMMON) }", "*(COMMON) . += 64; }"));
+    assert_eq!(kinds(&told), [CauseKind::Unknown], "{told:#?}");
+    let told = of_scripts(SCRIPT, SCRIPT);
+    assert!(told.differences.is_empty(), "{told:#?}");
+}
+
+#[test]
+fn what_a_changed_object_moves_is_no_linker_script() {
+    let grown = SOURCE.replace("return x * 3 + 1;", "return x * x * x * 3 + 1;");
+    let told = of_sources([SOURCE, RECORDS], [&grown, RECORDS]);
+    assert!(!kinds(&told).contains(&CauseKind::LinkerScript), "{told:#?}");
+}
+
+/// A module whose texts are as the kernel's macros make them.
+const MODULE: &str = "
+static const char __UNIQUE_ID_vermagic7[] __attribute__((section(\".modinfo\"), used)) =
+    \"vermagic=6.1.0-gaaaa SMP \";
+static const char __UNIQUE_ID_srcversion8[] __attribute__((section(\".modinfo\"), used)) =
+    \"srcversion=AAAA\";
+int counter = 5;
+int entry(int x) { return x * 3; }
+";
+
+/// What is told of two modules, each beside a kernel of a release: the rows of the modules.
+fn of_modules(before: (&str, Build), after: (&str, Build)) -> Vec<Difference> {
+    let folder = tempfile::tempdir().unwrap();
+    let files = |side: &str, (source, build): (&str, Build)| -> Files {
+        let place = folder.path().join(side);
+        std::fs::create_dir(&place).unwrap();
+        let vmlinux = kernel(&build, TestElf::new()).elf.build();
+        let files = [("vmlinux", vmlinux), ("modules/fs/a.ko", NATIVE.object(source))];
+        let save = |(name, bytes): (&str, Vec<u8>)| {
+            let path = place.join(name.replace('/', "-"));
+            std::fs::write(&path, bytes).unwrap();
+            (name.to_owned(), path)
+        };
+        files.map(save).into()
+    };
+    let told = explain(&files("one", before), &files("two", after), None).unwrap();
+    told.differences.into_iter().filter(|it| it.file == "modules/fs/a.ko").collect()
+}
+
+#[test]
+fn rows_of_modules_name_what_changed_in_them() {
+    let told = |source: &str| {
+        of_modules((MODULE, Build::new()), (source, Build::new()))
+            .into_iter()
+            .map(|it| (it.place, it.symbols, it.causes.into_iter().map(|it| it.text()).collect()))
+            .collect::<Vec<(String, Vec<String>, Vec<String>)>>()
+    };
+    let unknown = "unknown cause: the configurations are not both at hand";
+    let compiled = |name: &str| {
+        (
+            "what is compiled from kiln.c".to_owned(),
+            vec![format!("{name} (kiln.c)")],
+            vec![unknown.to_owned()],
+        )
+    };
+    assert_eq!(told(&MODULE.replace("x * 3", "x * 5")), [compiled("entry")]);
+    assert_eq!(told(&MODULE.replace("counter = 5", "counter = 6")), [compiled("counter")]);
+    assert_eq!(
+        told(&MODULE.replace("AAAA", "BBBB")),
+        [(
+            ".modinfo".to_owned(),
+            vec!["srcversion".to_owned()],
+            vec!["the sources differ: 'AAAA' against 'BBBB'".to_owned()]
+        )]
+    );
+    let both = told(&MODULE.replace("x * 3", "x * 5").replace("SMP ", "UP  "));
+    assert_eq!(both[0], compiled("entry"));
+    assert_eq!((&*both[1].0, &both[1].1[..]), (".modinfo", &["vermagic".to_owned()][..]));
+    // A comment, of which the lines are no part of a module without records of them.
+    assert!(told(&format!("\n\n{MODULE}")).is_empty());
+}
+
+#[test]
+fn what_is_hidden_of_modules_is_told_by_its_cause() {
+    let newer = Build { release: "6.1.9-gbbbb", ..Build::new() };
+    let source = MODULE.replace("6.1.0-gaaaa", "6.1.9-gbbbb");
+    let rows = of_modules((MODULE, Build::new()), (&source, newer));
+    assert_eq!(rows.len(), 1, "{rows:#?}");
+    assert!(rows[0].masked);
+    let texts: Vec<String> = rows[0].causes.iter().map(|it| it.text()).collect();
+    assert_eq!(texts, ["kernel release: '6.1.0-gaaaa' against '6.1.9-gbbbb'"]);
+}
+
+/// What is told of two kernels with debug information, each compiled in a folder of its own.
+fn of_folders(before: [&str; 2], after: [&str; 2]) -> Explanation {
+    let folder = tempfile::tempdir().unwrap();
+    let build = |[name, source]: [&str; 2]| -> Files {
+        let place = folder.path().join(name);
+        std::fs::create_dir(&place).unwrap();
+        NATIVE.kernel_with(&place, &[("kiln.c", source), ("other.c", RECORDS)], &["-g"]);
+        ["vmlinux", "vmlinux.o"].map(|it| (it.to_owned(), place.join(it))).into()
+    };
+    explain(&build(before), &build(after), None).unwrap()
+}
+
+#[test]
+fn a_moved_folder_does_not_hide_what_else_is_described() {
+    let told = of_folders(["one", SOURCE], ["another", SOURCE]);
+    assert!(told.image_equal);
+    assert_eq!(kinds(&told), [CauseKind::SourcePathInDebugInformation], "{told:#?}");
+    assert!(told.causes[0].detail.ends_with("another'"), "{told:#?}");
+    // A variable of another name, which is nowhere in what runs.
+    let renamed = SOURCE.replace("int x) { return x * 3", "int y) { return y * 3");
+    let told = of_folders(["one", SOURCE], ["another", &renamed]);
+    let both = [CauseKind::SourcePathInDebugInformation, CauseKind::DebugInformation];
+    assert_eq!(kinds(&told), both, "{told:#?}");
+    assert_eq!(told.code_equal, Some(true));
 }

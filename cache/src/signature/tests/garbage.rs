@@ -362,6 +362,6 @@ proptest! {
             bytes[at] = value;
         }
         let after = build_of(&files);
-        let _ = explain(&before.1, &after.1);
+        let _ = explain(&before.1, &after.1, None);
     }
 }
