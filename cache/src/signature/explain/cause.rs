@@ -20,6 +20,8 @@ pub enum CauseKind {
     ChangedCode,
     /// The order of functions and data, each of which is the same.
     Order,
+    /// How code that is the same is unwound.
+    Unwinding,
     /// Where the linker is told to put things.
     LinkerScript,
     /// Code of the boot image around the kernel, which is not in `vmlinux.o`.
@@ -112,6 +114,7 @@ impl CauseKind {
             Self::Recipe => "recipe",
             Self::ChangedCode => "changed code or data",
             Self::Order => "order of functions and data",
+            Self::Unwinding => "how code is unwound",
             Self::LinkerScript => "linker script",
             Self::BootCode => "boot code",
             Self::LineNumbers => "line numbers only",

@@ -108,17 +108,14 @@ fn moved_folder(elves: &Elves<'_>) -> Option<Moved> {
 /// Whether what describes differs in nothing but where in the sections of texts its names are: with a
 /// folder left out, each is the same.
 fn is_nothing_but_names(elves: &Elves<'_>, moved: &Moved) -> bool {
-    let sides = [(&elves.before, &moved.before), (&elves.after, &moved.after)];
-    let text = |side: usize, name: &[u8], offset: u32| -> Option<Vec<u8>> {
-        let (side, folder) = sides[side];
-        let bytes = side.elf.data[texts(side, name)?].get(offset as usize..)?;
-        let text = bytes.split(|&byte| byte == 0).next()?;
-        Some(without(text, &memmem::Finder::new(folder.as_bytes())).concat())
-    };
+    let (before, after) = (all_texts(&elves.before), all_texts(&elves.after));
+    let finders = [&moved.before, &moved.after].map(|it| memmem::Finder::new(it.as_bytes()));
     let is_name = |a: u32, b: u32| {
-        TEXTS.iter().any(|name| {
-            let one = text(0, name, a);
-            one.is_some() && one == text(1, name, b)
+        before.iter().zip(&after).any(|(old, new)| {
+            let Some((one, other)) = text_at(old, a).zip(text_at(new, b)) else { return false };
+            let same =
+                || without(one, &finders[0]).concat() == without(other, &finders[1]).concat();
+            one == other || same()
         })
     };
     let others = sections(&elves.after);
@@ -127,6 +124,20 @@ fn is_nothing_but_names(elves: &Elves<'_>, moved: &Moved) -> bool {
         let (old, new) = (&elves.before.elf.data[a], &elves.after.elf.data[b]);
         old.len() == new.len() && differ_in_numbers(old, new, is_name)
     })
+}
+
+/// The sections of texts; nothing for one that can't be read.
+fn all_texts<'data>(side: &Side<'data>) -> [&'data [u8]; 2] {
+    let data = side.elf.data;
+    TEXTS.map(|name| texts(side, name).map_or(&[][..], |it| &data[it]))
+}
+
+/// The text at an offset of a section; `None` of one that is no name: nobody's is that long.
+fn text_at(bytes: &[u8], offset: u32) -> Option<&[u8]> {
+    const LONGEST: usize = 4096;
+    let rest = bytes.get(offset as usize..)?;
+    let end = memchr::memchr(0, &rest[..rest.len().min(LONGEST)])?;
+    Some(&rest[..end])
 }
 
 /// Whether two texts of one length differ in 32-bit numbers alone, each of a pair that is taken.

@@ -18,6 +18,9 @@ const CERTIFICATES: [&str; 2] = ["__cert_list_start", "__cert_list_end"];
 /// (Linux, scripts/kallsyms.c, scripts/sorttable.c, scripts/link-vmlinux.sh).
 const MADE_LAST: [&str; 5] = ["kallsyms_", ".BTF", ".orc_", "__ex_table", "__start___ex_table"];
 
+/// Of these, how code is unwound.
+const UNWOUND: &str = ".orc_";
+
 /// By cause, and whether `image` hides it: the holders, with their bytes.
 type Rows<'a> = BTreeMap<(Vec<Cause>, bool), Vec<(Holder<'a>, u64)>>;
 
@@ -124,6 +127,10 @@ impl Judge<'_, '_> {
         };
         if let Some(cause) = self.certificates().filter(|_| holds_them()) {
             return vec![cause];
+        }
+        let is_unwound = self.known.objects.as_ref().is_some_and(|it| it.unwound.is_some());
+        if is_unwound && section.display_name().starts_with(UNWOUND) {
+            return vec![Cause::new(CauseKind::Unwinding, "")];
         }
         let mut causes = Vec::new();
         if section.name.starts_with(b".rodata")
@@ -237,6 +244,9 @@ impl Judge<'_, '_> {
             _ if self.code_equal && self.moved => moved(),
             _ if made_last(&place) || name.is_some_and(made_last) => match self.moved {
                 true => moved(),
+                false if objects.unwound.is_some() && place.starts_with(UNWOUND) => {
+                    vec![Cause::new(CauseKind::Unwinding, "")]
+                }
                 false if objects.any_changed() => self.known.causes_of_code(false),
                 false => unknown("it is made of the rest, of which no address differs"),
             },

@@ -23,6 +23,7 @@ mod objects;
 mod paths;
 mod seeds;
 mod symbols;
+mod unwinding;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::signature::elf::Elf;
 use crate::signature::mapping::{ByteSource, Mapping};
-use crate::signature::relocatable::{Extents, Relocatable, Target};
+use crate::signature::relocatable::{Extents, Place, Relocatable, Target};
 use crate::signature::symbols::{
     SymbolChange, SymbolKind, base, diff, symbols_of_bytes, symbols_without_folder,
 };
@@ -15,6 +15,7 @@ use super::known::Known;
 use super::lines::{self, Lines};
 use super::paths::Moved;
 use super::seeds::ENTROPY_POOL;
+use super::unwinding;
 use super::{Cause, CauseKind, Difference, MOST_SYMBOLS};
 
 /// What differs between two objects.
@@ -23,8 +24,12 @@ pub(super) struct Objects {
     /// Names of all that changed, and of all that both have.
     changed: HashMap<String, Kind>,
     common: HashSet<String>,
+    /// Other names of what the first object has under one of these.
+    aliases: HashMap<String, String>,
     /// The first thing that has another place among the others, if nothing changed.
     order: Option<String>,
+    /// What is unwound otherwise, if nothing changed: the first label, where it can be told.
+    pub(super) unwound: Option<String>,
     pub(super) lines: Lines,
 }
 
@@ -86,10 +91,13 @@ impl Objects {
             let known = changed.entry(it.name.clone()).or_insert(kind(it));
             *known = (*known).max(kind(it));
         }
+        let aliases = aliases_of(&maps[0])?;
         let both = first.entries.keys().filter(|it| second.entries.contains_key(it));
         Ok(Self {
             changed,
             common: both.map(|it| it.name.clone()).collect(),
+            aliases,
+            unwound: if changes.is_empty() { unwinding::first_other(maps)? } else { None },
             order: if changes.is_empty() { first_elsewhere(maps)? } else { None },
             lines: lines::compare(maps, &changes)?,
             changes,
@@ -109,7 +117,9 @@ impl Objects {
         let base = &name[..dot.map_or(name.len(), |(at, _)| at)];
         let plain: String = base.chars().filter(|it| !it.is_ascii_digit()).collect();
         // The whole name first: `foo2` is not what `foo` is.
-        [name, base, &plain].into_iter().find_map(|it| match self.changed.get(it) {
+        let alias = |it: &str| self.aliases.get(it).map(String::as_str);
+        let names = [Some(name), alias(name), Some(base), alias(base), Some(&*plain)];
+        names.into_iter().flatten().find_map(|it| match self.changed.get(it) {
             Some(kind) => Some(Some(*kind)),
             None => self.common.contains(it).then_some(None),
         })
@@ -128,16 +138,27 @@ impl Objects {
             rows.entry(kind.causes(known)).or_default().push(it);
         }
         let changed = rows.into_iter().map(|(causes, changes)| row(file, &changes, causes));
-        let order = self.order.as_ref().map(|name| Difference {
-            file: file.to_owned(),
-            place: "what is compiled".to_owned(),
-            symbols: vec![name.clone()],
-            symbol_count: 1,
-            bytes: 0,
-            masked: false,
-            causes: vec![Cause::new(CauseKind::Order, format!("first {name}"))],
-        });
-        changed.chain(order).collect()
+        let first = |place: &str, name: &str, kind| {
+            let symbols: Vec<String> =
+                Some(name.to_owned()).into_iter().filter(|it| !it.is_empty()).collect();
+            Difference {
+                file: file.to_owned(),
+                place: place.to_owned(),
+                symbol_count: symbols.len() as u64,
+                causes: vec![Cause::new(
+                    kind,
+                    symbols.first().map_or_else(String::new, |it| format!("first {it}")),
+                )],
+                symbols,
+                bytes: 0,
+                masked: false,
+            }
+        };
+        let order = self.order.as_ref();
+        let order = order.map(|name| first("what is compiled", name, CauseKind::Order));
+        let unwound = self.unwound.as_ref();
+        let unwound = unwound.map(|name| first("how it is unwound", name, CauseKind::Unwinding));
+        changed.chain(order).chain(unwound).collect()
     }
 }
 
@@ -189,6 +210,26 @@ fn users_of(map: &Mapping, name: &str) -> Result<HashSet<Vec<u8>>, ElfError> {
     Ok(users)
 }
 
+/// Names of functions and data that a map has under another name of the same bytes (as a system call has
+/// two), each with that one.
+fn aliases_of(map: &Mapping) -> Result<HashMap<String, String>, ElfError> {
+    let elf = Elf::parse(map.bytes())?;
+    let object = Relocatable::read(&elf)?;
+    let extents = Extents::of(&object);
+    let named = |symbol| String::from_utf8_lossy(&base(symbol)).into_owned();
+    let mut aliases = HashMap::new();
+    for it in object.symbols.iter().filter(|it| it.is_function() || it.is_data()) {
+        let Place::Section(section) = it.place else { continue };
+        let Some(extent) = extents.starting_at(section, it.value) else { continue };
+        let extent = &extents.all[extent];
+        let main = &object.symbols[extent.symbol];
+        if extent.end - extent.start == it.size && main.name != it.name {
+            aliases.insert(named(it), named(main));
+        }
+    }
+    Ok(aliases)
+}
+
 /// The first function or data of one object that is not what the other has at its place in the order.
 fn first_elsewhere(maps: &[Mapping; 2]) -> Result<Option<String>, ElfError> {
     let [before, after] = side_by_side(maps, |_, map| {
@@ -238,8 +279,12 @@ mod tests {
         let objects = Objects {
             changes: Vec::new(),
             changed: [("foo".to_owned(), Kind::Plain)].into(),
-            common: names(&["foo", "foo2", "count"]),
+            common: names(&["foo", "foo2", "count", "global"]),
+            aliases: [("local", "global"), ("foo3", "count")]
+                .map(|(a, b)| (a.to_owned(), b.to_owned()))
+                .into(),
             order: None,
+            unwound: None,
             lines: Lines::default(),
         };
         for (name, expected) in [
@@ -250,6 +295,8 @@ mod tests {
             ("foo2", Some(None)),
             ("count", Some(None)),
             ("count7.4", Some(None)),
+            ("local", Some(None)),
+            ("foo3", Some(None)),
             ("bar", None),
         ] {
             assert_eq!(objects.changed(name), expected, "{name}");

@@ -10,6 +10,8 @@ const ENDS: [&[u8]; 4] = [b".c\0", b".h\0", b".S\0", b".rs\0"];
 const LONGEST: usize = 4096;
 /// How many texts of each side are compared: enough to see a prefix, and bounded.
 const MOST: usize = 4096;
+/// How many texts of one file name are held against each other.
+const MOST_OF_A_NAME: usize = 64;
 
 /// A folder that is another one in the other build.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +80,8 @@ pub(super) fn moved(before: &BTreeSet<&[u8]>, after: &BTreeSet<&[u8]>) -> Option
     }
     let mut votes: BTreeMap<(&[u8], &[u8]), usize> = BTreeMap::new();
     for text in &lone_before {
-        for other in by_name.get(file_name(text)).into_iter().flatten() {
+        let same_name = by_name.get(file_name(text)).into_iter().flatten();
+        for other in same_name.take(MOST_OF_A_NAME) {
             let (a, b) = prefixes(text, other);
             *votes.entry((a, b)).or_default() += 1;
         }

@@ -444,3 +444,28 @@ fn a_moved_folder_does_not_hide_what_else_is_described() {
     assert_eq!(kinds(&told), both, "{told:#?}");
     assert_eq!(told.code_equal, Some(true));
 }
+
+#[test]
+fn how_code_is_unwound_is_told_where_nothing_else_changed() {
+    let unwound = |value: u8, more: &str| {
+        format!(
+            "{SOURCE} asm(\".pushsection .orc_unwind, \\\"a\\\"\\n.byte 1, 0, 0, 0, 0, 0, {value}, 0, 0, 0, 0, 0\\n\"
+                \"{more}.popsection\\n.pushsection .orc_unwind_ip, \\\"a\\\"\\n\"
+                \".long call - .\\n.long put - .\\n.popsection\");"
+        )
+    };
+    let base = unwound(2, "");
+    for other in [unwound(3, ""), unwound(3, ".byte 4, 0, 0, 0, 0, 0\\n")] {
+        let told = of_sources([&base, RECORDS], [&other, RECORDS]);
+        assert_eq!(told.code_equal, Some(false));
+        assert!(
+            told.causes.iter().any(|it| it.text() == "how code is unwound: first put"),
+            "{told:#?}"
+        );
+        assert!(!kinds(&told).contains(&CauseKind::Unknown), "{told:#?}");
+    }
+    // Code that changed has it changed as well.
+    let code = unwound(3, "").replace("flag = 7", "flag = 8");
+    let told = of_sources([&base, RECORDS], [&code, RECORDS]);
+    assert!(!kinds(&told).contains(&CauseKind::Unwinding), "{told:#?}");
+}
