@@ -7,8 +7,11 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use object::{Object as _, ObjectSection as _};
+
 use crate::edits::{PROBED, prepend, replace};
 use crate::flips::every_loaded_byte_of_arm64;
+use crate::flips_of_code::masks_of_code_in;
 use crate::support::Kiln;
 use crate::tree::{Make, Names, Tree, config, shared};
 
@@ -201,6 +204,64 @@ fn another_module_key_and_another_path_with_debug_information() {
     path.has_cause("source-path-in-debug-information", &["moved-to-another-folder"]);
     path.keeps_image();
     eprintln!("another path, with debug information: {:?}", path.causes());
+}
+
+/// Added to `tinyconfig`: each kind of record with lines, and tables of how code is unwound.
+const RECORDED: &str = "
+CONFIG_64BIT=y
+CONFIG_PRINTK=y
+CONFIG_BUG=y
+CONFIG_PROC_FS=y
+CONFIG_DEBUG_KERNEL=y
+CONFIG_DEBUG_FS=y
+CONFIG_DYNAMIC_DEBUG=y
+CONFIG_PRINTK_INDEX=y
+CONFIG_UBSAN=y
+CONFIG_UBSAN_SANITIZE_ALL=y
+# CONFIG_UNWINDER_GUESS is not set
+CONFIG_UNWINDER_ORC=y
+";
+
+#[test]
+#[ignore = "takes a build from nothing: tests/bench/metamorphic runs it"]
+fn how_code_is_unwound_and_every_kind_of_record() {
+    let Some(mut tree) = Tree::tiny(Make::new(), RECORDED) else { return };
+    let config = fs::read_to_string(tree.objects().join(".config")).unwrap();
+    for option in ["UNWINDER_ORC", "DYNAMIC_DEBUG", "PRINTK_INDEX", "UBSAN"] {
+        assert!(config.contains(&format!("CONFIG_{option}=y")), "{option} can't be set");
+    }
+    tree.build();
+    let kinds = ["bug-line", "dyndbg-line", "printk-line", "source-location"];
+    masks_of_code_in(&tree.objects(), &kinds);
+
+    // A hint to objtool, of which the assembler makes no byte that runs.
+    let text = |tree: &Tree| section(&tree.objects().join("vmlinux.o"), ".text");
+    let before = text(&tree);
+    let change = tree.change(|tree| {
+        let (hint, at) = ("\tUNWIND_HINT_EMPTY\n", "\tmovq\t%r12, %rdi\n");
+        let other = format!("\tUNWIND_HINT_FUNC\n{at}");
+        replace(&tree.path, "arch/x86/entry/entry_64.S", &format!("{hint}{at}"), &other);
+        tree.build();
+    });
+    assert_eq!(before, text(&tree), "a hint is no code");
+    change.changes_image();
+    assert_ne!(change.before.code, change.after.code);
+    assert!(change.changed().is_empty(), "{:?}", change.changed());
+    change.has_cause("unwinding", &["ret_from_fork"]);
+
+    let change = tree.change(|tree| {
+        prepend(&tree.path, "lib/vsprintf.c", "/* one more line */\n");
+        tree.build();
+    });
+    change.keeps_code();
+    eprintln!("a comment, with every kind of record: {:?}", change.causes());
+}
+
+/// The bytes of a section of an object.
+fn section(object: &Path, name: &str) -> Vec<u8> {
+    let bytes = fs::read(object).unwrap();
+    let file = object::File::parse(&bytes[..]).unwrap();
+    file.section_by_name(name).unwrap().data().unwrap().to_vec()
 }
 
 #[test]

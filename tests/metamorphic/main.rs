@@ -14,6 +14,7 @@
 mod different;
 mod edits;
 mod flips;
+mod flips_of_code;
 mod full;
 mod operands;
 mod same;
