@@ -208,7 +208,8 @@ impl Bisection {
             batch.run(runs, &*watch).await
         };
         let Ran { records, gave_up } = self.beside(batch).await?;
-        let mut counts = self.knowledge.counts(image);
+        let before = self.knowledge.counts(image);
+        let mut counts = before.clone();
         for run in &records {
             counts.add(&run.outcome, 1);
             self.knowledge.learn_run_seconds(run.seconds);
@@ -216,7 +217,7 @@ impl Bisection {
         }
         self.knowledge.learn_counts(image, counts);
         if records.iter().any(|run| !matches!(run.outcome, Outcome::Infra { .. })) {
-            self.knowledge.learn_tried(image);
+            self.knowledge.learn_tried(image, before);
         }
         self.write_step(place, why, made.record, records).await?;
         Ok(gave_up)

@@ -152,7 +152,7 @@ impl ConfigSearch {
             let mut counts = Counts::default();
             known.iter().for_each(|run| counts.add(&run.outcome, 1));
             // Boots that were too slow elsewhere are no reason not to try here.
-            self.counts[place] = judging(counts, false);
+            self.counts[place] = judging(counts, None);
         } else {
             let files = tester.place(&self.store, &image, &manifest, &self.kernels).await?;
             let batch = Batch {

@@ -12,20 +12,35 @@ const BOOT_FAILURES: u32 = 3;
 /// Leaves out of what was seen of an image whatever the host may have brought about: its own
 /// failures always, and until the image was tried in this bisection the boots that were too slow.
 /// A host with too much to do brings those about too, and stored evidence would hold them against
-/// the image for ever.
-pub(crate) fn judging(mut counts: Counts, tried: bool) -> Counts {
+/// the image for ever. `before`: what was known when the image was first tried here, if it was; where
+/// it has reached the test since, what was too slow before that still says nothing.
+pub(crate) fn judging(mut counts: Counts, before: Option<&Counts>) -> Counts {
     counts.infra = 0;
-    if !tried {
-        counts.boot_failures.retain(|title, _| title != BOOT_TIMEOUT && title != NO_OUTPUT);
-    }
+    let boots_here = before.is_some_and(|before| reached(&counts) > reached(before));
+    let slow = |title: &str| title == BOOT_TIMEOUT || title == NO_OUTPUT;
+    counts.boot_failures.retain(|title, n| {
+        let stored = match before {
+            None => *n,
+            Some(before) if boots_here => before.boot_failures.get(title).copied().unwrap_or(0),
+            Some(_) => 0,
+        };
+        if slow(title) {
+            *n = n.saturating_sub(stored);
+        }
+        *n > 0
+    });
     counts
+}
+
+/// Runs that came to the test.
+fn reached(counts: &Counts) -> u32 {
+    counts.ok + counts.crashes.values().sum::<u32>()
 }
 
 /// Whether an image can be tested, by what `Knowledge::judging` says of it.
 pub(crate) fn boots(counts: &Counts) -> bool {
     let failures: u32 = counts.boot_failures.values().sum();
-    let reached = counts.ok + counts.crashes.values().sum::<u32>();
-    reached > 0 || failures < BOOT_FAILURES
+    reached(counts) > 0 || failures < BOOT_FAILURES
 }
 
 /// What runs say of the target.

@@ -83,8 +83,8 @@ pub(super) struct Knowledge {
     beyond: HashSet<u32>,
     images: HashMap<ImageId, u32>,
     counts: Vec<Counts>,
-    /// Images that this bisection has run itself.
-    tried: HashSet<ImageId>,
+    /// Images that this bisection has run itself, with what was known of each before.
+    tried: HashMap<ImageId, Counts>,
     /// Images that the host can't run, though it runs others.
     unrunnable: HashSet<ImageId>,
     run_seconds: Mean,
@@ -114,7 +114,7 @@ impl Knowledge {
             beyond: HashSet::new(),
             images: HashMap::new(),
             counts: Vec::new(),
-            tried: HashSet::new(),
+            tried: HashMap::new(),
             unrunnable: HashSet::new(),
             run_seconds: Mean::starting_at(defaults.run_seconds),
             build_seconds: Mean::starting_at(defaults.build_seconds),
@@ -253,9 +253,9 @@ impl Knowledge {
         self.counts[slot as usize] = counts;
     }
 
-    /// Takes note that this bisection has run an image itself.
-    pub(super) fn learn_tried(&mut self, image: ImageId) {
-        self.tried.insert(image);
+    /// Takes note that this bisection has run an image itself, of which `before` was known.
+    pub(super) fn learn_tried(&mut self, image: ImageId, before: Counts) {
+        self.tried.entry(image).or_insert(before);
     }
 
     /// Whether this bisection has run anything itself.
@@ -282,12 +282,13 @@ impl Knowledge {
 
     /// What speaks for or against an image itself, of all that was seen of it.
     pub(super) fn judging(&self, image: ImageId) -> Counts {
-        judging(self.counts(image), self.tried.contains(&image))
+        judging(self.counts(image), self.tried.get(&image))
     }
 
     /// Whether an image counts as bootable only because this bisection has not tried it yet.
     pub(super) fn doubted(&self, image: ImageId) -> bool {
-        boots(&self.judging(image)) && !boots(&judging(self.counts(image), true))
+        let counts = self.counts(image);
+        boots(&self.judging(image)) && !boots(&judging(counts.clone(), Some(&counts)))
     }
 
     /// Takes note of what the code of the build at a place is.
@@ -624,9 +625,17 @@ mod tests {
         assert_eq!(knowledge.problem(&target, 1).revisions[0].state, State::Built);
         assert_eq!(knowledge.problem(&target, 1).images[0].total(), 0);
         assert!(knowledge.doubted(image));
-        knowledge.learn_tried(image);
+        let before = knowledge.counts(image);
+        knowledge.learn_tried(image, before.clone());
         assert_eq!(knowledge.problem(&target, 1).revisions[0].state, State::Untestable);
         assert!(!knowledge.doubted(image));
+        // Where it boots here, only what was too slow here counts.
+        let mut since = Counts { ok: 4, ..before };
+        since.boot_failures.insert(BOOT_TIMEOUT.into(), 31);
+        knowledge.learn_counts(image, since);
+        let problem = knowledge.problem(&target, 1);
+        assert_eq!(problem.revisions[0].state, State::Built);
+        assert_eq!((problem.images[0].clean, problem.images[0].censored), (4, 1));
         // A kernel that says why it fails to boot is believed at once.
         let panics =
             Counts { boot_failures: [("kernel BUG".into(), 3)].into(), ..Counts::default() };
