@@ -8,7 +8,7 @@ use std::path::Path;
 use kiln_builder::{host_arch, image_of};
 use kiln_skip::{Lack, skip};
 use serde_json::Value;
-use support::{Kiln, Repo, culprit, scratch};
+use support::{Kiln, Repo, culprit, kiln_binary, scratch};
 
 /// It takes a clock reading into its image, or how often its helper's remarks say so.
 const SAID: &str = "#define TEXT(x) #x\n#define SAID(x) TEXT(x)\nconst char said[] = \"bugs=\" SAID(BUGS);\n\
@@ -63,8 +63,14 @@ fn kiln(kiln: &Kiln, repo: &Repo, args: &[&str], code: i32) -> Value {
     kiln.run(&[args, &more].concat()).exits(code).json()
 }
 
+/// The test of a bisection: a kernel has bugs, or not.
+const TEST: &str = "! grep -q bugs=[1-9] \"$KILN_ARTIFACTS/vmlinux\"";
+
 fn bisect(it: &Kiln, repo: &Repo, ends: [&str; 2], audit: &str) -> Value {
-    let test = "! grep -q bugs=[1-9] \"$KILN_ARTIFACTS/vmlinux\"";
+    bisect_by(it, repo, ends, TEST, audit)
+}
+
+fn bisect_by(it: &Kiln, repo: &Repo, ends: [&str; 2], test: &str, audit: &str) -> Value {
     let args = ["bisect", "--good", ends[0], "--bad", ends[1], "--command", test, "--audit", audit];
     kiln(it, repo, &args, 0)
 }
@@ -74,11 +80,17 @@ fn mismatches(kiln: &Kiln) -> u64 {
     report["mismatches"].as_u64().unwrap()
 }
 
-#[test]
-fn a_bisection_forgets_what_its_own_audit_has_withdrawn() {
-    if !are_watched() {
-        return;
-    }
+/// A history in whose store a commit is wrongly believed to be its good end.
+struct Believed {
+    repo: Repo,
+    it: Kiln,
+    good: String,
+    wrong: String,
+    next: String,
+    bad: String,
+}
+
+fn believed() -> Believed {
     // The number of bugs is read out of remarks, so that equal tokens are no proof.
     let (repo, good) = toy("grep -c remark $<", "none");
     let wrong = repo.commit("culprit", &[("kernel/helper.c", &helper("a remark"))]);
@@ -91,8 +103,39 @@ fn a_bisection_forgets_what_its_own_audit_has_withdrawn() {
     };
     assert_eq!([&bad, &good].map(|commit| obtained(commit)), ["compiled"; 2]);
     assert_eq!(obtained(&wrong), "tokens", "it is believed to be the good end");
+    Believed { repo, it, good, wrong, next, bad }
+}
 
+#[test]
+fn a_bisection_forgets_what_its_own_audit_has_withdrawn() {
+    if !are_watched() {
+        return;
+    }
+    let Believed { repo, it, good, wrong, next, bad } = believed();
     let answer = bisect(&it, &repo, [&good, &bad], "1");
+    assert!(mismatches(&it) > 0, "{answer:#}");
+    assert_eq!(culprit(&answer), wrong, "not {next}: {answer:#}");
+}
+
+#[test]
+fn a_bisection_forgets_what_somebody_elses_audit_has_withdrawn_meanwhile() {
+    if !are_watched() {
+        return;
+    }
+    let Believed { repo, it, good, wrong, next, bad } = believed();
+    // Another process, at a time when the bisection knows all builds that it needs: the second run.
+    let folder = scratch();
+    let [config, runs] = ["config", "runs"].map(|name| folder.path().join(name));
+    std::fs::write(&config, "CONFIG_BASE=y\n").unwrap();
+    let audit = format!(
+        "{} build --audit 1 --repo {} --config {} {next}",
+        kiln_binary().display(),
+        repo.arg(),
+        config.display()
+    );
+    let runs = runs.display();
+    let test = format!("echo >>{runs}; [ $(wc -l <{runs}) != 2 ] || {audit} >&2; {TEST}");
+    let answer = bisect_by(&it, &repo, [&good, &bad], &test, "0");
     assert!(mismatches(&it) > 0, "{answer:#}");
     assert_eq!(culprit(&answer), wrong, "not {next}: {answer:#}");
 }

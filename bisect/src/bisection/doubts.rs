@@ -1,9 +1,10 @@
 //! What turns out to be wrong while a bisection goes on, of builds that it has learned of.
 //!
-//! An audit of its own may take builds out of the store that rest on what was refuted. And it sees itself
-//! when the build of a revision is not what the closure of another proved: such an audit has cost nothing,
-//! and the store is told. Either way, before the next decision all that was learned of builds is forgotten
-//! but what the store still says, as if the bisection had been stopped and gone on with.
+//! An audit may take builds out of the store that rest on what was refuted: one of its own, or one of
+//! another process, of which only the store tells. And it sees itself when the build of a revision is not
+//! what the closure of another proved: such an audit has cost nothing, and the store is told. Either way,
+//! before the next decision all that was learned of builds is forgotten but what the store still says, as
+//! if the bisection had been stopped and gone on with.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,6 +22,8 @@ use crate::tester::Tester;
 pub(super) struct Doubts {
     /// An audit has refuted what was said of a build.
     pub(super) audited: bool,
+    /// How much was refuted and withdrawn, by anybody, when that was last asked.
+    refuted: Option<usize>,
     /// Builds that are not what was proved of them.
     witnesses: Vec<Witness>,
     /// When builds were last withdrawn: one that was begun before may be none any more.
@@ -42,6 +45,22 @@ impl Doubts {
 }
 
 impl Bisection {
+    /// Takes note of what was refuted before anything is learned of builds: what is refuted from then on
+    /// is to be noticed.
+    pub(super) async fn begin_doubts(&mut self) -> Result<(), BisectError> {
+        self.doubts.refuted = Some(self.builder.refuted_so_far().await?);
+        Ok(())
+    }
+
+    /// [`Bisection::settle_doubts`] for an answer that is the last: with a look at what others say now.
+    pub(super) async fn settle_last_doubts(
+        &mut self,
+        tester: &Arc<Tester>,
+    ) -> Result<bool, BisectError> {
+        self.store.look_again();
+        self.settle_doubts(tester).await
+    }
+
     /// Carries out what was found wrong, and forgets what is no more. Whether anything was: then a
     /// decision that was made before counts for nothing.
     pub(super) async fn settle_doubts(
@@ -61,7 +80,7 @@ impl Bisection {
     }
 
     /// Tells the store which proofs were found to be wrong. Whether builds were withdrawn since the last
-    /// time, by this or by an audit.
+    /// time, by this or by an audit, whoever made it.
     pub(super) async fn tell_doubts(&mut self) -> Result<bool, BisectError> {
         let mut withdrawn = std::mem::take(&mut self.doubts.audited);
         for Witness { place, by } in std::mem::take(&mut self.doubts.witnesses) {
@@ -72,6 +91,9 @@ impl Bisection {
                 None => true,
             };
         }
+        let refuted = self.builder.refuted_so_far().await?;
+        let before = self.doubts.refuted.replace(refuted);
+        withdrawn |= before.is_some_and(|before| before != refuted);
         if withdrawn {
             self.doubts.withdrawn = Some(Instant::now());
         }

@@ -20,6 +20,7 @@ use crate::watch::{Happening, Paid};
 impl Bisection {
     /// Goes on until there is an answer, and returns the record.
     pub async fn run(mut self) -> Result<Record, BisectError> {
+        self.begin_doubts().await?;
         self.recall_builds().await?;
         let bad_end = self.bad_end();
         if self.knowledge.build(bad_end).is_none() {
@@ -48,6 +49,9 @@ impl Bisection {
             self.learn_ended(&tester).await?;
             self.settle_doubts(&tester).await?;
             if let Some(verdict) = self.walk(&tester).await? {
+                if self.settle_last_doubts(&tester).await? {
+                    continue;
+                }
                 return self.finish(verdict).await;
             }
             self.learn_blamed(&tester).await?;
@@ -81,8 +85,9 @@ impl Bisection {
                         self.show_parents(&tester, parents).await?;
                         findings = self.findings(&tester, *commit, parents, rate.mean).await?;
                     }
-                    // Builds that were made for it may have spoken against what it rests on.
-                    if self.settle_doubts(&tester).await? {
+                    // Builds that were made for it may have spoken against what it rests on, and others
+                    // may have.
+                    if self.settle_last_doubts(&tester).await? {
                         continue;
                     }
                     let verdict = verdict_of(&self, &target, answer, findings);
