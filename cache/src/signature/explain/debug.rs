@@ -74,13 +74,13 @@ fn causes(
     if let Some(moved) = moved_folder(elves) {
         let kind = CauseKind::SourcePathInDebugInformation;
         let path = Cause::between(kind, &moved.before, &moved.after);
-        // Without the folder, the same names; then nothing else is described.
-        let names = |side: &Side<'_>, folder: &str| {
-            let all = TEXTS.iter().filter_map(|name| texts(side, name));
-            all.flat_map(|texts| hashes_without(&side.elf.data[texts], folder)).collect()
+        // Without the folder, the same names; then nothing else is described. (Where only some units were
+        // made anew, both folders are named.)
+        let folders = [moved.before.as_str(), moved.after.as_str()];
+        let names = |side: &Side<'_>| -> HashSet<u64> {
+            all_texts(side).iter().flat_map(|texts| hashes_without(texts, folders)).collect()
         };
-        let [a, b]: [HashSet<u64>; 2] =
-            [names(&elves.before, &moved.before), names(&elves.after, &moved.after)];
+        let (a, b) = (names(&elves.before), names(&elves.after));
         let is_all = code_equal && a == b && is_nothing_but_names(elves, &moved);
         let more = (!is_all).then(|| Cause::new(CauseKind::DebugInformation, ""));
         return std::iter::once(path).chain(more).collect();
@@ -170,12 +170,18 @@ fn without<'text>(text: &'text [u8], folder: &memmem::Finder<'_>) -> Vec<&'text 
     pieces
 }
 
-/// Hashes of all texts, with a folder in them left out.
-fn hashes_without(bytes: &[u8], folder: &str) -> Vec<u64> {
-    let folder = memmem::Finder::new(folder.as_bytes());
+/// Hashes of all texts, each with one of two folders in it left out.
+fn hashes_without(bytes: &[u8], mut folders: [&str; 2]) -> Vec<u64> {
+    // The name of one may begin with that of the other.
+    folders.sort_by_key(|it| std::cmp::Reverse(it.len()));
+    let [long, short] = folders.map(|it| memmem::Finder::new(it.as_bytes()));
     let hash = |text: &[u8]| {
+        let mut pieces = without(text, &long);
+        if pieces.len() == 1 {
+            pieces = without(text, &short);
+        }
         let mut hasher = DefaultHasher::new();
-        without(text, &folder).iter().for_each(|it| hasher.write(it));
+        pieces.iter().for_each(|it| hasher.write(it));
         hasher.finish()
     };
     bytes.split(|&byte| byte == 0).map(hash).collect()
@@ -192,5 +198,24 @@ fn cause(known: &Known<'_>, code_equal: bool, differing: &[String]) -> Cause {
         // The table of lines differs, and nothing but lines does in what is compiled.
         Some(lines) if code_equal && only_lines => lines,
         _ => Cause::new(CauseKind::DebugInformation, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_same_where_some_units_are_in_the_old_folder() {
+        for folders in [["/a/k", "/b/kernel"], ["/a/k", "/a/k2"], ["/a/k2", "/a/k"]] {
+            let names = |texts: &[&str]| -> HashSet<u64> {
+                let texts = texts.join("\0").replace('P', folders[0]).replace('Q', folders[1]);
+                hashes_without(texts.as_bytes(), folders).into_iter().collect()
+            };
+            let before = names(&["P/objects", "x.c", "int"]);
+            assert_eq!(before, names(&["Q/objects", "x.c", "int"]), "{folders:?}");
+            assert_eq!(before, names(&["P/objects", "Q/objects", "x.c", "int"]), "{folders:?}");
+            assert_ne!(before, names(&["Q/objects", "y.c", "int"]), "{folders:?}");
+        }
     }
 }
