@@ -100,7 +100,7 @@ impl Object {
         let mut counted = Counted { bytes: Vec::new(), relocations: BTreeMap::new() };
         for (index, section) in sections.enumerate() {
             let name = String::from_utf8_lossy(sections.section_name(endian, section).unwrap());
-            let is_loaded = section.sh_flags(endian).0 & u64::from(elf::SHF_ALLOC.0) != 0;
+            let is_loaded = section.sh_flags(endian).0 & elf::SHF_ALLOC.0 != 0;
             let is_seen = !UNSEEN.iter().any(|it| name.starts_with(it));
             let Some((start, size)) = section.file_range(endian) else { continue };
             if !is_loaded || !is_seen {
