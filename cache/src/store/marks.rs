@@ -41,9 +41,9 @@ impl Store {
     /// Sets a mark; one that is there stays. When this returns, it is durable. Names are letters,
     /// digits and hyphens.
     pub async fn mark(&self, mark: Mark, name: &str) -> Result<(), StoreError> {
+        let _forgets = self.inner.refuted.forgets();
         // (In a bucket, an object without bytes counts as gone.)
         self.inner.objects.create(&mark.object_of(name), "marked".into()).await?;
-        self.inner.refuted.forget();
         Ok(())
     }
 

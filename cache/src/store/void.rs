@@ -171,6 +171,12 @@ impl Lately {
         }
     }
 
+    /// Forgets the last look when what is returned goes: also where a mark is given up half-way, which
+    /// may be there by then.
+    pub(super) fn forgets(&self) -> Forgets<'_> {
+        Forgets(self)
+    }
+
     /// Forgets the last look.
     pub(super) fn forget(&self) {
         let mut known = self.known();
@@ -180,6 +186,15 @@ impl Lately {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Of one who sets a mark.
+pub(super) struct Forgets<'a>(&'a Lately);
+
+impl Drop for Forgets<'_> {
+    fn drop(&mut self) {
+        self.0.forget();
     }
 }
 
