@@ -25,6 +25,8 @@ pub struct Classes {
     pub classes: Vec<Class>,
     /// Builds at hand by whose closures the range was divided.
     pub builds: usize,
+    /// Builds at hand that speak against each other: none of them counts.
+    pub contrary: Vec<Contrary>,
 }
 
 /// Commits that give one image.
@@ -57,24 +59,41 @@ impl Builder {
         let repository = Repository::open(&request.repository)?;
         let question = self.question(request)?;
         let family = request.family(question.given, question.toolchain.as_deref());
+        let mut builds = self.believed(&repository, &family).await?;
+        let mut contrary: Vec<Contrary> = Vec::new();
         loop {
-            let builds = self.believed(&repository, &family).await?;
             if builds.is_empty() {
-                return Ok(Classes { classes: Vec::new(), builds: 0 });
+                return Ok(Classes { classes: Vec::new(), builds: 0, contrary });
             }
-            let (repository, divided) = (repository.clone(), Arc::clone(history));
-            let (classes, contrary) =
-                blocking(move || Ok(divide(&repository, &divided, &builds)?)).await?;
-            let mut refuted = false;
-            for Contrary { commit, own, by } in contrary {
-                let revision = history.commits[commit].revision();
-                let request = Request { revision, ..request.clone() };
-                refuted |= self.refute(&request, own, by).await?;
+            let (repository, divided, by) =
+                (repository.clone(), Arc::clone(history), builds.clone());
+            let (classes, found) =
+                blocking(move || Ok(divide(&repository, &divided, &by)?)).await?;
+            if found.is_empty() {
+                return Ok(Classes { classes, builds: builds.len(), contrary });
             }
-            if !refuted {
-                return Ok(classes);
-            }
+            contrary.extend(found);
+            let speaks = |key: InputKey| contrary.iter().any(|it| it.own == key || it.by == key);
+            builds.retain(|(build, _)| !speaks(build.input_key));
         }
+    }
+
+    /// Finds out which of two builds is wrong that speak against each other, by compiling each commit
+    /// that both are of from nothing, and withdraws what is ([`Builder::refute`]). Whether anything was
+    /// withdrawn: then the history falls into other classes.
+    pub async fn settle_classes(
+        &self,
+        history: &History,
+        request: &Request,
+        contrary: &[Contrary],
+    ) -> Result<bool, BuildError> {
+        let mut any = false;
+        for Contrary { commit, own, by } in contrary {
+            let Some(commit) = history.commits.get(*commit) else { continue };
+            let request = Request { revision: commit.revision(), ..request.clone() };
+            any |= self.refute(&request, *own, *by).await?;
+        }
+        Ok(any)
     }
 
     /// The builds at hand of a family that prove something, with what they read.
@@ -96,18 +115,22 @@ impl Builder {
     }
 }
 
-/// The build `own` of a commit is not the build `by`, whose closure proves that it is.
-struct Contrary {
-    commit: usize,
-    own: InputKey,
-    by: InputKey,
+/// That the own build of a commit is not the build whose closure proves that it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contrary {
+    /// Position in the history.
+    pub commit: usize,
+    /// Its own build.
+    pub own: InputKey,
+    /// The other one.
+    pub by: InputKey,
 }
 
 fn divide(
     repository: &Repository,
     history: &History,
     builds: &[(Manifest, Arc<Closure>)],
-) -> Result<(Classes, Vec<Contrary>), crate::tree::TreeError> {
+) -> Result<(Vec<Class>, Vec<Contrary>), crate::tree::TreeError> {
     let edges = Edges::new(repository, history);
     edges.compare_all()?;
     let all = builds.iter().fold(Closure::default(), |all, (_, closure)| all.union(closure));
@@ -160,7 +183,7 @@ fn divide(
         let place = places[&joined.root(start)];
         classes[place].build.get_or_insert(build);
     }
-    Ok((Classes { classes, builds: builds.len() }, contrary))
+    Ok((classes, contrary))
 }
 
 /// Positions that a build proves by itself: those of its tree, and the first commits of the range

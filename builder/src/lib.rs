@@ -49,7 +49,7 @@ mod work;
 pub use beyond::may_change_beyond_objects;
 pub use blame::commits_changing;
 pub use builder::{Builder, Built, Obtained};
-pub use classes::{Class, Classes};
+pub use classes::{Class, Classes, Contrary};
 pub use error::BuildError;
 pub use foresight::{Foreseen, Foresight};
 pub use kconfig::{ConfigChange, parse as config_values, with_pinned_options};

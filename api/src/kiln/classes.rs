@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use kiln_builder::{Builder, Class, Config, History, How, Quiet, Repository, Request};
 use serde::Serialize;
 
+use super::build::cores;
 use super::common::{Context, answer, answer_json};
 use super::toolchains::ToolchainArgs;
 use crate::terminal::exit::{Exit, Fault};
@@ -33,6 +34,10 @@ pub(crate) struct Args {
     /// Print each commit, in the order of the history, with the number of its class
     #[arg(long)]
     commits: bool,
+    /// Where builds at hand speak against each other, compile what shows which of them is wrong, and
+    /// withdraw that
+    #[arg(long)]
+    settle: bool,
     #[command(flatten)]
     toolchain: ToolchainArgs,
 }
@@ -43,7 +48,18 @@ struct Answer<'a> {
     classes: Vec<Row<'a>>,
     builds: usize,
     proved: usize,
+    contrary: Vec<Against<'a>>,
     seconds: f64,
+}
+
+/// Two builds of which one is wrong.
+#[derive(Serialize)]
+struct Against<'a> {
+    commit: &'a str,
+    /// Its own build.
+    own: String,
+    /// The build that the commit is proved to give.
+    proved: String,
 }
 
 #[derive(Serialize)]
@@ -69,11 +85,17 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         revision: history.tip.clone(),
         config: Some(Config::read(&args.config)?),
         how: How::Kbuild,
-        jobs: 1,
+        jobs: cores(),
         strict_config: false,
     };
-    let found = builder.classes(&history, &request).await?;
-    if found.builds == 0 {
+    let mut found = builder.classes(&history, &request).await?;
+    while args.settle
+        && !found.contrary.is_empty()
+        && builder.settle_classes(&history, &request, &found.contrary).await?
+    {
+        found = builder.classes(&history, &request).await?;
+    }
+    if found.builds == 0 && found.contrary.is_empty() {
         let why = format!(
             "no build of this configuration is at hand: run `kiln build {bad} --repo … --config …` \
              first; what it reads tells which commits matter"
@@ -84,19 +106,27 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let in_proved = |class: &&Class| class.build.is_some();
     let proved = found.classes.iter().filter(in_proved).map(|class| class.commits.len()).sum();
     let rows = found.classes.iter().map(|class| row(&history, class));
+    let contrary = found.contrary.iter().map(|it| Against {
+        commit: &history.commits[it.commit].id,
+        own: it.own.to_string(),
+        proved: it.by.to_string(),
+    });
     let answer = Answer {
         commits: history.commits.len(),
         builds: found.builds,
         classes: rows.collect(),
         proved,
+        contrary: contrary.collect(),
         seconds,
     };
     if context.json {
         answer_json(&answer)?;
-    } else if args.commits {
-        print_commits(&history, &found.classes);
     } else {
-        print(&answer);
+        match args.commits {
+            true => print_commits(&history, &found.classes),
+            false => print(&answer),
+        }
+        print_contrary(&answer.contrary);
     }
     Ok(Exit::Done)
 }
@@ -153,6 +183,17 @@ fn print(found: &Answer<'_>) {
                     give one image; a build of one of them may read more, and part them.";
         answer(format_args!("\n{}", wrapped(text, WIDTH)));
     }
+}
+
+fn print_contrary(contrary: &[Against<'_>]) {
+    if contrary.is_empty() {
+        return;
+    }
+    answer("\nCONTRARY: one of each two is wrong, and neither counts; which, --settle finds out");
+    let row = |it: &Against<'_>| vec![short(it.commit), short(&it.own), short(&it.proved)];
+    let rows: Vec<Vec<String>> = contrary.iter().map(row).collect();
+    let heading = ["commit", "own build", "proved to give"];
+    answer(table::render_for_answer(&heading, &rows, &[]).trim_end());
 }
 
 fn short(id: &str) -> String {

@@ -14,7 +14,7 @@ use super::toy::{Toy, builder_of, watched};
 use crate::audit::audit_report;
 use crate::closure::Closure;
 use crate::stages::Stage;
-use crate::{Obtained, Revision};
+use crate::{Contrary, Obtained, Revision};
 
 /// A toy kernel, a build whose closure claims that it read nothing, as of a broken tracer, and a commit
 /// with a build of its own, which therefore is not what that closure proves it to be.
@@ -119,14 +119,30 @@ async fn nothing_is_revoked_while_nobody_can_tell_which_is_wrong() {
 }
 
 #[tokio::test]
-async fn classes_that_a_build_speaks_against_are_none() {
+async fn builds_that_speak_against_each_other_are_named_and_divide_no_history() {
     let Some((toy, forged, changed, own)) = contrary().await else { return };
     let repository = toy.fixture.repository();
     let history = Arc::new(repository.history("HEAD~2", &changed.commit).unwrap());
-    let request = toy.request(&changed, "");
-    let found = builder_of(&toy).classes(&history, &request).await.unwrap();
-    let commits: Vec<_> = found.classes.iter().map(|class| class.commits.clone()).collect();
-    assert_eq!((found.builds, commits), (1, vec![vec![0], vec![1]]));
+    let (builder, request) = (builder_of(&toy), toy.request(&changed, ""));
+    let classes = async || {
+        let found = builder.classes(&history, &request).await.unwrap();
+        let commits: Vec<_> = found.classes.iter().map(|class| class.commits.clone()).collect();
+        (found, commits)
+    };
+    toy.events.0.lock().unwrap().clear();
+    for _ in 0..2 {
+        let (found, commits) = classes().await;
+        let against = Contrary { commit: 1, own: own.input_key, by: forged.input_key };
+        assert_eq!(found.contrary, [against]);
+        assert_eq!((found.builds, commits), (1, vec![vec![0], vec![1]]));
+        assert_eq!(found.classes[1].build, None, "its own build may be wrong");
+    }
+    assert!(toy.events.0.lock().unwrap().is_empty(), "nothing was compiled");
+    assert!(is_stored(&toy, &own.input_key).await && is_stored(&toy, &forged.input_key).await);
+
+    let against = classes().await.0.contrary;
+    assert!(builder.settle_classes(&history, &request, &against).await.unwrap());
     assert_eq!(audit_report(&toy.store).await.unwrap().mismatches, 1);
     assert!(is_stored(&toy, &own.input_key).await && !is_stored(&toy, &forged.input_key).await);
+    assert_eq!(classes().await.0.contrary, []);
 }
