@@ -28,7 +28,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use crate::error::{BuildError, Doing};
+use crate::error::{BuildError, Doing, remove_file};
 use crate::kconfig::is_set;
 use crate::recipe;
 use crate::request::host_arch;
@@ -83,12 +83,7 @@ impl Ccache {
             if fs::read_link(&link).is_ok_and(|to| to == program) {
                 continue;
             }
-            match fs::remove_file(&link) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(error).doing("removing", &link);
-                }
-                _ => {}
-            }
+            remove_file(&link)?;
             match symlink(&program, &link) {
                 // Another build was faster.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}

@@ -1,6 +1,7 @@
 //! Why a build could not be carried out. A revision that does not compile is not an error: it is a
 //! build with the result "failed".
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -128,5 +129,23 @@ pub(crate) trait Doing<T> {
 impl<T> Doing<T> for io::Result<T> {
     fn doing(self, doing: &'static str, path: &Path) -> Result<T, BuildError> {
         self.map_err(|source| BuildError::io(doing, path, source))
+    }
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove_file(path: &Path) -> Result<(), BuildError> {
+    gone(fs::remove_file(path)).doing("removing", path)
+}
+
+/// Removes a folder with all that is in it, if it is there.
+pub(crate) fn remove_folder(path: &Path) -> Result<(), BuildError> {
+    gone(fs::remove_dir_all(path)).doing("removing", path)
+}
+
+/// What is not there need not be removed.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }

@@ -1,13 +1,12 @@
 //! `vmlinux.o`: the kernel before linking, kept for what its code is, without debug information.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kiln_cache::build_draft::VMLINUX_O;
 use kiln_cache::signature::has_debug_sections;
 
-use crate::error::{BuildError, Doing};
+use crate::error::{BuildError, Doing, remove_file};
 use crate::pool::Pair;
 use crate::recipe;
 
@@ -43,12 +42,7 @@ fn kept(pair: &Pair) -> Result<Option<PathBuf>, BuildError> {
 /// Writes a copy of an object without its debug sections. The same input gives the same output.
 fn strip(from: &Path, to: &Path) -> Result<(), BuildError> {
     // What an earlier build left must not be taken for this one's.
-    match fs::remove_file(to) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(error).doing("removing", to);
-        }
-        _ => {}
-    }
+    remove_file(to)?;
     let mut command = Command::new(OBJCOPY);
     command.env_clear().envs([("PATH", recipe::PATH), ("LC_ALL", "C")]);
     let output = command.args(STRIP).arg(from).arg(to).output();
@@ -65,6 +59,8 @@ fn strip(from: &Path, to: &Path) -> Result<(), BuildError> {
 mod tests {
     use kiln_cache::signature::symbols::symbols_of;
     use kiln_cache::signature::{SignatureKind, sign_kind};
+
+    use std::fs;
 
     use super::*;
 

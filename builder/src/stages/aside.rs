@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::tokens::Tokens;
-use crate::error::{BuildError, Doing};
+use crate::error::{BuildError, Doing, remove_folder};
 use crate::kbuild::Kbuild;
 use crate::kconfig::SCRATCH;
 use crate::units::Invocation;
@@ -19,12 +19,8 @@ fn folder(kbuild: &Kbuild<'_>) -> PathBuf {
 /// [`place`] gives for its number. Says of each whether it ended well.
 fn run(kbuild: &Kbuild<'_>, commands: &[Option<String>]) -> Result<Vec<bool>, BuildError> {
     let folder = folder(kbuild);
-    match fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(error).doing("emptying", &folder);
-        }
-        _ => fs::create_dir_all(&folder).doing("making", &folder)?,
-    }
+    remove_folder(&folder)?;
+    fs::create_dir_all(&folder).doing("making", &folder)?;
     let mut makefile = String::new();
     let mut targets = String::new();
     let inner = format!("{SCRATCH}/stage");

@@ -67,7 +67,7 @@ pub(super) fn differences(
         };
         rows.push(row(place, 0, cause));
     }
-    let packed = |bytes: &[u8]| payload_of(bytes).map_or(0..0, |it| it);
+    let packed = |bytes: &[u8]| payload_of(bytes).unwrap_or(0..0);
     let (old, new) = (&a.bytes()[packed(a.bytes())], &b.bytes()[packed(b.bytes())]);
     if old != new || rows.is_empty() {
         let bytes =
