@@ -265,9 +265,11 @@ impl Kbuild<'_> {
         let (at, out) = (seen(source), seen(objects));
         let mut arguments = recipe::arguments(host_arch(), self.version, &at, &out, self.jobs);
         let mut variables = self.toolchain.programs.variables();
-        if let Confinement::Plain { .. } = self.confinement {
-            variables.extend(recipe::prefix_maps(&source.host, &objects.host));
-        }
+        let mapped = match self.confinement {
+            Confinement::Plain { .. } => Some((source.host.as_path(), objects.host.as_path())),
+            Confinement::Namespaces { .. } => None,
+        };
+        variables.extend(recipe::flags(self.toolchain.is_gcc(), mapped));
         arguments.extend(variables.into_iter().map(OsString::from));
         arguments.extend(targets.iter().map(OsString::from));
         arguments

@@ -8,9 +8,9 @@ use std::path::Path;
 
 use crate::tree::KernelVersion;
 
-/// Version of this recipe, part of the key of every build. 3: the same random bytes for every build,
-/// and pahole on one thread.
-pub const VERSION: &str = "3";
+/// Version of this recipe, part of the key of every build. 4: gcc's seed. (Builds of recipe 3 may rest on
+/// answers of stages T2 and T3 that made stale objects current.)
+pub const VERSION: &str = "4";
 
 /// Where a build finds its sources, whatever folder of the host they lie in.
 pub(crate) const SOURCE: &str = "/mnt/kiln/source";
@@ -90,15 +90,25 @@ pub fn arguments(
     arguments
 }
 
-/// Compiler flags that take the host's folders out of debug information and `__FILE__`. Only used
-/// when the fixed mount points are not to be had: with them the paths are equal anyway.
-pub fn prefix_maps(source: &Path, objects: &Path) -> Vec<String> {
-    let maps = format!(
-        "-ffile-prefix-map={}={OBJECTS} -ffile-prefix-map={}={SOURCE}",
-        objects.display(),
-        source.display()
-    );
-    vec![format!("KCFLAGS={maps}"), format!("KAFLAGS={maps}")]
+/// Make variables with flags for the compiler.
+///
+/// - gcc's seed: with it the stamps in profiled objects (`CONFIG_GCOV_KERNEL`) are no more of the clock,
+///   nor those in the names of what a file has for itself (`-frandom-seed` in gcc's manual). clang has
+///   none of these.
+/// - The host's folders are taken out of debug information and `__FILE__`, where `mapped` gives sources
+///   and objects: only when the fixed mount points are not to be had. With them the paths are equal anyway.
+pub fn flags(is_gcc: bool, mapped: Option<(&Path, &Path)>) -> Vec<String> {
+    let maps = mapped.map(|(source, objects)| {
+        format!(
+            "-ffile-prefix-map={}={OBJECTS} -ffile-prefix-map={}={SOURCE}",
+            objects.display(),
+            source.display()
+        )
+    });
+    let seed = is_gcc.then(|| "-frandom-seed=kiln".to_owned());
+    let c: Vec<String> = seed.into_iter().chain(maps.clone()).collect();
+    let c = (!c.is_empty()).then(|| format!("KCFLAGS={}", c.join(" ")));
+    c.into_iter().chain(maps.map(|maps| format!("KAFLAGS={maps}"))).collect()
 }
 
 /// Options that Kiln sets in every configuration before `olddefconfig`, because their usual value
@@ -153,6 +163,16 @@ mod tests {
             |point| make_variables("x86_64", KernelVersion::parse(&makefile(point)).unwrap());
         assert_eq!(variables(176), variables(190));
         assert!(variables(1).contains(&"KERNELRELEASE=6.1.0-kiln".to_owned()));
+    }
+
+    #[test]
+    fn flags_are_those_that_are_needed() {
+        assert!(flags(false, None).is_empty());
+        assert_eq!(flags(true, None), ["KCFLAGS=-frandom-seed=kiln"]);
+        let mapped = flags(true, Some((Path::new("/s"), Path::new("/o"))));
+        let maps = format!("-ffile-prefix-map=/o={OBJECTS} -ffile-prefix-map=/s={SOURCE}");
+        let c = format!("KCFLAGS=-frandom-seed=kiln {maps}");
+        assert_eq!(mapped, [c, format!("KAFLAGS={maps}")]);
     }
 
     #[test]

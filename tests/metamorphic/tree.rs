@@ -85,10 +85,10 @@ impl Make {
             .envs(&self.variables)
             .args(["-c", &format!("umask {:03o}; exec make \"$@\"", self.umask), "make"])
             .args(recipe::arguments(self.arch, version, tree, objects, self.jobs));
-        if self.mapped {
-            // (A path that is absolute stays what it is.)
-            command.args(recipe::prefix_maps(tree, &tree.join(objects)));
-        }
+        // (A path that is absolute stays what it is.)
+        let objects = tree.join(objects);
+        let mapped = self.mapped.then_some((tree, objects.as_path()));
+        command.args(recipe::flags(true, mapped));
         if self.arch == "arm64" {
             command.arg("CROSS_COMPILE=aarch64-linux-gnu-");
         }

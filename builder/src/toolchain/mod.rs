@@ -61,7 +61,9 @@ impl Toolchain {
     /// the driver, the linker and `pkg-config` say that they look (`/usr/local`, too); the headers
     /// that plugins for the compiler are made with; the plugins that the linker loads by itself;
     /// bison's skeletons; and the shared libraries that any of them loads, with libelf, which objtool
-    /// loads. Names of packages play no part, nor do paths but those of headers and of what was
+    /// loads; and what the compiler says of its version, which Kconfig writes into the configuration:
+    /// by another name for the same program (`gcc-12` for `gcc`) it says something else.
+    /// Names of packages play no part, nor do paths but those of headers and of what was
     /// installed by hand.
     ///
     /// Not covered: modules of Perl and Python that scripts of a tree load from the machine.
@@ -122,14 +124,20 @@ impl Toolchain {
             parts.insert(format!("library {name}"), Some(library));
         }
         let linker = needed(programs.linker())?;
-        let name = format!("{}, {}", version_line(&driver)?, version_line(&linker)?);
+        let said = version_line(&driver)?;
+        let name = format!("{said}, {}", version_line(&linker)?);
         let make = needed("make")?;
         places.sort_unstable();
         places.dedup();
         let places = places.into_iter().map(Place::of).collect();
-        let (id, files) = identify(&parts)?;
+        let (id, files) = identify(&said, &parts)?;
         let tools = tools::look_up_all(&programs);
         Ok(Self { id, name, make, files, places, tools, programs })
+    }
+
+    /// Whether the compiler is a gcc, by whatever name: anything that does not call itself clang.
+    pub(crate) fn is_gcc(&self) -> bool {
+        self.name.split(", ").next().is_some_and(|compiler| !compiler.contains("clang"))
     }
 
     /// Whether finding it again would give the same, told without reading a file: every tool is
@@ -269,10 +277,12 @@ pub fn choose_toolchain(
 
 /// The id of these parts, and the state of their files.
 fn identify(
+    said: &str,
     parts: &BTreeMap<String, Option<PathBuf>>,
 ) -> Result<(Digest, Vec<Stamp>), ToolchainError> {
     let mut files = Vec::new();
-    let mut hasher = blake3::Hasher::new_derive_key("kiln toolchain v4");
+    let mut hasher = blake3::Hasher::new_derive_key("kiln toolchain v5");
+    hasher.update(&(said.len() as u64).to_le_bytes()).update(said.as_bytes());
     for (role, path) in parts {
         hasher.update(&(role.len() as u64).to_le_bytes());
         hasher.update(role.as_bytes());
@@ -336,7 +346,7 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             BTreeMap::from([("cc".to_owned(), Some(path))])
         };
-        let id = |parts: BTreeMap<String, Option<PathBuf>>| identify(&parts).unwrap().0;
+        let id = |parts: BTreeMap<String, Option<PathBuf>>| identify("gcc 1", &parts).unwrap().0;
         let base = id(part("one", "compiler"));
         assert_eq!(base, id(part("two", "compiler")));
         assert_ne!(base, id(part("three", "compiler2")));
@@ -394,7 +404,7 @@ mod tests {
             let folders = skeletons(&bison, &mut parts).unwrap();
             assert_eq!(folders.into_iter().collect::<Vec<_>>(), [data.join("skeletons")]);
             assert_eq!(parts.keys().collect::<Vec<_>>(), ["bison/skeletons/yacc.c"]);
-            identify(&parts).unwrap().0
+            identify("gcc 1", &parts).unwrap().0
         };
         let base = skeletons_of("int yyparse(void)");
         assert_ne!(skeletons_of("int yyparse(int)"), base);
