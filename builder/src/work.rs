@@ -127,6 +127,9 @@ impl Job {
     /// Looks at a pair that holds a build, before its sources change.
     pub(crate) fn survey(&self, pair: &Pair, base: Base) -> Result<Option<Survey>, BuildError> {
         let Some((toolchain, version)) = &self.kernel else { return Ok(None) };
+        if pair.state.source.tree.as_ref() != Some(&base.tree) {
+            return Ok(None);
+        }
         if !self.repository.which_trees(&[&base.tree])?.contains(&true) {
             // Built from another repository: there is nothing to compare with here.
             return Ok(None);
@@ -282,9 +285,12 @@ impl Job {
             Outcome::Same(stage) => stage,
         };
         let is_new = pair.rest_on(survey.ground(stage))?;
-        // (T1 only says that make has nothing to do, so nothing is marked for it.)
-        let marks = stage != stages::Stage::Commands;
-        let since = if marks { pair.mark_current()? } else { pair.settled() };
+        // (T1 only says that make has nothing to do, and no source takes another's place for it.)
+        let vouches = stage != stages::Stage::Commands;
+        if vouches {
+            pair.take_over(&survey.times)?;
+        }
+        let since = pair.settled();
         let made = self.run_kbuild(pair, config)?;
         let changed = pair.made_since(since)?;
         let provenance = match (&made, changed.first()) {
@@ -292,7 +298,7 @@ impl Job {
             (_, Some(path)) => {
                 let because = format!("make has made {}", path.display());
                 tracing::debug!(because, "a stage is not confirmed");
-                if is_new && !marks {
+                if is_new && !vouches {
                     // Plain work of make: nothing rests on the stage.
                     pair.state.objects.rests_on.pop();
                 }

@@ -1,17 +1,11 @@
-//! Objects that are right for other sources than they were made from.
+//! Whether make has made anything.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::fcntl::AT_FDCWD;
-use nix::sys::stat::{UtimensatFlags, utimensat};
-use nix::sys::time::TimeSpec;
-
 use super::leftovers;
 use super::state::now;
-use crate::error::{BuildError, Doing};
+use crate::error::BuildError;
 use crate::kconfig::SCRATCH;
 
 /// Files of one file system get times from a clock that ticks this seldom at most (jiffies at
@@ -31,23 +25,6 @@ const ALWAYS_WRITTEN: &[&str] = &[
     ".missing-syscalls.d",
     "arch/x86_64/boot/bzImage",
 ];
-
-/// Gives every file that make made the same time, now, so that make finds none older than what it
-/// was made from. Left out is what Kconfig's own rules compare with the Kconfig files. Returns the
-/// time from which [`changed_since`] tells what make did afterwards.
-pub(super) fn mark(objects: &Path) -> Result<i64, BuildError> {
-    let at = TimeSpec::from_duration(Duration::from_nanos(now().unsigned_abs()));
-    for path in files(objects)? {
-        if is_kconfigs(&path) {
-            continue;
-        }
-        let path = objects.join(path);
-        utimensat(AT_FDCWD, &path, &at, &at, UtimensatFlags::NoFollowSymlink)
-            .map_err(io::Error::from)
-            .doing("setting the time of", &path)?;
-    }
-    Ok(settled())
-}
 
 /// Waits until what is written from here on can be told from what was written before, and returns
 /// the time that parts them.
@@ -73,49 +50,24 @@ fn is_kconfigs(path: &Path) -> bool {
         || path == Path::new(".config.old")
 }
 
-fn files(folder: &Path) -> Result<Vec<PathBuf>, BuildError> {
-    let mut found = Vec::new();
-    let mut open = vec![PathBuf::new()];
-    while let Some(inner) = open.pop() {
-        let at = folder.join(&inner);
-        for item in fs::read_dir(&at).doing("listing", &at)? {
-            let item = item.doing("listing", &at)?;
-            let path = inner.join(item.file_name());
-            let kind = item.file_type().doing("reading", &item.path())?;
-            if kind.is_dir() {
-                open.push(path);
-            } else if kind.is_file() {
-                found.push(path);
-            }
-        }
-    }
-    Ok(found)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs::FileTimes;
-    use std::time::UNIX_EPOCH;
+    use std::fs;
 
     use super::*;
 
     #[test]
-    fn marked_files_are_of_one_time_and_later_ones_are_told_apart() {
+    fn what_is_made_is_told_from_what_is_always_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         for name in ["include/config", "include/generated", "mm"] {
             fs::create_dir_all(path(name)).unwrap();
         }
-        let old = FileTimes::new().set_modified(UNIX_EPOCH + Duration::from_secs(9));
-        let names = ["mm/a.o", "vmlinux", "include/config/X", ".config", "include/generated/b.h"];
-        for name in names {
-            let file = fs::File::create(path(name)).unwrap();
-            file.set_times(old).unwrap();
+        for name in ["mm/a.o", "vmlinux", "include/config/X", ".config", "include/generated/b.h"] {
+            fs::write(path(name), "").unwrap();
         }
-        let since = mark(folder.path()).unwrap();
-        let time = |name: &str| path(name).metadata().unwrap().modified().unwrap();
-        assert!(time("mm/a.o") == time("vmlinux") && time("vmlinux") > time(".config"));
-        assert_eq!(time("include/config/X"), time(".config"));
+        std::thread::sleep(Duration::from_nanos(CLOCK_TICK as u64));
+        let since = settled();
         assert!(changed_since(folder.path(), since).unwrap().is_empty());
         // As when a Kconfig file has changed, and the configuration has not.
         for name in ["Makefile", "include/config/X", "include/generated/rustc_cfg"] {

@@ -24,6 +24,7 @@ mod reads;
 mod recovery;
 mod shadow;
 mod state;
+mod times;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ use crate::tree::Repository;
 pub(crate) use folder::Folder;
 pub(crate) use pair::Pair;
 use state::State;
+pub(crate) use times::Times;
 
 /// Folder of a pair in which its sources are shown to a build that is watched.
 const VIEW: &str = "view";

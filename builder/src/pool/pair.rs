@@ -1,7 +1,6 @@
 //! One working pair, locked, and the marks that make it safe to kill its build at any moment.
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -11,9 +10,10 @@ use super::current::{self, CLOCK_TICK};
 use super::folder::Folder;
 use super::reads::{self, Reads};
 use super::state::{Objects, Source, State, boot_id, now};
+use super::times::Times;
 use super::{RECORD, VIEW, eviction, leftovers, shadow};
 use crate::checkout::{self, Checkout};
-use crate::error::{BuildError, Doing};
+use crate::error::{BuildError, Doing, remove_file};
 use crate::ground::Ground;
 use crate::process::Cancel;
 use crate::trace::{self, TracedSource, availability};
@@ -106,13 +106,26 @@ impl Pair {
         Ok(is_new)
     }
 
-    /// Makes every object current, for sources of which it was shown that they give the same.
-    /// Returns the time for [`Pair::made_since`].
-    pub(crate) fn mark_current(&self) -> Result<i64, BuildError> {
-        current::mark(&self.objects())
+    /// When files of the sources were written.
+    pub(crate) fn times<'a>(
+        &self,
+        paths: impl IntoIterator<Item = &'a Path>,
+    ) -> Result<Times, BuildError> {
+        Times::of(&self.source(), paths)
     }
 
-    /// The time for [`Pair::made_since`], with nothing marked.
+    /// Gives sources the times of those that they have replaced, as it was shown that what was made of
+    /// these is what is made of them. Make sees that at once.
+    pub(crate) fn take_over(&self, times: &Times) -> Result<(), BuildError> {
+        times.set(&self.source())?;
+        let Some(watch) = &self.watch else { return Ok(()) };
+        times
+            .paths()
+            .try_for_each(|path| watch.touched(path))
+            .map_err(|error| BuildError::Infra { reason: error.to_string() })
+    }
+
+    /// The time for [`Pair::made_since`].
     pub(crate) fn settled(&self) -> i64 {
         current::settled()
     }
@@ -256,12 +269,7 @@ impl Pair {
     /// Forgets everything that make made here, and first which files that was made from.
     pub(crate) fn empty_objects(&mut self) -> Result<(), BuildError> {
         let units = self.units_file();
-        match fs::remove_file(&units) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(error).doing("removing", &units);
-            }
-            _ => {}
-        }
+        remove_file(&units)?;
         let objects = self.objects();
         fs::remove_dir_all(&objects).doing("emptying", &objects)?;
         fs::create_dir_all(&objects).doing("making", &objects)?;

@@ -14,7 +14,7 @@ use crate::ground::Ground;
 
 /// Version of the format. A pair of another version is emptied and made anew: by a Kiln that does not know
 /// all of it, what it does not know would be lost the next time that it is written.
-const FORMAT: u32 = 7;
+const FORMAT: u32 = 8;
 
 /// The record of a pair. Written before and after anything changes in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub(crate) struct Objects {
     /// The build in the store that they are the objects of, all of them, untouched since.
     pub(crate) build: Option<InputKey>,
     /// What it rests on that they are current, beside make: answers of stages, in the order in which
-    /// they were given. Written before anything is marked.
+    /// they were given. Written before the time of any source is set.
     pub(crate) rests_on: Vec<Ground>,
     /// The closures (blobs) of all builds here since it was empty: each was made upon the one before.
     pub(crate) closures: Vec<Digest>,

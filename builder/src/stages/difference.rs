@@ -10,6 +10,7 @@ use super::make_text::{MakeText, make_text};
 use super::numbers::{Names, makes_numbers, rewritten};
 use super::plan::{Touched, is_for_all, is_kconfig, is_make_text};
 use super::same::{comments_only, mentions};
+use super::wildcards::may_stand_for;
 use crate::closure::{Closure, Why, touches};
 use crate::tree::{Repository, TreeError, is_c};
 
@@ -76,8 +77,8 @@ pub(crate) fn differ_in_comments_only(git: &Git, one: &str, other: &str, path: &
         }
 }
 
-/// The first of some changed files whose name a text of make mentions, of those that the build read, in
-/// either tree: more may depend on it than compilers say. Reads all of these texts, so it is asked where
+/// The first of some changed files whose name a text of make mentions, or has a wildcard for, of those that
+/// the build read, in either tree: more may depend on it than compilers say. Reads all of these texts, so it is asked where
 /// nothing else decides.
 pub(super) fn named_in_make_texts<'a>(
     repository: &Repository,
@@ -97,7 +98,9 @@ pub(super) fn named_in_make_texts<'a>(
         let [before, after] = trees.each_ref().map(|tree| blob(tree, path));
         for id in before.into_iter().chain(after.filter(|id| Some(*id) != before)) {
             let Ok(text) = git.find_blob(id) else { continue };
-            if let Some(at) = names.iter().position(|(_, name)| mentions(text.content(), name)) {
+            if let Some(at) = names.iter().position(|(one, name)| {
+                mentions(text.content(), name) || may_stand_for(text.content(), &one.touch.path)
+            }) {
                 first = Some(names[at].0);
                 names.truncate(at);
             }
@@ -175,5 +178,8 @@ mod tests {
         assert_eq!(named(&other, &["mm/Makefile"]), None, "nobody read the one that names it");
         assert_eq!(named(&both, &["mm/Makefile"]).as_deref(), Some("mm/c.c"), "of the newer tree");
         assert_eq!(named(&both, &["mm/Makefile", "lib/Makefile"]).as_deref(), Some("lib/a.h"));
+        let rule = "all.txt: $(wildcard lib/*.h)\n\tcat $^ >$@\n";
+        let all = fixture.edit("all", &[Edit::File("mm/Makefile", rule)]);
+        assert_eq!(named(&all, &["mm/Makefile"]).as_deref(), Some("lib/a.h"), "by a wildcard");
     }
 }

@@ -3,8 +3,8 @@
 //!
 //! A working pair holds a tree A and everything that make made of it. Asked for a tree B that
 //! differs in what A's build read, Kiln first tries to show that every object made from a changed
-//! file would come out as it is. If so it marks the objects as current, lets make run on B, and
-//! looks at what make did. Only when make made *nothing* is the image of B the image of A, and the
+//! file would come out as it is. If so it gives the changed files the times of those that they have
+//! replaced, lets make run on B, and looks at what make did. Only when make made *nothing* is the image of B the image of A, and the
 //! stage is
 //!
 //! | stage | a changed file is | shown of each object made from it |
@@ -32,14 +32,17 @@
 //! - **What commands read** of B differs from A in the changed files that A's closure has, no others.
 //!   Of each of these the compiler's records (see [`crate::units`]) have to list a reader, all
 //!   readers have to be plain C objects of the kernel (see [`crate::units::Invocation`]), and no
-//!   makefile may mention its name: then those objects are all that depend on it. What was read by
-//!   anything else, or came, went, or changed its kind or mode, is no case for these stages.
+//!   makefile may mention its name or have a wildcard for it: then those objects are all that depend
+//!   on it. What was read by anything else, or came, went, or changed its kind or mode, is no case for
+//!   these stages. Nor is a configuration under which scripts go through all headers.
 //!
-//! The run of make could still have been blind to something that only *times* tell it; marking sets
-//! the time of every object to now, so what is marked is exactly what was shown to be right, and
-//! everything made from it. Two traps remain, both about later runs. Kbuild's records are of A: an
-//! object that includes another set of files on B, or whose changed files name a `CONFIG_` option
-//! that they did not name, is none for T2 and T3.
+//! The folder also holds what is *not* of A: an object that another revision had, which is in no list
+//! now, and may come back. Make knows it for stale by its time alone, so no object's time is ever
+//! changed. The changed *sources* are given the times of those that they have replaced
+//! ([`crate::pool::Times`]): what was current on A is current on B, and what was stale is stale. Two
+//! traps remain, both about later runs. Kbuild's records are of A: an object that includes another set
+//! of files on B, or whose changed files name a `CONFIG_` option that they did not name, is none for
+//! T2 and T3.
 //!
 //! # What T2 compares, and what follows from it
 //!
@@ -52,8 +55,8 @@
 //!
 //! # What an answer leaves behind
 //!
-//! Objects that were marked are current by a stage's word. What make later makes upon them is as good
-//! as that word, so the pair remembers it ([`Ground`], written before anything is marked), and every
+//! Objects of an answer are current by a stage's word. What make later makes upon them is as good as
+//! that word, so the pair remembers it ([`Ground`], written before any time is set), and every
 //! build that comes out of the pair names all of them, compiled or not, until its objects are removed.
 //! An audit that finds such a build wrong revokes all that it rests on, since nobody can tell which of
 //! them was wrong; from then on nothing that rests on one of these is believed, wherever it lies, and
@@ -83,6 +86,7 @@ mod same;
 mod settle;
 mod survey;
 mod tokens;
+mod wildcards;
 
 pub use crate::ground::{Ground, Stage};
 pub(crate) use difference::{differ_in_comments_only, difference};

@@ -182,6 +182,7 @@ mod tests {
         let record = |target: &str, reads: &[&str]| Record {
             target: target.to_owned(),
             command: if target.starts_with("scripts/") { "gcc" } else { "gcc -D__KERNEL__" }.into(),
+            is_compiled: true,
             reads: reads.iter().map(|path| format!("/s/{path}")).collect(),
         };
         let mut records: Vec<Record> = (0..30)

@@ -1,5 +1,8 @@
 //! Looking at a working pair before its sources change.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use kiln_cache::manifest::Manifest;
@@ -16,7 +19,7 @@ use crate::error::BuildError;
 use crate::ground::{Ground, Stage};
 use crate::kbuild::Kbuild;
 use crate::kconfig::parse;
-use crate::pool::Folder;
+use crate::pool::{Folder, Times};
 use crate::request::host_arch;
 use crate::tree::{KernelVersion, Repository};
 use crate::units::{Invocation, Units, preprocessor_sees_all, scan};
@@ -75,6 +78,8 @@ pub(crate) struct Survey {
     /// Objects made from any of those paths.
     pub(crate) affected: usize,
     pub(crate) units: Vec<Unit>,
+    /// When the changed sources were written, but for text of make.
+    pub(crate) times: Times,
 }
 
 /// Looks at the pair, which holds the base's tree and objects, and at the way to the wanted tree.
@@ -83,6 +88,10 @@ pub(crate) fn survey(kbuild: &Kbuild<'_>, job: &Job, base: Base) -> Result<Surve
     let mut survey = outline(&job.repository, kbuild.pair, wanted, kbuild.version, base)?;
     if survey.hoped().is_ok() && !survey.units.is_empty() {
         survey.preprocess(kbuild)?;
+        let sources = survey.touched.iter().map(|one| &*one.touch.path);
+        let sources = sources.filter(|path| !is_make_text(path));
+        let sources = sources.map(|path| Path::new(OsStr::from_bytes(path)));
+        survey.times = kbuild.pair.times(sources)?;
     }
     Ok(survey)
 }
@@ -101,7 +110,8 @@ pub(crate) fn outline(
     let paths = touched.iter().map(|one| &*one.touch.path);
     let affected = table.affected(paths);
     let plan = plan(&touched, &table);
-    let mut survey = Survey { plan, touched, affected, units: Vec::new(), base };
+    let mut survey =
+        Survey { plan, touched, affected, base, units: Vec::new(), times: Times::default() };
     let Plan::Compare { objects, .. } = &survey.plan else { return Ok(survey) };
     let first = survey.touched.iter().find(|one| !is_make_text(&one.touch.path));
     let path = first.map(|one| one.touch.path.clone()).unwrap_or_default();
@@ -192,7 +202,7 @@ impl Survey {
             Plan::Compile(reason) => Err(reason.to_string()),
             Plan::Evaluate => allowed(Stage::Commands).ok_or_else(revoked),
             Plan::Compare { .. } if !objects_decide(&self.base.config) => {
-                Err("versions of symbols are made of sources, too".into())
+                Err("more than objects is made of sources in this configuration".into())
             }
             Plan::Compare { .. } => {
                 let tokens = allowed(Stage::Tokens).filter(|_| self.tokens_decide());
@@ -239,14 +249,17 @@ impl Survey {
     }
 }
 
-/// Options under which symbols are read out of sources by more than the compiler.
-const BESIDE_OBJECTS: &[&str] = &["CONFIG_MODVERSIONS", "CONFIG_TRIM_UNUSED_KSYMS"];
+/// Options under which the image has more of a source than its objects: versions and names of symbols,
+/// and the archive of all headers (`kernel/gen_kheaders.sh`), which is made anew by what a checksum of
+/// times and sizes tells, or by records that name no source.
+const BESIDE_OBJECTS: &[&str] =
+    &["CONFIG_MODVERSIONS", "CONFIG_TRIM_UNUSED_KSYMS", "CONFIG_IKHEADERS"];
 
 /// Whether objects decide the image under a configuration. Under some options Kbuild makes more of a
-/// source than its object (`genksyms`, `scripts/Makefile.build`).
+/// source than its object (`genksyms`, `scripts/Makefile.build`), built in or as a module.
 fn objects_decide(config: &str) -> bool {
     let values = parse(config);
-    BESIDE_OBJECTS.iter().all(|option| values.get(option) != Some(&"y"))
+    BESIDE_OBJECTS.iter().all(|option| !matches!(values.get(option), Some(&("y" | "m"))))
 }
 
 #[cfg(test)]
@@ -254,8 +267,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_of_symbols_are_beside_objects() {
+    fn versions_of_symbols_and_all_headers_are_beside_objects() {
         assert!(objects_decide("CONFIG_MODULES=y\n# CONFIG_MODVERSIONS is not set\n"));
         assert!(!objects_decide("CONFIG_MODULES=y\nCONFIG_MODVERSIONS=y\n"));
+        assert!(!objects_decide("CONFIG_IKHEADERS=m\n"));
     }
 }

@@ -13,6 +13,7 @@ mod repository;
 mod stages;
 mod successors;
 mod toy;
+mod walks;
 mod withdrawn;
 
 pub(crate) use repository::{Edit, Fixture};

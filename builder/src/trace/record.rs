@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::mem;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::closure::{Closure, Paths};
@@ -53,6 +53,13 @@ impl Record {
     /// The path of a node from the root; `None` for a number that was never given.
     pub(super) fn path(&self, number: u64) -> Option<PathBuf> {
         self.lock().path(number)
+    }
+
+    /// The number of a path from the root, if it was ever given one.
+    pub(super) fn number_of(&self, path: &Path) -> Option<u64> {
+        let nodes = self.lock();
+        path.iter()
+            .try_fold(ROOT, |parent, name| nodes.numbers.get(&(parent, Box::from(name))).copied())
     }
 
     /// A look-up found something. Returns its number.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use fuser::{BackgroundSession, Config, MountOption, Session, SessionACL};
+use fuser::{BackgroundSession, Config, INodeNo, MountOption, Session, SessionACL};
 
 use super::error::TraceError;
 use super::mountpoint::{clear, detach, device_of};
@@ -49,6 +49,21 @@ impl TracedSource {
         let mut traced = Self { session: Some(session), record, view: view.into(), device: 0 };
         traced.device = device_of(view).map_err(failed)?;
         Ok(traced)
+    }
+
+    /// The time of a file below the folder, given by its path from there, was set: whoever looks at it
+    /// from now on is told so. Nothing else of a folder that is shown may change.
+    pub(crate) fn touched(&self, path: &Path) -> Result<(), TraceError> {
+        let Some(session) = &self.session else { return Ok(()) };
+        // Nobody remembers what nobody has looked at.
+        let Some(number) = self.record.number_of(path) else { return Ok(()) };
+        /// Only attributes: content is the same (`fuse_reverse_inval_inode` in Linux's fs/fuse/inode.c).
+        const NO_CONTENT: i64 = -1;
+        let told = session.notifier().inval_inode(INodeNo(number), NO_CONTENT, 0);
+        told.map_err(|error| {
+            let reason = format!("the time of {} could not be told: {error}", path.display());
+            TraceError::Lost { view: self.view.clone(), reason }
+        })
     }
 
     /// Takes the view down and tells what was asked about it. To be called when every process that

@@ -22,7 +22,7 @@ use super::attributes::{attributes, kind_of};
 use super::record::{ROOT, Record};
 
 /// How long the kernel may answer from what it was told before: longer than any build. The folder
-/// does not change while it is shown.
+/// does not change while it is shown, but for what it is told of (`TracedSource::touched`).
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// A folder and the record of what was asked about it.

@@ -9,25 +9,28 @@ pub(crate) struct Record {
     pub(crate) command: String,
     /// Its source and every file that was included, as the compiler named them.
     pub(crate) reads: Vec<String>,
+    /// Whether a compiler made it: then it names its source.
+    pub(crate) is_compiled: bool,
 }
 
 impl Record {
-    /// Reads a `.cmd` file; `None` for one of a command that names no source.
+    /// Reads a `.cmd` file; `None` for one of a command whose reads nobody wrote down.
     ///
     /// The form is that of `scripts/basic/fixdep.c`: a line `cmd_TARGET := COMMAND` (`savedcmd_…`
     /// from 6.2 on), `source_TARGET := FILE`, and `deps_TARGET := \` with a file on each line that
     /// follows. Characters that make would take for its own are written `$$` and `$(pound)`
-    /// (`make-cmd` in `scripts/Kbuild.include`).
+    /// (`make-cmd` in `scripts/Kbuild.include`). Scripts that write down themselves what they read name
+    /// no source (`kernel/gen_kheaders.sh` since 6.17).
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         let (target, command) = lines.find_map(|line| {
             let line = line.strip_prefix("savedcmd_").or_else(|| line.strip_prefix("cmd_"))?;
             line.split_once(" := ")
         })?;
-        let rest = text.split_once(&format!("\nsource_{target} := "))?.1;
-        let (source, rest) = rest.split_once('\n')?;
-        let mut reads = vec![source.trim().to_owned()];
-        let listed = rest.split_once(&format!("deps_{target} := \\\n"))?.1;
+        let source = text.split_once(&format!("\nsource_{target} := "));
+        let source = source.and_then(|(_, rest)| rest.lines().next());
+        let mut reads: Vec<String> = source.map(|it| it.trim().to_owned()).into_iter().collect();
+        let listed = text.split_once(&format!("\ndeps_{target} := \\\n"))?.1;
         for line in listed.lines().take_while(|line| !line.is_empty()) {
             let path = line.trim();
             let path = path.strip_suffix('\\').unwrap_or(path).trim_end();
@@ -37,7 +40,7 @@ impl Record {
             }
         }
         let command = command.replace("$(pound)", "#").replace("$$", "$");
-        Some(Self { target: target.to_owned(), command, reads })
+        Some(Self { target: target.to_owned(), command, reads, is_compiled: source.is_some() })
     }
 }
 
@@ -65,5 +68,16 @@ mod tests {
     fn commands_without_a_source_are_none() {
         assert_eq!(Record::parse("cmd_mm/built-in.a := rm -f x; ar cDPrST x a.o\n"), None);
         assert_eq!(Record::parse(""), None);
+        assert_eq!(Record::parse("cmd_a.o := gcc a.c\n\nsource_a.o := a.c\n"), None);
+    }
+
+    #[test]
+    fn a_script_that_wrote_down_what_it_read_is_one() {
+        let text = "savedcmd_kernel/all.tar.xz := sh gen.sh\n\ndeps_kernel/all.tar.xz := \\\n  \
+                    /s/include/a.h \\\n\nkernel/all.tar.xz: $(deps_kernel/all.tar.xz)\n";
+        let record = Record::parse(text).unwrap();
+        assert_eq!((&*record.target, &*record.command), ("kernel/all.tar.xz", "sh gen.sh"));
+        assert_eq!(record.reads, ["/s/include/a.h"]);
+        assert!(!record.is_compiled);
     }
 }

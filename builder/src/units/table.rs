@@ -35,7 +35,9 @@ impl Units {
             let reads = record.reads.iter().filter_map(|path| in_tree(path, sources));
             let target = record.target.strip_prefix(OBJECTS).unwrap_or(&record.target);
             let target = target.trim_start_matches('/');
-            if !record.command.split_whitespace().any(|word| word == "-D__KERNEL__") {
+            if record.is_compiled
+                && !record.command.split_whitespace().any(|word| word == "-D__KERNEL__")
+            {
                 tools.insert(target);
             }
             table.insert(target, reads.collect());
@@ -178,7 +180,7 @@ mod tests {
             true => "gcc -c",
             false => "gcc -D__KERNEL__ -c",
         };
-        Record { target: target.to_owned(), command: command.into(), reads }
+        Record { target: target.to_owned(), command: command.into(), reads, is_compiled: true }
     }
 
     fn table() -> Units {

@@ -1,0 +1,89 @@
+//! Wildcards of makefiles that stand for headers.
+
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+
+/// A word that make expands to names of headers, as its folder and its last part: in `$(wildcard …)`, or
+/// as a prerequisite (GNU make's manual, 4.4). What stands in quotes is for the shell, and `$*` is the
+/// stem of a rule.
+static WORD: LazyLock<Regex> = LazyLock::new(|| {
+    let before = r"(?:^|[\s(:=,])";
+    let folder = r#"((?:[^\s'"]*/)?)"#;
+    let name = r"([\w.+-]*[*?][\w.*?+-]*\.h)";
+    let after = r"(?:$|[\s):,])";
+    Regex::new(&format!("{before}{folder}{name}{after}")).expect("a constant pattern")
+});
+
+/// How folders begin that hold what the build makes, and no sources.
+const MADE: [&[u8]; 3] = [b"$(obj)", b"$(objtree)", b"$(O)"];
+
+/// Whether a rule in a makefile's text may depend on a header (its path from the top of the tree)
+/// without naming it: then it is read by more than the compilers say. Folders are compared by their
+/// last part, where that is spelled out.
+pub(super) fn may_stand_for(text: &[u8], path: &[u8]) -> bool {
+    if !path.ends_with(b".h") {
+        return false;
+    }
+    let mut parts = path.rsplit(|byte| *byte == b'/');
+    let (name, parent) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let lines = text.split(|byte| *byte == b'\n');
+    let code = lines.map(|line| line.split(|byte| *byte == b'#').next().unwrap_or_default());
+    code.flat_map(|code| WORD.captures_iter(code)).any(|word| {
+        let (folder, pattern) = (&word[1], &word[2]);
+        let last = folder.strip_suffix(b"/").unwrap_or(folder);
+        let last = last.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let is_there = last.is_empty() || last.contains(&b'$') || last == parent;
+        let is_made = MADE.iter().any(|made| folder.starts_with(made));
+        is_there && !is_made && matches(pattern, name)
+    })
+}
+
+/// Whether a name is one that a pattern of `*` and `?` stands for.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern.split_first(), name.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => {
+            matches(rest, name)
+                || name.split_first().is_some_and(|(_, name)| matches(pattern, name))
+        }
+        (Some((b'?', rest)), Some((_, name))) => matches(rest, name),
+        (Some((one, rest)), Some((other, name))) => one == other && matches(rest, name),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_stand_for_a_header() {
+        for text in [
+            "all.txt: $(wildcard include/linux/*.h)\n\tcat $^ >$@\n",
+            "all.txt: $(srctree)/include/linux/mm_*.h\n",
+            "x := $(wildcard $(srctree)/$(src)/*.h $(src)/*.c)\n",
+            "x := a.o $(wildcard *.h)",
+            "x:include/linux/mm_type?.h y",
+        ] {
+            assert!(may_stand_for(text.as_bytes(), b"include/linux/mm_types.h"), "{text}");
+            assert!(!may_stand_for(text.as_bytes(), b"include/linux/mm_types.c"), "{text}");
+        }
+    }
+
+    #[test]
+    fn words_of_the_kernels_makefiles_that_do_not() {
+        for text in [
+            "# is used by include/linux/*.h\n",
+            "\tfind include/ -name '*.h' | xargs\n",
+            "old-headers := $(wildcard $(obj)/*.h)\n",
+            "cmd_wrap = echo \"\\#include <asm-generic/$*.h>\" > $@\n",
+            "xen-hypercalls.h: $(srctree)/include/xen/interface/xen*.h\n",
+            "x := $(wildcard include/asm/*.h)\n",
+            "x := $(wildcard include/linux/*.hh include/linux/m*x.h)\n",
+            "$(obj)/%.h: $(src)/%.h",
+        ] {
+            assert!(!may_stand_for(text.as_bytes(), b"include/linux/mm_types.h"), "{text}");
+        }
+    }
+}
