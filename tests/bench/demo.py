@@ -24,7 +24,9 @@ def folder(name):
 
 
 def kiln():
-    """Path of the command, built in release."""
+    """Path of the command: the one in $KILN_BIN, or one built in release."""
+    if made := os.environ.get("KILN_BIN"):
+        return made
     subprocess.run(["cargo", "build", "--quiet", "--release", "-p", "kiln-api"], cwd=ROOT, check=True)
     return str(Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).absolute() / "release/kiln")
 

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use kiln_cache::InputKey;
-use kiln_cache::retention::{GcPhase, GcProgress, GcReport, Policy, Reason};
+use kiln_cache::retention::{GcPhase, GcProgress, GcReport, Gone, LetGo, Policy, Reason};
 
 use super::common::{Context, answer, answer_json, when};
 use super::pull::find_named;
 use super::retention::{PolicyFile, Room, Wishes};
 use crate::terminal::exit::Exit;
+use crate::terminal::table::render;
 use crate::terminal::text::size;
 
 /// The end of the help: the format of the file, by example.
@@ -103,7 +104,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if context.json {
         answer_json(&report)?;
     } else {
-        print(&report);
+        answer(text(&report, policy.quota));
     }
     Ok(Exit::Done)
 }
@@ -116,59 +117,76 @@ fn why(reason: Reason) -> &'static str {
     }
 }
 
-fn print(report: &GcReport) {
-    let verb = if report.dry_run { "would go" } else { "gone" };
-    for file in &report.let_go {
-        answer(format_args!(
-            "debug info {}  {}  {}, {} free, {}",
-            &file.build.to_string()[..12],
-            file.commit.get(..12).unwrap_or(&file.commit),
-            file.name,
-            size(file.freed),
-            why(file.reason)
-        ));
+/// What a collection says, for people: what goes and why, and what that comes to. The rehearsal's text
+/// is the collection's but for the tense.
+fn text(report: &GcReport, quota: Option<u64>) -> String {
+    let verb = if report.dry_run { "would go" } else { "went" };
+    let mut parts = Vec::new();
+    let names = |build: InputKey, commit: &str| {
+        [format!("{:.12}", build.to_string()), format!("{commit:.12}")]
+    };
+    if !report.let_go.is_empty() {
+        let row = |file: &LetGo| {
+            let [build, commit] = names(file.build, &file.commit);
+            vec![build, commit, file.name.clone(), size(file.freed), why(file.reason).into()]
+        };
+        let rows: Vec<_> = report.let_go.iter().map(row).collect();
+        parts.push(render(&["build", "commit", "debug information", "frees", "why"], &rows, &[3]));
     }
-    for gone in &report.gone {
-        answer(format_args!(
-            "build      {}  {}  last used {}, {}",
-            &gone.build.to_string()[..12],
-            gone.commit.get(..12).unwrap_or(&gone.commit),
-            when(gone.last_use),
-            why(gone.reason)
-        ));
+    if !report.gone.is_empty() {
+        let row = |gone: &Gone| {
+            let [build, commit] = names(gone.build, &gone.commit);
+            vec![build, commit, when(gone.last_use), why(gone.reason).into()]
+        };
+        let rows: Vec<_> = report.gone.iter().map(row).collect();
+        parts.push(render(&["build", "commit", "last used (UTC)", "why"], &rows, &[]));
     }
-    answer(format_args!(
-        "builds     {}, {} {verb}, {} kept by name",
+    parts.push(sums(report, quota, verb));
+    parts.join("\n")
+}
+
+/// What a collection comes to, a line each.
+fn sums(report: &GcReport, quota: Option<u64>, verb: &str) -> String {
+    let gone = report.gone.len() as u64;
+    let mut lines = vec![format!(
+        "builds     {}: {gone} {verb}, {} stay, {} of them kept by name",
         report.builds,
-        report.gone.len(),
+        report.builds.saturating_sub(gone),
         report.kept_by_name
-    ));
-    answer(format_args!(
-        "blobs      {}, {}; {verb}: {}, {}",
+    )];
+    if !report.let_go.is_empty() {
+        lines.push(format!("debug info {} {verb}, the builds stay", report.let_go.len()));
+    }
+    lines.push(format!(
+        "files      {} in {}: {} {verb}, {} free",
         report.blobs,
         size(report.bytes),
         report.freed_blobs,
         size(report.freed_bytes)
     ));
     if report.aside_bytes + report.aside_freed > 0 {
-        answer(format_args!(
-            "beside     {} in the quarantine and in copies of images; {verb}: {}",
-            size(report.aside_bytes),
-            size(report.aside_freed)
+        lines.push(format!(
+            "beside     {} of quarantine and copies of images {verb}, {} stay",
+            size(report.aside_freed),
+            size(report.aside_bytes)
         ));
     }
+    let left = report.bytes.saturating_sub(report.freed_bytes) + report.aside_bytes;
+    let of = quota.map(|quota| format!(", of a quota of {}", size(quota))).unwrap_or_default();
+    lines.push(format!("left       {}{of}", size(left)));
     if report.embargoed > 0 {
-        answer(format_args!(
-            "embargoed  {} blobs that no build names yet: an upload may be about to",
+        lines.push(format!(
+            "embargoed  {} files that no build names yet: an upload may be about to",
             report.embargoed
         ));
     }
     if report.above_quota > 0 {
-        answer(format_args!(
-            "still {} over the quota: everything else is kept by name or embargoed",
+        lines.push(format!(
+            "still {} over the quota: the rest is kept by name, embargoed, or of runs",
             size(report.above_quota)
         ));
     }
+    lines.join("\n")
 }
 
 #[derive(Debug, clap::Args)]
@@ -199,4 +217,58 @@ pub(crate) async fn pin(context: &Context, args: PinArgs) -> anyhow::Result<Exit
         pins.iter().for_each(answer);
     }
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_cache::Digest;
+
+    use super::*;
+    use crate::terminal::table::WIDTH;
+
+    fn report(dry_run: bool) -> GcReport {
+        let build = InputKey(Digest::of(b"build"));
+        let commit = "0123456789abcdef0123456789abcdef01234567".to_owned();
+        let name = "vmlinux".to_owned();
+        let (digest, size, freed) = (Digest::of(b"file"), 400_000_000, 123_400_000);
+        GcReport {
+            dry_run,
+            builds: 12_345,
+            kept_by_name: 1_234,
+            gone: vec![Gone { build, commit: commit.clone(), last_use: 0, reason: Reason::Age }],
+            let_go: vec![LetGo { build, commit, name, digest, size, freed, reason: Reason::Quota }],
+            blobs: 123_456,
+            bytes: 300_000_000_000,
+            freed_blobs: 12_345,
+            freed_bytes: 100_000_000_000,
+            embargoed: 123_456,
+            aside_bytes: 456_700_000,
+            aside_freed: 345_600_000,
+            above_quota: 456_700_000,
+        }
+    }
+
+    #[test]
+    fn the_rehearsal_says_what_the_collection_says_within_80_columns() {
+        let (would, went) = [true, false].map(|it| text(&report(it), Some(200_000_000_000))).into();
+        assert_eq!(would.replace("would go", "went"), went);
+        assert!(would.lines().all(|line| line.chars().count() <= WIDTH), "{would}");
+        for said in [
+            "1970-01-01 00:00  unused for too long",
+            "builds     12345: 1 would go, 12344 stay, 1234 of them kept by name",
+            "left       200.5 GB, of a quota of 200.0 GB",
+            "still 456.7 MB over the quota",
+        ] {
+            assert!(would.contains(said), "{said}: {would}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_not_is_told() {
+        let report = GcReport { builds: 3, blobs: 9, bytes: 5_000, ..GcReport::default() };
+        let said = "builds     3: 0 went, 3 stay, 0 of them kept by name\n\
+                    files      9 in 5.0 kB: 0 went, 0 B free\n\
+                    left       5.0 kB";
+        assert_eq!(text(&report, None), said);
+    }
 }
