@@ -1,6 +1,6 @@
 //! A range of commits, collapsed into classes by the closures of builds at hand.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use kiln_cache::InputKey;
@@ -11,7 +11,7 @@ use crate::audit::differ;
 use crate::builder::Builder;
 use crate::closure::{Closure, Edges, Touch};
 use crate::error::BuildError;
-use crate::proving::blocking;
+use crate::proving::{CONSIDERED, blocking};
 use crate::request::Request;
 use crate::tree::{History, Repository};
 
@@ -25,6 +25,8 @@ pub struct Classes {
     pub classes: Vec<Class>,
     /// Builds at hand by whose closures the range was divided.
     pub builds: usize,
+    /// Builds of the range itself that were left out, as there are more than are looked at.
+    pub left_out: usize,
     /// Builds at hand that speak against each other: none of them counts.
     pub contrary: Vec<Contrary>,
 }
@@ -59,18 +61,18 @@ impl Builder {
         let repository = Repository::open(&request.repository)?;
         let question = self.question(request)?;
         let family = request.family(question.given, question.toolchain.as_deref());
-        let mut builds = self.believed(&repository, &family).await?;
+        let (mut builds, left_out) = self.believed(&repository, &family, history).await?;
         let mut contrary: Vec<Contrary> = Vec::new();
         loop {
             if builds.is_empty() {
-                return Ok(Classes { classes: Vec::new(), builds: 0, contrary });
+                return Ok(Classes { classes: Vec::new(), builds: 0, left_out, contrary });
             }
             let (repository, divided, by) =
                 (repository.clone(), Arc::clone(history), builds.clone());
             let (classes, found) =
                 blocking(move || Ok(divide(&repository, &divided, &by)?)).await?;
             if found.is_empty() {
-                return Ok(Classes { classes, builds: builds.len(), contrary });
+                return Ok(Classes { classes, builds: builds.len(), left_out, contrary });
             }
             contrary.extend(found);
             let speaks = |key: InputKey| contrary.iter().any(|it| it.own == key || it.by == key);
@@ -96,14 +98,21 @@ impl Builder {
         Ok(any)
     }
 
-    /// The builds at hand of a family that prove something, with what they read.
+    /// The builds at hand of a family that prove something, with what they read; and of how many of the
+    /// range's own that was not asked.
     async fn believed(
         &self,
         repository: &Repository,
         family: &InputKey,
-    ) -> Result<Vec<(Manifest, Arc<Closure>)>, BuildError> {
+        history: &History,
+    ) -> Result<(Vec<(Manifest, Arc<Closure>)>, usize), BuildError> {
+        let most = CONSIDERED as usize;
+        let all = self.candidates(repository, family, &history.tip.tree, most).await?;
+        let trees = history.commits.iter().map(|commit| &commit.tree).chain([&history.base.tree]);
+        let trees: HashSet<&str> = trees.map(String::as_str).collect();
+        let (chosen, left_out) = own_first(all, |build| trees.contains(&*build.tree), MOST_BUILDS);
         let mut builds = Vec::new();
-        for build in self.candidates(repository, family, None, MOST_BUILDS).await? {
+        for build in chosen {
             let Some(manifest) = self.recall_input(&build.input_key).await? else { continue };
             if let Some(closure) = self.closure_in(&build.closure).await?
                 && self.repeats(&manifest).await?
@@ -111,8 +120,18 @@ impl Builder {
                 builds.push((manifest, closure));
             }
         }
-        Ok(builds)
+        Ok((builds, left_out))
     }
+}
+
+/// The first of a list, at most so many: those that are a range's own before all others. Also how many of
+/// its own are left out.
+fn own_first<T>(all: Vec<T>, is_own: impl Fn(&T) -> bool, most: usize) -> (Vec<T>, usize) {
+    let (mut chosen, others): (Vec<T>, Vec<T>) = all.into_iter().partition(is_own);
+    let left_out = chosen.len().saturating_sub(most);
+    chosen.extend(others);
+    chosen.truncate(most);
+    (chosen, left_out)
 }
 
 /// That the own build of a commit is not the build whose closure proves that it is.
@@ -227,5 +246,19 @@ impl Joined {
     fn join(&mut self, one: usize, other: usize) {
         let (one, other) = (self.root(one), self.root(other));
         self.0[one.max(other)] = one.min(other);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_first;
+
+    #[test]
+    fn builds_of_the_range_come_before_all_others() {
+        let all = vec![8, 1, 9, 2, 3];
+        let is_own = |it: &i32| *it < 5;
+        assert_eq!(own_first(all.clone(), is_own, 9), (vec![1, 2, 3, 8, 9], 0));
+        assert_eq!(own_first(all.clone(), is_own, 4), (vec![1, 2, 3, 8], 0));
+        assert_eq!(own_first(all, is_own, 2), (vec![1, 2], 1));
     }
 }

@@ -130,7 +130,7 @@ impl Builder {
         }
         let family = request.family(question.given, toolchain);
         let mut best: Option<Foresight> = None;
-        for build in self.candidates(&repository, &family, Some(&wanted), LOOKED_AT).await? {
+        for build in self.candidates(&repository, &family, &wanted, LOOKED_AT).await? {
             let Some(closure) = self.closure_in(&build.closure).await? else { continue };
             let Some(manifest) = self.recall_input(&build.input_key).await? else { continue };
             let units = match manifest.artifact(UNITS) {

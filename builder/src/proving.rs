@@ -25,7 +25,7 @@ use crate::tree::Repository;
 /// How many builds a request is held against: those whose trees are nearest to its own.
 pub(crate) const CANDIDATES: usize = 64;
 /// Among how many of the newest builds of the family those are looked for.
-const CONSIDERED: u32 = 1024;
+pub(crate) const CONSIDERED: u32 = 1024;
 /// Name of the artifact that holds the normalized configuration.
 const CONFIG: &str = ".config";
 /// Closures kept in memory, at some half a megabyte each: of two neighbourhoods.
@@ -145,7 +145,7 @@ impl Builder {
         }
         let family = request.family(given, toolchain);
         let repository = Repository::open(&request.repository)?;
-        let near = Some(request.revision.tree.as_str());
+        let near = request.revision.tree.as_str();
         let mut builds = self.candidates(&repository, &family, near, CANDIDATES).await?.into_iter();
         let read = |build: FamilyBuild| async move {
             let closure = self.closure_in(&build.closure).await;
@@ -174,25 +174,19 @@ impl Builder {
     }
 
     /// The builds of a family whose trees are in a repository, at most so many: those that are
-    /// nearest to a tree, if one is given, and the newest ones where that leaves a choice.
+    /// nearest to a tree, the nearest one first, and the newest ones where that leaves a choice.
     pub(crate) async fn candidates(
         &self,
         repository: &Repository,
         family: &InputKey,
-        near: Option<&str>,
+        near: &str,
         most: usize,
     ) -> Result<Vec<FamilyBuild>, BuildError> {
         let builds = self.store.builds_of_family(family, CONSIDERED).await?;
-        let (here, near) = (repository.clone(), near.map(str::to_owned));
+        let (here, near) = (repository.clone(), near.to_owned());
         blocking(move || {
             let trees: Vec<&str> = builds.iter().map(|build| build.tree.as_str()).collect();
-            let chosen: Vec<usize> = match &near {
-                Some(near) => here.nearest(near, &trees, most)?,
-                None => {
-                    let is_here = here.which_trees(&trees)?;
-                    (0..trees.len()).filter(|place| is_here[*place]).take(most).collect()
-                }
-            };
+            let chosen = here.nearest(&near, &trees, most)?;
             let mut builds: Vec<Option<FamilyBuild>> = builds.into_iter().map(Some).collect();
             Ok(chosen.into_iter().filter_map(|place| builds[place].take()).collect())
         })

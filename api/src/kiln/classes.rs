@@ -47,6 +47,8 @@ struct Answer<'a> {
     commits: usize,
     classes: Vec<Row<'a>>,
     builds: usize,
+    /// Builds of the range itself that were not looked at, as there are too many.
+    left_out: usize,
     proved: usize,
     contrary: Vec<Against<'a>>,
     seconds: f64,
@@ -114,6 +116,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let answer = Answer {
         commits: history.commits.len(),
         builds: found.builds,
+        left_out: found.left_out,
         classes: rows.collect(),
         proved,
         contrary: contrary.collect(),
@@ -167,6 +170,9 @@ fn print(found: &Answer<'_>) {
         found.builds,
         duration(found.seconds)
     ));
+    if found.left_out > 0 {
+        answer(format_args!("left out  {} more builds of the range", found.left_out));
+    }
     answer(format_args!("proved    {} commits give a build that is at hand", found.proved));
     let heading = ["class", "commits", "first", "build", "begins with"];
     let most = if table::is_shown() { SHOWN } else { usize::MAX };
