@@ -9,7 +9,7 @@ use git2::{Oid, Repository as Git, Tree};
 use super::make_text::{MakeText, make_text};
 use super::numbers::{Names, makes_numbers, rewritten};
 use super::plan::{Touched, is_for_all, is_kconfig, is_make_text};
-use super::same::{comments_only, mentions};
+use super::same::{comments_only, mentions, moves_lines};
 use super::wildcards::may_stand_for;
 use crate::closure::{Closure, Why, touches};
 use crate::tree::{Repository, TreeError, is_c};
@@ -32,7 +32,13 @@ pub(crate) fn difference(
             kconfigs.push(change.path.clone());
         }
         if let Some(touch) = touches(closure, std::slice::from_ref(&change)) {
-            found.push(Touched { touch, what, comments_only: false, rules: false });
+            found.push(Touched {
+                touch,
+                what,
+                comments_only: false,
+                moves_lines: false,
+                rules: false,
+            });
         }
     }
     found.sort_by(|one, other| one.touch.path.cmp(&other.touch.path));
@@ -62,6 +68,7 @@ pub(crate) fn difference(
             continue;
         }
         one.comments_only = comments_only(&before, &after);
+        one.moves_lines = one.comments_only && moves_lines(&before, &after);
     }
     Ok(found)
 }

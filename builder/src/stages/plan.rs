@@ -9,6 +9,10 @@ use crate::units::Units;
 /// on both sides costs 0.54 of compiling, so more of them had better be compiled at once.
 pub(super) const MOST_UNITS: usize = 24;
 
+/// Objects that are compiled aside although tokens differ, on the chance that they come out the same:
+/// for a declaration that nobody uses, for lines that moved.
+pub(super) const MOST_GUESSED: usize = 8;
+
 /// What is known of one changed path that a build could notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Touched {
@@ -16,6 +20,8 @@ pub(crate) struct Touched {
     pub(crate) what: What,
     /// The text differs in comments and blank lines alone, so far as that can be told.
     pub(crate) comments_only: bool,
+    /// And something stands on another line than before, so that no tokens are the same.
+    pub(crate) moves_lines: bool,
     /// A makefile, and more differs than lists and flags; or one for the whole tree, and more differs
     /// than the release. Or one of Kconfig, and an option's number is written otherwise.
     pub(crate) rules: bool,
@@ -78,7 +84,11 @@ pub(crate) fn plan(touched: &[Touched], units: &Units) -> Plan {
     objects.dedup();
     let comments_only =
         touched.iter().all(|one| one.comments_only || is_make_text(&one.touch.path));
+    let moves_lines = touched.iter().any(|one| one.moves_lines);
     match most {
+        Some((one, count)) if objects.len() > MOST_GUESSED && comments_only && moves_lines => {
+            Plan::Compile(reason(one, format!("has other lines and is read by {count} units")))
+        }
         Some((one, count)) if objects.len() > MOST_UNITS && !comments_only => {
             Plan::Compile(reason(one, format!("differs and is read by {count} units")))
         }
@@ -198,7 +208,7 @@ mod tests {
     fn touched(path: &str) -> Touched {
         let touch = Touch { path: path.as_bytes().into(), why: Why::Read };
         let what = What::Content;
-        Touched { touch, what, comments_only: false, rules: false }
+        Touched { touch, what, comments_only: false, moves_lines: false, rules: false }
     }
 
     fn compiles(touched: &[Touched]) -> Reason {
@@ -238,6 +248,14 @@ mod tests {
             panic!("a comment is likely to change nothing");
         };
         assert_eq!(objects.len(), 30);
+        // One more line, and none of their tokens are where they were.
+        let more = Touched { comments_only: true, moves_lines: true, ..touched("include/wide.h") };
+        assert_eq!(
+            compiles(std::slice::from_ref(&more)).to_string(),
+            "include/wide.h has other lines and is read by 30 units"
+        );
+        let narrow = Touched { touch: touched("include/a.h").touch, ..more };
+        assert!(matches!(plan(&[narrow], &units()), Plan::Compare { comments_only: true, .. }));
     }
 
     #[test]

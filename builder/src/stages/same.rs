@@ -11,8 +11,27 @@ pub(super) fn comments_only(one: &[u8], other: &[u8]) -> bool {
     stripped(one) == stripped(other)
 }
 
+/// Whether something of two such texts stands on another line in the one than in the other.
+pub(super) fn moves_lines(one: &[u8], other: &[u8]) -> bool {
+    let lines = |text: &[u8]| {
+        let (mut line, mut before) = (0, 0);
+        let places = places(text).into_iter().map(|at| {
+            line += text[before..at].iter().filter(|byte| **byte == b'\n').count();
+            before = at;
+            line
+        });
+        places.collect::<Vec<usize>>()
+    };
+    lines(one) != lines(other)
+}
+
 /// The text without comments and white space; literals are kept as they are.
 fn stripped(text: &[u8]) -> Vec<u8> {
+    places(text).into_iter().map(|at| text[at]).collect()
+}
+
+/// Where the bytes of a text stand that are neither comment nor white space.
+fn places(text: &[u8]) -> Vec<usize> {
     let mut kept = Vec::with_capacity(text.len());
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
@@ -24,11 +43,11 @@ fn stripped(text: &[u8]) -> Vec<u8> {
             at += end.map_or(rest.len(), |end| end + 4);
         } else if byte == b'"' || byte == b'\'' {
             let end = literal(rest);
-            kept.extend_from_slice(&rest[..end]);
+            kept.extend(at..at + end);
             at += end;
         } else {
             if !byte.is_ascii_whitespace() && !rest.starts_with(b"\\\n") {
-                kept.push(byte);
+                kept.push(at);
             }
             at += 1;
         }
@@ -82,6 +101,18 @@ pub(super) fn mentions(text: &[u8], name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn remarks_that_move_lines() {
+        let base = b"int a; /* x */\nint b;\n";
+        for same in ["int a; /* y\tz */\n int b;\n// end\n", "int a;\nint b;"] {
+            assert!(!moves_lines(base, same.as_bytes()), "{same}");
+        }
+        for moved in ["/* x */\nint a;\nint b;\n", "int a; /* x\n */\nint b;\n", "int a; int b;"] {
+            assert!(comments_only(base, moved.as_bytes()));
+            assert!(moves_lines(base, moved.as_bytes()), "{moved}");
+        }
+    }
 
     #[test]
     fn comments_and_blanks() {

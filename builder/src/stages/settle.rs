@@ -1,17 +1,13 @@
 //! Comparing once the sources have changed.
 
 use super::aside;
-use super::plan::{MOST_UNITS, Plan};
+use super::plan::{MOST_GUESSED, MOST_UNITS, Plan};
 use super::survey::{Survey, Unit};
 use super::tokens::Tokens;
 use crate::error::BuildError;
 use crate::ground::Stage;
 use crate::kbuild::Kbuild;
 use crate::units::Invocation;
-
-/// Objects that are compiled aside although tokens differ, on the chance that they come out the same:
-/// for a declaration that nobody uses, for lines that moved.
-const MOST_GUESSED: usize = 8;
 
 /// What is said of so many objects that compiling them aside does not pay.
 pub(super) const TOO_MANY: &str = "objects are more than is worth comparing";
