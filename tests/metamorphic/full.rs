@@ -13,7 +13,7 @@ use crate::edits::{PROBED, prepend, replace};
 use crate::flips::every_loaded_byte_of_arm64;
 use crate::flips_of_code::masks_of_code_in;
 use crate::support::Kiln;
-use crate::tree::{Change, Make, Names, Tree, config, shared};
+use crate::tree::{Change, Make, Names, Tree, config, history, shared};
 
 /// The names of the kernel as nothing was changed of it.
 fn plain() -> Option<&'static Names> {
@@ -55,7 +55,7 @@ fn another_order_of_files_in_folders() {
 #[test]
 #[ignore = "takes a build from nothing: tests/bench/metamorphic runs it"]
 fn the_command_run_as_somebody_else_elsewhere() {
-    let Some(repo) = std::env::var_os("KILN_FIXTURE_REPO") else { return };
+    let Some(repo) = history() else { return };
     let Some(tree) = Tree::unbuilt(&config(), Make::new()) else { return };
     let config = tree.objects().join(".config");
     let build = |kiln: &Kiln, jobs: &str, umask: &str| {

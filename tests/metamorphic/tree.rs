@@ -278,7 +278,7 @@ fn reverse(folder: &Path, objects: &Path) -> usize {
 }
 
 /// The prepared history; `None`, with a line that says so, where there is none.
-fn history() -> Option<OsString> {
+pub(crate) fn history() -> Option<OsString> {
     let repo = std::env::var_os("KILN_FIXTURE_REPO");
     if repo.is_none() {
         kiln_skip::skip(

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use super::scene::{Scene, has, names};
+use super::scene::{Scene, is_there, names};
 
 #[test]
 fn a_shell_that_reads_looks_and_misses() {
@@ -88,7 +88,7 @@ fn a_static_program_that_maps_a_file() {
 /// Holds the record of a compile against what strace sees of the same one.
 #[test]
 fn nothing_is_missed_that_strace_sees() {
-    if !has("strace") {
+    if !is_there("strace") {
         return;
     }
     let files = [

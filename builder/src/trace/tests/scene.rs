@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use kiln_skip::{Lack, skip};
@@ -74,10 +74,14 @@ impl Scene {
     }
 }
 
-/// Whether a program is installed.
-pub(super) fn has(program: &str) -> bool {
-    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-        .any(|folder| Path::new(&folder).join(program).exists())
+/// Whether a program is installed; a line that says so where it is not.
+pub(super) fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|folder| folder.join(program).exists());
+    if !found {
+        skip(Lack::Program, program);
+    }
+    found
 }
 
 /// The paths of a set as text.
