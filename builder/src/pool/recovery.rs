@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use super::state::FORMAT;
 use super::{Bounds, Pair, Pool, RECORD, eviction};
 use crate::process::Cancel;
 use crate::testing::Fixture;
@@ -147,7 +148,9 @@ fn a_pair_of_another_version_is_made_anew() {
     let pair = scene.built(&first);
     let record = pair.root.join("pair.json");
     let text = fs::read_to_string(&record).unwrap();
-    fs::write(&record, text.replace("\"format\":7", "\"format\":99")).unwrap();
+    let ours = format!("\"format\":{FORMAT}");
+    assert!(text.contains(&ours), "{text}");
+    fs::write(&record, text.replace(&ours, "\"format\":99")).unwrap();
     drop(pair);
     let pair = scene.take();
     assert!(!has(&pair, "a.o") && !pair.source().join("a.c").exists());

@@ -14,7 +14,7 @@ use crate::ground::Ground;
 
 /// Version of the format. A pair of another version is emptied and made anew: by a Kiln that does not know
 /// all of it, what it does not know would be lost the next time that it is written.
-const FORMAT: u32 = 8;
+pub(super) const FORMAT: u32 = 8;
 
 /// The record of a pair. Written before and after anything changes in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
