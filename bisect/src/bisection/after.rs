@@ -31,17 +31,17 @@ impl Bisection {
     /// Whether a commit that is to be named was just found to change nothing that runs: then the
     /// planner knows it now, and decides anew.
     pub(super) async fn found_no_change(&mut self, commit: u32) -> Result<bool, BisectError> {
-        if self.knowledge.unchanged().contains(&commit) {
+        if self.knowledge.codes.unchanged().contains(&commit) {
             return Ok(false);
         }
-        let parents = self.knowledge.parents(commit);
+        let parents = self.knowledge.codes.parents(commit);
         for place in parents.into_iter().chain([Place::Commit(commit)]) {
             // Builds that were met as the store's own were not looked at so far.
             if matches!(self.knowledge.build(place), Some(Known::Built { .. })) {
                 self.build(place).await?;
             }
         }
-        Ok(self.knowledge.unchanged().contains(&commit))
+        Ok(self.knowledge.codes.unchanged().contains(&commit))
     }
 
     /// What there is to say of a named commit beyond the runs of the range.

@@ -65,12 +65,12 @@ impl Bisection {
         place: Place,
         manifest: &Manifest,
     ) -> Result<(), BisectError> {
-        self.knowledge.learn_code(place, &manifest.signatures, &manifest.artifacts);
+        self.knowledge.codes.learn_code(place, &manifest.signatures, &manifest.artifacts);
         if let Place::Commit(commit) = place {
             let edges = Arc::clone(&self.edges);
             let asked = move || Ok(may_change_beyond_objects(&edges, commit as usize)?);
             if blocking(asked).await? {
-                self.knowledge.learn_beyond(commit);
+                self.knowledge.codes.learn_beyond(commit);
             }
         }
         self.learn_unseen(place, manifest).await

@@ -19,12 +19,12 @@ impl Bisection {
         place: Place,
         manifest: &Manifest,
     ) -> Result<(), BisectError> {
-        for wanted in self.knowledge.unlooked(place) {
+        for wanted in self.knowledge.codes.unlooked(place) {
             let made = self.made.get(&wanted).map(|made| made.manifest.clone());
             let build = if wanted == place { Some(manifest.clone()) } else { made };
             let Some(build) = build else { continue };
             let unseen = self.unseen_of(&build).await?;
-            self.knowledge.learn_unseen(wanted, unseen);
+            self.knowledge.codes.learn_unseen(wanted, unseen);
         }
         Ok(())
     }

@@ -1,17 +1,18 @@
 //! What is known of the range: builds and evidence, as the planner takes them.
 
 mod branches;
+mod codes;
 mod judging;
+mod known;
 mod mean;
 mod posterior;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use kiln_cache::InputKey;
 use kiln_cache::evidence::Counts;
-use kiln_cache::manifest::Artifact;
-use kiln_cache::signature::{CODE_VERSION, ImageId, SignatureKind, Signatures};
-use kiln_cache::{Digest, InputKey};
+use kiln_cache::signature::ImageId;
 
 use super::proofs::Proofs;
 use crate::belief::{self, Find};
@@ -19,46 +20,12 @@ use crate::graph::Graph;
 use crate::plan::{Costs, Place, Problem, Spent, State, Status};
 use crate::rows::Rows;
 use crate::title::Target;
+pub(super) use codes::Codes;
 use judging::telling;
 pub(crate) use judging::{boots, judging};
+pub(super) use known::{Known, Refuted};
 use mean::Mean;
 pub(super) use posterior::Belief;
-
-/// A revision's build, as far as the planner cares.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Known {
-    Built { image: ImageId, seconds: f64 },
-    Broken,
-}
-
-impl Known {
-    /// Whether both are the same image, or no image at all.
-    fn agrees(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Built { image, .. }, Self::Built { image: other, .. }) => image == other,
-            (Self::Broken, Self::Broken) => true,
-            _ => false,
-        }
-    }
-
-    /// For messages.
-    fn said(&self) -> String {
-        match self {
-            Self::Built { image, .. } => format!("image {image}"),
-            Self::Broken => "no image, as it does not build".to_owned(),
-        }
-    }
-}
-
-/// A build that is not what was known of its revision. Not an error of the question: a bug in
-/// Kiln, or a build that is not reproducible.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refuted {
-    /// What is wrong, for people.
-    pub(super) why: String,
-    /// If a proof is: the place that was built itself, and the build whose closure said otherwise.
-    pub(super) proof: Option<(Place, InputKey)>,
-}
 
 /// Everything that decisions are made from.
 pub(super) struct Knowledge {
@@ -75,12 +42,8 @@ pub(super) struct Knowledge {
     pub(super) blamed: Vec<u32>,
     /// For commits that failed to build in a file: those in which it is the same.
     pub(super) faults: BTreeMap<u32, Rows>,
-    /// What the code of builds is that were looked at.
-    codes: HashMap<Place, Digest>,
-    /// What their code does not tell, of builds that were looked at for it; `None` where nobody can say.
-    unseen: HashMap<Place, Option<Digest>>,
-    /// Commits that may change a kernel in what neither shows.
-    beyond: HashSet<u32>,
+    /// What builds are made of that were looked at.
+    pub(super) codes: Codes,
     images: HashMap<ImageId, u32>,
     counts: Vec<Counts>,
     /// Images that this bisection has run itself, with what was known of each before.
@@ -99,9 +62,11 @@ impl Knowledge {
     /// was fixed: a branch that forked off earlier may never have had it.
     pub(super) fn new(graph: Graph, find: Find, holds: &[bool]) -> Self {
         let defaults = Costs::default();
+        let graph = Arc::new(graph);
         Self {
             revisions: vec![None; graph.len()],
-            graph: Arc::new(graph),
+            codes: Codes::new(Arc::clone(&graph)),
+            graph,
             find,
             holds: holds.to_vec(),
             base: None,
@@ -109,9 +74,6 @@ impl Knowledge {
             untouched: Vec::new(),
             blamed: Vec::new(),
             faults: BTreeMap::new(),
-            codes: HashMap::new(),
-            unseen: HashMap::new(),
-            beyond: HashSet::new(),
             images: HashMap::new(),
             counts: Vec::new(),
             tried: HashMap::new(),
@@ -228,8 +190,7 @@ impl Knowledge {
         self.proofs.forget();
         self.untouched.clear();
         self.faults.clear();
-        self.codes.clear();
-        self.unseen.clear();
+        self.codes.forget();
     }
 
     /// Takes note of a build, whatever was known.
@@ -289,76 +250,6 @@ impl Knowledge {
     pub(super) fn doubted(&self, image: ImageId) -> bool {
         let counts = self.counts(image);
         boots(&self.judging(image)) && !boots(&judging(counts.clone(), Some(&counts)))
-    }
-
-    /// Takes note of what the code of the build at a place is.
-    pub(super) fn learn_code(
-        &mut self,
-        place: Place,
-        signatures: &Signatures,
-        artifacts: &[Artifact],
-    ) {
-        if let Some(code) = code_of(signatures, artifacts) {
-            self.codes.insert(place, code);
-        }
-    }
-
-    /// Takes note of what the code of a build does not tell.
-    pub(super) fn learn_unseen(&mut self, place: Place, unseen: Option<Digest>) {
-        self.unseen.insert(place, unseen);
-    }
-
-    /// The build at a place and those of its parents and children that have the same code, so that it
-    /// matters what else they are made of; without those that were looked at for that.
-    pub(super) fn unlooked(&self, place: Place) -> Vec<Place> {
-        let Some(code) = self.codes.get(&place) else { return Vec::new() };
-        let is_parent = |parent: Place, child: Place| match child {
-            Place::Base => false,
-            Place::Commit(commit) => {
-                !self.beyond.contains(&commit) && self.parents(commit).contains(&parent)
-            }
-        };
-        let twins = self.codes.iter().filter(|(_, other)| *other == code).map(|(other, _)| *other);
-        let mut near: Vec<Place> =
-            twins.filter(|other| is_parent(*other, place) || is_parent(place, *other)).collect();
-        if !near.is_empty() {
-            near.push(place);
-        }
-        near.retain(|place| !self.unseen.contains_key(place));
-        near
-    }
-
-    /// Takes note that a commit may change a kernel in what neither its code nor the rest shows.
-    pub(super) fn learn_beyond(&mut self, commit: u32) {
-        self.beyond.insert(commit);
-    }
-
-    /// Parents of a commit, the older end for one without any in the range.
-    pub(super) fn parents(&self, commit: u32) -> Vec<Place> {
-        match self.graph.parents(commit) {
-            [] => vec![Place::Base],
-            parents => parents.iter().copied().map(Place::Commit).collect(),
-        }
-    }
-
-    /// Commits whose code is that of one of their parents, as is what code does not tell: nothing that
-    /// runs differs, though line numbers may.
-    pub(super) fn unchanged(&self) -> Vec<u32> {
-        let unseen = |place: &Place| self.unseen.get(place).copied().flatten();
-        let same = |commit: u32, code: &Digest| {
-            let Some(own) = unseen(&Place::Commit(commit)) else { return false };
-            !self.beyond.contains(&commit)
-                && self.parents(commit).iter().any(|parent| {
-                    self.codes.get(parent) == Some(code) && unseen(parent) == Some(own)
-                })
-        };
-        let mut list: Vec<u32> = self
-            .codes
-            .iter()
-            .filter_map(|(place, code)| place.commit().filter(|commit| same(*commit, code)))
-            .collect();
-        list.sort_unstable();
-        list
     }
 
     /// Whether what is known of a revision's build was only proved.
@@ -431,7 +322,7 @@ impl Knowledge {
             base: status(&self.base),
             images,
             others,
-            unchanged: self.unchanged(),
+            unchanged: self.codes.unchanged(),
             untouched: self.untouched.clone(),
             blamed: self.blamed.clone(),
             faults: self.faults.clone(),
@@ -441,19 +332,6 @@ impl Knowledge {
             spent: self.spent,
         }
     }
-}
-
-/// What of a build decides how it runs, but for lines and addresses and for what is made of its
-/// objects once they are linked: its code, and everything beside the kernel itself. `None` where the
-/// code was signed by an older definition, which may have seen less.
-fn code_of(signatures: &Signatures, artifacts: &[Artifact]) -> Option<Digest> {
-    let code = signatures.get(SignatureKind::Code).filter(|it| it.version == CODE_VERSION)?;
-    let beside = |name: &str| name.starts_with("modules/") || name == ".config";
-    let mut text = code.hash.to_hex();
-    for artifact in artifacts.iter().filter(|artifact| beside(&artifact.name)) {
-        text += &format!("\n{} {}", artifact.digest, artifact.name);
-    }
-    Some(Digest::of(text.as_bytes()))
 }
 
 #[cfg(test)]
@@ -550,61 +428,6 @@ mod tests {
         assert!(why.contains("does not build"), "{why}");
         assert_eq!(proof, Some((Place::Commit(1), key("2"))));
         assert_eq!(knowledge.build(Place::Commit(0)), None);
-    }
-
-    #[test]
-    fn a_commit_with_the_code_of_a_parent_changes_nothing() {
-        use kiln_cache::signature::Signature;
-        // 0 - 1 - 3, and 0 - 2 - 3: a merge that keeps the code of its second parent.
-        let graph = Graph::new(vec![vec![], vec![0], vec![0], vec![1, 2]]).unwrap();
-        let mut knowledge = Knowledge::new(graph, Find::Cause, &[true; 4]);
-        let digest = |text: &str| kiln_cache::Digest::of(text.as_bytes());
-        let code = |text: &str, module: &str| {
-            let signature = Signature { version: CODE_VERSION, hash: digest(text) };
-            let name = "modules/a.ko".to_owned();
-            let module = Artifact { name, digest: digest(module), size: 1 };
-            (Signatures([(SignatureKind::Code, signature)].into()), [module])
-        };
-        let learn = |knowledge: &mut Knowledge, place, text, module| {
-            let (signatures, artifacts) = code(text, module);
-            knowledge.learn_code(place, &signatures, &artifacts);
-        };
-        let base = Place::Base;
-        let unseen = |knowledge: &mut Knowledge, place, text: &str| {
-            knowledge.learn_unseen(place, Some(digest(text)));
-        };
-        learn(&mut knowledge, Place::Base, "a", "m");
-        learn(&mut knowledge, Place::Commit(0), "a", "m");
-        learn(&mut knowledge, Place::Commit(1), "b", "m");
-        learn(&mut knowledge, Place::Commit(3), "c", "m");
-        assert_eq!(knowledge.unchanged(), [0; 0], "nobody has looked at the rest");
-        assert_eq!(knowledge.unlooked(Place::Commit(0)), [base, Place::Commit(0)]);
-        assert_eq!(knowledge.unlooked(base), [Place::Commit(0), base]);
-        assert_eq!(knowledge.unlooked(Place::Commit(1)), []);
-        unseen(&mut knowledge, base, "boot");
-        assert_eq!(knowledge.unlooked(Place::Commit(0)), [Place::Commit(0)]);
-        knowledge.learn_unseen(Place::Commit(0), None);
-        assert_eq!(knowledge.unchanged(), [0; 0], "nobody can say");
-        unseen(&mut knowledge, Place::Commit(0), "another boot");
-        assert_eq!(knowledge.unchanged(), [0; 0], "the boot image differs");
-        unseen(&mut knowledge, Place::Commit(0), "boot");
-        assert_eq!(knowledge.unchanged(), [0]);
-        for commit in [2, 3] {
-            unseen(&mut knowledge, Place::Commit(commit), "boot");
-        }
-        learn(&mut knowledge, Place::Commit(2), "c", "n");
-        assert_eq!(knowledge.unchanged(), [0], "a module differs");
-        learn(&mut knowledge, Place::Commit(2), "c", "m");
-        assert_eq!(knowledge.unchanged(), [0, 3]);
-        let target = Target::exactly("A").unwrap();
-        assert_eq!(knowledge.problem(&target, 1).unchanged, [0, 3]);
-        knowledge.learn_beyond(0);
-        assert_eq!(knowledge.unchanged(), [3]);
-
-        let (mut signatures, artifacts) = code("a", "m");
-        assert!(code_of(&signatures, &artifacts).is_some());
-        signatures.0.get_mut(&SignatureKind::Code).unwrap().version -= 1;
-        assert_eq!(code_of(&signatures, &artifacts), None, "an older definition saw less");
     }
 
     #[test]
