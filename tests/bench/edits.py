@@ -28,12 +28,18 @@ class History:
 
     def edit(self, what, path, old, new):
         """Commits one edit of a file, and gives the commit; an empty `old` means: at the end."""
-        text = self.git("show", f"{self.head}:{path}")
-        if old and old not in text:
-            sys.exit(f"'{old}' is not in {path}")
-        text = text.replace(old, new, 1) if old else text + new
-        blob = self.git("hash-object", "-w", "--stdin", input=text).strip()
+        return self.edit_all(what, [(path, old, new)])
+
+    def edit_all(self, what, edits):
+        """Commits edits (path, old, new) of files, which an edit at the end makes if need be."""
         env = os.environ | {"GIT_INDEX_FILE": str(self.path / "index")}
         self.git("read-tree", self.head, env=env)
-        self.git("update-index", "--cacheinfo", f"100644,{blob},{path}", env=env)
+        for path, old, new in edits:
+            is_there = self.git("ls-tree", "--name-only", self.head, path).strip()
+            text = self.git("show", f"{self.head}:{path}") if is_there else ""
+            if old and old not in text:
+                sys.exit(f"'{old}' is not in {path}")
+            text = text.replace(old, new, 1) if old else text + new
+            blob = self.git("hash-object", "-w", "--stdin", input=text).strip()
+            self.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", env=env)
         return self.commit(self.git("write-tree", env=env).strip(), what, "-p", self.head)
