@@ -1,24 +1,21 @@
 //! Answering a request from the build of another tree, when that build's closure proves that both
 //! trees give the same.
 
-use std::collections::{HashMap, HashSet};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
 use kiln_cache::manifest::Manifest;
-use kiln_cache::{Digest, FamilyBuild, InputKey, Refuted, StoreError};
+use kiln_cache::{Digest, FamilyBuild, InputKey, StoreError};
 
-use crate::audit::KnownAudits;
 use crate::builder::Builder;
 use crate::closure::{Closure, Edges};
 use crate::error::BuildError;
 use crate::kconfig::is_set;
-use crate::lately::Lately;
 use crate::pool::Folder;
 use crate::recipe;
 use crate::request::Request;
-use crate::stages::{Base, Ground, PROVENANCE, Provenance, Stage};
+use crate::stages::{Base, PROVENANCE, Provenance, Stage};
 use crate::toolchain::Toolchain;
 use crate::tree::Repository;
 
@@ -28,73 +25,9 @@ pub(crate) const CANDIDATES: usize = 64;
 pub(crate) const CONSIDERED: u32 = 1024;
 /// Name of the artifact that holds the normalized configuration.
 const CONFIG: &str = ".config";
-/// Closures kept in memory, at some half a megabyte each: of two neighbourhoods.
-const KEPT: usize = 2 * CANDIDATES;
 /// How many closures are read side by side, once the nearest build has proved nothing: from a bucket
 /// each takes a while.
 pub(crate) const READ_AHEAD: usize = 8;
-
-/// Closures that were read lately, by the digest of their blob, the stages for which each proves nothing
-/// any more, and the builds that are believed no more.
-pub(crate) struct Closures {
-    read: Mutex<Lately<Digest, Arc<Closure>>>,
-    /// All that were ever read, and are of this version.
-    readable: Mutex<HashSet<Digest>>,
-    revoked: Mutex<Revoked>,
-    /// What builds rest on, by the blob of their provenance; asked for where anything was refuted.
-    footings: Mutex<HashMap<Digest, Arc<Footing>>>,
-    audits: tokio::sync::Mutex<KnownAudits>,
-}
-
-/// What a build rests on: what stages said, and the builds upon whose objects it was made.
-struct Footing {
-    grounds: Vec<Ground>,
-    upon: Vec<Digest>,
-}
-
-impl Footing {
-    fn of(provenance: Provenance) -> Self {
-        Self { grounds: provenance.grounds(), upon: provenance.upon }
-    }
-}
-
-/// What audits have refuted.
-#[derive(Clone, Default)]
-pub(crate) struct Revoked {
-    /// What the store says; it knows when that is to be looked at again.
-    marks: Arc<Refuted>,
-    /// What its journal says.
-    told: HashSet<(Stage, Digest)>,
-}
-
-impl Revoked {
-    fn len(&self) -> usize {
-        self.marks.len() + self.told.len()
-    }
-
-    fn has(&self, stage: Stage, closure: &Digest) -> bool {
-        self.marks.is_revoked(closure, stage.name()) || self.told.contains(&(stage, *closure))
-    }
-
-    /// Whether any of these was refuted. A wrong closure proves nothing in any stage.
-    fn has_any(&self, grounds: &[Ground]) -> bool {
-        grounds.iter().any(|Ground { stage, closure, .. }| {
-            self.has(*stage, closure) || self.has(Stage::Closure, closure)
-        })
-    }
-
-    /// Whether the objects of a pair are to go: an audit has refuted what they rest on, or doubts a build
-    /// that they were. The closure of such a build proves nothing any more; nor does it tell what make
-    /// may overlook, so that what is built from nothing and reads the same goes as well, the next time.
-    pub(crate) fn doubts(&self, pair: &Folder) -> bool {
-        let (objects, withdrawn) = (&pair.state.objects, self.marks.withdrawn());
-        // (What was being stored when its process was killed has no name yet.)
-        withdrawn.has_any(&objects.made)
-            || objects.storing.is_some_and(|input| withdrawn.has_of(&input))
-            || self.has_any(&objects.rests_on)
-            || objects.closures.iter().any(|closure| self.has(Stage::Closure, closure))
-    }
-}
 
 /// A build that is proved to be what a request asks for.
 pub(crate) struct Proof {
@@ -218,68 +151,6 @@ impl Builder {
         Ok(Some(Base::new(&manifest, text, (closure, reads), believed.collect())))
     }
 
-    /// Whether the objects of a pair are to go; see [`Revoked::doubts`].
-    pub(crate) async fn is_doubted(&self, pair: &Folder) -> Result<bool, BuildError> {
-        self.load_revoked().await?;
-        Ok(self.closures.revoked().doubts(pair))
-    }
-
-    /// Whether an audit has refuted that a closure alone proves anything.
-    pub(crate) async fn proves_nothing(&self, closure: &Digest) -> Result<bool, BuildError> {
-        self.load_revoked().await?;
-        Ok(self.closures.is_revoked(Stage::Closure, closure))
-    }
-
-    /// Whether a build rests on what an audit has refuted or left in doubt, by the blob of its provenance.
-    /// One that can't be read is no witness: where there is anything of that, the build is then not
-    /// believed.
-    pub(crate) async fn rests_on_refuted(&self, provenance: &Digest) -> Result<bool, BuildError> {
-        self.load_revoked().await?;
-        if self.closures.nothing_is_revoked() {
-            return Ok(false);
-        }
-        if let Some(footing) = self.closures.footing_in(provenance) {
-            return Ok(self.closures.is_gone(&footing));
-        }
-        let bytes = self.blob(provenance).await?;
-        let known = bytes.and_then(|bytes| serde_json::from_slice::<Provenance>(&bytes).ok());
-        let Some(known) = known else { return Ok(true) };
-        let footing = Arc::new(Footing::of(known));
-        let is_gone = self.closures.is_gone(&footing);
-        self.closures.keep_footing(*provenance, footing);
-        Ok(is_gone)
-    }
-
-    /// The same of a build that is not here yet, by what it says of itself.
-    pub(crate) async fn would_be_void(
-        &self,
-        provenance: Option<&Provenance>,
-    ) -> Result<bool, BuildError> {
-        self.load_revoked().await?;
-        if self.closures.nothing_is_revoked() {
-            return Ok(false);
-        }
-        let is_gone = |known: &Provenance| self.closures.is_gone(&Footing::of(known.clone()));
-        Ok(provenance.is_none_or(is_gone))
-    }
-
-    /// Whether just this build is in doubt, wherever it lies.
-    pub(crate) async fn is_withdrawn(&self, build: &Manifest) -> Result<bool, BuildError> {
-        self.load_revoked().await?;
-        Ok(self.closures.is_withdrawn(build))
-    }
-
-    /// Whether a build is in doubt, or rests on what an audit has refuted or left in doubt.
-    pub(crate) async fn is_void(&self, build: &Manifest) -> Result<bool, BuildError> {
-        if self.is_withdrawn(build).await? {
-            return Ok(true);
-        }
-        match build.artifact(PROVENANCE) {
-            Some(artifact) => self.rests_on_refuted(&artifact.digest).await,
-            None => Ok(false),
-        }
-    }
-
     /// How a build came about; `None` when it was plainly compiled, or that is lost.
     pub async fn provenance(&self, build: &Manifest) -> Result<Option<Provenance>, BuildError> {
         let Some(artifact) = build.artifact(PROVENANCE) else { return Ok(None) };
@@ -353,105 +224,6 @@ impl Builder {
             }
             Err(error) => Err(error.into()),
         }
-    }
-}
-
-impl Default for Closures {
-    fn default() -> Self {
-        let read = Mutex::new(Lately::new(KEPT));
-        Self {
-            read,
-            readable: Mutex::default(),
-            revoked: Mutex::default(),
-            footings: Mutex::default(),
-            audits: tokio::sync::Mutex::default(),
-        }
-    }
-}
-
-impl Closures {
-    fn is_revoked(&self, stage: Stage, closure: &Digest) -> bool {
-        self.revoked().has(stage, closure)
-    }
-
-    fn is_withdrawn(&self, build: &Manifest) -> bool {
-        self.revoked().marks.withdrawn().has(build)
-    }
-
-    /// Whether a build of an input was ever withdrawn.
-    pub(crate) fn has_withdrawn_of(&self, input: &InputKey) -> bool {
-        self.revoked().marks.withdrawn().has_of(input)
-    }
-
-    fn is_gone(&self, footing: &Footing) -> bool {
-        let revoked = self.revoked();
-        revoked.has_any(&footing.grounds) || revoked.marks.withdrawn().has_any(&footing.upon)
-    }
-
-    fn nothing_is_revoked(&self) -> bool {
-        let revoked = self.revoked();
-        revoked.marks.is_empty() && revoked.told.is_empty()
-    }
-
-    fn footing_in(&self, provenance: &Digest) -> Option<Arc<Footing>> {
-        let known = self.footings.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(provenance).cloned()
-    }
-
-    fn keep_footing(&self, provenance: Digest, footing: Arc<Footing>) {
-        let mut known = self.footings.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(provenance, footing);
-    }
-
-    /// How much was refuted and withdrawn.
-    pub(crate) fn refuted_so_far(&self) -> usize {
-        self.revoked().len()
-    }
-
-    /// Whether this is what the store was last seen to say.
-    pub(crate) fn knows(&self, marks: &Arc<Refuted>) -> bool {
-        Arc::ptr_eq(&self.revoked().marks, marks)
-    }
-
-    /// Takes note of what the store says, and its journal. Gives all that, if it is more than was known.
-    pub(crate) fn set_revoked(
-        &self,
-        marks: Arc<Refuted>,
-        told: impl Iterator<Item = (Stage, Digest)>,
-    ) -> Option<Revoked> {
-        let mut revoked = self.revoked();
-        let before = revoked.len();
-        revoked.told.extend(told);
-        // (Somebody else may have heard of more meanwhile.)
-        if revoked.marks.len() <= marks.len() {
-            revoked.marks = marks;
-        }
-        (revoked.len() > before).then(|| revoked.clone())
-    }
-
-    /// What is known of the store's audits; one at a time reads on.
-    pub(crate) async fn audits(&self) -> tokio::sync::MutexGuard<'_, KnownAudits> {
-        self.audits.lock().await
-    }
-
-    fn revoked(&self) -> MutexGuard<'_, Revoked> {
-        self.revoked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_readable(&self, blob: &Digest) -> bool {
-        self.readable.lock().unwrap_or_else(PoisonError::into_inner).contains(blob)
-    }
-
-    fn get(&self, blob: &Digest) -> Option<Arc<Closure>> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).get(blob)
-    }
-
-    fn keep(&self, blob: Digest, closure: Closure) -> Arc<Closure> {
-        let closure = Arc::new(closure);
-        self.readable.lock().unwrap_or_else(PoisonError::into_inner).insert(blob);
-        let mut kept = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.keep(blob, Arc::clone(&closure));
-        closure
     }
 }
 

@@ -12,7 +12,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{BuildError, Doing};
+use crate::error::{BuildError, Doing, remove_file};
 
 /// Removes the objects below a folder that included a file with the name of one of `added`.
 pub(super) fn forget(objects: &Path, added: &[PathBuf]) -> Result<(), BuildError> {
@@ -31,10 +31,7 @@ pub(super) fn forget(objects: &Path, added: &[PathBuf]) -> Result<(), BuildError
                 let record = fs::read(&path).doing("reading", &path)?;
                 if includes_any(&record, &names) {
                     for gone in [target, path] {
-                        match fs::remove_file(&gone) {
-                            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                            other => other.doing("removing", &gone)?,
-                        }
+                        remove_file(&gone)?;
                     }
                 }
             }
