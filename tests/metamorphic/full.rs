@@ -263,6 +263,31 @@ fn how_code_is_unwound_and_every_kind_of_record() {
     eprintln!("a comment, with every kind of record: {:?}", change.causes());
 }
 
+/// A kernel that counts which of its lines run.
+const PROFILED: &str = "\
+CONFIG_DEBUG_FS=y
+CONFIG_GCOV_KERNEL=y
+CONFIG_GCOV_PROFILE_ALL=y
+";
+
+#[test]
+#[ignore = "takes a build from nothing: tests/bench/metamorphic runs it"]
+fn a_profiled_kernel_made_anew() {
+    let Some(mut tree) = Tree::tiny(Make::new(), PROFILED) else { return };
+    let config = fs::read_to_string(tree.objects().join(".config")).unwrap();
+    assert!(config.contains("CONFIG_GCOV_PROFILE_ALL=y"), "profiling can't be set");
+    tree.build();
+    // What gcc stamps a unit's counters with is of the clock, unless it is given a seed.
+    let anew = tree.change(|tree| {
+        for folder in ["fs", "kernel", "lib", "mm"] {
+            remove_objects(&tree.objects().join(folder));
+        }
+        tree.build();
+    });
+    anew.keeps_image();
+    anew.keeps_code();
+}
+
 /// The bytes of a section of an object.
 fn section(object: &Path, name: &str) -> Vec<u8> {
     let bytes = fs::read(object).unwrap();
