@@ -16,7 +16,7 @@ use crate::error::StoreError;
 use crate::index::Alone;
 use crate::store::Store;
 
-use super::keyframes::{Decision, Keyframes};
+use super::keyframes::{Decision, Earlier, Keyframes};
 use super::parts::Recipe;
 use super::plan::{Candidate, Plan, plan};
 use super::replace::{self, Pieces, blocking};
@@ -202,8 +202,7 @@ impl Run<'_> {
     /// Packs the blobs of one name.
     async fn pack_name(&mut self, name: &str, blobs: Vec<Candidate>) -> Result<(), StoreError> {
         self.parts = name.ends_with(KERNEL) || name.ends_with(REST);
-        let mut keyframes = Keyframes::default();
-        let mut fast = Vec::new();
+        let (mut packed, mut fast) = (Vec::new(), Vec::new());
         for blob in blobs {
             let Some(reader) = self.open(&blob.digest).await? else { continue };
             match reader.form() {
@@ -212,13 +211,16 @@ impl Run<'_> {
                     self.tick();
                 }
                 Form::Fast if reader.proof().log2() == FRAME_LOG2 => fast.push(blob),
-                Form::Frames => {
-                    keyframes.add(blob.digest, blob.family, reader.stored());
+                Form::Frames | Form::Delta => {
+                    let (digest, family, stored) = (blob.digest, blob.family, reader.stored());
+                    let base = reader.rests_on().first().copied();
+                    packed.push(Earlier { digest, family, stored, base });
                     self.tick();
                 }
                 _ => self.tick(),
             }
         }
+        let mut keyframes = Keyframes::of(&packed);
         // The first keyframe is the one in the middle: nobody is far from it.
         if keyframes.is_empty() && fast.len() > 2 {
             let middle = fast.len() / 2;
