@@ -176,7 +176,7 @@ fn sums(report: &GcReport, quota: Option<u64>, verb: &str) -> String {
     lines.push(format!("left       {}{of}", size(left)));
     if report.embargoed > 0 {
         lines.push(format!(
-            "embargoed  {} files that no build names yet: an upload may be about to",
+            "embargoed  {} of files that no build names yet: an upload may be about to",
             report.embargoed
         ));
     }

@@ -4,7 +4,8 @@ use kiln_cache::pack::PackOptions;
 
 use super::common::{Context, answer, answer_json};
 use crate::terminal::exit::Exit;
-use crate::terminal::text::size;
+use crate::terminal::problems::PROBLEM;
+use crate::terminal::text::{hanging, size};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -35,7 +36,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         return Ok(exit);
     }
     for problem in &report.problems {
-        answer(format_args!("problem    {problem}"));
+        answer(hanging(PROBLEM, problem));
     }
     answer(format_args!("blobs      {}, {} packed now", report.blobs, report.packed));
     answer(format_args!("           {} as a difference to a neighbour", report.deltas));

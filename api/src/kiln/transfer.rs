@@ -10,6 +10,7 @@ use super::bisect;
 use super::common::{Context, answer, answer_json, open_existing};
 use super::pull::selector;
 use crate::terminal::exit::{Exit, Fault};
+use crate::terminal::problems::problems;
 use crate::terminal::text::size;
 
 #[derive(Debug, clap::Args)]
@@ -75,8 +76,8 @@ pub(crate) async fn run(
         answer_json(&report)?;
         return Ok(exit);
     }
-    for problem in &report.problems {
-        answer(format_args!("problem    {problem}"));
+    for problem in problems(&report.problems) {
+        answer(problem);
     }
     let known = |n: u64| if n == 0 { String::new() } else { format!(", {n} were there") };
     let builds = known(report.builds_known);

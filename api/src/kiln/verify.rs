@@ -15,6 +15,7 @@ use super::common::{Context, answer, answer_json, remote};
 use super::toolchains::ToolchainArgs;
 use crate::terminal::exit::Exit;
 use crate::terminal::observe::BuildProgress;
+use crate::terminal::problems::problems;
 use crate::terminal::progress::Progress;
 use crate::terminal::text::size;
 
@@ -169,8 +170,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if rebuilt > 0 {
         answer(format_args!("rebuilt    {rebuilt} builds that had lost files"));
     }
-    for problem in &report.problems {
-        answer(format_args!("problem    {problem}"));
+    for problem in problems(&report.problems) {
+        answer(problem);
     }
     answer(format_args!("builds     {}", report.builds));
     answer(format_args!(

@@ -2,6 +2,7 @@
 
 pub(crate) mod exit;
 pub(crate) mod observe;
+pub(crate) mod problems;
 pub(crate) mod progress;
 mod screen;
 pub(crate) mod table;
