@@ -119,14 +119,18 @@ fn code_of(signatures: &Signatures, artifacts: &[Artifact]) -> Option<Digest> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Knowledge;
     use super::*;
+    use crate::belief::Find;
+    use crate::title::Target;
 
     #[test]
     fn a_commit_with_the_code_of_a_parent_changes_nothing() {
         use kiln_cache::signature::Signature;
         // 0 - 1 - 3, and 0 - 2 - 3: a merge that keeps the code of its second parent.
         let graph = Graph::new(vec![vec![], vec![0], vec![0], vec![1, 2]]).unwrap();
-        let mut codes = Codes::new(Arc::new(graph));
+        let mut knowledge = Knowledge::new(graph, Find::Cause, &[true; 4]);
+        let codes = &mut knowledge.codes;
         let digest = |text: &str| kiln_cache::Digest::of(text.as_bytes());
         let code = |text: &str, module: &str| {
             let signature = Signature { version: CODE_VERSION, hash: digest(text) };
@@ -142,29 +146,32 @@ mod tests {
         let unseen = |codes: &mut Codes, place, text: &str| {
             codes.learn_unseen(place, Some(digest(text)));
         };
-        learn(&mut codes, Place::Base, "a", "m");
-        learn(&mut codes, Place::Commit(0), "a", "m");
-        learn(&mut codes, Place::Commit(1), "b", "m");
-        learn(&mut codes, Place::Commit(3), "c", "m");
+        learn(codes, Place::Base, "a", "m");
+        learn(codes, Place::Commit(0), "a", "m");
+        learn(codes, Place::Commit(1), "b", "m");
+        learn(codes, Place::Commit(3), "c", "m");
         assert_eq!(codes.unchanged(), [0; 0], "nobody has looked at the rest");
         assert_eq!(codes.unlooked(Place::Commit(0)), [base, Place::Commit(0)]);
         assert_eq!(codes.unlooked(base), [Place::Commit(0), base]);
         assert_eq!(codes.unlooked(Place::Commit(1)), []);
-        unseen(&mut codes, base, "boot");
+        unseen(codes, base, "boot");
         assert_eq!(codes.unlooked(Place::Commit(0)), [Place::Commit(0)]);
         codes.learn_unseen(Place::Commit(0), None);
         assert_eq!(codes.unchanged(), [0; 0], "nobody can say");
-        unseen(&mut codes, Place::Commit(0), "another boot");
+        unseen(codes, Place::Commit(0), "another boot");
         assert_eq!(codes.unchanged(), [0; 0], "the boot image differs");
-        unseen(&mut codes, Place::Commit(0), "boot");
+        unseen(codes, Place::Commit(0), "boot");
         assert_eq!(codes.unchanged(), [0]);
         for commit in [2, 3] {
-            unseen(&mut codes, Place::Commit(commit), "boot");
+            unseen(codes, Place::Commit(commit), "boot");
         }
-        learn(&mut codes, Place::Commit(2), "c", "n");
+        learn(codes, Place::Commit(2), "c", "n");
         assert_eq!(codes.unchanged(), [0], "a module differs");
-        learn(&mut codes, Place::Commit(2), "c", "m");
+        learn(codes, Place::Commit(2), "c", "m");
         assert_eq!(codes.unchanged(), [0, 3]);
+        let target = Target::exactly("A").unwrap();
+        assert_eq!(knowledge.problem(&target, 1).unchanged, [0, 3]);
+        let codes = &mut knowledge.codes;
         codes.learn_beyond(0);
         assert_eq!(codes.unchanged(), [3]);
 

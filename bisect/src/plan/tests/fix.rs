@@ -31,12 +31,7 @@ fn finds_the_fix() {
 
 #[test]
 fn finds_the_fix_on_a_side_branch_and_at_a_merge() {
-    let mut parents: Vec<Vec<u32>> =
-        (0..40).map(|i: u32| if i == 0 { vec![] } else { vec![i - 1] }).collect();
-    parents.push(vec![5]);
-    (41..50).for_each(|i| parents.push(vec![i - 1]));
-    parents.push(vec![39, 49]);
-    (51..56).for_each(|i| parents.push(vec![i - 1]));
+    let parents = side_branch();
     for fix in [0, 3, 43, 50, 55] {
         let graph = Graph::new(parents.clone()).unwrap();
         let shows = until(&graph, fix, 3);

@@ -142,15 +142,20 @@ fn finds_a_rare_crash() {
     assert!(play.problem.spent.builds <= 20, "{}", play.problem.spent.builds);
 }
 
-#[test]
-fn finds_the_culprit_on_a_side_branch_and_clears_each_parent() {
-    // Main 0..40, a branch of ten off commit 5 merged at the end, then five more.
+/// Main 0..40, a branch of ten off commit 5 merged at the end (50), then five more: the parents of each.
+fn side_branch() -> Vec<Vec<u32>> {
     let mut parents: Vec<Vec<u32>> =
         (0..40).map(|i: u32| if i == 0 { vec![] } else { vec![i - 1] }).collect();
     parents.push(vec![5]);
     (41..50).for_each(|i| parents.push(vec![i - 1]));
     parents.push(vec![39, 49]);
     (51..56).for_each(|i| parents.push(vec![i - 1]));
+    parents
+}
+
+#[test]
+fn finds_the_culprit_on_a_side_branch_and_clears_each_parent() {
+    let parents = side_branch();
     for culprit in [43, 50] {
         let graph = Graph::new(parents.clone()).unwrap();
         let bad = graph.descendants(culprit);
