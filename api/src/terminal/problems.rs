@@ -1,5 +1,7 @@
 //! What is wrong with a store, for people.
 
+use std::collections::HashMap;
+
 use kiln_cache::verify::Problem;
 
 use super::text::hanging;
@@ -11,11 +13,13 @@ pub(crate) const PROBLEM: &str = "problem    ";
 /// twenty others rest on.
 pub(crate) fn problems(found: &[Problem]) -> Vec<String> {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
     for problem in found {
-        match reasons.iter_mut().find(|(why, _)| *why == problem.why) {
-            Some((_, what)) => what.push(&problem.what),
-            None => reasons.push((&problem.why, vec![&problem.what])),
-        }
+        let place = *places.entry(&problem.why).or_insert_with(|| {
+            reasons.push((&problem.why, Vec::new()));
+            reasons.len() - 1
+        });
+        reasons[place].1.push(&problem.what);
     }
     let text = |(why, what): (&str, Vec<&str>)| match what[..] {
         [only] => hanging(PROBLEM, &format!("{only}: {why}")),
