@@ -16,11 +16,11 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use kiln_cache::build_draft::{BUILD_LOG, CLOSURE, PROVENANCE, UNITS};
 
-use crate::error::{BuildError, Doing};
+use crate::error::{BuildError, Doing, empty_folder};
 use crate::failure::{Fault, first_errors, machine_fault};
 use crate::kbuild::{Made, fault_to_error, read_log};
 use crate::pool::Pair;
@@ -98,7 +98,7 @@ impl BuildCommand<'_> {
 
     fn step(&self) -> Result<Step, BuildError> {
         let (objects, out) = (self.pair.objects(), self.pair.out());
-        empty(&out)?;
+        empty_folder(&out)?;
         let source = self.source();
         let objects = Bind { host: objects, inside: OBJECTS, read_only: false };
         let out = Bind { host: out, inside: OUT, read_only: false };
@@ -156,9 +156,4 @@ pub(crate) fn artifacts(pair: &Pair) -> Result<Vec<(String, PathBuf)>, BuildErro
     found.push((BUILD_LOG.to_owned(), pair.log()));
     found.sort();
     Ok(found)
-}
-
-fn empty(folder: &Path) -> Result<(), BuildError> {
-    fs::remove_dir_all(folder).doing("emptying", folder)?;
-    fs::create_dir_all(folder).doing("making", folder)
 }

@@ -137,9 +137,10 @@ pub(crate) fn remove_file(path: &Path) -> Result<(), BuildError> {
     gone(fs::remove_file(path)).doing("removing", path)
 }
 
-/// Removes a folder with all that is in it, if it is there.
-pub(crate) fn remove_folder(path: &Path) -> Result<(), BuildError> {
-    gone(fs::remove_dir_all(path)).doing("removing", path)
+/// Makes a folder with nothing in it, whether there was one or not.
+pub(crate) fn empty_folder(path: &Path) -> Result<(), BuildError> {
+    gone(fs::remove_dir_all(path)).doing("emptying", path)?;
+    fs::create_dir_all(path).doing("making", path)
 }
 
 /// What is not there need not be removed.

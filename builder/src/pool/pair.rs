@@ -13,7 +13,7 @@ use super::state::{Objects, Source, State, boot_id, now};
 use super::times::Times;
 use super::{RECORD, VIEW, eviction, leftovers, shadow};
 use crate::checkout::{self, Checkout};
-use crate::error::{BuildError, Doing, remove_file};
+use crate::error::{BuildError, Doing, empty_folder, remove_file};
 use crate::ground::Ground;
 use crate::process::Cancel;
 use crate::trace::{self, TracedSource, availability};
@@ -268,11 +268,8 @@ impl Pair {
 
     /// Forgets everything that make made here, and first which files that was made from.
     pub(crate) fn empty_objects(&mut self) -> Result<(), BuildError> {
-        let units = self.units_file();
-        remove_file(&units)?;
-        let objects = self.objects();
-        fs::remove_dir_all(&objects).doing("emptying", &objects)?;
-        fs::create_dir_all(&objects).doing("making", &objects)?;
+        remove_file(&self.units_file())?;
+        empty_folder(&self.objects())?;
         self.state.objects = Objects::default();
         self.save()
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::tokens::Tokens;
-use crate::error::{BuildError, Doing, remove_folder};
+use crate::error::{BuildError, Doing, empty_folder};
 use crate::kbuild::Kbuild;
 use crate::kconfig::SCRATCH;
 use crate::units::Invocation;
@@ -19,8 +19,7 @@ fn folder(kbuild: &Kbuild<'_>) -> PathBuf {
 /// [`place`] gives for its number. Says of each whether it ended well.
 fn run(kbuild: &Kbuild<'_>, commands: &[Option<String>]) -> Result<Vec<bool>, BuildError> {
     let folder = folder(kbuild);
-    remove_folder(&folder)?;
-    fs::create_dir_all(&folder).doing("making", &folder)?;
+    empty_folder(&folder)?;
     let mut makefile = String::new();
     let mut targets = String::new();
     let inner = format!("{SCRATCH}/stage");
