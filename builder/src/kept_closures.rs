@@ -15,6 +15,7 @@ use crate::stages::Stage;
 
 /// Closures kept in memory, at some half a megabyte each: of two neighbourhoods.
 const KEPT: usize = 2 * CANDIDATES;
+
 /// Closures that were read lately, by the digest of their blob, the stages for which each proves nothing
 /// any more, and the builds that are believed no more.
 pub(crate) struct Closures {

@@ -128,6 +128,7 @@ impl Job {
     pub(crate) fn survey(&self, pair: &Pair, base: Base) -> Result<Option<Survey>, BuildError> {
         let Some((toolchain, version)) = &self.kernel else { return Ok(None) };
         if pair.state.source.tree.as_ref() != Some(&base.tree) {
+            // Tokens and times of other sources would be taken for the base's.
             return Ok(None);
         }
         if !self.repository.which_trees(&[&base.tree])?.contains(&true) {

@@ -10,7 +10,7 @@ use super::make_text::{MakeText, make_text};
 use super::numbers::{Names, makes_numbers, rewritten};
 use super::plan::{Touched, is_for_all, is_kconfig, is_make_text};
 use super::same::{comments_only, mentions, moves_lines};
-use super::wildcards::may_stand_for;
+use super::wildcards::Wildcards;
 use crate::closure::{Closure, Why, touches};
 use crate::tree::{Repository, TreeError, is_c};
 
@@ -84,9 +84,9 @@ pub(crate) fn differ_in_comments_only(git: &Git, one: &str, other: &str, path: &
         }
 }
 
-/// The first of some changed files whose name a text of make mentions, or has a wildcard for, of those that
-/// the build read, in either tree: more may depend on it than compilers say. Reads all of these texts, so it is asked where
-/// nothing else decides.
+/// The first of some changed files whose name a text of make mentions, or has a wildcard for, of those
+/// that the build read, in either tree: more may depend on it than compilers say. Reads all of these
+/// texts, so it is asked where nothing else decides.
 pub(super) fn named_in_make_texts<'a>(
     repository: &Repository,
     [a, b]: [&str; 2],
@@ -105,9 +105,11 @@ pub(super) fn named_in_make_texts<'a>(
         let [before, after] = trees.each_ref().map(|tree| blob(tree, path));
         for id in before.into_iter().chain(after.filter(|id| Some(*id) != before)) {
             let Ok(text) = git.find_blob(id) else { continue };
-            if let Some(at) = names.iter().position(|(one, name)| {
-                mentions(text.content(), name) || may_stand_for(text.content(), &one.touch.path)
-            }) {
+            let wildcards = Wildcards::of(text.content());
+            let is_meant = |(one, name): &(&Touched, &[u8])| {
+                mentions(text.content(), name) || wildcards.may_stand_for(&one.touch.path)
+            };
+            if let Some(at) = names.iter().position(is_meant) {
                 first = Some(names[at].0);
                 names.truncate(at);
             }

@@ -4,8 +4,8 @@
 //! A working pair holds a tree A and everything that make made of it. Asked for a tree B that
 //! differs in what A's build read, Kiln first tries to show that every object made from a changed
 //! file would come out as it is. If so it gives the changed files the times of those that they have
-//! replaced, lets make run on B, and looks at what make did. Only when make made *nothing* is the image of B the image of A, and the
-//! stage is
+//! replaced, lets make run on B, and looks at what make did. Only when make made *nothing* is the
+//! image of B the image of A, and the stage is
 //!
 //! | stage | a changed file is | shown of each object made from it |
 //! |---|---|---|

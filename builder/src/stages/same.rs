@@ -2,6 +2,7 @@
 //! relied on for "the same": it chooses what to try, or rules something out.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use memchr::memmem::Finder;
 
@@ -13,26 +14,29 @@ pub(super) fn comments_only(one: &[u8], other: &[u8]) -> bool {
 
 /// Whether something of two such texts stands on another line in the one than in the other.
 pub(super) fn moves_lines(one: &[u8], other: &[u8]) -> bool {
-    let lines = |text: &[u8]| {
-        let (mut line, mut before) = (0, 0);
-        let places = places(text).into_iter().map(|at| {
-            line += text[before..at].iter().filter(|byte| **byte == b'\n').count();
-            before = at;
-            line
-        });
-        places.collect::<Vec<usize>>()
-    };
     lines(one) != lines(other)
+}
+
+/// The line of each literal, and of each byte outside of literals, that is kept of a text.
+fn lines(text: &[u8]) -> Vec<usize> {
+    let (mut lines, mut line, mut before) = (Vec::with_capacity(text.len()), 0, 0);
+    each_kept(text, |kept| {
+        line += text[before..kept.start].iter().filter(|byte| **byte == b'\n').count();
+        before = kept.start;
+        lines.push(line);
+    });
+    lines
 }
 
 /// The text without comments and white space; literals are kept as they are.
 fn stripped(text: &[u8]) -> Vec<u8> {
-    places(text).into_iter().map(|at| text[at]).collect()
+    let mut kept = Vec::with_capacity(text.len());
+    each_kept(text, |range| kept.extend_from_slice(&text[range]));
+    kept
 }
 
-/// Where the bytes of a text stand that are neither comment nor white space.
-fn places(text: &[u8]) -> Vec<usize> {
-    let mut kept = Vec::with_capacity(text.len());
+/// Calls `keep` with each piece of a text that is neither comment nor white space: a literal, or a byte.
+fn each_kept(text: &[u8], mut keep: impl FnMut(Range<usize>)) {
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
         let rest = &text[at..];
@@ -42,17 +46,16 @@ fn places(text: &[u8]) -> Vec<usize> {
             let end = rest.windows(2).skip(2).position(|pair| pair == b"*/");
             at += end.map_or(rest.len(), |end| end + 4);
         } else if byte == b'"' || byte == b'\'' {
-            let end = literal(rest);
-            kept.extend(at..at + end);
-            at += end;
+            let end = at + literal(rest);
+            keep(at..end);
+            at = end;
         } else {
             if !byte.is_ascii_whitespace() && !rest.starts_with(b"\\\n") {
-                kept.push(at);
+                keep(at..at + 1);
             }
             at += 1;
         }
     }
-    kept
 }
 
 /// Length of the literal that a text begins with. One that its line does not end is one byte long:

@@ -18,25 +18,34 @@ static WORD: LazyLock<Regex> = LazyLock::new(|| {
 /// How folders begin that hold what the build makes, and no sources.
 const MADE: [&[u8]; 3] = [b"$(obj)", b"$(objtree)", b"$(O)"];
 
-/// Whether a rule in a makefile's text may depend on a header (its path from the top of the tree)
-/// without naming it: then it is read by more than the compilers say. Folders are compared by their
-/// last part, where that is spelled out.
-pub(super) fn may_stand_for(text: &[u8], path: &[u8]) -> bool {
-    if !path.ends_with(b".h") {
-        return false;
+/// The wildcards for headers in a makefile's text: folder and last part of each.
+pub(super) struct Wildcards<'a>(Vec<(&'a [u8], &'a [u8])>);
+
+impl<'a> Wildcards<'a> {
+    /// Comments have none, nor do folders that hold what the build makes.
+    pub(super) fn of(text: &'a [u8]) -> Self {
+        let lines = text.split(|byte| *byte == b'\n');
+        let code = lines.filter_map(|line| line.split(|byte| *byte == b'#').next());
+        let words = code.flat_map(|code| WORD.captures_iter(code)).filter_map(|word| {
+            let (folder, name) = (word.get(1)?.as_bytes(), word.get(2)?.as_bytes());
+            (!MADE.iter().any(|made| folder.starts_with(made))).then_some((folder, name))
+        });
+        Self(words.collect())
     }
-    let mut parts = path.rsplit(|byte| *byte == b'/');
-    let (name, parent) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let lines = text.split(|byte| *byte == b'\n');
-    let code = lines.map(|line| line.split(|byte| *byte == b'#').next().unwrap_or_default());
-    code.flat_map(|code| WORD.captures_iter(code)).any(|word| {
-        let (folder, pattern) = (&word[1], &word[2]);
-        let last = folder.strip_suffix(b"/").unwrap_or(folder);
-        let last = last.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        let is_there = last.is_empty() || last.contains(&b'$') || last == parent;
-        let is_made = MADE.iter().any(|made| folder.starts_with(made));
-        is_there && !is_made && matches(pattern, name)
-    })
+
+    /// Whether a rule may depend on a header (its path from the top of the tree) without naming it:
+    /// then it is read by more than the compilers say. Folders are compared by their last part, where
+    /// that is spelled out.
+    pub(super) fn may_stand_for(&self, path: &[u8]) -> bool {
+        let mut parts = path.rsplit(|byte| *byte == b'/');
+        let (name, parent) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        self.0.iter().any(|(folder, pattern)| {
+            let last = folder.strip_suffix(b"/").unwrap_or(folder);
+            let last = last.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            let is_there = last.is_empty() || last.contains(&b'$') || last == parent;
+            is_there && matches(pattern, name)
+        })
+    }
 }
 
 /// Whether a name is one that a pattern of `*` and `?` stands for.
@@ -56,6 +65,10 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn may_stand_for(text: &[u8], path: &[u8]) -> bool {
+        Wildcards::of(text).may_stand_for(path)
+    }
 
     #[test]
     fn words_that_stand_for_a_header() {

@@ -10,7 +10,7 @@ const EXTRA: &str = "kernel/extra.c";
 const HEADER: &str = "include/shared.h";
 
 /// Makes the toy's makefile link what `kernel/Makefile` lists.
-fn with_list(toy: &Toy, first: &Revision, edits: &[Edit<'_>]) -> Revision {
+fn with_list(toy: &Toy, first: &Revision, edits: Vec<Edit<'_>>) -> Revision {
     let makefile = toy.fixture.read(first, "Makefile");
     let replaced = |text: String, old: &str, new: &str| {
         assert!(text.contains(old), "{old}");
@@ -27,14 +27,9 @@ fn with_list(toy: &Toy, first: &Revision, edits: &[Edit<'_>]) -> Revision {
          $(O)/vmlinux: $(objects) $(O)/list\n",
     );
     let makefile = replaced(makefile, "-o $@ $^\n", "-o $@ $(objects)\n");
-    let mut all = vec![Edit::File("Makefile", &makefile)];
-    let copy = |edit: &Edit<'_>| match edit {
-        Edit::File(path, text) => (path.to_string(), text.to_string()),
-        _ => unreachable!("all are files"),
-    };
-    let copies: Vec<(String, String)> = edits.iter().map(copy).collect();
-    all.extend(copies.iter().map(|(path, text)| Edit::File(path, text)));
-    toy.edit("list", &all)
+    let mut edits: Vec<Edit<'_>> = edits;
+    edits.push(Edit::File("Makefile", &makefile));
+    toy.edit("list", &edits)
 }
 
 /// Somebody who compiles everything from nothing.
@@ -70,7 +65,8 @@ async fn what_was_stale_is_stale_after_a_stage_has_answered() {
     let with = "obj-y := main.o helper.o extra.o\n";
     let without = "obj-y := main.o helper.o\n";
     let extra = |n: u32| format!("int extra(int x) {{ return x + {n}; }}\n");
-    let base = with_list(&toy, &first, &[Edit::File(LIST, with), Edit::File(EXTRA, &extra(100))]);
+    let base =
+        with_list(&toy, &first, vec![Edit::File(LIST, with), Edit::File(EXTRA, &extra(100))]);
     build(&builder, &toy, &base).await;
     // It goes, and is changed meanwhile.
     let gone = toy.edit("gone", &[Edit::File(LIST, without), Edit::File(EXTRA, &extra(222))]);
@@ -95,9 +91,12 @@ async fn a_header_that_a_wildcard_stands_for_is_read_by_more_than_compilers() {
                 \t@cat $^ > $@\n$(O)/kernel/headers.o: $(O)/kernel/headers.txt\n\
                 \t@cd $(@D) && ld -r -b binary -o headers.o headers.txt\n";
     let main = format!("#include <shared.h>\n{}", toy.fixture.read(&first, "kernel/main.c"));
-    let edits =
-        [Edit::File(LIST, list), Edit::File(HEADER, header), Edit::File("kernel/main.c", &main)];
-    let base = with_list(&toy, &first, &edits);
+    let edits = vec![
+        Edit::File(LIST, list),
+        Edit::File(HEADER, header),
+        Edit::File("kernel/main.c", &main),
+    ];
+    let base = with_list(&toy, &first, edits);
     build(&builder, &toy, &base).await;
     let other = toy.edit("another", &[Edit::File(HEADER, "#define UNUSED 2\n")]);
     let built = build(&builder, &toy, &other).await;
@@ -161,7 +160,7 @@ async fn wherever_a_walk_leads_the_kernel_is_the_one_from_nothing() {
     };
     let mut before = stand.files();
     let edits: Vec<Edit<'_>> = before.iter().map(|(path, text)| Edit::File(path, text)).collect();
-    let base = with_list(&toy, &first, &edits);
+    let base = with_list(&toy, &first, edits);
     build(&builder, &toy, &base).await;
     // Knuth's generator (MMIX), so that the walk is the same each time.
     let mut state = 9u64;
