@@ -25,6 +25,7 @@ pub(crate) mod test_elf;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unseen;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -48,6 +48,7 @@ use super::elf::Elf;
 use super::mapping::ByteSource;
 use super::relocatable::{Contents, Extents, Place, Relocatable, Relocation};
 use super::side_by_side::side_by_side;
+use super::writer::Writer;
 
 pub(super) use left_out::{counts, is_told};
 pub(super) use masks::locate;
@@ -86,8 +87,7 @@ pub(crate) fn sign(elf: &Elf<'_>, source: &dyn ByteSource) -> Result<Digest, Elf
         })
     });
 
-    let mut all = Writer::new();
-    all.text(DOMAIN);
+    let mut all = Writer::new(DOMAIN);
     all.number(VERSION.into());
     all.number(object.elf.machine.into());
     all.number(object.elf.flags.into());
@@ -106,11 +106,11 @@ pub(crate) fn sign(elf: &Elf<'_>, source: &dyn ByteSource) -> Result<Digest, Elf
             all.number(mask.range.start);
             all.number(mask.range.end - mask.range.start);
         }
-        all.0.update(bytes.as_bytes());
-        all.0.update(relocations.as_bytes());
+        all.hash(bytes);
+        all.hash(relocations);
     }
-    all.0.update(names::hash(&object, &numbers).as_bytes());
-    Ok(Digest::from(all.0.finalize()))
+    all.hash(&names::hash(&object, &numbers));
+    Ok(Digest::from(all.finish()))
 }
 
 /// What is masked in a relocatable file that `elf` was read from: kind, and place in the file.
@@ -141,71 +141,53 @@ fn relocations_hash(
     section: usize,
     numbers: &[Option<u64>],
 ) -> blake3::Hash {
-    let mut all = Writer::new();
+    let mut all = Writer::part();
     let relocations = &object.relocations[section];
     all.number(relocations.len() as u64);
     for relocation in relocations {
         all.number(relocation.offset);
         all.number(relocation.kind.into());
         all.number(relocation.implicit.into());
-        all.target(object, relocation, numbers);
+        target(&mut all, object, relocation, numbers);
     }
-    all.0.finalize()
+    all.finish()
 }
 
-/// A hash of numbers and texts, fed as they are written.
-struct Writer(blake3::Hasher);
-
-impl Writer {
-    fn new() -> Self {
-        Self(blake3::Hasher::new())
-    }
-
-    fn number(&mut self, value: u64) {
-        self.0.update(&value.to_le_bytes());
-    }
-
-    fn text(&mut self, value: &[u8]) {
-        self.number(value.len() as u64);
-        self.0.update(value);
-    }
-
-    /// Symbol and addend: a place here, or a name and what is added to it.
-    fn target(
-        &mut self,
-        object: &Relocatable<'_>,
-        relocation: &Relocation,
-        numbers: &[Option<u64>],
-    ) {
-        let addend = relocation.addend as u64;
-        let Some(symbol) = object.symbol_of(relocation) else {
-            self.number(tag::NUMBER);
-            self.number(addend);
-            return;
-        };
-        match symbol.place {
-            Place::Absolute => {
-                self.number(tag::NUMBER);
-                self.number(symbol.value.wrapping_add(addend));
-            }
-            Place::Undefined | Place::Common => {
-                self.number(tag::ELSEWHERE);
-                self.text(symbol.name);
-                self.number(addend);
-            }
-            Place::Section(section) => {
-                match numbers[section] {
-                    Some(number) => {
-                        self.number(tag::COUNTED);
-                        self.number(number);
-                    }
-                    None => {
-                        self.number(tag::LEFT_OUT);
-                        self.text(object.elf.sections[section].name);
-                    }
+/// Symbol and addend: a place here, or a name and what is added to it.
+fn target(
+    all: &mut Writer,
+    object: &Relocatable<'_>,
+    relocation: &Relocation,
+    numbers: &[Option<u64>],
+) {
+    let addend = relocation.addend as u64;
+    let Some(symbol) = object.symbol_of(relocation) else {
+        all.number(tag::NUMBER);
+        all.number(addend);
+        return;
+    };
+    match symbol.place {
+        Place::Absolute => {
+            all.number(tag::NUMBER);
+            all.number(symbol.value.wrapping_add(addend));
+        }
+        Place::Undefined | Place::Common => {
+            all.number(tag::ELSEWHERE);
+            all.text(symbol.name);
+            all.number(addend);
+        }
+        Place::Section(section) => {
+            match numbers[section] {
+                Some(number) => {
+                    all.number(tag::COUNTED);
+                    all.number(number);
                 }
-                self.number(symbol.value.wrapping_add(addend));
+                None => {
+                    all.number(tag::LEFT_OUT);
+                    all.text(object.elf.sections[section].name);
+                }
             }
+            all.number(symbol.value.wrapping_add(addend));
         }
     }
 }

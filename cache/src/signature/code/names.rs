@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use object::elf as abi;
 
 use crate::signature::relocatable::{Place, Relocatable, Symbol};
-
-use super::Writer;
+use crate::signature::writer::Writer;
 
 /// Labels of initcalls: `__initcall__kmod_<module>__<__COUNTER__>_<__LINE__>_<function>` and, with
 /// link-time optimization, a function of that name (Linux, include/linux/init.h).
@@ -42,7 +41,7 @@ pub(super) fn hash(object: &Relocatable<'_>, numbers: &[Option<u64>]) -> blake3:
     }
     // The order of a symbol table is the linker's choice.
     named.sort();
-    let mut all = Writer::new();
+    let mut all = Writer::part();
     all.number(named.len() as u64);
     for (number, value, size, kind, binding, name) in named {
         all.number(number);
@@ -52,5 +51,5 @@ pub(super) fn hash(object: &Relocatable<'_>, numbers: &[Option<u64>]) -> blake3:
         all.number(binding.into());
         all.text(&name);
     }
-    all.0.finalize()
+    all.finish()
 }

@@ -12,7 +12,7 @@ use crate::signature::elf::{Elf, Section};
 use crate::signature::mapping::{ByteSource, stream};
 use object::elf as abi;
 
-use super::writer::Writer;
+use crate::signature::writer::Writer;
 
 const DOMAIN: &[u8] = b"kiln.signature.image.flat";
 

@@ -11,7 +11,7 @@ use object::elf as abi;
 use crate::signature::elf::Elf;
 use crate::signature::mapping::{ByteSource, stream};
 
-use super::writer::Writer;
+use crate::signature::writer::Writer;
 
 /// A part of a PT_LOAD that lies in no allocated section, with a byte that is not zero.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@
 use std::ops::Range;
 
 use super::decompressor::{Decompressor, Place};
-use super::writer::Writer;
+use crate::signature::writer::Writer;
 
 const SYS_SIZE: usize = 0x1f4;
 const INIT_SIZE: usize = 0x260;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::signature::mapping::{ByteSource, stream};
 use crate::signature::masks::Mask;
 
-use super::writer::Writer;
+use crate::signature::writer::Writer;
 
 /// Writes the masks that lie wholly inside a range (kind, offset in the range, length), and the
 /// hash of the range with masked bytes counted as zeros. `masks` are sorted and disjoint.

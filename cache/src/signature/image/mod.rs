@@ -38,7 +38,6 @@ mod masked;
 mod module;
 mod payload;
 mod vmlinux;
-mod writer;
 mod x86_boot;
 
 use std::collections::BTreeMap;
@@ -46,8 +45,8 @@ use std::collections::BTreeMap;
 use super::elf::Elf;
 use super::mapping::{ByteSource, stream};
 use super::masks::Mask;
+use super::writer::Writer;
 use super::{ElfError, Signature};
-use writer::Writer;
 
 pub(crate) use gaps::gaps;
 pub(crate) use module::{masks_of as module_masks, without_signature};

@@ -32,7 +32,7 @@ use crate::signature::masks::{Mask, MaskKind, identity_notes, settle};
 use crate::signature::relocatable::{Place, Relocatable, Relocation};
 
 use super::masked;
-use super::writer::Writer;
+use crate::signature::writer::Writer;
 
 const DOMAIN: &[u8] = b"kiln.signature.image.module";
 const BYTES: &[u8] = b"kiln.signature.image.module-bytes";

@@ -35,7 +35,7 @@ use crate::signature::masks::{self, Mask};
 
 use super::gaps;
 use super::masked;
-use super::writer::Writer;
+use crate::signature::writer::Writer;
 
 const DOMAIN: &[u8] = b"kiln.signature.image.vmlinux";
 const LAYOUT: &[u8] = b"kiln.signature.image.vmlinux.layout";

@@ -33,7 +33,7 @@ use super::decompressor::{Decompressor, Layout};
 use super::header::Setup;
 use super::masked;
 use super::payload::{self, Rest};
-use super::writer::Writer;
+use crate::signature::writer::Writer;
 
 const DOMAIN: &[u8] = b"kiln.signature.image.x86-boot";
 

@@ -55,27 +55,34 @@ impl MaskKind {
     }
 }
 
-/// Sorts masks, drops empty ones and repetitions, and drops all of any that overlap each other:
-/// at least one of those is not what it seems.
-pub(crate) fn settle(mut masks: Vec<Mask>) -> Vec<Mask> {
-    masks.retain(|it| !it.range.is_empty());
-    masks.sort_by_key(|it| (it.range.start, it.range.end, it.kind.tag()));
+/// Masks of a file as one list: see [`apart`].
+pub(crate) fn settle(masks: Vec<Mask>) -> Vec<Mask> {
+    apart(masks, |it| (it.range.start, it.range.end, it.kind.tag()))
+}
+
+/// Sorts masks, given where each starts, where it ends and its name; drops empty ones and
+/// repetitions, and drops all of any that overlap each other: at least one of those is not what it
+/// seems.
+pub(crate) fn apart<T: PartialEq, P: Copy + Ord>(
+    mut masks: Vec<T>,
+    place: impl Fn(&T) -> (P, P, &'static str),
+) -> Vec<T> {
+    let (start, end) = (|it: &T| place(it).0, |it: &T| place(it).1);
+    masks.retain(|it| start(it) < end(it));
+    masks.sort_by_key(&place);
     masks.dedup();
-    let mut settled = Vec::with_capacity(masks.len());
-    let mut rest = masks.as_slice();
-    while let [first, ..] = rest {
-        let mut reach = first.range.end;
-        let mut count = 1;
-        while let Some(next) = rest.get(count).filter(|it| it.range.start < reach) {
-            reach = reach.max(next.range.end);
-            count += 1;
+    // How far the masks before each reach, and whether it is alone there.
+    let mut alone = vec![true; masks.len()];
+    let mut reach: Option<P> = None;
+    for at in 0..masks.len() {
+        if reach.is_some_and(|reach| start(&masks[at]) < reach) {
+            (alone[at - 1], alone[at]) = (false, false);
         }
-        if count == 1 {
-            settled.push(first.clone());
-        }
-        rest = &rest[count..];
+        reach = reach.max(Some(end(&masks[at])));
     }
-    settled
+    let mut alone = alone.into_iter();
+    masks.retain(|_| alone.next().unwrap_or(false));
+    masks
 }
 
 #[cfg(test)]

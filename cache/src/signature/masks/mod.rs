@@ -18,6 +18,6 @@ mod vdso;
 mod vermagic;
 
 pub(crate) use locate::locate;
-pub(crate) use mask::{Mask, MaskKind, settle};
+pub(crate) use mask::{Mask, MaskKind, apart, settle};
 pub(crate) use note_values::identity_notes;
 pub(crate) use vermagic::kernels_release;

@@ -44,28 +44,9 @@ pub(in crate::signature) fn locate(
     Ok(found.into_iter().map(settle).collect())
 }
 
-/// Sorts masks and drops all of any that overlap each other.
-fn settle(mut masks: Vec<Blank>) -> Vec<Blank> {
-    masks.sort_by_key(|it| (it.range.start, it.range.end, it.tag));
-    masks.dedup();
-    let mut settled: Vec<Blank> = Vec::with_capacity(masks.len());
-    let mut reach = 0;
-    let mut spoilt = false;
-    for mask in masks {
-        if mask.range.start < reach {
-            if !spoilt {
-                settled.pop();
-            }
-            spoilt = true;
-        } else {
-            spoilt = false;
-        }
-        reach = reach.max(mask.range.end);
-        if !spoilt {
-            settled.push(mask);
-        }
-    }
-    settled
+/// Masks of a section as one list.
+fn settle(masks: Vec<Blank>) -> Vec<Blank> {
+    image_masks::apart(masks, |it| (it.range.start, it.range.end, it.tag))
 }
 
 /// The sections of a name that count.

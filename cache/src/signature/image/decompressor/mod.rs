@@ -26,7 +26,7 @@ mod references;
 
 use std::ops::Range;
 
-use super::writer::Writer;
+use crate::signature::writer::Writer;
 use places::Places;
 use references::{References, references};
 

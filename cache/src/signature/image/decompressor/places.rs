@@ -1,7 +1,7 @@
 //! Addresses as they are when parts of a decompressor move.
 
-use super::super::writer::Writer;
 use super::Layout;
+use crate::signature::writer::Writer;
 
 /// Where something is, so that it stays the same when a part moves as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

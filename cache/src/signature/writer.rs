@@ -6,9 +6,14 @@ pub(super) struct Writer(blake3::Hasher);
 impl Writer {
     /// Begins with a text that no other kind of hash begins with.
     pub(super) fn new(domain: &[u8]) -> Self {
-        let mut writer = Self(blake3::Hasher::new());
+        let mut writer = Self::part();
         writer.text(domain);
         writer
+    }
+
+    /// The hash of a part, which itself goes into a hash that has begun so.
+    pub(super) fn part() -> Self {
+        Self(blake3::Hasher::new())
     }
 
     pub(super) fn number(&mut self, value: u64) {
