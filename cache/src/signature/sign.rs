@@ -109,9 +109,9 @@ impl Kernel {
         Ok(self.release.get_or_init(|| found).as_deref())
     }
 
-    /// How the `vmlinux` itself is laid out.
+    /// How the `vmlinux` itself is laid out, and the types that it describes.
     pub(crate) fn layout(&self) -> Result<blake3::Hash, SignatureError> {
-        Ok(image::layout(&self.elf()?))
+        Ok(image::layout(&self.elf()?, &self.mapping))
     }
 
     /// `syzkaller`, or `image` of the lone `vmlinux`.

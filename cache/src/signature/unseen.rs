@@ -7,9 +7,10 @@ use super::{SignatureError, image};
 use crate::digest::Digest;
 
 /// A hash of what a build may change although its `vmlinux.o` does the same: how its `vmlinux` is
-/// laid out (where a linker script puts sections), and its boot images as `image` sees them, which are the
+/// laid out (where a linker script puts sections), the types that it describes (BTF, which names
+/// parameters and members that no code has), and its boot images as `image` sees them, which are the
 /// set-up code and the decompressor without the kernel in them. Builds that differ in lines alone have
-/// the same one. Not of modules, nor of the bytes of `vmlinux`: so those of what is compiled after
+/// the same one. Not of modules, nor of other bytes of `vmlinux`: so those of what is compiled after
 /// `vmlinux.o` (`init_uts_ns`, the table of exported symbols) are in neither, and neither are names that
 /// a linker script gives to places behind the last section.
 ///

@@ -18,7 +18,10 @@ const CERTIFICATES: [&str; 2] = ["__cert_list_start", "__cert_list_end"];
 /// (Linux, scripts/kallsyms.c, scripts/sorttable.c, scripts/link-vmlinux.sh).
 const MADE_LAST: [&str; 5] = ["kallsyms_", ".BTF", ".orc_", "__ex_table", "__start___ex_table"];
 
-/// Of these, how code is unwound.
+/// Of these, descriptions of types: what they say of a function or structure is in no object.
+const TYPES: &str = ".BTF";
+
+/// And how code is unwound.
 const UNWOUND: &str = ".orc_";
 
 /// By cause, and whether `image` hides it: the holders, with their bytes.
@@ -227,6 +230,12 @@ impl Judge<'_, '_> {
             return objects.lines.causes();
         }
         let place = section.display_name();
+        if place == TYPES {
+            return match objects.any_changed() {
+                true => self.known.causes_of_code(false),
+                false => unknown("types are described otherwise, and vmlinux.o has no types"),
+            };
+        }
         // A label is nothing that was compared; its section may be.
         let changed = name.and_then(|it| objects.changed(it)).or_else(|| objects.changed(&place));
         let made_last = |name: &str| MADE_LAST.iter().any(|it| name.starts_with(it));

@@ -61,12 +61,20 @@ pub(super) fn hash(elf: &Elf<'_>, source: &dyn ByteSource) -> Result<blake3::Has
     Ok(manifest.finish())
 }
 
-/// The same without any byte of a section: what is where, and how large.
-pub(crate) fn layout(elf: &Elf<'_>) -> blake3::Hash {
+/// How the names of sections begin that describe types (`.BTF`, `.BTF_ids`). They are made of debug
+/// information once `vmlinux.o` is linked (Linux, scripts/link-vmlinux.sh), and decide what the BPF
+/// verifier lets pass.
+const TYPES: &[u8] = b".BTF";
+
+/// The same without the bytes of what is linked: what is where, and how large; and types.
+pub(crate) fn layout(elf: &Elf<'_>, source: &dyn ByteSource) -> blake3::Hash {
     let mut manifest = Writer::new(LAYOUT);
     header(&mut manifest, elf);
     for it in allocated(elf) {
-        place(&mut manifest, it);
+        match it.name.starts_with(TYPES) {
+            true => section(&mut manifest, it, &[], source),
+            false => place(&mut manifest, it),
+        }
     }
     manifest.finish()
 }

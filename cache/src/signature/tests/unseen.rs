@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::boot::{built_with_gzip, seal};
 use super::kernel::{Build, kernel};
-use crate::signature::test_elf::TestElf;
+use crate::signature::test_elf::{ALLOC, PROGBITS, TestElf};
 use crate::signature::{SignatureError, unseen_by_code};
 
 /// The hash of a build of these two files.
@@ -54,6 +54,18 @@ fn a_line_number_in_the_kernel_does_not_count_and_its_layout_does() {
     for (what, change) in changes {
         assert_ne!(layout(change), name, "{what}");
     }
+}
+
+#[test]
+fn types_count_though_no_code_differs() {
+    let described = |section: &'static str, what: &[u8]| {
+        let elf = kernel(&Build::new(), TestElf::new()).elf;
+        unseen(&elf.section(section, PROGBITS, ALLOC, what.to_vec()).build(), b"a boot image")
+    };
+    // BTF has the names of parameters, by which the kernel's verifier knows what they take.
+    assert_ne!(described(".BTF", b"buf__k"), described(".BTF", b"buf__s"));
+    assert_ne!(described(".BTF_ids", b"1"), described(".BTF_ids", b"2"));
+    assert_eq!(described(".other", b"1"), described(".other", b"2"));
 }
 
 #[test]
