@@ -105,7 +105,7 @@ pub(super) fn named_in_make_texts<'a>(
         let [before, after] = trees.each_ref().map(|tree| blob(tree, path));
         for id in before.into_iter().chain(after.filter(|id| Some(*id) != before)) {
             let Ok(text) = git.find_blob(id) else { continue };
-            let wildcards = Wildcards::of(text.content());
+            let wildcards = Wildcards::of(path, text.content());
             let is_meant = |(one, name): &(&Touched, &[u8])| {
                 mentions(text.content(), name) || wildcards.may_stand_for(&one.touch.path)
             };

@@ -249,11 +249,17 @@ impl Survey {
     }
 }
 
-/// Options under which the image has more of a source than its objects: versions and names of symbols,
-/// and the archive of all headers (`kernel/gen_kheaders.sh`), which is made anew by what a checksum of
-/// times and sizes tells, or by records that name no source.
-const BESIDE_OBJECTS: &[&str] =
-    &["CONFIG_MODVERSIONS", "CONFIG_TRIM_UNUSED_KSYMS", "CONFIG_IKHEADERS"];
+/// Options under which a build makes more of a source than its objects: versions and names of symbols;
+/// the archive of all headers (`kernel/gen_kheaders.sh`), which is made anew by what a checksum of times
+/// and sizes tells, or by records that name no source; headers as they are installed, which are checked,
+/// so that a comment can be what does not build (`scripts/headers_install.sh`, `usr/include/Makefile`).
+const BESIDE_OBJECTS: &[&str] = &[
+    "CONFIG_MODVERSIONS",
+    "CONFIG_TRIM_UNUSED_KSYMS",
+    "CONFIG_IKHEADERS",
+    "CONFIG_HEADERS_INSTALL",
+    "CONFIG_UAPI_HEADER_TEST",
+];
 
 /// Whether objects decide the image under a configuration. Under some options Kbuild makes more of a
 /// source than its object (`genksyms`, `scripts/Makefile.build`), built in or as a module.
@@ -267,9 +273,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_of_symbols_and_all_headers_are_beside_objects() {
+    fn versions_of_symbols_and_headers_as_such_are_beside_objects() {
         assert!(objects_decide("CONFIG_MODULES=y\n# CONFIG_MODVERSIONS is not set\n"));
         assert!(!objects_decide("CONFIG_MODULES=y\nCONFIG_MODVERSIONS=y\n"));
         assert!(!objects_decide("CONFIG_IKHEADERS=m\n"));
+        assert!(!objects_decide("CONFIG_HEADERS_INSTALL=y\nCONFIG_UAPI_HEADER_TEST=y\n"));
     }
 }
