@@ -37,10 +37,10 @@ pub const PROVENANCE: &str = "provenance";
 const NOTES_OF_A_KERNEL: [&str; 3] = ["System.map", ".config", VMLINUX_O];
 
 /// Version of the definition of [`SignatureKind::Content`] below.
-pub(crate) const CONTENT_VERSION: u32 = 4;
+pub(crate) const CONTENT_VERSION: u32 = 5;
 
 /// Two contents of one version are compared, so they must be made of one version of `image`.
-const _: () = assert!(IMAGE_VERSION == 4, "another version of `image` is one of `content`, too");
+const _: () = assert!(IMAGE_VERSION == 5, "another version of `image` is one of `content`, too");
 
 /// What a builder knows of a build. Digests, sizes and signatures are missing on purpose: the
 /// store computes them from the bytes that it keeps.
@@ -139,10 +139,10 @@ fn is_artifact_name(name: &str) -> bool {
 /// Left out are the log, the closure, the units and the provenance, and in a kernel's build `vmlinux.o`, `System.map`
 /// and `.config`.
 ///
-/// Version 3 was made of `image` version 2 or 3, version 2 of version 1, which knew `vmlinux` alone, and
-/// of the bytes of everything else. Builds that were stored with them keep them, and what was seen of
-/// them: they are never compared with version 4. The same build made again gets version 4. (The
-/// context is that of version 3: what has no `image` has the name that it had.)
+/// Version 4 was made of `image` version 4, version 3 of version 2 or 3, version 2 of version 1, which
+/// knew `vmlinux` alone, and of the bytes of everything else. Builds that were stored with them keep
+/// them, and what was seen of them: they are never compared with version 5. The same build made again
+/// gets version 5. (The context is that of version 3: what has no `image` has the name that it had.)
 pub(crate) fn content_signature(artifacts: &[Artifact], image: Option<&Signature>) -> Signature {
     let is_rest = |name: &str| {
         is_content(name)

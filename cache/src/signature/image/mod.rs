@@ -1,4 +1,4 @@
-//! The `image` signature, version 4: Kiln's name of a kernel, of everything in a build that runs.
+//! The `image` signature, version 5: Kiln's name of a kernel, of everything in a build that runs.
 //!
 //! It is the BLAKE3 hash of a manifest of the files of the build that a machine executes:
 //!
@@ -25,6 +25,8 @@
 //! module `decompressor`). Of the compressions that Linux offers bzip2, lzo and lz4 are not unpacked
 //! here.
 //!
+//! Version 4 did not see how many zeros end a table of the decompressor, where up to 63 led to a
+//! multiple of 32, or fewer than a page to a page.
 //! Version 3 did not see the type information of modules, nor whether they are signed and say the
 //! release of the kernel beside them. Version 2 named twins differently when the compressed part moved
 //! the decompressor, version 1 was of `vmlinux` alone. `image` of a lone `vmlinux` is a manifest with
@@ -54,7 +56,7 @@ pub(crate) use vmlinux::layout;
 pub(crate) use x86_boot::{Code, own_of, payload_of};
 
 /// Version of this definition.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 
 const DOMAIN: &[u8] = b"kiln.signature.image";
 

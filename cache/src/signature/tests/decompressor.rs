@@ -269,6 +269,54 @@ fn what_it_does_counts_wherever_it_is() {
     }
 }
 
+/// [`HEAD`] and [`MISC`] with a table between two labels, and with what counts the zeros in it.
+fn with_table(section: &str, start: &str, zeros: usize) -> (String, String) {
+    let table = format!(
+        "\t.section {section}\n\t.globl tbl, tbl_end\n{start}\n\t.skip {zeros}\ntbl_end:\t.quad 7\n\
+         \t.text\nrelocated:"
+    );
+    let labels = "extern const unsigned short tbl[], tbl_end[];\nstatic const char text[]";
+    let walk = "{ const unsigned short *p; int n = 0; for (p = tbl; p < tbl_end; p++) n += !*p; \
+                return n; }";
+    let misc = MISC.replace("static const char text[]", labels);
+    (HEAD.replace("\t.text\nrelocated:", &table), misc.replace("return x / 7;", walk))
+}
+
+/// The same with an array of so many numbers, and another one behind it.
+fn with_array(length: usize) -> (String, String) {
+    let arrays = format!(
+        "static const unsigned short tree[{length}] __attribute__((aligned(32))) = {{ 1, 2 }};\n\
+         static const unsigned short behind[16] __attribute__((aligned(32))) = {{ 9, 8 }};\n\
+         static const char text[]"
+    );
+    let misc = MISC.replace("static const char text[]", &arrays);
+    (HEAD.to_owned(), misc.replace("return x / 7;", "return tree[x] / 7 + behind[x];"))
+}
+
+#[test]
+fn how_many_zeros_are_in_data_counts_wherever_it_is() {
+    const CONSTANTS: &str = "\".rodata\",\"a\"";
+    const PACKED: &str = "\".rodata..compressed\",\"a\"";
+    const CODE: &str = "\".text.last\",\"ax\"";
+    let few = "\t.balign 32\ntbl:\t.short 1, 2, 3\n\t.balign 32";
+    let none = "\t.balign 32\ntbl:";
+    for (what, [one, other]) in [
+        ("an array", [16, 32].map(with_array)),
+        ("constants", [0, 32].map(|it| with_table(CONSTANTS, few, it))),
+        ("behind the packed kernel", [0, 32].map(|it| with_table(PACKED, few, it))),
+        ("as if packed", [32, 64].map(|it| with_table(PACKED, none, it))),
+        ("behind the code", [0, 32].map(|it| with_table(CODE, few, it))),
+    ] {
+        let [one, other] = [one, other].map(|(head, misc)| {
+            [MORE[0], MORE[2], MORE[3]].map(|it| Image::new(&head, &misc, it).part())
+        });
+        for part in other {
+            assert!(!one.contains(&part), "{what}");
+        }
+        assert_eq!([one, other], [[one[0]; 3], [other[0]; 3]], "{what}");
+    }
+}
+
 #[test]
 fn every_flipped_bit_of_set_up_code_and_decompressor_counts() {
     let mut image = Image::new(HEAD, MISC, MORE[2]);

@@ -4,29 +4,33 @@
 //! The compressed part lies between the decompressor's head and the rest of it (Linux,
 //! arch/x86/boot/compressed/vmlinux.lds.S). Where it takes other room, because another time or build
 //! id packs otherwise, all that lies behind it moves: `.text` by some multiples of 16 bytes, the
-//! read-only data to the next multiple of 32 or 64, and the data, which begins on a page, mostly not
+//! read-only data to the next multiple of 32, and the data, which begins on a page, mostly not
 //! at all. No byte of what the decompressor *does* is another one, but every field that says how far
 //! it is from here to there is. So:
 //!
 //! 1. the fields that lead somewhere are found (see [`references`]), and count by the [`Place`] that
 //!    they lead to, not by their bytes;
-//! 2. zeros that fill up to a section's start do not count. They are those of no instruction right
-//!    before something that a field leads to: fewer than 64 up to a multiple of 32, or fewer than a page up to a page;
-//! 3. every other byte counts.
+//! 2. zeros that a linker fills up with do not count, at the two places where there are more or fewer
+//!    of them then (see [`fill`]), which count instead;
+//! 3. every other byte counts: zeros of data as well, wherever they end.
 //!
 //! A place is how many bytes that are not zero lie before it behind the packed kernel, and how many
 //! zeros from it to the next one that is not: two places of one image are never the same, and a place
 //! stays the same when all of its section moves. So two images have the same form only if one is the
-//! other with its parts moved and its fields brought up to date: what a linker does. What is not
-//! found (a field in data, a section that begins with something that nothing leads to) is named
-//! differently without need, as before.
+//! other with its parts moved and its fields brought up to date: what a linker does. Where what is
+//! behind the packed kernel begins at one place in both, they are the same byte for byte but for masks
+//! and the zeros of the room before it, which nothing leads to. What is not found (a field in data, a
+//! section that begins with something that nothing leads to, or is aligned otherwise) is named
+//! differently without need.
 
+mod fill;
 mod places;
 mod references;
 
 use std::ops::Range;
 
 use crate::signature::writer::Writer;
+use fill::{Fill, fills};
 use places::Places;
 use references::{References, references};
 
@@ -37,9 +41,6 @@ pub(super) use places::Place;
 const BEHIND: usize = 512 << 10;
 /// What a field is in the form, beside its place. As no zero it ends a run of zeros.
 const FIELD: u8 = 0xff;
-const PAGE: usize = 4096;
-/// Sections that do not begin on a page are aligned to this at most.
-const SECTION: usize = 64;
 
 /// Where the parts of a decompressor are, in bytes from its start.
 #[derive(Clone, Debug)]
@@ -66,6 +67,8 @@ struct Field {
     at: usize,
     /// Where they lead to.
     target: usize,
+    /// Whether instructions are there, because these are a distance to branch by.
+    is_branch: bool,
 }
 
 /// A decompressor, taken apart.
@@ -73,8 +76,7 @@ pub(super) struct Decompressor<'a> {
     bytes: &'a [u8],
     layout: Layout,
     fields: Vec<Field>,
-    /// Of each byte behind the packed kernel: whether it is one of an instruction.
-    code: Vec<bool>,
+    fills: Vec<Fill>,
     places: Places,
 }
 
@@ -90,8 +92,9 @@ impl<'a> Decompressor<'a> {
                 shown[range.start - behind..range.end - behind].fill(FIELD);
             }
         }
+        let fills = fills(&shown, behind, &code, &fields);
         let places = Places::new(layout.clone(), shown);
-        Self { bytes, layout, fields, code, places }
+        Self { bytes, layout, fields, fills, places }
     }
 
     /// The place of an address from the decompressor's start.
@@ -117,7 +120,7 @@ impl<'a> Decompressor<'a> {
         [self.head(masks), self.without_fill()].concat()
     }
 
-    /// Writes where masks and fields are, and which places those lead to.
+    /// Writes where masks and fields are, which places those lead to, and what fill leads up to.
     pub(super) fn write_places(&self, manifest: &mut Writer, masks: &[Range<usize>]) {
         manifest.number(masks.len() as u64);
         for mask in masks {
@@ -128,6 +131,11 @@ impl<'a> Decompressor<'a> {
         for field in &self.fields {
             self.places.of(field.at).write(manifest);
             self.places.of(field.target).write(manifest);
+        }
+        manifest.number(self.fills.len() as u64);
+        for fill in &self.fills {
+            manifest.number(fill.alignment as u64);
+            self.places.of(self.layout.room_end + fill.zeros.end).write(manifest);
         }
     }
 
@@ -142,30 +150,12 @@ impl<'a> Decompressor<'a> {
         head
     }
 
-    /// What is behind the packed kernel, without the zeros before the start of a section.
+    /// What is behind the packed kernel, without fill.
     fn without_fill(&self) -> Vec<u8> {
-        let shown = self.places.shown();
-        let mut is_start = vec![false; shown.len() + 1];
-        let behind = self.fields.iter().filter(|it| it.target <= self.layout.end);
-        for start in behind.filter_map(|it| it.target.checked_sub(self.layout.room_end)) {
-            is_start[start] = true;
+        let mut shown = self.places.shown().to_vec();
+        for fill in self.fills.iter().rev() {
+            shown.drain(fill.zeros.clone());
         }
-        let mut is_kept = vec![true; shown.len()];
-        // How many zeros of no instruction are right before a byte.
-        let mut zeros = 0;
-        for (at, is_start) in is_start.into_iter().enumerate() {
-            if is_start && is_fill(self.layout.room_end + at, zeros) {
-                is_kept[at - zeros..at].fill(false);
-            }
-            let is_zero = shown.get(at) == Some(&0) && self.code.get(at) == Some(&false);
-            zeros = if is_zero { zeros + 1 } else { 0 };
-        }
-        shown.iter().zip(is_kept).filter_map(|(byte, is_kept)| is_kept.then_some(*byte)).collect()
+        shown
     }
-}
-
-/// Whether so many zeros up to an address can be what a linker fills up to a section's start with.
-fn is_fill(start: usize, zeros: usize) -> bool {
-    start.is_multiple_of(SECTION / 2) && zeros < SECTION
-        || start.is_multiple_of(PAGE) && zeros < PAGE
 }

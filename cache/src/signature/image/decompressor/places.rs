@@ -10,7 +10,7 @@ pub(in super::super) enum Place {
     Head(usize),
     /// In the packed kernel: from its start.
     Packed(usize),
-    /// In the zeros behind it: from its end.
+    /// In the zeros behind it: how far before their end.
     Room(usize),
     /// Behind it: how many bytes before it are not zero, and how many zeros lie from it to the next
     /// one that is not.
@@ -24,7 +24,7 @@ impl Place {
         let (kind, one, other) = match self {
             Self::Head(at) => (0, at, 0),
             Self::Packed(at) => (1, at, 0),
-            Self::Room(at) => (2, at, 0),
+            Self::Room(left) => (2, left, 0),
             Self::Behind { before, zeros } => (3, before, zeros),
             Self::After(at) => (4, at, 0),
         };
@@ -84,7 +84,7 @@ impl Places {
             }
             None if address <= payload.start => Place::Head(address),
             None if address < payload.end => Place::Packed(address - payload.start),
-            None => Place::Room(address - payload.end),
+            None => Place::Room(room_end - address),
         }
     }
 }

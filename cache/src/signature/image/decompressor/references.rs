@@ -123,7 +123,7 @@ impl<'a> Sweep<'a> {
             let field = at + offsets.displacement_offset();
             if instruction.is_ip_rel_memory_operand() {
                 let target = instruction.ip_rel_memory_address();
-                self.note(field, target);
+                self.note(field, target, false);
                 if matches!(instruction.code(), Code::Lea_r64_m) {
                     self.loaded.extend(usize::try_from(target).ok());
                 }
@@ -135,7 +135,7 @@ impl<'a> Sweep<'a> {
         if offsets.immediate_size() == 4 {
             let field = at + offsets.immediate_offset();
             if matches!(instruction.op0_kind(), OpKind::NearBranch32 | OpKind::NearBranch64) {
-                self.note(field, instruction.near_branch_target());
+                self.note(field, instruction.near_branch_target(), true);
             } else if is_head {
                 self.note_behind(field, instruction.immediate32().into());
             }
@@ -143,17 +143,17 @@ impl<'a> Sweep<'a> {
     }
 
     /// A field that leads somewhere in the decompressor.
-    fn note(&mut self, at: usize, target: u64) {
+    fn note(&mut self, at: usize, target: u64, is_branch: bool) {
         let is_inside = target < self.layout.end as u64 || self.layout.is_behind(target);
         if let Some(target) = usize::try_from(target).ok().filter(|_| is_inside) {
-            self.fields.push(Field { at, target });
+            self.fields.push(Field { at, target, is_branch });
         }
     }
 
     /// A field whose value counts as an address only behind the packed kernel.
     fn note_behind(&mut self, at: usize, value: u64) {
         if self.layout.is_behind(value) {
-            self.note(at, value);
+            self.note(at, value, false);
         }
     }
 
@@ -169,7 +169,7 @@ impl<'a> Sweep<'a> {
                 let distance = i32::from_le_bytes(*self.bytes.get(at..)?.first_chunk()?);
                 let target = usize::try_from(table as i64 + i64::from(distance)).ok()?;
                 let leads = target < table && self.starts.binary_search(&target).is_ok();
-                leads.then_some(Field { at, target })
+                leads.then_some(Field { at, target, is_branch: true })
             });
             let entries: Vec<Field> = entries.collect();
             if entries.len() >= SHORTEST_TABLE {
