@@ -15,6 +15,7 @@ use super::{Cause, CauseKind, Difference};
 const MEASURED: [&str; 3] = ["_end", "__bss_start", "__start_rodata"];
 const START: &str = "_text";
 const SETUP: &str = "set-up code";
+const DECOMPRESSOR: &str = "decompressor";
 /// Where the set-up header begins. Before it is the PE header, of which sizes grow with the kernel's.
 const SETUP_HEADER: usize = 0x1f1;
 /// Bytes of such a number.
@@ -48,15 +49,25 @@ pub(super) fn differences(
     };
     let mut rows = Vec::new();
     let numbers = Numbers::of(elves, [&a, &b]);
-    let decompressor = numbers.cause("decompressor", &before.decompressor, &after.decompressor);
+    let decompressor = numbers.cause(DECOMPRESSOR, &before.decompressor, &after.decompressor);
     let setup = numbers.cause(SETUP, &before.setup, &after.setup);
     // Its fields lead into the decompressor: when that is another one, they are as much the same.
     let setup = setup.filter(|_| decompressor.is_none() || before.setup.shown != after.setup.shown);
+    let packed = |bytes: &[u8]| payload_of(bytes).unwrap_or(0..0);
+    let (packed_before, packed_after) =
+        (&a.bytes()[packed(a.bytes())], &b.bytes()[packed(b.bytes())]);
+    let repacked = packed_before != packed_after;
+    let moves = repacked || decompressor.is_some();
     for (place, cause, old, new) in [
         (SETUP, setup, &before.setup, &after.setup),
-        ("decompressor", decompressor, &before.decompressor, &after.decompressor),
+        (DECOMPRESSOR, decompressor, &before.decompressor, &after.decompressor),
     ] {
         rows.extend(cause.map(|cause| row(place, differing(&old.shown, &new.shown), cause)));
+        if old.counts_as(new) && old.bytes != new.bytes {
+            let row =
+                row(place, differing(&old.bytes, &new.bytes), follows(CauseKind::Moved, moves));
+            rows.push(Difference { masked: true, ..row });
+        }
     }
     if before.relocations != after.relocations {
         let place = "addresses to change when the kernel is moved";
@@ -67,16 +78,26 @@ pub(super) fn differences(
         };
         rows.push(row(place, 0, cause));
     }
-    let packed = |bytes: &[u8]| payload_of(bytes).unwrap_or(0..0);
-    let (old, new) = (&a.bytes()[packed(a.bytes())], &b.bytes()[packed(b.bytes())]);
-    if old != new || rows.is_empty() {
-        let bytes =
-            if rows.is_empty() { differing(a.bytes(), b.bytes()) } else { differing(old, new) };
-        let cause = Cause::new(CauseKind::CompressedKernel, "");
+    if repacked || before.said != after.said {
+        let bytes = differing(packed_before, packed_after) + differing(&before.said, &after.said);
+        let cause = follows(CauseKind::CompressedKernel, repacked);
         let row = row("the kernel inside and its version", bytes, cause);
         rows.insert(0, Difference { masked: true, ..row });
     }
+    if rows.is_empty() {
+        let bytes = differing(a.bytes(), b.bytes());
+        let row = row("room behind the kernel inside", bytes, follows(CauseKind::Moved, repacked));
+        rows.push(Difference { masked: true, ..row });
+    }
     Ok(rows)
+}
+
+/// The cause of what is hidden because it follows from the kernel inside: if that is another one.
+fn follows(kind: CauseKind, is_another: bool) -> Cause {
+    match is_another {
+        true => Cause::new(kind, ""),
+        false => Cause::new(CauseKind::Unknown, "the kernel inside is the same"),
+    }
 }
 
 /// The row of two boot images that are not taken apart.
@@ -89,7 +110,8 @@ fn unread(
     let parts = [part(a, &elves.before), part(b, &elves.after)];
     let bytes = differing(a.bytes(), b.bytes());
     if parts[0] == parts[1] {
-        let cause = Cause::new(CauseKind::CompressedKernel, "");
+        let [old, new] = [&elves.before, &elves.after].map(|it| it.source.bytes());
+        let cause = follows(CauseKind::CompressedKernel, old != new);
         return Difference { masked: true, ..row("the kernel inside", bytes, cause) };
     }
     let (place, why) = match parts.map(|it| it.kind) {

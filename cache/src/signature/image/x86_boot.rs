@@ -112,25 +112,37 @@ fn apart<'a>(bytes: &'a [u8], masks: &[Mask]) -> Option<Apart<'a>> {
 }
 
 /// What a boot image has of its own, beside the `vmlinux` that is packed in it: as `image` sees it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Own {
     pub(crate) setup: Code,
     pub(crate) decompressor: Code,
     /// Of the addresses in the kernel to change when it is moved.
     pub(crate) relocations: blake3::Hash,
+    /// What masks hide that is said of the packed kernel: its version, and its length where that is
+    /// repeated.
+    pub(crate) said: Vec<u8>,
 }
 
 /// Code of a boot image.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Code {
     /// Its bytes, with what does not count as zeros or ones.
     pub(crate) shown: Vec<u8>,
     /// Of where its fields lead.
     pub(crate) leads: blake3::Hash,
+    /// Its bytes as they are in the file, but for those that a mask hides.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Code {
+    /// Whether `image` sees the same of both, wherever each lies.
+    pub(crate) fn counts_as(&self, other: &Self) -> bool {
+        self.shown == other.shown && self.leads == other.leads
+    }
 }
 
 /// The own code of a boot image of this `vmlinux`; `None` if it is no x86 boot image, or one of another
-/// kernel. Equal ones mean equal hashes of [`hash`].
+/// kernel. What counts as the same in both means equal hashes of [`hash`].
 pub(crate) fn own_of(
     file: &dyn ByteSource,
     vmlinux: &Elf<'_>,
@@ -138,11 +150,13 @@ pub(crate) fn own_of(
 ) -> Option<Own> {
     let bytes = file.bytes();
     let (masks, rest) = masks_of(file, vmlinux, source)?;
-    let code = |shown: Vec<u8>, write: &dyn Fn(&mut Writer)| {
+    let start = setup_length(bytes)?;
+    let code = |range: Range<usize>, shown: Vec<u8>, write: &dyn Fn(&mut Writer)| {
         let mut leads = Writer::new(DOMAIN);
         write(&mut leads);
-        Code { shown, leads: leads.finish() }
+        Code { shown, leads: leads.finish(), bytes: between_masks(bytes, range, &masks) }
     };
+    let (before, behind) = (0..start, start..bytes.len());
     let (setup, decompressor) = if is_64(bytes) {
         let Apart { setup: (setup, of_setup), decompressor: (decompressor, of_rest) } =
             apart(bytes, &masks)?;
@@ -153,12 +167,11 @@ pub(crate) fn own_of(
                 leads.number(mask.end as u64);
             }
         };
-        let decompressor = code(decompressor.shown(&of_rest), &|leads| {
+        let decompressor = code(behind, decompressor.shown(&of_rest), &|leads| {
             decompressor.write_places(leads, &of_rest);
         });
-        (code(setup.shown.clone(), &borders), decompressor)
+        (code(before, setup.shown.clone(), &borders), decompressor)
     } else {
-        let start = setup_length(bytes)?;
         let mut shown = bytes.to_vec();
         masks.iter().for_each(|it| shown[it.range.clone()].fill(0));
         let write = |mask: &Mask, leads: &mut Writer| {
@@ -170,12 +183,29 @@ pub(crate) fn own_of(
         let rest = shown.split_off(start);
         let all =
             |masks: &[&Mask], leads: &mut Writer| masks.iter().for_each(|it| write(it, leads));
-        (code(shown, &|it| all(&setup, it)), code(rest, &|it| all(&decompressor, it)))
+        let setup = code(before, shown, &|it| all(&setup, it));
+        (setup, code(behind, rest, &|it| all(&decompressor, it)))
     };
     let mut relocations = Writer::new(DOMAIN);
     relocations.number(rest.length);
     relocations.hash(&rest.hash);
-    Some(Own { setup, decompressor, relocations: relocations.finish() })
+    let is_said =
+        |it: &&Mask| matches!(it.kind, MaskKind::BootVersion | MaskKind::BootPayloadLength);
+    let said = masks.iter().filter(is_said).flat_map(|it| &bytes[it.range.clone()]);
+    let said = said.copied().collect();
+    Some(Own { setup, decompressor, relocations: relocations.finish(), said })
+}
+
+/// The bytes of a range that none of the masks, which are in order, hides.
+fn between_masks(bytes: &[u8], range: Range<usize>, masks: &[Mask]) -> Vec<u8> {
+    let mut seen = Vec::new();
+    let mut at = range.start;
+    for mask in masks.iter().map(|it| &it.range) {
+        seen.extend(bytes.get(at..mask.start.min(range.end)).unwrap_or(&[]));
+        at = at.max(mask.end);
+    }
+    seen.extend(bytes.get(at..range.end).unwrap_or(&[]));
+    seen
 }
 
 /// Where the decompressor begins, and its parts; `None` if it can't be taken apart.

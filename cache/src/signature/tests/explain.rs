@@ -122,6 +122,40 @@ fn boot_code_is_told_beside_a_changed_kernel() {
     assert!(of_boot_code(&told).contains(&("set-up code", CauseKind::BootCode)), "{told:#?}");
 }
 
+/// Places, causes and numbers of bytes of the boot image that `image` does not see.
+fn hidden_of_boot_image(told: &Explanation) -> Vec<(&str, CauseKind, u64)> {
+    assert!(told.image_equal, "{told:#?}");
+    let rows = told.differences.iter().filter(|it| it.file == "bzImage");
+    rows.map(|it| (it.place.as_str(), it.causes[0].kind, it.bytes)).collect()
+}
+
+#[test]
+fn only_what_follows_from_the_packed_kernel_is_said_to() {
+    let base = kernel(&Build::new(), TestElf::new()).elf;
+    let image = |head: &str, name| Image::of(&base, head, MISC, name);
+    // The same kernel, and another text in front of it.
+    let one = image(HEAD, 0);
+    let mut version = image(HEAD, 0);
+    version.bytes[0x905] ^= 1;
+    version.seal();
+    let told = of_boot_images([&one, &version]);
+    let kernel = "the kernel inside and its version";
+    assert_eq!(hidden_of_boot_image(&told), [(kernel, CauseKind::Unknown, 1)]);
+    // The same kernel, and more room behind it.
+    let far = HEAD.replace("\t.text\nrelocated:", "\t.text\n\t.balign 4096\nrelocated:");
+    let near = HEAD.replace("\t.text\nrelocated:", "\t.text\n\t.balign 64\nrelocated:");
+    let told = of_boot_images([&image(&near, 0), &image(&far, 0)]);
+    let rows = hidden_of_boot_image(&told);
+    assert!(rows.iter().any(|it| it.0 == "decompressor"), "{told:#?}");
+    assert!(rows.iter().all(|it| it.1 == CauseKind::Unknown), "{told:#?}");
+    // Packed otherwise, which moves what is behind it.
+    let told = of_boot_images([&one, &image(HEAD, 33)]);
+    let rows = hidden_of_boot_image(&told);
+    assert_eq!(rows[0].1, CauseKind::CompressedKernel, "{told:#?}");
+    assert!(rows[1..].iter().any(|it| it.0 == "decompressor"), "{told:#?}");
+    assert!(rows[1..].iter().all(|it| it.1 == CauseKind::Moved), "{told:#?}");
+}
+
 /// What is told of two kernels that are compiled of `kiln.c`, which has records with lines, and
 /// `other.c`.
 fn of_sources(before: [&str; 2], after: [&str; 2]) -> Explanation {
