@@ -1,4 +1,4 @@
-//! The `code` signature, version 2: what a kernel's sources compile to, wherever it is placed.
+//! The `code` signature, version 3: what a kernel's sources compile to, wherever it is placed.
 //!
 //! It is made from `vmlinux.o`, the kernel before linking, and stays the same when comments or
 //! blank lines move code to other line numbers. Two builds with one `code` do the same; they may
@@ -25,7 +25,8 @@
 //! (`left_out`). Digits in the names of local data, and of the labels of initcalls, do not count:
 //! they are `__LINE__` and `__COUNTER__` (`names`). Masked are (`masks`): the line of each
 //! `__bug_table` entry, of each dynamic debug entry, of each printk index entry, and line and column
-//! of the sanitizers' source locations; and what `image` masks, in so far as `vmlinux.o` has it.
+//! of the sanitizers' source locations, where code is seen to give them to a sanitizer; and what
+//! `image` masks, in so far as `vmlinux.o` has it.
 //!
 //! Not masked, because it is an operand of an instruction or part of a text: `__LINE__` given to a
 //! function (`might_sleep` with its debugging on) or printed. Such a line still makes a difference.
@@ -34,6 +35,8 @@
 //! banner, exported symbols' table, kallsyms), the boot stub, modules.
 //!
 //! Version 1 did not see how the code is unwound (ORC), of which hints to objtool decide a part.
+//! Version 2 did not see the two numbers of any record `{ "name.c", number, number }` without a name of
+//! its own, such as an initial value of a local array, in a kernel with a sanitizer.
 
 mod left_out;
 mod masks;
@@ -55,7 +58,7 @@ pub(super) use masks::locate;
 pub(super) use names::without_lines;
 
 /// Version of the definition of [`SignatureKind::Code`](super::SignatureKind::Code).
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 const DOMAIN: &[u8] = b"kiln.signature.code";
 

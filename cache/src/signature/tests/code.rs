@@ -4,7 +4,7 @@ use super::compiled::{NATIVE, RECORDS, SOURCE, compilers, with_lines};
 use crate::digest::Digest;
 use crate::signature::code::{counts, locate, sign};
 use crate::signature::elf::Elf;
-use crate::signature::relocatable::{Blank, Extents, Relocatable};
+use crate::signature::relocatable::{Blank, Extents, Relocatable, Target};
 use crate::signature::test_elf::{ALLOC, PROGBITS, TestElf};
 use crate::signature::{CODE_VERSION, ElfError, SignatureKind, masked_code, sign_kind};
 
@@ -217,15 +217,72 @@ int divide(int a, int b) { return a / b; }
 
 #[test]
 fn lines_of_sanitizers_do_not_count() {
-    let object = |source: &str| NATIVE.object_with(source, SANITIZED);
-    let (before, after) = (object(CHECKED), object(&with_lines(CHECKED)));
-    assert_ne!(before, after, "the lines are in the bytes, or this test shows nothing");
-    let locations = tags(&before).into_iter().filter(|it| *it == "source-location").count();
-    assert!(locations >= 4, "{locations}");
-    assert_eq!(code(&before), code(&after));
-    assert_ne!(code(&before), code(&object(&CHECKED.replace("array[i] <<", "array[i] >>"))));
-    assert_ne!(code(&before), code(&object(&CHECKED.replace("array[10]", "array[11]"))));
-    probe_masks(&before);
+    for compiler in compilers() {
+        let object = |source: &str| compiler.object_with(source, SANITIZED);
+        let (before, after) = (object(CHECKED), object(&with_lines(CHECKED)));
+        assert_ne!(before, after, "the lines are in the bytes, or this test shows nothing");
+        let locations = tags(&before).into_iter().filter(|it| *it == "source-location").count();
+        // Of three checks and an array.
+        assert!(locations >= 4, "{locations}");
+        assert_eq!(code(&before), code(&after));
+        assert_ne!(code(&before), code(&object(&CHECKED.replace("array[i] <<", "array[i] >>"))));
+        assert_ne!(code(&before), code(&object(&CHECKED.replace("array[10]", "array[11]"))));
+        probe_masks(&before);
+    }
+}
+
+/// What looks like a location of a sanitizer, in a file that has some.
+const LOOKALIKES: &str = "
+extern void __ubsan_handle_out_of_bounds(void *, unsigned long);
+struct firmware { const char *name; unsigned address, length; };
+extern void load(struct firmware *);
+__attribute__((noinline)) static void load_here(struct firmware *it) { asm volatile(\"\" :: \"r\"(it)); }
+static struct firmware given asm(\".Lgiven\") = { \"given.c\", 1, 2 };
+static struct firmware given_here asm(\".Lhere\") = { \"here.c\", 3, 4 };
+void copied(int i) {
+    struct firmware all[] = {
+        { \"a.c\", 0x1000, 1 }, { \"b.c\", 1, 2 }, { \"c.c\", 2, 7 }, { \"d.h\", 3, 4 },
+        { \"e.c\", 5, 6 }, { \"f.c\", 7, 8 }, { \"g.c\", 9, 10 }, { \"h.S\", 11, 12 },
+        { \"i.c\", 5, 6 }, { \"j.c\", 7, 8 }, { \"k.c\", 9, 10 }, { \"l.S\", 11, 12 },
+        { \"m.c\", 5, 6 }, { \"n.c\", 7, 8 }, { \"o.c\", 9, 10 }, { \"p.S\", 11, 12 },
+        { \"q.c\", 5, 6 }, { \"r.c\", 7, 8 }, { \"s.c\", 9, 10 }, { \"t.S\", 11, 12 },
+    };
+    if (i > 3) __ubsan_handle_out_of_bounds(0, 0);
+    load(all);
+}
+void passed(void) { load(&given); __ubsan_handle_out_of_bounds(0, 0); }
+void passed_here(void) { load_here(&given_here); __ubsan_handle_out_of_bounds(0, 0); }
+";
+
+#[test]
+fn data_that_looks_like_a_location_counts() {
+    for compiler in compilers() {
+        let source = format!("{CHECKED}{LOOKALIKES}");
+        let base = compiler.object_with(&source, SANITIZED);
+        assert!(tags(&base).contains(&"source-location"), "or this test shows nothing");
+        for (from, to) in [
+            ("0x1000", "0x2000"),
+            ("\"c.c\", 2, 7", "\"c.c\", 2, 9"),
+            ("\"given.c\", 1", "\"given.c\", 5"),
+            ("\"here.c\", 3", "\"here.c\", 5"),
+        ] {
+            let changed = source.replace(from, to);
+            assert_ne!(changed, source, "{from}");
+            assert_ne!(code(&base), code(&compiler.object_with(&changed, SANITIZED)), "{from}");
+        }
+        let elf = Elf::parse(&base).unwrap();
+        // The names of the records, each of which a location would have before its mask.
+        let object = Relocatable::read(&elf).unwrap();
+        for (section, mask) in all_masks(&base) {
+            let mut all = object.relocations[section].iter();
+            let pointer = all.find(|it| it.offset + 8 == mask.range.start).unwrap();
+            let Target::Inside { section, offset } = object.target(section, pointer) else {
+                panic!("{mask:?} has no name");
+            };
+            let name = &elf.data[elf.sections[section].bytes.clone().unwrap()][offset as usize..];
+            assert!(name.starts_with(b"kiln.c\0"), "{mask:?}");
+        }
+    }
 }
 
 #[test]

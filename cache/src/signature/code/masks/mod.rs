@@ -5,6 +5,7 @@
 
 mod bug_table;
 mod dynamic_debug;
+mod first_arguments;
 mod printk_index;
 mod source_locations;
 
