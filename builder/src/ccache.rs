@@ -13,7 +13,9 @@
 //! - Its key holds the id of the toolchain: the compiler's driver, which it would look at itself, is
 //!   the least part of that.
 //! - What a compiler reads beyond that must not matter. It does where columns inside lines reach the
-//!   image (debug information, sanitizers, coverage): such configurations do without. So do kernels
+//!   image (debug information, sanitizers, coverage), and where the kernel's own tree makes a plugin of
+//!   the compiler or a seed for it, which ccache looks at no more than at the compiler
+//!   (`CCACHE_COMPILERCHECK`): such configurations do without. So do kernels
 //!   whose assembler reads files that the preprocessor does not see (`units::preprocessor_sees_all`).
 //!   With `.incbin` ccache steps aside by itself. For precompiled headers see `closure::touches`.
 //! - Stages compile aside without it, and so do audits.
@@ -49,6 +51,10 @@ const COLUMNS: [&str; 6] = [
     "CONFIG_KMSAN",
     "CONFIG_UBSAN",
 ];
+
+/// Options under which the compiler is given what the build itself makes, beside its input: plugins, and
+/// clang's `-frandomize-layout-seed-file`.
+const GIVEN: [&str; 2] = ["CONFIG_GCC_PLUGINS", "CONFIG_RANDSTRUCT"];
 
 /// A folder with ccache's links and what it keeps.
 #[derive(Clone, Debug)]
@@ -95,7 +101,7 @@ impl Ccache {
 
     /// Whether objects depend on nothing that it does not see, under a configuration.
     pub(crate) fn suits(config: &str) -> bool {
-        COLUMNS.iter().all(|option| !is_set(config, option))
+        COLUMNS.iter().chain(&GIVEN).all(|option| !is_set(config, option))
     }
 
     /// The folder for a build to see.
@@ -133,5 +139,12 @@ mod tests {
     #[test]
     fn configurations_that_record_columns_do_without() {
         assert!(Ccache::suits("CONFIG_SMP=y\n") && !Ccache::suits("CONFIG_UBSAN=y\n"));
+    }
+
+    #[test]
+    fn configurations_with_plugins_of_the_compiler_do_without() {
+        for option in ["CONFIG_GCC_PLUGINS", "CONFIG_RANDSTRUCT"] {
+            assert!(!Ccache::suits(&format!("CONFIG_SMP=y\n{option}=y\n")), "{option}");
+        }
     }
 }
