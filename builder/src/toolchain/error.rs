@@ -10,7 +10,7 @@ pub enum ToolchainError {
     #[error(
         "'{tool}' is not installed: run 'apt-get install {package}' (tools are looked for in {path} \
          only). --toolchain takes such a name, a path, and names of your own toolchains.toml: see `kiln \
-         toolchains --help`"
+         build --help`"
     )]
     Missing {
         /// The tool.
