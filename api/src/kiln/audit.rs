@@ -62,12 +62,12 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
     for incident in &report.incidents {
         let Finding { commit, proved_by, stage, .. } = incident;
         let said = match incident.compiled_upon {
-            false => format!("was proved to be build {proved_by} (stage {stage})"),
-            true => format!("was compiled upon what stage {stage} took from build {proved_by}"),
+            false => format!("was proved by stage {stage} to be build"),
+            true => format!("was compiled upon what stage {stage} took from build"),
         };
         let compiled = incident.compiled.map_or("another".to_owned(), |key| key.to_string());
         answer(format_args!(
-            "\nMISMATCH: commit {commit}\n  {said}\n  compiled, it is build {compiled}"
+            "\nMISMATCH: commit {commit}\n  {said}\n    {proved_by}\n  compiled, it is build\n    {compiled}"
         ));
     }
     Ok(exit)

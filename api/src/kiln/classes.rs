@@ -140,7 +140,8 @@ fn ends(range: &str) -> Option<(&str, &str)> {
     let (good, bad) = range.split_once("..")?;
     let named = |end| if str::is_empty(end) { CHECKED_OUT } else { end };
     // Three dots are another set of commits.
-    (good != bad && !bad.starts_with('.')).then(|| (named(good), named(bad)))
+    let is_none = range == ".." || bad.starts_with('.');
+    (!is_none).then(|| (named(good), named(bad)))
 }
 
 fn print_commits(history: &History, classes: &[Class]) {
@@ -225,6 +226,7 @@ mod tests {
         assert_eq!(ends("v6.1..v6.2"), Some(("v6.1", "v6.2")));
         assert_eq!(ends("v6.1.."), Some(("v6.1", "HEAD")));
         assert_eq!(ends("..topic"), Some(("HEAD", "topic")));
+        assert_eq!(ends("HEAD..HEAD"), Some(("HEAD", "HEAD")), "which is empty");
         for none in ["v6.1", "..", "v6.1...v6.2", ""] {
             assert_eq!(ends(none), None, "{none}");
         }
