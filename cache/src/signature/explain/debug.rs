@@ -41,8 +41,10 @@ pub(super) fn differences(
         elves.before.source.done(a.clone());
         elves.after.source.done(b);
     }
-    let added = after.iter().filter(|(name, _)| before.iter().all(|it| it.0 != *name));
-    differing.extend(added.map(|(name, _)| String::from_utf8_lossy(name).into_owned()));
+    for (name, added) in after.iter().filter(|(name, _)| before.iter().all(|it| it.0 != *name)) {
+        differing.push(String::from_utf8_lossy(name).into_owned());
+        bytes += added.len() as u64;
+    }
     if differing.is_empty() {
         return None;
     }
@@ -118,10 +120,14 @@ fn is_nothing_but_names(elves: &Elves<'_>, moved: &Moved) -> bool {
             one == other || same()
         })
     };
-    let others = sections(&elves.after);
-    sections(&elves.before).into_iter().filter(|it| !TEXTS.contains(&it.0)).all(|(name, a)| {
-        let b = others.iter().find(|it| it.0 == name).map_or(0..0, |it| it.1.clone());
-        let (old, new) = (&elves.before.elf.data[a], &elves.after.elf.data[b]);
+    let (own, others) = (sections(&elves.before), sections(&elves.after));
+    let is_only_here = |it: &(&[u8], Range<usize>)| own.iter().all(|own| own.0 != it.0);
+    if others.iter().any(is_only_here) {
+        return false;
+    }
+    own.iter().filter(|it| !TEXTS.contains(&it.0)).all(|(name, a)| {
+        let b = others.iter().find(|it| it.0 == *name).map_or(0..0, |it| it.1.clone());
+        let (old, new) = (&elves.before.elf.data[a.clone()], &elves.after.elf.data[b]);
         old.len() == new.len() && differ_in_numbers(old, new, is_name)
     })
 }

@@ -45,7 +45,8 @@ impl Elves<'_> {
         let sections = [&self.before.elf.sections[index], &self.after.elf.sections[twin]];
         let lines = lines.and_then(|it| it.within(sections[0].name, sections[0].size));
         let mut counts = Counts::new();
-        for run in runs(before, after) {
+        for run in runs(before, after).into_iter().flat_map(|run| self.pieces(index, a.start, run))
+        {
             let at = a.start + run.start;
             // A mask that lies elsewhere in the other kernel explains nothing here.
             let mask = self
@@ -79,6 +80,26 @@ impl Elves<'_> {
         self.before.source.done(a);
         self.after.source.done(b);
         counts
+    }
+
+    /// A run of bytes of a section that begins at an offset of the first file, cut where a mask, a
+    /// symbol, or what lies between symbols begins or ends.
+    fn pieces(
+        &self,
+        section: usize,
+        start: usize,
+        run: Range<usize>,
+    ) -> impl Iterator<Item = Range<usize>> {
+        let first = self.before.elf.sections[section].address;
+        let mut at = run.start;
+        std::iter::from_fn(move || {
+            let by_mask = self.before.mask_reach(start + at).saturating_sub(start);
+            let by_symbol = self.before.symbols.reach(section, first + at as u64) - first;
+            let end = run.end.min(by_mask).min(usize::try_from(by_symbol).unwrap_or(usize::MAX));
+            let piece = (at < run.end).then_some(at..end)?;
+            at = end;
+            Some(piece)
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use crate::signature::elf::Section;
 use crate::signature::masks::MaskKind;
 
 use super::holders::{Holder, Seen};
-use super::kernel::Elves;
+use super::kernel::{Elves, Side};
 use super::known::Known;
 use super::{Cause, CauseKind, Difference, MOST_SYMBOLS};
 
@@ -18,7 +18,11 @@ const CERTIFICATES: [&str; 2] = ["__cert_list_start", "__cert_list_end"];
 /// (Linux, scripts/kallsyms.c, scripts/sorttable.c, scripts/link-vmlinux.sh).
 const MADE_LAST: [&str; 5] = ["kallsyms_", ".BTF", ".orc_", "__ex_table", "__start___ex_table"];
 
-/// Of these, descriptions of types: what they say of a function or structure is in no object.
+/// What lies behind something longer may have to move on by less than this to be aligned, in bytes: the
+/// largest alignment of what is not a page (a cache line).
+const LARGEST_GAP: i64 = 64;
+
+/// Of what is made last, descriptions of types: what they say of a function or structure is in no object.
 const TYPES: &str = ".BTF";
 
 /// And how code is unwound.
@@ -84,7 +88,8 @@ impl Judge<'_, '_> {
         let elves = self.elves;
         let (a, b) = (&elves.before.elf.sections[index], &elves.after.elf.sections[twin]);
         if a.size != b.size {
-            return vec![self.row(a, a.size.abs_diff(b.size), self.of_size(index))];
+            let grown = b.size.wrapping_sub(a.size) as i64;
+            return vec![self.row(a, grown.unsigned_abs(), self.of_size(index, grown))];
         }
         let (Some(before), Some(after)) = (a.bytes.clone(), b.bytes.clone()) else {
             return Vec::new();
@@ -121,15 +126,18 @@ impl Judge<'_, '_> {
             .collect()
     }
 
-    /// Why a section has another size.
-    fn of_size(&self, index: usize) -> Vec<Cause> {
+    /// Why a section is larger by so many bytes.
+    fn of_size(&self, index: usize, grown: i64) -> Vec<Cause> {
         let section = &self.elves.before.elf.sections[index];
+        let any_changed = self.known.objects.as_ref().is_none_or(|it| it.any_changed());
         let holds_them = || {
             let start = self.elves.before.symbols.only(CERTIFICATES[0]);
             start.is_some_and(|it| it.section == index)
         };
-        if let Some(cause) = self.certificates().filter(|_| holds_them()) {
-            return vec![cause];
+        if let Some((cause, longer)) = self.longer_certificates().filter(|_| holds_them()) {
+            let is_all = (grown - longer).abs() < LARGEST_GAP;
+            let rest = if is_all { Vec::new() } else { self.of_other_code() };
+            return std::iter::once(cause).chain(rest).collect();
         }
         let is_unwound = self.known.objects.as_ref().is_some_and(|it| it.unwound.is_some());
         if is_unwound && section.display_name().starts_with(UNWOUND) {
@@ -142,7 +150,7 @@ impl Judge<'_, '_> {
             let kind = CauseKind::SourcePathInStrings;
             causes.push(Cause::between(kind, &moved.before, &moved.after));
         }
-        if causes.is_empty() || self.known.objects.as_ref().is_some_and(|it| it.any_changed()) {
+        if causes.is_empty() || any_changed {
             causes.extend(self.of_other_code());
         }
         causes
@@ -264,6 +272,13 @@ impl Judge<'_, '_> {
                 false => "",
             }),
         }
+    }
+
+    /// The same, of certificates that have another length, and by how much the second ones are longer.
+    fn longer_certificates(&self) -> Option<(Cause, i64)> {
+        let length = |side: &Side<'_>| Some(side.between(CERTIFICATES)?.len() as i64);
+        let longer = length(&self.elves.after)? - length(&self.elves.before)?;
+        Some((self.certificates()?, longer)).filter(|_| longer != 0)
     }
 
     /// Whether built-in certificates differ, and which.

@@ -67,6 +67,15 @@ impl Side<'_> {
         self.masks.get(index).filter(|it| it.range.contains(&at)).map(|it| it.kind)
     }
 
+    /// Where the mask that hides a byte of the file ends, else where the next one begins.
+    pub(super) fn mask_reach(&self, at: usize) -> usize {
+        let index = self.masks.partition_point(|it| it.range.end <= at);
+        self.masks.get(index).map_or(usize::MAX, |it| match it.range.start > at {
+            true => it.range.start,
+            false => it.range.end,
+        })
+    }
+
     /// Bytes between two labels of one section.
     pub(super) fn between(&self, [start, end]: [&str; 2]) -> Option<&[u8]> {
         let (start, end) = (self.symbols.only(start)?, self.symbols.only(end)?);

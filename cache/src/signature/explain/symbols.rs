@@ -33,6 +33,16 @@ impl<'data> Symbols<'data> {
         self.before(section, address).filter(holds)
     }
 
+    /// Where it ends that an address of a section is held by the same symbol, or by none: at the end of
+    /// that symbol, or where the next one begins.
+    pub(super) fn reach(&self, section: usize, address: u64) -> u64 {
+        let behind = self.all.partition_point(|it| (it.section, it.address) <= (section, address));
+        let next = self.all.get(behind).filter(|it| it.section == section).map(|it| it.address);
+        let end = self.before(section, address).map(|it| it.address.saturating_add(it.size));
+        let end = end.filter(|end| *end > address);
+        next.into_iter().chain(end).min().unwrap_or(u64::MAX)
+    }
+
     /// The symbol of a name, if there is exactly one.
     pub(super) fn only(&self, name: &str) -> Option<&Symbol<'data>> {
         let mut named = self.all.iter().filter(|it| it.name == name.as_bytes());

@@ -6,7 +6,7 @@ use super::compiled::{NATIVE, RECORDS, SOURCE, with_lines};
 use super::decompressor::{HEAD, Image, MISC};
 use super::kernel::{Build, kernel};
 use crate::signature::explain::{CauseKind, Difference, Explanation, Files, explain};
-use crate::signature::test_elf::TestElf;
+use crate::signature::test_elf::{ALLOC, PROGBITS, TestElf};
 
 fn saved(folder: &Path, name: &str, elf: &TestElf, config: &str) -> Files {
     let place = folder.join(name);
@@ -70,6 +70,39 @@ fn nothing_is_told_of_equal_files_and_no_cause_is_guessed() {
     let told = compared(&base, &other, ["CONFIG_A=y\n", "CONFIG_A=m\n"]);
     assert_eq!(kinds(&told), [CauseKind::Configuration, CauseKind::Unknown]);
     assert_eq!(told.causes[0].detail, "CONFIG_A (y, m)");
+}
+
+#[test]
+fn neighbours_that_differ_are_each_named() {
+    let of = |first: u8, second: u8| {
+        let data = [vec![first; 16], vec![second; 16], vec![0; 32]].concat();
+        let elf = kernel(&Build::new(), TestElf::new()).elf;
+        let elf = elf.section(".neighbours", PROGBITS, ALLOC, data);
+        elf.symbol("first", ".neighbours", 0..16, 1).symbol("second", ".neighbours", 16..32, 1)
+    };
+    let told = compared(&of(1, 2), &of(3, 4), ["", ""]);
+    let row = told.differences.iter().find(|it| it.place == ".neighbours").unwrap();
+    assert_eq!((row.symbol_count, row.bytes), (2, 32), "{told:#?}");
+    assert_eq!(row.symbols, ["first", "second"]);
+}
+
+#[test]
+fn certificates_are_told_of_a_size_only_as_far_as_they_explain_it() {
+    let of = |certificate: &str, behind: usize| {
+        let data = [certificate.as_bytes(), &vec![7; behind]].concat();
+        let (start, end) = ("__cert_list_start", "__cert_list_end");
+        let elf = kernel(&Build::new(), TestElf::new()).elf;
+        let elf = elf.section(".certs", PROGBITS, ALLOC, data).symbol(start, ".certs", 0..0, 0);
+        elf.symbol(end, ".certs", certificate.len()..certificate.len(), 0)
+    };
+    let (one, longer) = ("certificate of one key", "certificate of yet another key");
+    let told = compared(&of(one, 100), &of(longer, 100), ["", ""]);
+    assert_eq!(kinds(&told), [CauseKind::Certificates], "{told:#?}");
+    let told = compared(&of(one, 100), &of(longer, 228), ["", ""]);
+    assert_eq!(kinds(&told), [CauseKind::ChangedCode, CauseKind::Certificates], "{told:#?}");
+    // Of one length: they make nothing larger.
+    let told = compared(&of(one, 100), &of("certificate of two key", 164), ["", ""]);
+    assert_eq!(kinds(&told), [CauseKind::ChangedCode], "{told:#?}");
 }
 
 /// What is told of two boot images, each with the kernel in it beside it.
@@ -453,8 +486,22 @@ fn what_is_hidden_of_modules_is_told_by_its_cause() {
     assert_eq!(texts, ["kernel release: '6.1.0-gaaaa' against '6.1.9-gbbbb'"]);
 }
 
+#[test]
+fn debug_information_is_no_cause_where_there_is_none() {
+    let said = |text: &str| format!("{MODULE}asm(\".ident \\\"{text}\\\"\");");
+    let rows = of_modules((&said("one"), Build::new()), (&said("two"), Build::new()));
+    assert_eq!(rows.len(), 1, "{rows:#?}");
+    let texts: Vec<String> = rows[0].causes.iter().map(|it| it.text()).collect();
+    assert_eq!(texts, ["unknown cause: .comment, which is not loaded"]);
+}
+
 /// What is told of two kernels with debug information, each compiled in a folder of its own.
 fn of_folders(before: [&str; 2], after: [&str; 2]) -> Explanation {
+    of_folders_with(before, after, |_| {})
+}
+
+/// The same, with what is done to the second kernel.
+fn of_folders_with(before: [&str; 2], after: [&str; 2], change: impl Fn(&Path)) -> Explanation {
     let folder = tempfile::tempdir().unwrap();
     let build = |[name, source]: [&str; 2]| -> Files {
         let place = folder.path().join(name);
@@ -462,7 +509,24 @@ fn of_folders(before: [&str; 2], after: [&str; 2]) -> Explanation {
         NATIVE.kernel_with(&place, &[("kiln.c", source), ("other.c", RECORDS)], &["-g"]);
         ["vmlinux", "vmlinux.o"].map(|it| (it.to_owned(), place.join(it))).into()
     };
-    explain(&build(before), &build(after), None).unwrap()
+    let (one, two) = (build(before), build(after));
+    change(&two["vmlinux"]);
+    explain(&one, &two, None).unwrap()
+}
+
+#[test]
+fn a_section_that_one_kernel_has_is_not_explained_by_a_moved_folder() {
+    let add = |vmlinux: &Path| {
+        let content = vmlinux.with_extension("types");
+        std::fs::write(&content, "sixteen bytes of").unwrap();
+        let section = format!(".debug_types={}", content.display());
+        let mut objcopy = std::process::Command::new("objcopy");
+        let done = objcopy.args(["--add-section", &section]).arg(vmlinux).status().unwrap();
+        assert!(done.success());
+    };
+    let told = of_folders_with(["one", SOURCE], ["another", SOURCE], add);
+    let both = [CauseKind::SourcePathInDebugInformation, CauseKind::DebugInformation];
+    assert_eq!(kinds(&told), both, "{told:#?}");
 }
 
 #[test]
