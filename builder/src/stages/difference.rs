@@ -105,9 +105,12 @@ pub(super) fn named_in_make_texts<'a>(
         let [before, after] = trees.each_ref().map(|tree| blob(tree, path));
         for id in before.into_iter().chain(after.filter(|id| Some(*id) != before)) {
             let Ok(text) = git.find_blob(id) else { continue };
-            let wildcards = Wildcards::of(path, text.content());
+            // (They stand for headers alone, and are looked for where one is asked for.)
+            let asks_for_headers = names.iter().any(|(_, name)| name.ends_with(b".h"));
+            let wildcards = asks_for_headers.then(|| Wildcards::of(path, text.content()));
             let is_meant = |(one, name): &(&Touched, &[u8])| {
-                mentions(text.content(), name) || wildcards.may_stand_for(&one.touch.path)
+                let stands = |it: &Wildcards<'_>| it.may_stand_for(&one.touch.path);
+                mentions(text.content(), name) || wildcards.as_ref().is_some_and(stands)
             };
             if let Some(at) = names.iter().position(is_meant) {
                 first = Some(names[at].0);
