@@ -110,6 +110,11 @@ pub(crate) struct Section<'data> {
     pub(crate) bytes: Option<Range<usize>>,
 }
 
+/// Whether a section of this name holds debug information, packed or not.
+pub(crate) fn is_debug(name: &[u8]) -> bool {
+    name.starts_with(b".debug_") || name.starts_with(b".zdebug_")
+}
+
 impl Section<'_> {
     /// Whether it occupies memory of the running kernel.
     pub(crate) fn is_allocated(&self) -> bool {

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use serde::Serialize;
 
-use super::elf::Elf;
+use super::elf::{Elf, is_debug};
 use super::image::Part;
 use super::mapping::{ByteSource, Mapping};
 use super::masks;
@@ -215,7 +215,6 @@ pub fn has_debug_sections(path: &Path) -> Result<bool, SignatureError> {
     let mapping = Mapping::open(path)?;
     let elf = Elf::parse(mapping.bytes())
         .map_err(|source| SignatureError::Elf { path: path.to_owned(), source })?;
-    let is_debug = |name: &[u8]| name.starts_with(b".debug_") || name.starts_with(b".zdebug_");
     Ok(elf.sections.iter().any(|it| is_debug(it.name)))
 }
 

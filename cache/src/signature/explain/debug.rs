@@ -7,6 +7,8 @@ use std::ops::Range;
 use memchr::memmem;
 use object::elf as abi;
 
+use crate::signature::elf::is_debug;
+
 use super::kernel::{Elves, Side};
 use super::known::Known;
 use super::lines::Lines;
@@ -41,7 +43,7 @@ pub(super) fn differences(
         elves.before.source.done(a.clone());
         elves.after.source.done(b);
     }
-    for (name, added) in after.iter().filter(|(name, _)| before.iter().all(|it| it.0 != *name)) {
+    for (name, added) in only_in(&after, &before) {
         differing.push(String::from_utf8_lossy(name).into_owned());
         bytes += added.len() as u64;
     }
@@ -60,9 +62,19 @@ pub(super) fn differences(
     })
 }
 
-/// Sections of debug information, with their bytes.
-fn sections<'data>(side: &Side<'data>) -> Vec<(&'data [u8], Range<usize>)> {
-    let is_debug = |name: &[u8]| name.starts_with(b".debug_") || name.starts_with(b".zdebug_");
+/// A section by name, with its bytes.
+type Named<'data> = (&'data [u8], Range<usize>);
+
+/// Those of some sections that others lack.
+fn only_in<'a, 'data>(
+    sections: &'a [Named<'data>],
+    others: &'a [Named<'data>],
+) -> impl Iterator<Item = &'a Named<'data>> {
+    sections.iter().filter(|it| others.iter().all(|other| other.0 != it.0))
+}
+
+/// Sections of debug information.
+fn sections<'data>(side: &Side<'data>) -> Vec<Named<'data>> {
     let all = side.elf.sections.iter().filter(|it| is_debug(it.name));
     all.filter_map(|it| Some((it.name, it.bytes.clone()?))).collect()
 }
@@ -121,8 +133,7 @@ fn is_nothing_but_names(elves: &Elves<'_>, moved: &Moved) -> bool {
         })
     };
     let (own, others) = (sections(&elves.before), sections(&elves.after));
-    let is_only_here = |it: &(&[u8], Range<usize>)| own.iter().all(|own| own.0 != it.0);
-    if others.iter().any(is_only_here) {
+    if only_in(&others, &own).next().is_some() {
         return false;
     }
     own.iter().filter(|it| !TEXTS.contains(&it.0)).all(|(name, a)| {

@@ -129,7 +129,6 @@ impl Judge<'_, '_> {
     /// Why a section is larger by so many bytes.
     fn of_size(&self, index: usize, grown: i64) -> Vec<Cause> {
         let section = &self.elves.before.elf.sections[index];
-        let any_changed = self.known.objects.as_ref().is_none_or(|it| it.any_changed());
         let holds_them = || {
             let start = self.elves.before.symbols.only(CERTIFICATES[0]);
             start.is_some_and(|it| it.section == index)
@@ -150,7 +149,7 @@ impl Judge<'_, '_> {
             let kind = CauseKind::SourcePathInStrings;
             causes.push(Cause::between(kind, &moved.before, &moved.after));
         }
-        if causes.is_empty() || any_changed {
+        if causes.is_empty() || self.known.objects.as_ref().is_none_or(|it| it.any_changed()) {
             causes.extend(self.of_other_code());
         }
         causes
@@ -274,13 +273,6 @@ impl Judge<'_, '_> {
         }
     }
 
-    /// The same, of certificates that have another length, and by how much the second ones are longer.
-    fn longer_certificates(&self) -> Option<(Cause, i64)> {
-        let length = |side: &Side<'_>| Some(side.between(CERTIFICATES)?.len() as i64);
-        let longer = length(&self.elves.after)? - length(&self.elves.before)?;
-        Some((self.certificates()?, longer)).filter(|_| longer != 0)
-    }
-
     /// Whether built-in certificates differ, and which.
     fn certificates(&self) -> Option<Cause> {
         let a = self.elves.before.between(CERTIFICATES)?;
@@ -293,6 +285,13 @@ impl Judge<'_, '_> {
             true => Cause::new(CauseKind::ModuleSigningKey, "made anew by each build from nothing"),
             false => Cause::new(CauseKind::Certificates, ""),
         })
+    }
+
+    /// The same, of certificates that have another length, and by how much the second ones are longer.
+    fn longer_certificates(&self) -> Option<(Cause, i64)> {
+        let length = |side: &Side<'_>| Some(side.between(CERTIFICATES)?.len() as i64);
+        let longer = length(&self.elves.after)? - length(&self.elves.before)?;
+        Some((self.certificates()?, longer)).filter(|_| longer != 0)
     }
 }
 

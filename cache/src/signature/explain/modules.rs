@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
-use crate::digest::Digest;
 use crate::signature::SignatureError;
-use crate::signature::elf::{Elf, Section};
+use crate::signature::elf::{Elf, is_debug};
 use crate::signature::image::{module_masks, module_part, without_signature};
 use crate::signature::mapping::{ByteSource, Mapping};
 use crate::signature::masks::MaskKind;
@@ -102,35 +101,30 @@ fn hidden(files: [&Mapping; 2], releases: [Option<&[u8]>; 2]) -> Vec<Cause> {
         }
     }
     if causes.iter().all(|it| it.kind == CauseKind::BuildId) {
-        causes.extend(not_loaded(files.map(|it| it.bytes())));
+        causes.push(not_loaded(files.map(|it| it.bytes())));
     }
     causes
 }
 
-/// What differs of the sections that are not loaded: debug information, and what nobody knows the cause
-/// of, by name. (The table of symbols follows from the rest, but for names that nothing else has.)
-fn not_loaded(files: [&[u8]; 2]) -> Vec<Cause> {
-    let sections = |bytes: &[u8]| -> BTreeMap<String, Digest> {
+/// What differs of the sections that are not loaded: debug information, or else what nobody knows the
+/// cause of, by the first name.
+fn not_loaded(files: [&[u8]; 2]) -> Cause {
+    let [old, new] = files.map(|bytes| -> BTreeMap<String, &[u8]> {
         let Ok(elf) = Elf::parse(bytes) else { return BTreeMap::new() };
         let beside = elf.sections.iter().filter(|it| !it.is_allocated());
-        let content = |section: &Section<'_>| Some(Digest::of(bytes.get(section.bytes.clone()?)?));
-        beside.filter_map(|it| Some((it.display_name(), content(it)?))).collect()
-    };
-    let [old, new] = files.map(sections);
+        beside.filter_map(|it| Some((it.display_name(), bytes.get(it.bytes.clone()?)?))).collect()
+    });
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let differ = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
-    let (debug, others): (Vec<&String>, Vec<&String>) =
-        differ.partition(|name| name.contains(".debug_"));
-    let mut causes = Vec::new();
-    if !debug.is_empty() {
-        causes.push(Cause::new(CauseKind::DebugInformation, ""));
+    let differ = || names.iter().filter(|name| old.get(**name) != new.get(**name));
+    // Also of its relocations.
+    if differ().any(|name| is_debug(name.trim_start_matches(".rela").as_bytes())) {
+        return Cause::new(CauseKind::DebugInformation, "");
     }
-    if let [first, ..] = others[..]
-        && debug.is_empty()
-    {
-        causes.push(Cause::new(CauseKind::Unknown, format!("{first}, which is not loaded")));
-    }
-    causes
+    let first = differ().next();
+    Cause::new(
+        CauseKind::Unknown,
+        first.map_or_else(String::new, |name| format!("{name}, which is not loaded")),
+    )
 }
 
 /// The names of the texts about modules, and of their section as a whole.

@@ -8,10 +8,10 @@
 
 use std::ops::Range;
 
-use crate::signature::elf::{Elf, Section};
-use crate::signature::mapping::{ByteSource, stream};
 use object::elf as abi;
 
+use crate::signature::elf::{Elf, Section};
+use crate::signature::mapping::{ByteSource, stream};
 use crate::signature::writer::Writer;
 
 const DOMAIN: &[u8] = b"kiln.signature.image.flat";

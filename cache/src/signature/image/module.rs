@@ -30,9 +30,9 @@ use crate::signature::elf::Elf;
 use crate::signature::mapping::ByteSource;
 use crate::signature::masks::{Mask, MaskKind, identity_notes, settle};
 use crate::signature::relocatable::{Place, Relocatable, Relocation};
+use crate::signature::writer::Writer;
 
 use super::masked;
-use crate::signature::writer::Writer;
 
 const DOMAIN: &[u8] = b"kiln.signature.image.module";
 const BYTES: &[u8] = b"kiln.signature.image.module-bytes";

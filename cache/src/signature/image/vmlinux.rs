@@ -32,10 +32,10 @@ use crate::signature::ElfError;
 use crate::signature::elf::{Elf, Section};
 use crate::signature::mapping::ByteSource;
 use crate::signature::masks::{self, Mask};
+use crate::signature::writer::Writer;
 
 use super::gaps;
 use super::masked;
-use crate::signature::writer::Writer;
 
 const DOMAIN: &[u8] = b"kiln.signature.image.vmlinux";
 const LAYOUT: &[u8] = b"kiln.signature.image.vmlinux.layout";

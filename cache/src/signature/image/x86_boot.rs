@@ -28,12 +28,12 @@ use memchr::memmem;
 use crate::signature::elf::Elf;
 use crate::signature::mapping::ByteSource;
 use crate::signature::masks::{Mask, MaskKind, settle};
+use crate::signature::writer::Writer;
 
 use super::decompressor::{Decompressor, Layout};
 use super::header::Setup;
 use super::masked;
 use super::payload::{self, Rest};
-use crate::signature::writer::Writer;
 
 const DOMAIN: &[u8] = b"kiln.signature.image.x86-boot";
 
