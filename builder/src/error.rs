@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use kiln_cache::StoreError;
 
 use crate::kconfig::ConfigChange;
+use crate::stages::Stage;
 use crate::toolchain::ToolchainError;
 use crate::tree::TreeError;
 
@@ -95,6 +96,18 @@ pub enum BuildError {
         "audits refute what this build rests on as fast as it is made: repeat it when they are done"
     )]
     Refuted,
+    /// An audit speaks against a stage, and which of the two is wrong could not be found out.
+    #[error(
+        "an audit compiled something else than {stage} proved, and the compile from nothing that \
+         would tell which is wrong could not be made. Repeat the build with --audit when this is \
+         mended: {because}"
+    )]
+    Undecided {
+        /// The stage ("T0").
+        stage: Stage,
+        /// Why there was no compile from nothing.
+        because: Box<BuildError>,
+    },
     /// A bug.
     #[error("{0}: this is a bug in Kiln, please report it with the output above")]
     Stopped(&'static str),

@@ -10,6 +10,7 @@ use crate::error::BuildError;
 use crate::kbuild::Made;
 use crate::making::Turn;
 use crate::pool::Pair;
+use crate::stages::Stage;
 use crate::unlinked;
 use crate::work::{Compiled, Job, Prepared};
 
@@ -41,24 +42,31 @@ pub(super) struct Once {
 }
 
 impl Builder {
-    /// Compiles a request in the pair of audits, and compares. What comes out upon another build is no
-    /// better a witness than what it is held against: where they differ, it is compiled once more, from
-    /// nothing, and that counts.
+    /// Compiles a request in the pair of audits, and compares with what a stage proved. What comes out
+    /// upon another build is no better a witness than what it is held against: where they differ, it is
+    /// compiled once more, from nothing, and that counts. Where that can't be done the error says that
+    /// they differ.
     pub(super) async fn compile_again(
         &self,
         question: &Question<'_>,
+        stage: Stage,
         proved: &Manifest,
     ) -> Result<Again, BuildError> {
         let (job, pair) = self.audits_pair(question).await?;
-        let mut once = compile_once(&job, pair, is_from_nothing(&question.key)).await?;
-        let mut same = self.is_same(&job, &once.compiled, proved).await?;
-        let mut overlooked = false;
-        if !same && !once.from_nothing {
-            once = compile_once(&job, once.compiled.pair, true).await?;
-            same = self.is_same(&job, &once.compiled, proved).await?;
-            overlooked = same;
+        let once = compile_once(&job, pair, is_from_nothing(&question.key)).await?;
+        let same = self.is_same(&job, &once.compiled, proved).await?;
+        if same || once.from_nothing {
+            return Ok(Again { job, once, same, overlooked: false });
         }
-        Ok(Again { job, once, same, overlooked })
+        let decide = async {
+            let once = compile_once(&job, once.compiled.pair, true).await?;
+            let same = self.is_same(&job, &once.compiled, proved).await?;
+            Ok((once, same))
+        };
+        let (once, same) = decide
+            .await
+            .map_err(|because| BuildError::Undecided { stage, because: Box::new(because) })?;
+        Ok(Again { job, once, same, overlooked: same })
     }
 
     /// Compiles a request in the pair of audits, from nothing.

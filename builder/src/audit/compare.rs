@@ -79,7 +79,8 @@ pub(crate) enum Audited {
     Same(Checked),
     /// It is not: this is what came out. The proof is revoked, and what rests on it withdrawn.
     Otherwise(Box<Built>),
-    /// It could not be compiled again, for a reason that says nothing of the proof.
+    /// It could not be compiled again, for a reason that says nothing of the proof. (Where there is
+    /// something that speaks against it, and the rest could not be compiled, that is an error.)
     Impossible(BuildError),
 }
 
@@ -146,9 +147,14 @@ impl Builder {
         kinds: Vec<String>,
     ) -> Result<Audited, BuildError> {
         let proof_seconds = question.begun.elapsed().as_secs_f64();
-        let Again { job, once, same, overlooked } = match self.compile_again(question, proved).await
-        {
+        let again = self.compile_again(question, claim.ground.stage, proved).await;
+        let Again { job, once, same, overlooked } = match again {
             Ok(again) => again,
+            Err(error @ BuildError::Undecided { .. }) => {
+                let (commit, by) = (&question.request.revision.commit, claim.ground.from);
+                tracing::error!(%commit, %by, %error);
+                return Err(error);
+            }
             Err(error) => return Ok(Audited::Impossible(error)),
         };
         let (from_nothing, compile_seconds) = (once.from_nothing, once.seconds);

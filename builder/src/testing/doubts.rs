@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kiln_cache::signature::SignatureKind;
 use kiln_cache::{Digest, Mark};
@@ -15,7 +17,7 @@ use crate::audit::{Audited, Claim, audit_report, is_from_nothing};
 use crate::closure::{Closure, Paths};
 use crate::observer::Stage as Step;
 use crate::stages::{Ground, Stage};
-use crate::{Obtained, Revision};
+use crate::{BuildError, BuildEvent, Builder, Observer, Obtained, Revision};
 
 pub(super) const DOCS: &str = "Documentation/a.rst";
 
@@ -285,6 +287,45 @@ async fn a_proof_whose_audit_can_not_be_made_is_audited_when_it_is_asked_for_aga
     std::fs::remove_file(&audits).unwrap();
     let built = build(&auditor(&toy), &toy, &docs).await;
     assert_eq!((built.obtained, built.audit.unwrap().stage), (Obtained::Closure, Stage::Closure));
+}
+
+/// An observer that takes a pair away as a configuration begins for the second time: the machine fails.
+struct Saboteur {
+    pair: PathBuf,
+    configured: AtomicUsize,
+}
+
+impl Observer for Saboteur {
+    fn event(&self, event: &BuildEvent) {
+        if event.stage == Step::Configuring && self.configured.fetch_add(1, Ordering::Relaxed) == 1
+        {
+            std::fs::remove_file(self.pair.join("pair.json")).unwrap();
+            std::fs::create_dir_all(self.pair.join("pair.json/in the way")).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_audit_that_speaks_against_a_proof_and_fails_then_is_an_error() {
+    let Some((toy, first)) = watched().await else { return };
+    build(&builder_of(&toy), &toy, &first).await;
+    assert!(build(&auditor(&toy), &toy, &docs(&toy, "one\n")).await.audit.is_some());
+    let pair = audits_pair(&toy);
+    plant(&pair);
+    build(&builder_of(&toy), &toy, &next(&toy, &first)).await;
+    let docs = docs_upon(&toy);
+    let saboteur = Arc::new(Saboteur { pair: pair.clone(), configured: AtomicUsize::new(0) });
+    let auditing = Builder::new(toy.store.clone(), toy.work.path().join("work"), saboteur);
+    let auditing = auditing.with_pairs(1, 4).with_audit(1.0);
+    let error = auditing.build(&toy.request(&docs, "")).await.unwrap_err();
+    let BuildError::Undecided { stage: Stage::Closure, because } = &error else {
+        panic!("{error:?}")
+    };
+    assert!(because.to_string().contains("pair.json"), "{because}");
+    // Nothing was decided, and the next one decides.
+    std::fs::remove_dir_all(&pair).unwrap();
+    assert_eq!(mismatches(&toy).await, 0);
+    assert!(build(&auditor(&toy), &toy, &docs).await.audit.is_some());
 }
 
 #[tokio::test]
