@@ -3,10 +3,14 @@
 //! A toolchain is chosen by its name, or by the words `auto` (gcc) and `auto-llvm`: then the revision
 //! decides. What it needs at least it says itself, in `scripts/min-tool-version.sh` (from 5.14 on);
 //! for older ones the tables below do, from the revisions of `Documentation/process/changes.rst` that
-//! raised the bound. What it can bear at most nobody writes down; the table of gcc has the one limit
-//! that is known well: before 5.7 `scripts/dtc` defines `yylloc` twice, which gcc refuses from release
-//! 10 on, where `-fno-common` became the default (GCC 10 release notes, "Porting to GCC 10"). Who
-//! knows better says so: a name given by hand is taken as it is, and a user's own table comes first.
+//! raised the bound. What it can bear at most nobody writes down; two limits of gcc are known well.
+//! Before 5.7 `scripts/dtc` defines `yylloc` twice, which gcc refuses from release 10 on, where
+//! `-fno-common` became the default (GCC 10 release notes, "Porting to GCC 10"). And x86's boot stub
+//! was compiled in the compiler's own dialect of C, which is C23 from gcc 15 on, where `false` is a
+//! keyword that the kernel's headers define anew ("Porting to GCC 15"); 6.14 names the dialect there
+//! ("x86/boot: Use '-std=gnu11' to fix build with GCC 15"), and stable kernels took that over, so that
+//! the stub's makefile is asked. Who knows better says so: a name given by hand is taken as it is, and
+//! a user's own table comes first.
 
 use std::fmt;
 
@@ -102,16 +106,38 @@ impl Family {
     }
 }
 
+/// What a tree says itself of the compilers that it takes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Told<'a> {
+    /// Text of [`LEAST`].
+    pub(crate) least: Option<&'a str>,
+    /// Text of [`BOOT_STUB`], where the kernel is for x86.
+    pub(crate) boot_stub: Option<&'a str>,
+}
+
+/// Where a tree says what it needs at least.
+pub(crate) const LEAST: &str = "scripts/min-tool-version.sh";
+/// Where it says in which dialect of C x86's boot stub is.
+pub(crate) const BOOT_STUB: &str = "arch/x86/boot/compressed/Makefile";
+
+/// The first kernel whose boot stub says so without exception.
+const NAMES_DIALECT: (u32, u32) = (6, 14);
+/// The last gcc whose own dialect is older than C23.
+const BEFORE_C23: u32 = 14;
+
 impl Range {
-    /// Of a kernel of this version, whose `scripts/min-tool-version.sh` has this text.
-    pub(crate) fn of(family: Family, version: KernelVersion, script: Option<&str>) -> Self {
+    /// Of a kernel of this version that says this.
+    pub(crate) fn of(family: Family, version: KernelVersion, told: Told<'_>) -> Self {
         let at = (version.version, version.patchlevel);
         let table = family.table();
         // The last row begins at zero.
         let row = table.iter().find(|row| row.from <= at).unwrap_or(&table[table.len() - 1]);
-        let told = script.and_then(|script| least_in(script, family.branch()));
-        let least = told.unwrap_or(row.least);
-        Self { least, most: row.most }
+        let least = told.least.and_then(|script| least_in(script, family.branch()));
+        let least = least.unwrap_or(row.least);
+        let has_old_stub = family == Family::Gcc
+            && at < NAMES_DIALECT
+            && told.boot_stub.is_some_and(|makefile| !makefile.contains("-std=gnu"));
+        Self { least, most: row.most.or(has_old_stub.then_some(BEFORE_C23)) }
     }
 
     /// Whether a release is in it.
@@ -149,12 +175,14 @@ pub(crate) fn release(text: &str) -> Option<(u32, u32)> {
 mod tests {
     use super::*;
 
-    fn of(version: u32, patchlevel: u32, script: Option<&str>) -> Range {
-        Range::of(Family::Gcc, KernelVersion { version, patchlevel }, script)
+    fn of(version: u32, patchlevel: u32, least: Option<&str>) -> Range {
+        let told = Told { least, boot_stub: None };
+        Range::of(Family::Gcc, KernelVersion { version, patchlevel }, told)
     }
 
-    fn of_llvm(version: u32, patchlevel: u32, script: Option<&str>) -> Range {
-        Range::of(Family::Llvm, KernelVersion { version, patchlevel }, script)
+    fn of_llvm(version: u32, patchlevel: u32, least: Option<&str>) -> Range {
+        let told = Told { least, boot_stub: None };
+        Range::of(Family::Llvm, KernelVersion { version, patchlevel }, told)
     }
 
     #[test]
@@ -164,6 +192,21 @@ mod tests {
         assert_eq!(of(5, 10, None), Range { least: (4, 9), most: None });
         assert!(of(5, 4, None).holds((9, 3)) && !of(5, 4, None).holds((12, 2)));
         assert!(of(6, 1, None).holds((12, 2)) && !of(6, 1, None).holds((4, 9)));
+    }
+
+    #[test]
+    fn a_boot_stub_in_the_compilers_own_dialect_wants_one_before_c23() {
+        let most = |family, (version, patchlevel), stub| {
+            let told = Told { least: None, boot_stub: stub };
+            Range::of(family, KernelVersion { version, patchlevel }, told).most
+        };
+        let (old, new) = (Some("KBUILD_CFLAGS := -m64 -O2"), Some("KBUILD_CFLAGS += -std=gnu11"));
+        assert_eq!(most(Family::Gcc, (6, 1), old), Some(14));
+        assert_eq!(most(Family::Gcc, (6, 1), new), None, "a stable kernel that took it over");
+        assert_eq!(most(Family::Gcc, (6, 14), old), None, "it may say so in other words by now");
+        assert_eq!(most(Family::Gcc, (6, 1), None), None, "no kernel for x86");
+        assert_eq!(most(Family::Gcc, (5, 4), old), Some(9));
+        assert_eq!(most(Family::Llvm, (6, 1), old), None);
     }
 
     #[test]

@@ -19,8 +19,8 @@ use kiln_cache::Digest;
 use crate::error::BuildError;
 use crate::tree::{KernelVersion, Repository, Revision};
 
+use choice::Family;
 pub use choice::{AUTO, AUTO_LLVM};
-use choice::{Family, Range};
 pub use error::ToolchainError;
 pub(crate) use files::digest as file_digest;
 use files::{Place, Stamp};
@@ -259,8 +259,7 @@ pub fn choose_toolchain(
     if let (Family::Gcc, Some(chosen)) = (family, user.chosen(version)) {
         return Ok(chosen.to_owned());
     }
-    let script = repository.text_of(revision, "scripts/min-tool-version.sh")?;
-    let range = Range::of(family, version, script.as_deref());
+    let range = suits::range(family, version, repository, revision)?;
     for candidate in family.candidates() {
         let Some(path) = tools::look_up(Programs::of(&candidate).compiler()) else { continue };
         // One that does not answer is none.

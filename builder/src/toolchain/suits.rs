@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::choice::{self, Family, Range};
+use super::choice::{self, Family, Range, Told};
 use super::programs::Programs;
 use super::table::Toolchains;
 use super::{files, tools};
 use crate::error::BuildError;
-use crate::tree::{Repository, Revision, TreeError};
+use crate::host_arch;
+use crate::tree::{KernelVersion, Repository, Revision, TreeError};
 
 /// Why a toolchain (by its name or path, not `auto`) does not build kernels like this revision, by the
 /// user's table and Kiln's own; nothing when it does, or when nobody knows.
@@ -30,8 +31,7 @@ pub fn unsuited(
     let Some(path) = tools::look_up(programs.compiler()) else { return Ok(None) };
     let told = files::output(Command::new(&path).args(family.question()), &path)?;
     let Some(release) = choice::release(&told) else { return Ok(None) };
-    let script = repository.text_of(revision, "scripts/min-tool-version.sh")?;
-    let range = Range::of(family, kernel, script.as_deref());
+    let range = range(family, kernel, repository, revision)?;
     Ok((!range.holds(release)).then(|| {
         format!(
             "{} {}.{} does not build Linux {}.{} ({range} does)",
@@ -42,6 +42,22 @@ pub fn unsuited(
             kernel.patchlevel
         )
     }))
+}
+
+/// The releases that build a revision, for this machine.
+pub(super) fn range(
+    family: Family,
+    kernel: KernelVersion,
+    repository: &Repository,
+    revision: &Revision,
+) -> Result<Range, BuildError> {
+    let least = repository.text_of(revision, choice::LEAST)?;
+    let boot_stub = match host_arch() {
+        "x86_64" => repository.text_of(revision, choice::BOOT_STUB)?,
+        _ => None,
+    };
+    let told = Told { least: least.as_deref(), boot_stub: boot_stub.as_deref() };
+    Ok(Range::of(family, kernel, told))
 }
 
 /// Whose compiler it is, by its name.
