@@ -45,7 +45,8 @@ pub(super) fn differences(
     if module_part(&a, releases[0]) == module_part(&b, releases[1]) {
         let (place, causes) = match old == new {
             true => {
-                ("signature behind the module", vec![Cause::new(CauseKind::ModuleSigningKey, "")])
+                let signatures = [(&a, old), (&b, new)].map(|(all, it)| &all.bytes()[it.len()..]);
+                ("signature behind the module", vec![of_signatures(signatures)])
             }
             false => ("what is not loaded or hidden", hidden([&a, &b], releases)),
         };
@@ -79,6 +80,15 @@ pub(super) fn differences(
         rows.push(row("what is loaded", vec![Cause::new(CauseKind::Unknown, "")]));
     }
     Ok(rows)
+}
+
+/// Why signatures of one content differ: the key, unless each is another anyway.
+fn of_signatures(signatures: [&[u8]; 2]) -> Cause {
+    // 1.2.840.10045.4.3, the arc of ecdsa-with-SHA2 (RFC 5758, section 3.2), as DER has it.
+    const ECDSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03];
+    let is_random = signatures.iter().all(|it| it.windows(ECDSA.len()).any(|at| at == ECDSA));
+    let detail = if is_random { "or the same one, which never signs alike (ECDSA)" } else { "" };
+    Cause::new(CauseKind::ModuleSigningKey, detail)
 }
 
 /// Why the bytes differ of two modules that `image` does not tell apart.
@@ -201,5 +211,20 @@ pub(super) fn differing(a: &[u8], b: &[u8]) -> u64 {
     match a.len() == b.len() {
         true => a.iter().zip(b).filter(|(a, b)| a != b).count() as u64,
         false => (a.len() as u64).abs_diff(b.len() as u64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_that_are_random_do_not_tell_of_another_key() {
+        let rsa: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 7];
+        let ecdsa: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x04, 7];
+        assert_eq!(of_signatures([rsa, rsa]).text(), "module signing key");
+        assert_eq!(of_signatures([rsa, ecdsa]).text(), "module signing key");
+        let said = "module signing key: or the same one, which never signs alike (ECDSA)";
+        assert_eq!(of_signatures([ecdsa, ecdsa]).text(), said);
     }
 }
