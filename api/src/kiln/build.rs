@@ -1,6 +1,5 @@
 //! `kiln build`: a revision's kernel, compiled only when the store does not know it.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use kiln_builder::{
 };
 use kiln_cache::manifest::{Artifact, BuildResult};
 use kiln_cache::remote::Timeouts;
+use kiln_cache::signature::Signatures;
 use kiln_cache::{InputKey, Remote, Store};
 
 use clap::builder::FalseyValueParser;
@@ -174,7 +174,7 @@ struct Answer<'a> {
     provenance: Option<&'a Provenance>,
     audit: Option<&'a Checked>,
     result: &'a BuildResult,
-    signatures: BTreeMap<&'static str, String>,
+    signatures: &'a Signatures,
     build_id: Option<&'a str>,
     compiler: &'a str,
     artifacts: &'a [Artifact],
@@ -278,12 +278,7 @@ fn json<'a>(commit: &'a str, built: &'a Built) -> Answer<'a> {
         provenance: built.provenance.as_ref(),
         audit: built.audit.as_ref(),
         result: &manifest.result,
-        signatures: manifest
-            .signatures
-            .0
-            .iter()
-            .map(|(kind, signature)| (kind.name(), signature.hash.to_hex()))
-            .collect(),
+        signatures: &manifest.signatures,
         build_id: manifest.build_id.as_deref(),
         compiler: &manifest.compiler,
         artifacts: &manifest.artifacts,

@@ -24,15 +24,28 @@ pub(crate) fn remote(url: &str, timeouts: Timeouts) -> anyhow::Result<Remote> {
     Ok(Remote::with_token(url, timeouts, token.as_deref())?)
 }
 
-/// Ends at Ctrl-C or SIGTERM; at once, with an error, where SIGTERM can't be listened for.
+/// Ends at Ctrl-C, SIGTERM or SIGHUP (the terminal was closed); at once, with an error, where these
+/// can't be listened for.
 pub(crate) async fn told_to_stop() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
+    // Listening for a signal ends its being ignored, which `nohup` asks for.
+    let mut hang_up = (!ignores_hang_up()).then(|| signal(SignalKind::hangup())).transpose()?;
     tokio::select! {
         _ = tokio::signal::ctrl_c() => (),
         _ = terminate.recv() => (),
+        Some(_) = async { hang_up.as_mut()?.recv().await } => (),
     }
     Ok(())
+}
+
+/// Whether this process was started with SIGHUP ignored (proc_pid_status(5), "SigIgn").
+fn ignores_hang_up() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // The first bit is of signal 1, which is SIGHUP.
+    ignored.is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Options of every subcommand.

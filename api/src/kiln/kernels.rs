@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use kiln_cache::BuildInput;
 use kiln_cache::build_draft::{VMLINUX, VMLINUX_O};
 use kiln_cache::manifest::{Artifact, Manifest};
 use kiln_cache::signature::explain::Files;
 use kiln_cache::signature::is_named_by_image;
 use kiln_cache::signature::symbols::may_be_linked_from;
+use kiln_cache::{BuildInput, files_of};
 
 use super::common::Context;
 use super::pull::find_named;
@@ -23,7 +23,8 @@ const BOOT_IMAGES: [(&str, &str); 4] = [
     ("arch/s390/boot/bzImage", "bzImage"),
 ];
 
-/// The files of a build that make was run for in a folder, by their names as artifacts.
+/// The files of a build in a folder, by their names as artifacts: of one that make was run in, or that
+/// artifacts were pulled into.
 pub(crate) fn of_folder(folder: &Path) -> anyhow::Result<Files> {
     let mut files = Files::new();
     let mut add = |name: &str, path: PathBuf| {
@@ -35,15 +36,22 @@ pub(crate) fn of_folder(folder: &Path) -> anyhow::Result<Files> {
         add(name, folder.join(name));
     }
     for (path, name) in BOOT_IMAGES {
-        add(name, folder.join(path));
+        let made = folder.join(path);
+        add(name, if made.is_file() { made } else { folder.join(name) });
     }
     let order = folder.join("modules.order");
-    let listed = if order.is_file() {
-        std::fs::read_to_string(&order)
-            .with_context(|| format!("can't read {}", order.display()))?
-    } else {
-        String::new()
-    };
+    let pulled = folder.join("modules");
+    let mut listed = String::new();
+    if order.is_file() {
+        listed = std::fs::read_to_string(&order)
+            .with_context(|| format!("can't read {}", order.display()))?;
+    } else if pulled.is_dir() {
+        let found =
+            files_of(&pulled).with_context(|| format!("can't read {}", pulled.display()))?;
+        for (name, path) in found.into_iter().filter(|(name, _)| name.ends_with(".ko")) {
+            add(&format!("modules/{name}"), path);
+        }
+    }
     for line in listed.lines().map(str::trim) {
         // "fs/a.o" since 6.3, before that "fs/a.ko", and up to 5.3 "kernel/fs/a.ko".
         let stem = line.strip_suffix(".ko").or_else(|| line.strip_suffix(".o"));
@@ -170,4 +178,38 @@ pub(crate) fn without_foreign_object(files: &mut Files) -> anyhow::Result<()> {
 /// Whether an artifact helps to explain a difference.
 pub(crate) fn explains(name: &str) -> bool {
     is_named_by_image(name) || name == VMLINUX_O || name == ".config"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder_of(paths: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for path in paths {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn a_build_is_found_where_make_leaves_it_and_where_it_was_pulled_to() {
+        let names = ["System.map", "bzImage", "modules/fs/a.ko", "vmlinux"];
+        let made =
+            folder_of(&["System.map", "arch/x86/boot/bzImage", "fs/a.ko", "old.ko", "vmlinux"]);
+        std::fs::write(made.path().join("modules.order"), "fs/a.o\n").unwrap();
+        let pulled =
+            folder_of(&["System.map", "bzImage", "modules/fs/a.ko", "modules/notes", "vmlinux"]);
+        for folder in [&made, &pulled] {
+            let found = of_folder(folder.path()).unwrap();
+            assert_eq!(found.keys().collect::<Vec<_>>(), names);
+            assert!(found.values().all(|path| path.is_file()), "{found:?}");
+        }
+        // What make left is newer than a copy of it.
+        std::fs::write(made.path().join("bzImage"), "").unwrap();
+        let boot = &of_folder(made.path()).unwrap()["bzImage"];
+        assert!(boot.ends_with("arch/x86/boot/bzImage"), "{}", boot.display());
+    }
 }

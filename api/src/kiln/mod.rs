@@ -27,7 +27,7 @@ mod toolchains;
 mod transfer;
 mod verify;
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -166,8 +166,6 @@ async fn interrupted() -> anyhow::Error {
     Fault::new(Exit::Interrupted, kept).into()
 }
 
-// Standard error is where messages belong.
-#[allow(clippy::print_stderr)]
 fn fail(error: &anyhow::Error) -> ExitCode {
     // Errors of the libraries tell their source in their own text; repeating it helps nobody.
     let mut message = error.to_string();
@@ -178,7 +176,8 @@ fn fail(error: &anyhow::Error) -> ExitCode {
             message.push_str(&cause);
         }
     }
-    eprintln!("kiln: {}", harmless(&message));
+    // Where a terminal was closed nobody reads it.
+    _ = writeln!(std::io::stderr(), "kiln: {}", harmless(&message));
     exit_of(error).into()
 }
 

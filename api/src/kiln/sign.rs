@@ -92,17 +92,12 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             answer(signature.hash);
         }
     } else if context.json {
-        let by_kind: serde_json::Map<_, _> = signatures
-            .0
-            .iter()
-            .map(|(kind, signature)| (kind.name().to_owned(), signature.hash.to_hex().into()))
-            .collect();
         let named: Vec<&String> =
             files.keys().filter(|name| signature::is_named_by_image(name)).collect();
         answer_json(&serde_json::json!({
             "file": file,
             "image_names": named,
-            "signatures": by_kind,
+            "signatures": signatures,
         }))?;
     } else {
         for (kind, signature) in &signatures.0 {
