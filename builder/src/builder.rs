@@ -376,7 +376,8 @@ impl Builder {
             }
             return Ok(Some(Arc::clone(toolchain)));
         }
-        let toolchain = Arc::new(Toolchain::find(&self.toolchain_name)?);
+        let remembered = self.work.join("toolchains");
+        let toolchain = Arc::new(Toolchain::find_known(&self.toolchain_name, &remembered)?);
         *known = Some((Instant::now(), Arc::clone(&toolchain)));
         Ok(Some(toolchain))
     }
