@@ -376,8 +376,7 @@ impl Builder {
             }
             return Ok(Some(Arc::clone(toolchain)));
         }
-        let remembered = self.work.join("toolchains");
-        let toolchain = Arc::new(Toolchain::find_known(&self.toolchain_name, &remembered)?);
+        let toolchain = Arc::new(Toolchain::find(&self.toolchain_name)?);
         *known = Some((Instant::now(), Arc::clone(&toolchain)));
         Ok(Some(toolchain))
     }

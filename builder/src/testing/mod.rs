@@ -5,7 +5,6 @@ mod builds;
 mod ccache;
 mod closures;
 mod commands;
-mod counting;
 mod doubts;
 mod foresight;
 mod grounds;
@@ -17,5 +16,4 @@ mod toy;
 mod walks;
 mod withdrawn;
 
-pub(crate) use counting::Counting;
 pub(crate) use repository::{Edit, Fixture};

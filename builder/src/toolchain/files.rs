@@ -6,21 +6,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
-use std::time::Duration;
 
 use kiln_cache::Digest;
-use serde::{Deserialize, Serialize};
 
 use super::ToolchainError;
 use crate::recipe;
 
-/// What tells a file from a changed one without reading it: its place, size, device, node, and times of
+/// What tells a file from a changed one without reading it: its place, size, node, and times of
 /// modification and of change. The last can't be set back by a program that replaces files.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Stamp {
     path: PathBuf,
     size: u64,
-    device: u64,
     node: u64,
     modified: (i64, i64),
     changed: (i64, i64),
@@ -33,7 +30,6 @@ impl Stamp {
         Ok(Self {
             path: path.to_owned(),
             size: found.len(),
-            device: found.dev(),
             node: found.ino(),
             modified: (found.mtime(), found.mtime_nsec()),
             changed: (found.ctime(), found.ctime_nsec()),
@@ -44,11 +40,6 @@ impl Stamp {
     #[cfg(test)]
     pub(super) fn is_of(&self, tool: &str) -> bool {
         self.path.file_name().is_some_and(|name| name == tool)
-    }
-
-    /// Whether it was last touched before this, counted from the beginning of 1970.
-    pub(super) fn is_older(&self, than: Duration) -> bool {
-        (self.changed.0, self.changed.1) < (than.as_secs() as i64, i64::from(than.subsec_nanos()))
     }
 
     /// Whether the file is still the same.
@@ -99,9 +90,6 @@ pub(super) fn below(folder: &Path) -> Vec<(String, PathBuf)> {
     files
 }
 
-/// What says which libraries the dynamic loader takes, beside the programs (ld.so(8)).
-pub(super) const LOADERS_ORDERS: [&str; 2] = ["/etc/ld.so.cache", "/etc/ld.so.preload"];
-
 /// Shared libraries that programs load, as the dynamic loader resolves them here, and libelf.
 pub(super) fn libraries(programs: &[PathBuf]) -> Result<BTreeSet<PathBuf>, ToolchainError> {
     let mut command = Command::new("ldd");
@@ -145,7 +133,7 @@ fn parse_ldd(text: &str) -> BTreeSet<PathBuf> {
 }
 
 /// A place that decides by what it has, or by not being there.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     path: PathBuf,
     stamp: Option<Stamp>,
@@ -154,17 +142,6 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn of(path: PathBuf) -> Self {
         Self { stamp: Stamp::of(&path).ok(), path }
-    }
-
-    /// What is there.
-    pub(super) fn stamp(&self) -> Option<&Stamp> {
-        self.stamp.as_ref()
-    }
-
-    /// Whether it is this one.
-    #[cfg(test)]
-    pub(super) fn is_of(&self, path: &Path) -> bool {
-        self.path == path
     }
 
     /// Whether nothing came or went there.

@@ -5,7 +5,6 @@ mod error;
 mod files;
 mod host;
 mod programs;
-mod remembered;
 mod searched;
 mod suits;
 mod table;
@@ -14,7 +13,6 @@ mod tools;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::SystemTime;
 
 use kiln_cache::Digest;
 
@@ -76,21 +74,6 @@ impl Toolchain {
         Self::of(Programs::of(name))
     }
 
-    /// The same, without asking anybody where it was found before and nothing of it was touched since
-    /// (see [`Self::is_current`]). `folder`: where what was found is kept, for every process.
-    pub fn find_known(name: &str, folder: &Path) -> Result<Self, ToolchainError> {
-        let programs = Programs::of(name);
-        if let Some(known) = remembered::recall(folder, &programs) {
-            return Ok(known);
-        }
-        let begun = SystemTime::now();
-        let found = Self::of(programs)?;
-        if let Err(error) = remembered::keep(folder, &found, begun) {
-            tracing::debug!(folder = %folder.display(), %error, "a toolchain is not remembered");
-        }
-        Ok(found)
-    }
-
     fn of(programs: Programs) -> Result<Self, ToolchainError> {
         let needed = |name: &str| tools::look_up(name).ok_or_else(|| tools::missing(name));
         let driver = needed(programs.compiler())?;
@@ -136,7 +119,6 @@ impl Toolchain {
         };
         let run = parts.iter().filter(|(role, _)| is_program(role));
         let run: Vec<PathBuf> = run.filter_map(|(_, path)| path.clone()).collect();
-        places.extend(files::LOADERS_ORDERS.map(PathBuf::from));
         for library in files::libraries(&run)? {
             let name = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
             parts.insert(format!("library {name}"), Some(library));
@@ -176,9 +158,6 @@ impl Toolchain {
     }
 }
 
-/// The context in which ids are hashed; another one when what they cover changes.
-const ID: &str = "kiln toolchain v5";
-
 /// How roles begin of what is read and not run.
 const READ: [&str; 6] = ["libgcc", "include/", "specs ", "plugin/", "bfd-plugins/", "bison/"];
 
@@ -202,11 +181,9 @@ fn surroundings(
     places.extend(host::folders(&host.headers));
     places.extend(host.missing);
 
-    // Where specs, libraries and programs are looked for: a file that appears there may come first.
-    for driver in [driver, host_driver] {
-        places.extend(searched::libraries(driver)?);
-        places.extend(searched::programs(driver)?);
-    }
+    // Where specs and libraries are looked for: a file that appears there may come first.
+    places.extend(searched::libraries(driver)?);
+    places.extend(searched::libraries(host_driver)?);
     if let Some(ld) = tools::look_up("ld") {
         let folders = searched::of_linker(&ld)?;
         let by_hand: Vec<PathBuf> =
@@ -303,7 +280,7 @@ fn identify(
     parts: &BTreeMap<String, Option<PathBuf>>,
 ) -> Result<(Digest, Vec<Stamp>), ToolchainError> {
     let mut files = Vec::new();
-    let mut hasher = blake3::Hasher::new_derive_key(ID);
+    let mut hasher = blake3::Hasher::new_derive_key("kiln toolchain v5");
     hasher.update(&(said.len() as u64).to_le_bytes()).update(said.as_bytes());
     for (role, path) in parts {
         hasher.update(&(role.len() as u64).to_le_bytes());

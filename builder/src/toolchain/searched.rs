@@ -57,17 +57,8 @@ fn parse(text: &str) -> Searched {
 /// Folders in which a driver looks for start files, libraries and specs, those that are not there
 /// included.
 pub(super) fn libraries(driver: &Path) -> Result<Vec<PathBuf>, ToolchainError> {
-    looked_in(driver, "libraries: =")
-}
-
-/// Folders in which a driver looks for the programs that it runs, likewise.
-pub(super) fn programs(driver: &Path) -> Result<Vec<PathBuf>, ToolchainError> {
-    looked_in(driver, "programs: =")
-}
-
-fn looked_in(driver: &Path, what: &str) -> Result<Vec<PathBuf>, ToolchainError> {
     let answer = files::output(Command::new(driver).arg("-print-search-dirs"), driver)?;
-    let line = answer.lines().find_map(|line| line.strip_prefix(what));
+    let line = answer.lines().find_map(|line| line.strip_prefix("libraries: ="));
     Ok(line.unwrap_or_default().split(':').filter(|it| !it.is_empty()).map(Into::into).collect())
 }
 
