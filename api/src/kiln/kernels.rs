@@ -35,9 +35,12 @@ pub(crate) fn of_folder(folder: &Path) -> anyhow::Result<Files> {
     for name in [VMLINUX, VMLINUX_O, ".config", "System.map"] {
         add(name, folder.join(name));
     }
+    // What make left comes before a copy of it.
+    for (_, name) in BOOT_IMAGES {
+        add(name, folder.join(name));
+    }
     for (path, name) in BOOT_IMAGES {
-        let made = folder.join(path);
-        add(name, if made.is_file() { made } else { folder.join(name) });
+        add(name, folder.join(path));
     }
     let order = folder.join("modules.order");
     let pulled = folder.join("modules");
