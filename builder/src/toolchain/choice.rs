@@ -5,11 +5,11 @@
 //! for older ones the tables below do, from the revisions of `Documentation/process/changes.rst` that
 //! raised the bound. What it can bear at most nobody writes down; two limits of gcc are known well.
 //! Before 5.7 `scripts/dtc` defines `yylloc` twice, which gcc refuses from release 10 on, where
-//! `-fno-common` became the default (GCC 10 release notes, "Porting to GCC 10"). And x86's boot stub
+//! `-fno-common` became the default (GCC 10 release notes, "Porting to GCC 10"). And x86's decompressor
 //! was compiled in the compiler's own dialect of C, which is C23 from gcc 15 on, where `false` is a
 //! keyword that the kernel's headers define anew ("Porting to GCC 15"); 6.14 names the dialect there
 //! ("x86/boot: Use '-std=gnu11' to fix build with GCC 15"), and stable kernels took that over, so that
-//! the stub's makefile is asked. Who knows better says so: a name given by hand is taken as it is, and
+//! its makefile is asked. Who knows better says so: a name given by hand is taken as it is, and
 //! a user's own table comes first.
 
 use std::fmt;
@@ -111,16 +111,16 @@ impl Family {
 pub(crate) struct Told<'a> {
     /// Text of [`LEAST`].
     pub(crate) least: Option<&'a str>,
-    /// Text of [`BOOT_STUB`], where the kernel is for x86.
-    pub(crate) boot_stub: Option<&'a str>,
+    /// Text of [`DECOMPRESSOR`], where the kernel is for x86.
+    pub(crate) decompressor: Option<&'a str>,
 }
 
 /// Where a tree says what it needs at least.
 pub(crate) const LEAST: &str = "scripts/min-tool-version.sh";
-/// Where it says in which dialect of C x86's boot stub is.
-pub(crate) const BOOT_STUB: &str = "arch/x86/boot/compressed/Makefile";
+/// Where it says in which dialect of C x86's decompressor is.
+pub(crate) const DECOMPRESSOR: &str = "arch/x86/boot/compressed/Makefile";
 
-/// The first kernel whose boot stub says so without exception.
+/// The first kernel whose decompressor says so without exception.
 const NAMES_DIALECT: (u32, u32) = (6, 14);
 /// The last gcc whose own dialect is older than C23.
 const BEFORE_C23: u32 = 14;
@@ -134,10 +134,10 @@ impl Range {
         let row = table.iter().find(|row| row.from <= at).unwrap_or(&table[table.len() - 1]);
         let least = told.least.and_then(|script| least_in(script, family.branch()));
         let least = least.unwrap_or(row.least);
-        let has_old_stub = family == Family::Gcc
+        let has_no_dialect = family == Family::Gcc
             && at < NAMES_DIALECT
-            && told.boot_stub.is_some_and(|makefile| !makefile.contains("-std=gnu"));
-        Self { least, most: row.most.or(has_old_stub.then_some(BEFORE_C23)) }
+            && told.decompressor.is_some_and(|makefile| !makefile.contains("-std=gnu"));
+        Self { least, most: row.most.or(has_no_dialect.then_some(BEFORE_C23)) }
     }
 
     /// Whether a release is in it.
@@ -176,12 +176,12 @@ mod tests {
     use super::*;
 
     fn of(version: u32, patchlevel: u32, least: Option<&str>) -> Range {
-        let told = Told { least, boot_stub: None };
+        let told = Told { least, decompressor: None };
         Range::of(Family::Gcc, KernelVersion { version, patchlevel }, told)
     }
 
     fn of_llvm(version: u32, patchlevel: u32, least: Option<&str>) -> Range {
-        let told = Told { least, boot_stub: None };
+        let told = Told { least, decompressor: None };
         Range::of(Family::Llvm, KernelVersion { version, patchlevel }, told)
     }
 
@@ -195,9 +195,9 @@ mod tests {
     }
 
     #[test]
-    fn a_boot_stub_in_the_compilers_own_dialect_wants_one_before_c23() {
-        let most = |family, (version, patchlevel), stub| {
-            let told = Told { least: None, boot_stub: stub };
+    fn a_decompressor_in_the_compilers_own_dialect_wants_one_before_c23() {
+        let most = |family, (version, patchlevel), decompressor| {
+            let told = Told { least: None, decompressor };
             Range::of(family, KernelVersion { version, patchlevel }, told).most
         };
         let (old, new) = (Some("KBUILD_CFLAGS := -m64 -O2"), Some("KBUILD_CFLAGS += -std=gnu11"));

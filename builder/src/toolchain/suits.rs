@@ -52,11 +52,11 @@ pub(super) fn range(
     revision: &Revision,
 ) -> Result<Range, BuildError> {
     let least = repository.text_of(revision, choice::LEAST)?;
-    let boot_stub = match host_arch() {
-        "x86_64" => repository.text_of(revision, choice::BOOT_STUB)?,
+    let decompressor = match host_arch() {
+        "x86_64" => repository.text_of(revision, choice::DECOMPRESSOR)?,
         _ => None,
     };
-    let told = Told { least: least.as_deref(), boot_stub: boot_stub.as_deref() };
+    let told = Told { least: least.as_deref(), decompressor: decompressor.as_deref() };
     Ok(Range::of(family, kernel, told))
 }
 
