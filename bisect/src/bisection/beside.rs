@@ -258,7 +258,7 @@ impl Bisection {
         Ok(())
     }
 
-    fn under_way(&self) -> Vec<Place> {
+    pub(super) fn under_way(&self) -> Vec<Place> {
         self.workshop.flying().into_iter().map(|flying| flying.place).collect()
     }
 

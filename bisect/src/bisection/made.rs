@@ -54,6 +54,9 @@ impl Bisection {
         let commit = self.commit(place);
         self.watch.happening(Happening::Built { commit: &commit, build: &record });
         self.spread(place, &manifest).await?;
+        if record.obtained == Obtained::Compiled && manifest.is_built() {
+            self.knowledge.learn_pace(place, manifest.seconds);
+        }
         let made = Made { manifest, record };
         self.made.insert(place, made.clone());
         Ok(made)

@@ -2,7 +2,8 @@
 //!
 //! [`knowledge`] is what decisions are made from ([`proofs`] what of it was only proved, [`untouched`]
 //! and [`blamed`] what is only likely, [`unseen`] what code does not tell), [`batch`] makes runs,
-//! [`beside`] and [`workshop`] what is built beside them, [`made`] asks for builds and learns of them, [`doubts`] forgets them,
+//! [`beside`] and [`workshop`] what is built beside them, [`efforts`] asks what builds would take, [`made`]
+//! asks for builds and learns of them, [`doubts`] forgets them,
 //! [`host`] tells kernels that can't be run from a host that runs none, [`titled`] finds out which crash
 //! is hunted, [`written`] tells the record, [`after`] looks at a commit
 //! that is to be named, [`walking`] for a good end among
@@ -17,6 +18,7 @@ mod beside;
 mod blamed;
 mod budget;
 mod doubts;
+mod efforts;
 mod error;
 mod host;
 pub(crate) mod knowledge;

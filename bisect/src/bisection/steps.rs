@@ -122,8 +122,9 @@ impl Bisection {
 
     /// Asks the planner, off the async threads: a large range takes it a while.
     async fn decide(&mut self, target: &Target) -> Result<(Decision, Beside), BisectError> {
+        self.learn_efforts().await;
         let mut problem = self.knowledge.problem(target, self.header.limits.machines);
-        problem.building = self.workshop.building(problem.costs.build_seconds);
+        problem.building = self.workshop.building(|place| problem.build_seconds(place));
         let builders = self.header.limits.builders;
         let settings = self.settings();
         let (problem, decision, beside) = blocking(move || {
@@ -136,7 +137,10 @@ impl Bisection {
         let made = (decision.clone(), beside.clone());
         let decided = Decided::since(before, &problem, &settings, made);
         self.write(Event::Decided(Box::new(decided))).await?;
-        let costs = problem.costs;
+        let costs = match &decision {
+            Decision::Test(test) => problem.costs_of(test.revision),
+            Decision::Stop(_) => problem.costs,
+        };
         self.decided = Some((problem, settings));
         if let Decision::Test(test) = &decision
             && let Some(picture) = self.picture().await?

@@ -93,14 +93,15 @@ impl Workshop {
         list
     }
 
-    /// As the planner takes them, when a build takes so many seconds. In whole milliseconds, so that
+    /// As the planner takes them, by the seconds that the build of a place takes. In whole milliseconds, so that
     /// records say it exactly; one that is being stored already takes no time.
-    pub(super) fn building(&self, build_seconds: f64) -> Vec<Building> {
+    pub(super) fn building(&self, build_seconds: impl Fn(Place) -> f64) -> Vec<Building> {
         let left = |flying: &Flying| match self.stages.is_storing(&flying.commit) {
             true => 0.0,
             // What takes longer than others may take longer still.
             false => {
-                (build_seconds - flying.begun.elapsed().as_secs_f64()).max(build_seconds / 10.0)
+                let whole = build_seconds(flying.place);
+                (whole - flying.begun.elapsed().as_secs_f64()).max(whole / 10.0)
             }
         };
         let round = |seconds: f64| (seconds * 1000.0).round() / 1000.0;
@@ -314,7 +315,7 @@ mod tests {
         assert!(workshop.give_up(PLACE));
         tokio::task::yield_now().await;
         assert!(!workshop.give_up(PLACE), "being audited");
-        assert_ne!(workshop.building(100.0)[0].seconds, 0.0, "an audit compiles");
+        assert_ne!(workshop.building(|_| 100.0)[0].seconds, 0.0, "an audit compiles");
         end.send(()).unwrap();
         assert_eq!(end_of(workshop.next().await), "failed");
         assert!(!stages.is_kept("c"));

@@ -63,7 +63,7 @@ fn given_up(problem: &Problem, builders: usize, test: &Test, needs: &[Need]) -> 
     let wait = problem.building.iter().map(|building| building.seconds).fold(f64::MAX, f64::min);
     let loss = |building: &Building| {
         let need = needs.iter().find(|need| need.place == building.place);
-        let spent = (problem.costs.build_seconds - building.seconds).max(0.0);
+        let spent = (problem.build_seconds(building.place) - building.seconds).max(0.0);
         need.map_or(0.0, |need| need.probability) * spent
     };
     let least = problem.building.iter().min_by(|a, b| loss(a).total_cmp(&loss(b)))?;

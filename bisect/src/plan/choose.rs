@@ -2,12 +2,16 @@
 
 use crate::belief::{Counts, Find, Posterior, RateGrid};
 
+use super::confirm::clean_runs;
 use super::gain::{Prospect, Quiet, Terms};
 use super::problem::{Place, Problem, State, Status};
 use super::settings::Settings;
 
 /// Classes of "probability of being bad" among which one revision each is weighed in full.
 const BINS: usize = 64;
+/// Chance that a bad kernel shows nothing in so many runs as are charged when the revisions of a class
+/// are held against each other by what their builds take.
+const QUIET: f64 = 0.05;
 
 /// A revision with the best number of runs of it.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +60,7 @@ impl Search<'_> {
         match (self.needs_build(place), self.problem.build_under_way(place)) {
             (false, _) => 0.0,
             (true, Some(building)) => building.seconds,
-            (true, None) => self.problem.costs.build_seconds,
+            (true, None) => self.problem.build_seconds(place),
         }
     }
 
@@ -179,6 +183,8 @@ impl Search<'_> {
         let mut list = vec![Place::Base];
         let mut taken = vec![false; self.built.len()];
         let mut bins: [Option<(f64, u32)>; BINS] = [None; BINS];
+        let runs = clean_runs(self.posterior.rate.mean, QUIET);
+        let telling = self.problem.costs.seconds(false, runs, self.problem.machines);
         for commit in 0..self.problem.graph.len() as u32 {
             let bad = self.posterior.bad[commit as usize];
             let place = Place::Commit(commit);
@@ -201,7 +207,8 @@ impl Search<'_> {
                 list.push(place);
                 continue;
             }
-            let promise = self.testable[commit as usize] * crate::belief::entropy_bits(bad);
+            let bits = self.testable[commit as usize] * crate::belief::entropy_bits(bad);
+            let promise = bits / (self.build_seconds(place) + telling);
             let bin = &mut bins[((bad * BINS as f64) as usize).min(BINS - 1)];
             if bin.is_none_or(|(best, _)| promise > best) {
                 *bin = Some((promise, commit));

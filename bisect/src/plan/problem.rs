@@ -123,8 +123,11 @@ pub struct Problem {
     /// For commits that failed to build in a file: the commits in which that file is the same. The
     /// others have another one, and the failure says nothing of them.
     pub faults: BTreeMap<u32, Rows>,
-    /// What builds and runs take.
+    /// What builds and runs take in the mean.
     pub costs: Costs,
+    /// Seconds that the build of each commit takes, as they differ by how much they make anew; empty
+    /// where nobody can say.
+    pub builds: Vec<f64>,
     /// Machines that run side by side.
     pub machines: u32,
     /// Builds that are under way.
@@ -136,12 +139,12 @@ pub struct Problem {
 /// Why a problem can't be decided.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ProblemError {
-    /// One status a commit is needed.
-    #[error("the graph has {commits} commits, but {statuses} statuses were given")]
+    /// One status a commit is needed, and what a build takes of all or none.
+    #[error("the graph has {commits} commits, but {statuses} statuses or builds were given")]
     Length {
         /// Commits of the graph.
         commits: usize,
-        /// Statuses given.
+        /// How many were given.
         statuses: usize,
     },
     /// A status names an image that has no counts.
@@ -199,6 +202,7 @@ impl Problem {
             blamed: Vec::new(),
             faults: BTreeMap::new(),
             costs,
+            builds: Vec::new(),
             machines: 1,
             building: Vec::new(),
             spent: Spent::default(),
@@ -219,6 +223,17 @@ impl Problem {
             .image
             .and_then(|image| self.images.get(image as usize).copied())
             .unwrap_or_default()
+    }
+
+    /// Seconds that a build of a revision takes.
+    pub fn build_seconds(&self, place: Place) -> f64 {
+        let own = place.commit().and_then(|commit| self.builds.get(commit as usize));
+        own.copied().unwrap_or(self.costs.build_seconds)
+    }
+
+    /// What a build of a revision and its runs take.
+    pub(crate) fn costs_of(&self, place: Place) -> Costs {
+        Costs { build_seconds: self.build_seconds(place), ..self.costs }
     }
 
     /// Takes note of what is known of a revision. `place` must be of this graph.
@@ -278,7 +293,12 @@ impl Problem {
         if let Some(commit) = named.find(|c| **c as usize >= self.graph.len()) {
             return Err(ProblemError::Unchanged { commit: *commit, commits: self.graph.len() });
         }
-        for cost in [self.costs.build_seconds, self.costs.run_seconds] {
+        if ![0, self.graph.len()].contains(&self.builds.len()) {
+            let (commits, statuses) = (self.graph.len(), self.builds.len());
+            return Err(ProblemError::Length { commits, statuses });
+        }
+        let means = [self.costs.build_seconds, self.costs.run_seconds];
+        for cost in means.into_iter().chain(self.builds.iter().copied()) {
             if !(cost.is_finite() && cost > 0.0) {
                 return Err(ProblemError::Cost(cost));
             }

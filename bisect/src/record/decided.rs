@@ -43,8 +43,11 @@ pub struct Decided {
     /// now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<Vec<(u32, Rows)>>,
-    /// What builds and runs take.
+    /// What builds and runs take in the mean.
     pub costs: Costs,
+    /// What the builds of commits take, by seconds, where that is something else than before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub builds: Option<Vec<(f64, Rows)>>,
     /// Machines side by side.
     pub machines: u32,
     /// Builds under way.
@@ -117,6 +120,7 @@ impl Decided {
                 problem.faults.iter().map(|(commit, same)| (*commit, same.clone())).collect()
             }),
             costs: problem.costs,
+            builds: (problem.builds != earlier.builds).then(|| by_seconds(&problem.builds)),
             machines: problem.machines,
             building: problem.building.clone(),
             spent: problem.spent,
@@ -125,6 +129,14 @@ impl Decided {
             beside,
         }
     }
+}
+
+/// Commits by what their builds take.
+fn by_seconds(builds: &[f64]) -> Vec<(f64, Rows)> {
+    let mut sorted: Vec<(u32, f64)> = (0..).zip(builds.iter().copied()).collect();
+    sorted.sort_by(|(_, one), (_, other)| one.total_cmp(other));
+    let alike = sorted.chunk_by(|(_, one), (_, other)| one == other);
+    alike.map(|them| (them[0].1, Rows::of(them.iter().map(|(commit, _)| *commit)))).collect()
 }
 
 /// Why a record can't be replayed.
@@ -254,6 +266,16 @@ impl Replay {
             problem.faults = faults.iter().cloned().collect();
         }
         problem.costs = decided.costs;
+        if let Some(builds) = &decided.builds {
+            // What is said of some is said of all; else the planner refuses the rest.
+            problem.builds = vec![0.0; if builds.is_empty() { 0 } else { n }];
+            for (seconds, commits) in builds {
+                if let Some(at) = commits.beyond(n) {
+                    return Err(ReplayError::Position(at, n));
+                }
+                commits.iter().for_each(|commit| problem.builds[commit as usize] = *seconds);
+            }
+        }
         problem.machines = decided.machines;
         problem.building.clone_from(&decided.building);
         problem.spent = decided.spent;
@@ -390,6 +412,13 @@ mod tests {
             if round == 2 {
                 problem.blamed = vec![14, 15, 33];
             }
+            // The nearer to the last build, the less is made.
+            if let (true, Some(at)) = (round % 4 > 0, test.revision.commit()) {
+                problem.builds =
+                    (0..40u32).map(|it| 20.0 * f64::from(1 + it.abs_diff(at) / 9)).collect();
+            } else {
+                problem.builds.clear();
+            }
             if round == 3 {
                 problem.revisions[30].state = State::Broken;
                 problem.faults.insert(30, Rows::of(29..34));
@@ -423,6 +452,7 @@ mod tests {
         }
         assert!(matches!(again.last().unwrap().then, Made::Commit(Decision::Stop(_))));
         assert!(again.iter().any(|replayed| !replayed.beside.0.ahead.is_empty()));
+        assert!(texts.iter().any(|text| text.contains(r#""builds":[[20.0,"#)), "{texts:?}");
         let longest = texts.iter().map(String::len).max().unwrap();
         assert!(longest < 2500, "a decision takes {longest} bytes of the record");
     }

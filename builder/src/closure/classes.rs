@@ -98,6 +98,16 @@ impl Edges {
             .collect()
     }
 
+    /// Commits at the other end of a commit's edges, in either direction.
+    pub(crate) fn neighbours(&self, commit: usize) -> &[usize] {
+        &self.neighbours[commit]
+    }
+
+    /// The commits of a tree (in hexadecimal).
+    pub(crate) fn of_tree(&self, tree: &str) -> &[usize] {
+        self.same_tree.get(tree).map_or(&[], Vec::as_slice)
+    }
+
     /// The parents of a commit that are in the history.
     pub(crate) fn parents(&self, commit: usize) -> impl Iterator<Item = usize> {
         self.neighbours[commit].iter().copied().filter(move |other| *other < commit)
@@ -127,7 +137,12 @@ impl Edges {
         self.trees.len()
     }
 
-    /// The repository of the trees, opened anew.
+    /// The repository of the trees.
+    pub(crate) fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// The same, opened anew.
     pub(crate) fn git(&self) -> Result<git2::Repository, TreeError> {
         self.repository.git()
     }

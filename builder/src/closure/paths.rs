@@ -33,6 +33,11 @@ impl Paths {
         self.0.binary_search_by(|one| (**one).cmp(path)).ok()
     }
 
+    /// The path that stands at a position. Panics where there is none.
+    pub(crate) fn at(&self, position: usize) -> &[u8] {
+        &self.0[position]
+    }
+
     /// The paths in order of their bytes.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.0.iter().map(|path| &**path)

@@ -65,13 +65,18 @@ impl Pool {
         repository: &Repository,
         wanted: &str,
     ) -> Option<Folder> {
+        self.pairs(key).into_iter().min_by_key(|pair| distance(pair, repository, wanted))
+    }
+
+    /// All pairs of a key, used by others or not. Looks only.
+    pub(crate) fn pairs(&self, key: &str) -> Vec<Folder> {
         let folder = self.folder.join(key);
         let roots = (0..self.bounds.of_a_key).map(|number| folder.join(number.to_string()));
         let pairs = roots.filter_map(|root| {
             let state = State::load(&root.join(RECORD))?;
             Some(Folder { root, state })
         });
-        pairs.min_by_key(|pair| distance(pair, repository, wanted))
+        pairs.collect()
     }
 
     /// Removes the objects of all free pairs, whatever their keys, that are in doubt. Whoever takes a pair

@@ -11,7 +11,7 @@ use super::numbers::{Names, makes_numbers, rewritten};
 use super::plan::{Touched, is_for_all, is_kconfig, is_make_text};
 use super::same::{comments_only, mentions, moves_lines};
 use super::wildcards::Wildcards;
-use crate::closure::{Closure, Why, touches};
+use crate::closure::{Closure, VisibleChange, Why, touches};
 use crate::tree::{Repository, TreeError, is_c};
 
 /// Every path of which a build of tree `a` with this closure could notice that tree `b` differs, in
@@ -22,16 +22,27 @@ pub(crate) fn difference(
     b: &str,
     closure: &Closure,
 ) -> Result<Vec<Touched>, TreeError> {
-    let git = repository.git()?;
+    let changes = repository.visible_changes(a, b)?;
+    noticed(repository, &repository.git()?, [a, b], &changes, closure)
+}
+
+/// The same of trees that were compared already, with a handle that is open already.
+pub(crate) fn noticed(
+    repository: &Repository,
+    git: &Git,
+    [a, b]: [&str; 2],
+    changes: &[VisibleChange],
+    closure: &Closure,
+) -> Result<Vec<Touched>, TreeError> {
     let mut found = Vec::new();
     // Of Kconfig all that differs: an option may be defined in a file that a build did not know of.
     let mut kconfigs: Vec<Box<[u8]>> = Vec::new();
-    for change in repository.visible_changes(a, b)? {
+    for change in changes {
         let what = change.what;
         if is_kconfig(&change.path) {
             kconfigs.push(change.path.clone());
         }
-        if let Some(touch) = touches(closure, std::slice::from_ref(&change)) {
+        if let Some(touch) = touches(closure, std::slice::from_ref(change)) {
             found.push(Touched {
                 touch,
                 what,
@@ -52,10 +63,10 @@ pub(crate) fn difference(
     let mut numbers: Option<Names> = None;
     for one in read {
         let path = &one.touch.path;
-        let texts = [text(&git, &a, path), text(&git, &b, path)];
+        let texts = [text(git, &a, path), text(git, &b, path)];
         if is_kconfig(path) {
             let names = numbers.get_or_insert_with(|| {
-                let [a, b] = [&a, &b].map(|tree| texts_of(&git, tree, &kconfigs));
+                let [a, b] = [&a, &b].map(|tree| texts_of(git, tree, &kconfigs));
                 rewritten(&a, &b)
             });
             one.rules = texts.iter().flatten().any(|text| makes_numbers(text, names));

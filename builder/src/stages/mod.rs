@@ -89,10 +89,10 @@ mod tokens;
 mod wildcards;
 
 pub use crate::ground::{Ground, Stage};
-pub(crate) use difference::{differ_in_comments_only, difference};
+pub(crate) use difference::{differ_in_comments_only, difference, noticed};
 pub(crate) use overlooked::overlooked;
 pub use plan::{Plan, Reason};
-pub(crate) use plan::{Touched, is_make_text, plan};
+pub(crate) use plan::{Touched, is_from_nothing, is_make_text, plan};
 pub(crate) use provenance::PROVENANCE;
 pub use provenance::Provenance;
 pub(crate) use settle::{Outcome, settle};

@@ -97,6 +97,11 @@ pub(crate) fn plan(touched: &[Touched], units: &Units) -> Plan {
     }
 }
 
+/// Whether a change has everything made anew, as make may not see all that depends on it.
+pub(crate) fn is_from_nothing(one: &Touched, units: &Units) -> bool {
+    matches!(kind(one, units), Err(reason) if reason.from_nothing)
+}
+
 enum Kind {
     /// Make reads it anew in every run.
     Evaluated,
@@ -146,7 +151,7 @@ fn kind(one: &Touched, units: &Units) -> Result<Kind, Reason> {
             (false, false) => Ok(Kind::Evaluated),
         };
     }
-    let readers = units.readers(path).count();
+    let readers = units.readers(path).len();
     if readers == 0 {
         return Err(from_nothing(one, "differs, and nobody recorded who reads it"));
     }

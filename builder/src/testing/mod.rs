@@ -6,6 +6,7 @@ mod ccache;
 mod closures;
 mod commands;
 mod doubts;
+mod efforts;
 mod foresight;
 mod grounds;
 mod refuted;

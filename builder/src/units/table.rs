@@ -1,6 +1,6 @@
 //! Who reads what, as a table that is kept with the build.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::iter;
 use std::path::{Path, PathBuf};
 
@@ -19,8 +19,8 @@ const HEAD: &[u8] = b"kiln-units 2\n";
 pub struct Units {
     files: Paths,
     objects: Paths,
-    /// Of each object, positions in `files`, in order.
-    reads: Vec<Vec<usize>>,
+    /// Of each file, positions in `objects` of those that were made from it, in order.
+    readers: Vec<Vec<usize>>,
     /// Whether each is of a program that the build makes for itself, and not of the kernel.
     of_tools: Vec<bool>,
 }
@@ -52,31 +52,30 @@ impl Units {
             reads.dedup();
             reads
         });
-        Self { reads: reads.collect(), files, objects, of_tools }
+        let readers = inverted(&reads.collect::<Vec<_>>(), files.len());
+        Self { readers, files, objects, of_tools }
     }
 
     /// Whether a program that the build makes for itself is made from a file.
     pub fn is_read_for_tools(&self, path: &[u8]) -> bool {
-        let Some(place) = self.files.position(path) else { return false };
-        let mut tools = self.reads.iter().zip(&self.of_tools).filter(|(_, of_tool)| **of_tool);
-        tools.any(|(reads, _)| reads.binary_search(&place).is_ok())
+        self.positions(path).iter().any(|object| self.of_tools[*object])
     }
 
     /// The objects that were made from a file.
-    pub fn readers(&self, path: &[u8]) -> impl Iterator<Item = &[u8]> {
-        let place = self.files.position(path);
-        let objects = self.objects.iter().zip(&self.reads);
-        objects.filter_map(move |(object, reads)| {
-            reads.binary_search(&place?).is_ok().then_some(object)
-        })
+    pub fn readers(&self, path: &[u8]) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.positions(path).iter().map(|object| self.objects.at(*object))
+    }
+
+    /// The same as positions among all objects, rising.
+    pub(crate) fn positions(&self, path: &[u8]) -> &[usize] {
+        self.files.position(path).map_or(&[], |file| &self.readers[file])
     }
 
     /// How many objects were made from any of these files.
     pub fn affected<'a>(&self, paths: impl IntoIterator<Item = &'a [u8]>) -> usize {
-        let places = paths.into_iter().filter_map(|path| self.files.position(path));
-        let places: Vec<usize> = places.collect();
-        let any = |reads: &&Vec<usize>| places.iter().any(|it| reads.binary_search(it).is_ok());
-        self.reads.iter().filter(any).count()
+        let objects: HashSet<usize> =
+            paths.into_iter().flat_map(|path| self.positions(path)).copied().collect();
+        objects.len()
     }
 
     /// The source file of each object of the kernel: what it was made from that has its name.
@@ -105,10 +104,10 @@ impl Units {
         let mut bytes = HEAD.to_vec();
         put_set(&mut bytes, &self.files);
         put_set(&mut bytes, &self.objects);
-        for reads in &self.reads {
+        for reads in inverted(&self.readers, self.objects.len()) {
             put_number(&mut bytes, reads.len());
             let mut before = 0;
-            for place in reads {
+            for place in &reads {
                 put_number(&mut bytes, place - before);
                 before = *place;
             }
@@ -144,8 +143,18 @@ impl Units {
             });
         }
         reader.end()?;
-        Ok(Self { files, objects, reads: all, of_tools })
+        Ok(Self { readers: inverted(&all, files.len()), files, objects, of_tools })
     }
+}
+
+/// For each of `n` numbers the positions of the lists that have it, rising. Of lists without any number
+/// twice.
+fn inverted(lists: &[Vec<usize>], n: usize) -> Vec<Vec<usize>> {
+    let mut found = vec![Vec::new(); n];
+    for (position, list) in lists.iter().enumerate() {
+        list.iter().for_each(|number| found[*number].push(position));
+    }
+    found
 }
 
 /// The path in the tree of a file that a compiler named; `None` for one that is not of the sources

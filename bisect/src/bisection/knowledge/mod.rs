@@ -5,6 +5,7 @@ mod codes;
 mod judging;
 mod known;
 mod mean;
+mod pace;
 mod posterior;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -14,6 +15,9 @@ use kiln_cache::InputKey;
 use kiln_cache::evidence::Counts;
 use kiln_cache::signature::ImageId;
 
+use kiln_builder::Efforts;
+
+use super::efforts::Asked;
 use super::proofs::Proofs;
 use crate::belief::{self, Find};
 use crate::graph::Graph;
@@ -25,6 +29,7 @@ use judging::telling;
 pub(crate) use judging::{boots, judging};
 pub(super) use known::{Known, Refuted};
 use mean::Mean;
+use pace::{Pace, share};
 pub(super) use posterior::Belief;
 
 /// Everything that decisions are made from.
@@ -52,6 +57,10 @@ pub(super) struct Knowledge {
     unrunnable: HashSet<ImageId>,
     run_seconds: Mean,
     build_seconds: Mean,
+    pace: Pace,
+    /// How much of a kernel the commits would have made anew, where that can be told.
+    pub(super) efforts: Option<Efforts>,
+    pub(super) asked_for_efforts: Option<Asked>,
     /// Builds whose seconds are in that mean.
     timed: HashSet<InputKey>,
     pub(super) spent: Spent,
@@ -80,6 +89,9 @@ impl Knowledge {
             unrunnable: HashSet::new(),
             run_seconds: Mean::starting_at(defaults.run_seconds),
             build_seconds: Mean::starting_at(defaults.build_seconds),
+            pace: Pace::default(),
+            efforts: None,
+            asked_for_efforts: None,
             timed: HashSet::new(),
             spent: Spent::default(),
         }
@@ -92,6 +104,7 @@ impl Knowledge {
             unrunnable: self.unrunnable.clone(),
             run_seconds: self.run_seconds.clone(),
             build_seconds: self.build_seconds.clone(),
+            pace: self.pace.clone(),
             timed: self.timed.clone(),
             spent: self.spent,
             ..Self::new(graph, self.find, holds)
@@ -115,6 +128,7 @@ impl Knowledge {
             && self.timed.insert(key)
         {
             self.build_seconds.add(seconds);
+            self.pace.took(seconds);
         }
         // The builder may give the proving build itself for it: nothing was built then.
         if by != Some(key) {
@@ -262,6 +276,16 @@ impl Knowledge {
         Costs { build_seconds: self.build_seconds.get(), run_seconds: self.run_seconds.get() }
     }
 
+    /// Takes note of what the build at `place` took that was compiled here just now.
+    pub(super) fn learn_pace(&mut self, place: Place, seconds: f64) {
+        let anew = |efforts: &Efforts| {
+            Some(share(*efforts.anew.get(place.commit()? as usize)?, efforts.whole))
+        };
+        if let Some(share) = self.efforts.as_ref().and_then(anew) {
+            self.pace.made(share, seconds);
+        }
+    }
+
     /// Takes note of how long a run takes.
     pub(super) fn learn_run_seconds(&mut self, seconds: f64) {
         self.run_seconds.add(seconds);
@@ -327,6 +351,9 @@ impl Knowledge {
             blamed: self.blamed.clone(),
             faults: self.faults.clone(),
             costs: self.costs(),
+            builds: self.efforts.as_ref().map_or_else(Vec::new, |efforts| {
+                self.pace.seconds(efforts, self.build_seconds.get())
+            }),
             machines: machines as u32,
             building: Vec::new(),
             spent: self.spent,

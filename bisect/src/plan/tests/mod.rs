@@ -2,6 +2,7 @@
 
 mod endless;
 mod fix;
+mod unequal;
 
 use std::sync::Arc;
 
