@@ -65,6 +65,7 @@ fn a_planted_regression_from_nothing_to_a_served_artifact() {
     let Some(plants) = Plants::new(1) else { return };
     let (kiln, record) = the_culprit_is_found(&plants);
     asked_again_it_answers_from_the_cache(&kiln, &plants);
+    builds_are_weighed_by_what_they_make(&kiln, &record);
     the_log_has_the_fields_of_syzbots(&kiln, &plants, &record);
     signatures_equal_an_independent_script(&kiln, &plants);
     config_changes_are_told(&kiln, &plants);
@@ -118,6 +119,22 @@ fn asked_again_it_answers_from_the_cache(kiln: &Kiln, plants: &Plants) {
     assert_eq!(answer["bill"]["runs_made"], 0, "{:#}", answer["bill"]);
     // Not a measurement: a compile or a boot hidden anywhere would take longer than this.
     assert!(begun.elapsed().as_secs() < 40, "{:?}", begun.elapsed());
+}
+
+fn builds_are_weighed_by_what_they_make(kiln: &Kiln, record: &Value) {
+    let id = record["id"].as_str().unwrap();
+    let show = kiln.run(&["bisect", "show", id, "--json"]).exits(0).json();
+    let events = show["events"].as_array().expect("events").iter().map(|it| &it["event"]);
+    // Seconds with their commits; the pair that the first decision finds was built in.
+    let told: Vec<&Value> = events
+        .filter(|it| it["event"] == "decided")
+        .filter_map(|it| it["builds"].as_array())
+        .flatten()
+        .collect();
+    let seconds: Vec<f64> = told.iter().map(|it| it[0].as_f64().unwrap()).collect();
+    let least = seconds.iter().copied().fold(f64::MAX, f64::min);
+    let most = seconds.iter().copied().fold(0.0, f64::max);
+    assert!(least > 0.0 && most > 2.0 * least, "{told:?}");
 }
 
 fn the_log_has_the_fields_of_syzbots(kiln: &Kiln, plants: &Plants, record: &Value) {

@@ -342,7 +342,10 @@ impl Steps<'_> {
                     Find::Fix => 1.0 - posterior.bad[*commit as usize],
                 };
                 match build {
-                    true => format!("parts what is left: {mass:.2} of it lies at or before it"),
+                    true => format!(
+                        "parts what is left: {mass:.2} of it lies at or before it{}",
+                        self.told_seconds(*place)
+                    ),
                     false => {
                         format!("needs no build: {mass:.2} of what is left lies at or before it")
                     }
@@ -357,6 +360,16 @@ impl Steps<'_> {
             expected_gain: prospect.bits,
             expected_seconds: prospect.seconds,
         })
+    }
+
+    /// What the build of a revision is expected to take, where builds differ in that: it explains why
+    /// another revision than the middle one is built.
+    fn told_seconds(&self, place: Place) -> String {
+        let problem = self.search.problem;
+        match problem.builds.is_empty() || problem.build_under_way(place).is_some() {
+            true => String::new(),
+            false => format!("; some {:.0} s to build", problem.build_seconds(place).max(1.0)),
+        }
     }
 
     /// A test that the rules ask for, if the budget has it.
