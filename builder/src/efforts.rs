@@ -6,19 +6,19 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use crate::builder::Builder;
-use crate::closure::{Closure, Edges};
+use crate::closure::Edges;
 use crate::error::BuildError;
 use crate::pool::Folder;
 use crate::proving::blocking;
-use crate::request::{How, Request};
-use crate::stages::{Touched, difference, is_from_nothing, noticed};
-use crate::tree::{Repository, TreeError};
-use crate::units::Units;
+use crate::request::{How, Request, host_arch};
+use crate::stages::{Touched, is_from_nothing, noticed};
+use crate::tree::TreeError;
+use crate::units::{Units, preprocessor_sees_all};
 
 /// Objects that builds of a history's commits would make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Efforts {
-    /// Objects of a whole kernel.
+    /// Objects of a whole kernel, programs that the build makes for itself among them.
     pub whole: usize,
     /// For each commit those that are made anew upon the nearest working pair, of all of them.
     pub anew: Vec<usize>,
@@ -26,12 +26,15 @@ pub struct Efforts {
 
 impl Builder {
     /// What the commits of a history would have made anew, by what the working pairs hold now.
-    /// `request` says how they would be built; its revision plays no part. `None` when no pair tells:
-    /// none was built in, nobody watched what builds read, or a command builds.
+    /// `request` says how they would be built; its revision says of which kernel they are. `None` when no
+    /// pair tells: all are in use or hold no whole build, nobody watched what builds read, or a command
+    /// builds.
     ///
     /// What changes along the edges that lead from a pair's tree to a commit is added up, along the
-    /// edges that change the least. So there and back count, and what is said of a commit is at least
-    /// what it is.
+    /// edges that change the least, and there and back counts. Objects of changed text of C count, and
+    /// everything where make may overlook something; not what other configurations, flags or generated
+    /// headers would have made again. Where there is no pair yet, everything is everything:
+    /// [`Efforts::whole`] is zero, as nobody knows how much that is.
     pub async fn efforts(
         &self,
         edges: &Arc<Edges>,
@@ -42,11 +45,25 @@ impl Builder {
         }
         let question = self.question(request)?;
         let key = request.pool_key(question.given, question.toolchain.as_deref());
-        let (pool, edges) = (self.pool.clone(), Arc::clone(edges));
+        let mut pairs = Vec::new();
+        let found = self.pool.pairs(&key);
+        let is_cold = found.iter().all(|pair| pair.state.objects.tree.is_none());
+        for pair in found {
+            // What is under way, or has failed, leaves objects of two trees.
+            if pair.holds().is_some() && !self.is_doubted(&pair).await? {
+                pairs.push(pair);
+            }
+        }
+        let (edges, revision) = (Arc::clone(edges), request.revision.clone());
         blocking(move || {
+            if is_cold {
+                return Ok(Some(Efforts { whole: 0, anew: vec![0; edges.commits()] }));
+            }
+            let kernel = edges.repository().kernel_version(&revision)?;
+            let sees_all = preprocessor_sees_all(host_arch(), kernel);
             let mut nearest: Option<Efforts> = None;
-            for pair in pool.pairs(&key) {
-                let Some(efforts) = upon(&edges, &pair)? else { continue };
+            for pair in pairs {
+                let Some(efforts) = upon(&edges, &pair, sees_all)? else { continue };
                 nearest = Some(match nearest {
                     Some(before) => before.or(&efforts),
                     None => efforts,
@@ -66,8 +83,10 @@ impl Efforts {
     }
 }
 
-/// What would be made anew upon what a pair holds; `None` when that can't be told.
-fn upon(edges: &Edges, pair: &Folder) -> Result<Option<Efforts>, TreeError> {
+/// What would be made anew upon what a pair holds; `None` when that can't be told. `sees_all`: whether
+/// records say all that compilers of this kernel read; where they don't, whatever is noticed has
+/// everything made.
+fn upon(edges: &Edges, pair: &Folder, sees_all: bool) -> Result<Option<Efforts>, TreeError> {
     let Some(tree) = pair.state.objects.tree.as_deref() else { return Ok(None) };
     if !edges.repository().which_trees(&[tree])?.contains(&true) {
         return Ok(None);
@@ -78,10 +97,15 @@ fn upon(edges: &Edges, pair: &Folder) -> Result<Option<Efforts>, TreeError> {
         let Some(changes) = edges.few_changes(git, *one, *other)? else { return Ok(Anew::Whole) };
         let trees = [edges.tree(*one), edges.tree(*other)];
         let touched = noticed(edges.repository(), git, trees, &changes, &reads)?;
-        Ok(Anew::of(&touched, &units))
+        Ok(Anew::of(&touched, &units, sees_all))
     })?;
     let along: HashMap<(usize, usize), Anew> = all.into_iter().zip(along).collect();
-    let begins = begins(edges, tree, &reads, &units)?;
+    let begins = begins(edges, tree, |end| {
+        let (repository, trees) = (edges.repository(), [tree, edges.tree(end)]);
+        let changes = repository.visible_changes(trees[0], trees[1])?;
+        let touched = noticed(repository, &repository.git()?, trees, &changes, &reads)?;
+        Ok(Anew::of(&touched, &units, sees_all))
+    })?;
     let anew = spread(edges, begins, units.len(), |one, other| {
         along.get(&(one.min(other), one.max(other))).unwrap_or(&Anew::Whole)
     });
@@ -94,40 +118,41 @@ enum Anew {
     /// Everything.
     Whole,
     /// Objects, by their positions among all.
-    Objects(Vec<usize>),
+    Objects(Vec<u32>),
 }
 
 impl Anew {
-    fn of(touched: &[Touched], units: &Units) -> Self {
-        if touched.iter().any(|one| is_from_nothing(one, units)) {
+    fn of(touched: &[Touched], units: &Units, sees_all: bool) -> Self {
+        let is_overlooked = |one: &Touched| !sees_all || is_from_nothing(one, units);
+        if touched.iter().any(is_overlooked) {
             return Self::Whole;
         }
-        let objects = touched.iter().flat_map(|one| units.positions(&one.touch.path));
-        let mut objects: Vec<usize> = objects.copied().collect();
-        objects.sort_unstable();
-        objects.dedup();
-        Self::Objects(objects)
+        let objects = units.made_from(touched.iter().map(|one| &*one.touch.path));
+        match objects.len() == units.len() {
+            true => Self::Whole,
+            false => Self::Objects(objects),
+        }
     }
 }
 
 /// Where the way from a tree into a history begins, with what is made anew there: at the commits of that
-/// tree; for a tree of another history at the end that is nearer.
+/// tree; for a tree of another history at the end that is nearer, by what `anew` says of it.
 fn begins(
     edges: &Edges,
     tree: &str,
-    reads: &Closure,
-    units: &Units,
+    anew: impl Fn(usize) -> Result<Anew, TreeError>,
 ) -> Result<Vec<(usize, Anew)>, TreeError> {
     let same = edges.of_tree(tree);
     if !same.is_empty() {
         return Ok(same.iter().map(|commit| (*commit, Anew::Objects(Vec::new()))).collect());
     }
-    let repository: &Repository = edges.repository();
-    let ends = [0, edges.commits() - 1];
-    let nearest = repository.nearest(tree, &ends.map(|end| edges.tree(end)), 1)?;
-    let Some(end) = nearest.first().map(|at| ends[*at]) else { return Ok(Vec::new()) };
-    let touched = difference(repository, tree, edges.tree(end), reads)?;
-    Ok(vec![(end, Anew::of(&touched, units))])
+    let Some(last) = edges.commits().checked_sub(1) else { return Ok(Vec::new()) };
+    let ends = [0, last];
+    let nearest = edges.repository().nearest(tree, &ends.map(|end| edges.tree(end)), 1)?;
+    match nearest.first().map(|at| ends[*at]) {
+        Some(end) => Ok(vec![(end, anew(end)?)]),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// For each commit how many of `whole` objects are made anew on the way that makes the fewest.
@@ -139,11 +164,11 @@ fn spread<'a>(
 ) -> Vec<usize> {
     let mut counts = vec![whole; edges.commits()];
     // Of commits that were reached and not left yet.
-    let mut made: HashMap<usize, Made> = HashMap::new();
+    let mut ways: HashMap<usize, Way> = HashMap::new();
     let mut left = vec![false; edges.commits()];
     let mut open = BinaryHeap::new();
-    let nothing = Made { objects: vec![false; whole], count: 0 };
-    let mut reached: Vec<(usize, Made)> =
+    let nothing = Way { objects: vec![false; whole], count: 0 };
+    let mut reached: Vec<(usize, Way)> =
         begins.iter().map(|(commit, anew)| (*commit, nothing.and(anew))).collect();
     loop {
         for (commit, there) in reached.drain(..) {
@@ -151,11 +176,11 @@ fn spread<'a>(
             if there.count < counts[commit] {
                 counts[commit] = there.count;
                 open.push(Reverse((there.count, commit)));
-                made.insert(commit, there);
+                ways.insert(commit, there);
             }
         }
         let Some(Reverse((_, commit))) = open.pop() else { return counts };
-        let Some(here) = made.remove(&commit) else { continue };
+        let Some(here) = ways.remove(&commit) else { continue };
         left[commit] = true;
         let next = edges.neighbours(commit).iter().filter(|next| !left[**next]);
         reached.extend(next.map(|next| (*next, here.and(along(commit, *next)))));
@@ -163,12 +188,12 @@ fn spread<'a>(
 }
 
 /// What is made anew on a way.
-struct Made {
+struct Way {
     objects: Vec<bool>,
     count: usize,
 }
 
-impl Made {
+impl Way {
     fn and(&self, anew: &Anew) -> Self {
         match anew {
             Anew::Whole => Self { objects: Vec::new(), count: self.objects.len() },
@@ -176,7 +201,7 @@ impl Made {
                 let mut objects = self.objects.clone();
                 let mut count = self.count;
                 for object in more {
-                    count += usize::from(!std::mem::replace(&mut objects[*object], true));
+                    count += usize::from(!std::mem::replace(&mut objects[*object as usize], true));
                 }
                 Self { objects, count }
             }
@@ -210,7 +235,7 @@ mod tests {
             history.commits.iter().position(|commit| commit.id == it.commit).unwrap()
         };
         let [fork, one, other, merge] = [&fork, &one, &other, &merge].map(at);
-        let way = |to: usize| Anew::Objects((0..to).collect());
+        let way = |to: u32| Anew::Objects((0..to).collect());
         let along: HashMap<(usize, usize), Anew> = [
             ((fork, one), Anew::Whole),
             ((one, merge), way(1)),

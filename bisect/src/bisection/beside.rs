@@ -116,9 +116,10 @@ impl Bisection {
                 continue;
             }
             let (commit, request) = (self.commit(place), self.request(place));
+            let price = self.knowledge.price(place);
             let asked = match need {
                 Need::Asked(why) => Some(why),
-                Need::Ahead(_) if self.is_late_in(self.knowledge.costs().build_seconds) => continue,
+                Need::Ahead(_) if self.is_late_in(price.seconds) => continue,
                 Need::Ahead(probability) => {
                     self.watch.happening(Happening::BegunAhead { commit: &commit, probability });
                     None
@@ -127,7 +128,7 @@ impl Bisection {
             let begun = Event::Begun { commit: commit.clone(), asked: asked.is_some() };
             let builder = Arc::clone(&self.builder);
             let build = async move { builder.build(&request).await };
-            self.workshop.begin(place, commit.id, asked, build);
+            self.workshop.begin(place, commit.id, asked, price, build);
             self.tell_building();
             self.write(begun).await?;
         }
@@ -137,7 +138,7 @@ impl Bisection {
     /// Takes note that a build has ended. What it means is learned before the next decision: that
     /// may take a while, and machines would wait for it.
     pub(super) async fn take(&mut self, ended: Ended) -> Result<(), BisectError> {
-        let Ended { place, begun, asked, end } = ended;
+        let Ended { place, begun, asked, price, end } = ended;
         let commit = self.commit(place);
         self.tell_building();
         let seconds = begun.elapsed().as_secs_f64();
@@ -154,7 +155,7 @@ impl Bisection {
         let record = record_of(&built, begun);
         let event = match record.obtained {
             Obtained::Compiled => {
-                self.knowledge.spent.builds += 1;
+                self.knowledge.learn_compiled(&price, &built.manifest);
                 Event::Compiled { commit, seconds: record.seconds }
             }
             obtained => Event::LookedUp { commit, obtained },

@@ -29,13 +29,13 @@ impl Bisection {
         if let Some(made) = self.made.get(&place) {
             return Ok(made.clone());
         }
-        let begun = Instant::now();
+        let (begun, price) = (Instant::now(), self.knowledge.price(place));
         let (builder, request) = (Arc::clone(&self.builder), self.request(place));
         let built = self.beside(async move { Ok(builder.build(&request).await?) }).await?;
         self.doubts.audited |= built.refuted;
         let record = record_of(&built, begun);
         if record.obtained == Obtained::Compiled {
-            self.knowledge.spent.builds += 1;
+            self.knowledge.learn_compiled(&price, &built.manifest);
             let (commit, seconds) = (self.commit(place), record.seconds);
             self.write(Event::Compiled { commit, seconds }).await?;
         }
@@ -54,9 +54,6 @@ impl Bisection {
         let commit = self.commit(place);
         self.watch.happening(Happening::Built { commit: &commit, build: &record });
         self.spread(place, &manifest).await?;
-        if record.obtained == Obtained::Compiled && manifest.is_built() {
-            self.knowledge.learn_pace(place, manifest.seconds);
-        }
         let made = Made { manifest, record };
         self.made.insert(place, made.clone());
         Ok(made)

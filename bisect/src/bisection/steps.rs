@@ -23,6 +23,9 @@ impl Bisection {
         self.begin_doubts().await?;
         self.recall_builds().await?;
         let bad_end = self.bad_end();
+        if !self.walking() {
+            self.learn_efforts().await;
+        }
         if self.knowledge.build(bad_end).is_none() {
             let commit = self.commit(bad_end);
             let why = "the bad end: what it reads tells which commits matter";
@@ -124,7 +127,7 @@ impl Bisection {
     async fn decide(&mut self, target: &Target) -> Result<(Decision, Beside), BisectError> {
         self.learn_efforts().await;
         let mut problem = self.knowledge.problem(target, self.header.limits.machines);
-        problem.building = self.workshop.building(|place| problem.build_seconds(place));
+        self.workshop.tell(&mut problem);
         let builders = self.header.limits.builders;
         let settings = self.settings();
         let (problem, decision, beside) = blocking(move || {

@@ -9,7 +9,8 @@ use kiln_builder::{BuildError, BuildEvent, Built, Observer, Stage};
 use tokio::sync::oneshot;
 use tokio::task::{Id, JoinSet};
 
-use crate::plan::{Building, Place};
+use super::knowledge::Price;
+use crate::plan::{Building, Place, Problem};
 
 /// Builds under way, and what is built next.
 pub(super) struct Workshop {
@@ -45,6 +46,8 @@ pub(super) struct Flying {
     pub(super) begun: Instant,
     /// Why it was asked for, once it was.
     asked: Option<String>,
+    /// What was expected of it when it was begun.
+    price: Price,
     give_up: Option<oneshot::Sender<()>>,
 }
 
@@ -53,6 +56,7 @@ pub(super) struct Ended {
     pub(super) place: Place,
     pub(super) begun: Instant,
     pub(super) asked: Option<String>,
+    pub(super) price: Price,
     pub(super) end: End,
 }
 
@@ -93,22 +97,24 @@ impl Workshop {
         list
     }
 
-    /// As the planner takes them, by the seconds that the build of a place takes. In whole milliseconds, so that
-    /// records say it exactly; one that is being stored already takes no time.
-    pub(super) fn building(&self, build_seconds: impl Fn(Place) -> f64) -> Vec<Building> {
-        let left = |flying: &Flying| match self.stages.is_storing(&flying.commit) {
-            true => 0.0,
-            // What takes longer than others may take longer still.
-            false => {
-                let whole = build_seconds(flying.place);
-                (whole - flying.begun.elapsed().as_secs_f64()).max(whole / 10.0)
+    /// Tells the planner of the builds under way: what they were expected to take, and what is left of
+    /// that. In whole milliseconds, so that records say it exactly; one that is being stored already
+    /// takes no time.
+    pub(super) fn tell(&self, problem: &mut Problem) {
+        for flying in self.flying() {
+            let whole = flying.price.seconds;
+            let left = match self.stages.is_storing(&flying.commit) {
+                true => 0.0,
+                // What takes longer than others may take longer still.
+                false => (whole - flying.begun.elapsed().as_secs_f64()).max(whole / 10.0),
+            };
+            let seconds = (left * 1000.0).round() / 1000.0;
+            problem.building.push(Building { place: flying.place, seconds });
+            let slot = flying.place.commit().map(|commit| commit as usize);
+            if let Some(slot) = slot.and_then(|commit| problem.builds.get_mut(commit)) {
+                *slot = whole;
             }
-        };
-        let round = |seconds: f64| (seconds * 1000.0).round() / 1000.0;
-        self.flying()
-            .into_iter()
-            .map(|flying| Building { place: flying.place, seconds: round(left(flying)) })
-            .collect()
+        }
     }
 
     /// Begins a build, of which the observer is told nothing until somebody waits for it. `asked`:
@@ -118,6 +124,7 @@ impl Workshop {
         place: Place,
         commit: String,
         asked: Option<String>,
+        price: Price,
         build: impl Future<Output = Result<Built, BuildError>> + Send + 'static,
     ) {
         self.stages.forget(&commit);
@@ -139,7 +146,7 @@ impl Workshop {
             }
         });
         let (begun, give_up) = (Instant::now(), Some(give_up));
-        self.flying.insert(task.id(), Flying { place, commit, begun, asked, give_up });
+        self.flying.insert(task.id(), Flying { place, commit, begun, asked, price, give_up });
     }
 
     /// Takes note of why the build of a place is asked for. Whether it is under way.
@@ -178,11 +185,12 @@ impl Workshop {
                 // A panic: should somebody ask for this build, it shows itself again.
                 Err(error) => (error.id(), End::Failed(error.to_string())),
             };
-            let Some(Flying { place, commit, begun, asked, .. }) = self.flying.remove(&id) else {
+            let Some(Flying { place, commit, begun, asked, price, .. }) = self.flying.remove(&id)
+            else {
                 continue;
             };
             self.stages.forget(&commit);
-            return Some(Ended { place, begun, asked, end });
+            return Some(Ended { place, begun, asked, price, end });
         }
         None
     }
@@ -263,6 +271,8 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::graph::Graph;
+    use crate::plan::Costs;
 
     /// Counts what it is told.
     #[derive(Default)]
@@ -275,6 +285,7 @@ mod tests {
     }
 
     const PLACE: Place = Place::Commit(3);
+    const PRICE: Price = Price { seconds: 100.0, share: None };
 
     fn workshop() -> (Workshop, Arc<Stages>, Arc<Counting>) {
         let heard = Arc::new(Counting::default());
@@ -297,7 +308,7 @@ mod tests {
     #[tokio::test]
     async fn a_build_is_given_up_before_it_is_stored_and_not_while_it_is_audited() {
         let (mut workshop, stages, _) = workshop();
-        workshop.begin(PLACE, "c".into(), None, std::future::pending());
+        workshop.begin(PLACE, "c".into(), None, PRICE, std::future::pending());
         assert!(workshop.give_up(PLACE) && workshop.is_building(PLACE));
         assert_eq!(end_of(workshop.next().await), "given up");
         assert!(!workshop.is_building(PLACE) && workshop.next().await.is_none());
@@ -310,12 +321,16 @@ mod tests {
             _ = ends.await;
             Err(BuildError::Stopped("as far as this test goes"))
         };
-        workshop.begin(PLACE, "c".into(), None, audited);
+        workshop.begin(PLACE, "c".into(), None, PRICE, audited);
         // Told to end before its first turn: that it is being stored by then is what counts.
         assert!(workshop.give_up(PLACE));
         tokio::task::yield_now().await;
         assert!(!workshop.give_up(PLACE), "being audited");
-        assert_ne!(workshop.building(|_| 100.0)[0].seconds, 0.0, "an audit compiles");
+        let mut problem = Problem::new(Arc::new(Graph::linear(5).unwrap()), Costs::default());
+        problem.builds = vec![20.0; 5];
+        workshop.tell(&mut problem);
+        assert!(problem.building[0].seconds > 90.0, "an audit compiles: {problem:?}");
+        assert_eq!(problem.builds, [20.0, 20.0, 20.0, 100.0, 20.0], "by what it was begun upon");
         end.send(()).unwrap();
         assert_eq!(end_of(workshop.next().await), "failed");
         assert!(!stages.is_kept("c"));
@@ -324,7 +339,7 @@ mod tests {
     #[tokio::test]
     async fn a_build_that_panics_has_failed_and_others_go_on() {
         let (mut workshop, ..) = workshop();
-        workshop.begin(PLACE, "c".into(), None, async { panic!("a bug") });
+        workshop.begin(PLACE, "c".into(), None, PRICE, async { panic!("a bug") });
         assert!(workshop.ask(PLACE, "the middle") && !workshop.ask(Place::Base, "the good end"));
         let ended = workshop.next().await.unwrap();
         assert_eq!((ended.place, ended.asked.as_deref()), (PLACE, Some("the middle")));
@@ -335,7 +350,7 @@ mod tests {
     #[tokio::test]
     async fn a_build_is_heard_while_it_is_waited_for_and_after_it() {
         let (mut workshop, stages, heard) = workshop();
-        workshop.begin(PLACE, "c".into(), None, std::future::pending());
+        workshop.begin(PLACE, "c".into(), None, PRICE, std::future::pending());
         let tells = |expected: usize| {
             tell(&stages, Stage::Linking);
             assert_eq!(heard.0.swap(0, Ordering::Relaxed), expected);

@@ -142,6 +142,10 @@ fn after(problem: &Problem, test: &Test, crashed: bool, rate: f64) -> Problem {
     let counts = &mut next.images[image as usize];
     counts.crashes += u32::from(crashed);
     counts.clean += clean;
+    if test.build {
+        // Upon this one other revisions are near, and nobody can say which.
+        next.builds.clear();
+    }
     next.spent.builds += u32::from(test.build);
     next.spent.runs += clean + u32::from(crashed);
     next

@@ -18,6 +18,8 @@ const QUIET: f64 = 0.05;
 pub(super) struct Choice {
     pub(super) place: Place,
     pub(super) prospect: Prospect,
+    /// Seconds expected, by what its own build takes.
+    pub(super) seconds: f64,
     pub(super) build: bool,
 }
 
@@ -61,6 +63,16 @@ impl Search<'_> {
             (false, _) => 0.0,
             (true, Some(building)) => building.seconds,
             (true, None) => self.problem.build_seconds(place),
+        }
+    }
+
+    /// Seconds that getting `place` is charged with when tests are held against each other. Where the
+    /// number of builds is limited, each must tell as much as it can: a cheap one costs as many.
+    fn price(&self, place: Place) -> f64 {
+        let is_begun = self.problem.build_under_way(place).is_some();
+        match self.settings.max_builds.is_none() || is_begun || !self.needs_build(place) {
+            true => self.build_seconds(place),
+            false => self.problem.costs.build_seconds,
         }
     }
 
@@ -161,17 +173,18 @@ impl Search<'_> {
             };
             bad.push(self.posterior.older);
             let build = self.needs_build(place);
-            let build_seconds = self.build_seconds(place);
+            let price = self.price(place);
             let seen = self.problem.counts(place);
             let works = self.works(place);
             let prospect = if seen.total() == 0 {
-                never_run.best(&terms, &bad, build_seconds, works)
+                never_run.best(&terms, &bad, price, works)
             } else {
-                Quiet::new(&terms, seen).best(&terms, &bad, build_seconds, works)
+                Quiet::new(&terms, seen).best(&terms, &bad, price, works)
             };
             let Some(prospect) = prospect else { continue };
             if best.is_none_or(|b| prospect.value() > b.prospect.value()) {
-                best = Some(Choice { place, prospect, build });
+                let seconds = prospect.seconds - price + self.build_seconds(place);
+                best = Some(Choice { place, prospect, seconds, build });
             }
         }
         best
@@ -208,7 +221,11 @@ impl Search<'_> {
                 continue;
             }
             let bits = self.testable[commit as usize] * crate::belief::entropy_bits(bad);
-            let promise = bits / (self.build_seconds(place) + telling);
+            // (Of equal prices bits decide, to the last digit.)
+            let promise = match self.problem.builds.is_empty() {
+                true => bits,
+                false => bits / (self.price(place) + telling),
+            };
             let bin = &mut bins[((bad * BINS as f64) as usize).min(BINS - 1)];
             if bin.is_none_or(|(best, _)| promise > best) {
                 *bin = Some((promise, commit));

@@ -326,7 +326,7 @@ impl Steps<'_> {
     }
 
     fn narrow(&self, choice: &Choice) -> Decision {
-        let Choice { place, prospect, build } = choice;
+        let Choice { place, prospect, seconds, build } = choice;
         let posterior = self.search.posterior;
         let why = match place {
             place if *place == self.search.problem.bad_end() => {
@@ -358,7 +358,7 @@ impl Steps<'_> {
             build: *build,
             why,
             expected_gain: prospect.bits,
-            expected_seconds: prospect.seconds,
+            expected_seconds: *seconds,
         })
     }
 
@@ -410,7 +410,7 @@ impl Steps<'_> {
             runs: c.prospect.runs,
             build: c.build,
             bits: c.prospect.bits,
-            seconds: c.prospect.seconds,
+            seconds: c.seconds,
         });
         self.inconclusive(why.to_owned(), more)
     }

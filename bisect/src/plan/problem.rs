@@ -225,15 +225,25 @@ impl Problem {
             .unwrap_or_default()
     }
 
-    /// Seconds that a build of a revision takes.
+    /// Seconds that a build of a revision takes. Of the older end nothing is told: it is charged like
+    /// the dearest of those that follow it.
     pub fn build_seconds(&self, place: Place) -> f64 {
-        let own = place.commit().and_then(|commit| self.builds.get(commit as usize));
-        own.copied().unwrap_or(self.costs.build_seconds)
+        let own = match place {
+            Place::Commit(commit) => self.builds.get(commit as usize).copied(),
+            Place::Base => {
+                let told = (0..).zip(self.builds.iter().copied());
+                let follow = told.filter(|(commit, _)| self.graph.parents(*commit).is_empty());
+                follow.map(|(_, seconds)| seconds).max_by(f64::total_cmp)
+            }
+        };
+        own.unwrap_or(self.costs.build_seconds)
     }
 
-    /// What a build of a revision and its runs take.
+    /// What the build of a revision, or what is left of it, and its runs take.
     pub(crate) fn costs_of(&self, place: Place) -> Costs {
-        Costs { build_seconds: self.build_seconds(place), ..self.costs }
+        let left = self.build_under_way(place).map(|building| building.seconds);
+        let build_seconds = left.unwrap_or_else(|| self.build_seconds(place));
+        Costs { build_seconds, ..self.costs }
     }
 
     /// Takes note of what is known of a revision. `place` must be of this graph.

@@ -22,46 +22,48 @@ pub(crate) fn difference(
     b: &str,
     closure: &Closure,
 ) -> Result<Vec<Touched>, TreeError> {
-    let changes = repository.visible_changes(a, b)?;
-    noticed(repository, &repository.git()?, [a, b], &changes, closure)
+    let (git, changes) = (repository.git()?, repository.visible_changes(a, b)?);
+    let mut found = noticed(repository, &git, [a, b], &changes, closure)?;
+    let [a, b] = trees(repository, &git, [a, b])?;
+    for one in found.iter_mut().filter(|it| it.touch.why == Why::Read) {
+        let path = &one.touch.path;
+        if is_make_text(path) {
+            continue;
+        }
+        if let [Some(before), Some(after)] = [&a, &b].map(|tree| text(&git, tree, path)) {
+            one.comments_only = comments_only(&before, &after);
+            one.moves_lines = one.comments_only && moves_lines(&before, &after);
+        }
+    }
+    Ok(found)
 }
 
-/// The same of trees that were compared already, with a handle that is open already.
+/// The same of trees that were compared already, without a look at what differs in text of C: all as if
+/// more than comments did.
 pub(crate) fn noticed(
     repository: &Repository,
     git: &Git,
-    [a, b]: [&str; 2],
+    of: [&str; 2],
     changes: &[VisibleChange],
     closure: &Closure,
 ) -> Result<Vec<Touched>, TreeError> {
-    let mut found = Vec::new();
-    // Of Kconfig all that differs: an option may be defined in a file that a build did not know of.
-    let mut kconfigs: Vec<Box<[u8]>> = Vec::new();
-    for change in changes {
+    let touched = |change: &VisibleChange| {
+        let touch = touches(closure, std::slice::from_ref(change))?;
         let what = change.what;
-        if is_kconfig(&change.path) {
-            kconfigs.push(change.path.clone());
-        }
-        if let Some(touch) = touches(closure, std::slice::from_ref(change)) {
-            found.push(Touched {
-                touch,
-                what,
-                comments_only: false,
-                moves_lines: false,
-                rules: false,
-            });
-        }
-    }
+        Some(Touched { touch, what, comments_only: false, moves_lines: false, rules: false })
+    };
+    let mut found: Vec<Touched> = changes.iter().filter_map(touched).collect();
     found.sort_by(|one, other| one.touch.path.cmp(&other.touch.path));
-    let read: Vec<&mut Touched> = found.iter_mut().filter(|it| it.touch.why == Why::Read).collect();
-    if read.is_empty() {
+    let is_read = |it: &Touched| it.touch.why == Why::Read && is_make_text(&it.touch.path);
+    if !found.iter().any(is_read) {
         return Ok(found);
     }
-    let error = |source| repository.error(source);
-    let tree = |hex: &str| git.find_tree(repository.oid(hex)?).map_err(error);
-    let (a, b) = (tree(a)?, tree(b)?);
+    // Of Kconfig all that differs: an option may be defined in a file that a build did not know of.
+    let kconfigs: Vec<&[u8]> =
+        changes.iter().map(|change| &*change.path).filter(|path| is_kconfig(path)).collect();
+    let [a, b] = trees(repository, git, of)?;
     let mut numbers: Option<Names> = None;
-    for one in read {
+    for one in found.iter_mut().filter(|it| is_read(it)) {
         let path = &one.touch.path;
         let texts = [text(git, &a, path), text(git, &b, path)];
         if is_kconfig(path) {
@@ -70,18 +72,22 @@ pub(crate) fn noticed(
                 rewritten(&a, &b)
             });
             one.rules = texts.iter().flatten().any(|text| makes_numbers(text, names));
-            continue;
+        } else if let [Some(before), Some(after)] = texts {
+            one.rules = make_text(&before, &after, is_for_all(path)) == MakeText::Rules;
         }
-        let [Some(before), Some(after)] = texts else { continue };
-        if is_make_text(path) {
-            let kind = make_text(&before, &after, is_for_all(path));
-            one.rules = kind == MakeText::Rules;
-            continue;
-        }
-        one.comments_only = comments_only(&before, &after);
-        one.moves_lines = one.comments_only && moves_lines(&before, &after);
     }
     Ok(found)
+}
+
+/// Trees by their ids in hexadecimal.
+fn trees<'git>(
+    repository: &Repository,
+    git: &'git Git,
+    [a, b]: [&str; 2],
+) -> Result<[Tree<'git>; 2], TreeError> {
+    let tree =
+        |hex: &str| git.find_tree(repository.oid(hex)?).map_err(|source| repository.error(source));
+    Ok([tree(a)?, tree(b)?])
 }
 
 /// Whether a C file, assembler included, differs between two trees (ids in hexadecimal) in nothing
@@ -100,14 +106,12 @@ pub(crate) fn differ_in_comments_only(git: &Git, one: &str, other: &str, path: &
 /// texts, so it is asked where nothing else decides.
 pub(super) fn named_in_make_texts<'a>(
     repository: &Repository,
-    [a, b]: [&str; 2],
+    of: [&str; 2],
     closure: &Closure,
     touched: &'a [Touched],
 ) -> Result<Option<&'a Touched>, TreeError> {
     let git = repository.git()?;
-    let tree =
-        |hex: &str| git.find_tree(repository.oid(hex)?).map_err(|source| repository.error(source));
-    let trees = [tree(a)?, tree(b)?];
+    let trees = trees(repository, &git, of)?;
     let name = |one: &'a Touched| one.touch.path.rsplit(|byte| *byte == b'/').next();
     let mut names: Vec<(&Touched, &[u8])> =
         touched.iter().filter_map(|one| Some((one, name(one)?))).collect();
@@ -133,7 +137,7 @@ pub(super) fn named_in_make_texts<'a>(
 }
 
 /// The texts of those of some files that a tree has.
-fn texts_of(git: &Git, tree: &Tree<'_>, paths: &[Box<[u8]>]) -> Vec<Vec<u8>> {
+fn texts_of(git: &Git, tree: &Tree<'_>, paths: &[&[u8]]) -> Vec<Vec<u8>> {
     paths.iter().filter_map(|path| text(git, tree, path)).collect()
 }
 

@@ -29,7 +29,8 @@ async fn objects_of_what_changes_on_the_way_are_made_anew() {
     let makefile = toy.fixture.read(&back, "Makefile");
     let rules = write("Makefile", &(makefile + "also:\n\ttrue\n"));
 
-    assert_eq!(efforts(&toy, &builder, &first, &rules).await, None, "nothing was built");
+    let nothing = efforts(&toy, &builder, &first, &rules).await.unwrap();
+    assert_eq!(nothing, Efforts { whole: 0, anew: vec![0; 6] }, "everything, however much that is");
     builder.build(&toy.request(&built, "")).await.unwrap();
     let seen = efforts(&toy, &builder, &first, &rules).await.unwrap();
     // docs, built, header, both, back (there and back is two ways), rules
@@ -48,4 +49,11 @@ async fn objects_of_what_changes_on_the_way_are_made_anew() {
     let history = repository.history(&first.commit, &rules.commit).unwrap();
     let edges = Arc::new(Edges::new(&repository, &history));
     assert_eq!(builder.efforts(&edges, &command).await.unwrap(), None);
+
+    // Objects of two trees: nobody can say what of them is whose.
+    let broken = write("kernel/helper.c", "no C\n");
+    assert!(!builder.build(&toy.request(&broken, "")).await.unwrap().manifest.is_built());
+    assert_eq!(efforts(&toy, &builder, &first, &rules).await, None);
+    builder.build(&toy.request(&both, "")).await.unwrap();
+    assert!(efforts(&toy, &builder, &first, &rules).await.is_some());
 }

@@ -1,6 +1,6 @@
 //! Who reads what, as a table that is kept with the build.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ pub struct Units {
     files: Paths,
     objects: Paths,
     /// Of each file, positions in `objects` of those that were made from it, in order.
-    readers: Vec<Vec<usize>>,
+    readers: Vec<Vec<u32>>,
     /// Whether each is of a program that the build makes for itself, and not of the kernel.
     of_tools: Vec<bool>,
 }
@@ -44,38 +44,43 @@ impl Units {
         }
         let files = Paths::new(table.values().flatten());
         let objects = Paths::new(table.keys());
-        let place = |path: &[u8]| files.position(path);
         let of_tools = table.keys().map(|target| tools.contains(target)).collect();
-        let reads = table.values().map(|reads| {
-            let mut reads: Vec<usize> = reads.iter().filter_map(|path| place(path)).collect();
-            reads.sort_unstable();
-            reads.dedup();
-            reads
-        });
-        let readers = inverted(&reads.collect::<Vec<_>>(), files.len());
+        let mut readers = vec![Vec::new(); files.len()];
+        for (object, reads) in (0..).zip(table.values()) {
+            let places: BTreeSet<usize> =
+                reads.iter().filter_map(|path| files.position(path)).collect();
+            places.into_iter().for_each(|file| readers[file].push(object));
+        }
         Self { readers, files, objects, of_tools }
     }
 
     /// Whether a program that the build makes for itself is made from a file.
     pub fn is_read_for_tools(&self, path: &[u8]) -> bool {
-        self.positions(path).iter().any(|object| self.of_tools[*object])
+        self.positions(path).iter().any(|object| self.of_tools[*object as usize])
     }
 
     /// The objects that were made from a file.
     pub fn readers(&self, path: &[u8]) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.positions(path).iter().map(|object| self.objects.at(*object))
+        self.positions(path).iter().map(|object| self.objects.at(*object as usize))
     }
 
     /// The same as positions among all objects, rising.
-    pub(crate) fn positions(&self, path: &[u8]) -> &[usize] {
+    fn positions(&self, path: &[u8]) -> &[u32] {
         self.files.position(path).map_or(&[], |file| &self.readers[file])
+    }
+
+    /// The objects that were made from any of these files, as positions among all, rising.
+    pub(crate) fn made_from<'a>(&self, paths: impl IntoIterator<Item = &'a [u8]>) -> Vec<u32> {
+        let mut made = vec![false; self.len()];
+        for object in paths.into_iter().flat_map(|path| self.positions(path)) {
+            made[*object as usize] = true;
+        }
+        (0..).zip(made).filter_map(|(object, made)| made.then_some(object)).collect()
     }
 
     /// How many objects were made from any of these files.
     pub fn affected<'a>(&self, paths: impl IntoIterator<Item = &'a [u8]>) -> usize {
-        let objects: HashSet<usize> =
-            paths.into_iter().flat_map(|path| self.positions(path)).copied().collect();
-        objects.len()
+        self.made_from(paths).len()
     }
 
     /// The source file of each object of the kernel: what it was made from that has its name.
@@ -104,10 +109,14 @@ impl Units {
         let mut bytes = HEAD.to_vec();
         put_set(&mut bytes, &self.files);
         put_set(&mut bytes, &self.objects);
-        for reads in inverted(&self.readers, self.objects.len()) {
+        let mut all: Vec<Vec<usize>> = vec![Vec::new(); self.len()];
+        for (file, readers) in self.readers.iter().enumerate() {
+            readers.iter().for_each(|object| all[*object as usize].push(file));
+        }
+        for reads in &all {
             put_number(&mut bytes, reads.len());
             let mut before = 0;
-            for place in &reads {
+            for place in reads {
                 put_number(&mut bytes, place - before);
                 before = *place;
             }
@@ -120,9 +129,9 @@ impl Units {
     pub fn decode(bytes: &[u8]) -> Result<Self, ClosureError> {
         let mut reader = Reader::behind(HEAD, bytes)?;
         let (files, objects) = (reader.set()?, reader.set()?);
-        let mut all = Vec::with_capacity(objects.len());
-        for _ in 0..objects.len() {
-            let mut reads = Vec::new();
+        let mut readers = vec![Vec::new(); files.len()];
+        let many = u32::try_from(objects.len());
+        for object in 0..many.map_err(|_| reader.damaged("more objects than there can be"))? {
             let mut place = 0;
             for index in 0..reader.number()? {
                 let step = reader.number()?;
@@ -130,9 +139,8 @@ impl Units {
                 if place >= files.len() || (index > 0 && step == 0) {
                     return Err(reader.damaged("a file that is not in the table"));
                 }
-                reads.push(place);
+                readers[place].push(object);
             }
-            all.push(reads);
         }
         let mut of_tools = Vec::with_capacity(objects.len());
         for _ in 0..objects.len() {
@@ -143,18 +151,8 @@ impl Units {
             });
         }
         reader.end()?;
-        Ok(Self { readers: inverted(&all, files.len()), files, objects, of_tools })
+        Ok(Self { readers, files, objects, of_tools })
     }
-}
-
-/// For each of `n` numbers the positions of the lists that have it, rising. Of lists without any number
-/// twice.
-fn inverted(lists: &[Vec<usize>], n: usize) -> Vec<Vec<usize>> {
-    let mut found = vec![Vec::new(); n];
-    for (position, list) in lists.iter().enumerate() {
-        list.iter().for_each(|number| found[*number].push(position));
-    }
-    found
 }
 
 /// The path in the tree of a file that a compiler named; `None` for one that is not of the sources

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use kiln_cache::InputKey;
 use kiln_cache::evidence::Counts;
+use kiln_cache::manifest::Manifest;
 use kiln_cache::signature::ImageId;
 
 use kiln_builder::Efforts;
@@ -29,7 +30,8 @@ use judging::telling;
 pub(crate) use judging::{boots, judging};
 pub(super) use known::{Known, Refuted};
 use mean::Mean;
-use pace::{Pace, share};
+use pace::Pace;
+pub(super) use pace::Price;
 pub(super) use posterior::Belief;
 
 /// Everything that decisions are made from.
@@ -128,7 +130,6 @@ impl Knowledge {
             && self.timed.insert(key)
         {
             self.build_seconds.add(seconds);
-            self.pace.took(seconds);
         }
         // The builder may give the proving build itself for it: nothing was built then.
         if by != Some(key) {
@@ -276,13 +277,20 @@ impl Knowledge {
         Costs { build_seconds: self.build_seconds.get(), run_seconds: self.run_seconds.get() }
     }
 
-    /// Takes note of what the build at `place` took that was compiled here just now.
-    pub(super) fn learn_pace(&mut self, place: Place, seconds: f64) {
-        let anew = |efforts: &Efforts| {
-            Some(share(*efforts.anew.get(place.commit()? as usize)?, efforts.whole))
-        };
-        if let Some(share) = self.efforts.as_ref().and_then(anew) {
-            self.pace.made(share, seconds);
+    /// What a build of a place is expected to take, before it is begun.
+    pub(super) fn price(&self, place: Place) -> Price {
+        let mean = self.build_seconds.get();
+        let known = self.efforts.as_ref().zip(place.commit());
+        known
+            .and_then(|(efforts, commit)| self.pace.price(efforts, commit, mean))
+            .unwrap_or(Price { seconds: mean, share: None })
+    }
+
+    /// Takes note of a build that was compiled here just now, and of which `price` was expected.
+    pub(super) fn learn_compiled(&mut self, price: &Price, manifest: &Manifest) {
+        self.spent.builds += 1;
+        if let (true, Some(share)) = (manifest.is_built(), price.share) {
+            self.pace.made(share, manifest.seconds);
         }
     }
 
