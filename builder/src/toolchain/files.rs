@@ -1,59 +1,25 @@
 //! Contents of a toolchain: hashing files, and finding the libraries that programs load.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use kiln_cache::Digest;
 
-use super::ToolchainError;
+use super::stamp::Stamp;
+use super::{ToolchainError, tools};
 use crate::recipe;
-
-/// What tells a file from a changed one without reading it: its place, size, node, and times of
-/// modification and of change. The last can't be set back by a program that replaces files.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Stamp {
-    path: PathBuf,
-    size: u64,
-    node: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    /// Of the file or folder that a path leads to. A folder's changes when a name comes or goes.
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let found = path.metadata()?;
-        Ok(Self {
-            path: path.to_owned(),
-            size: found.len(),
-            node: found.ino(),
-            modified: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-        })
-    }
-
-    /// Whether it is of a tool of this name.
-    #[cfg(test)]
-    pub(super) fn is_of(&self, tool: &str) -> bool {
-        self.path.file_name().is_some_and(|name| name == tool)
-    }
-
-    /// Whether the file is still the same.
-    pub(super) fn is_current(&self) -> bool {
-        Self::of(&self.path).is_ok_and(|now| now == *self)
-    }
-}
 
 /// Digests of files read by this process: a toolchain is some 200 MB, and asked for often.
 static KNOWN: LazyLock<Mutex<HashMap<Stamp, Digest>>> = LazyLock::new(Mutex::default);
 
-/// Digest of a file's content, with the file's stamp; read once for each stamp.
+/// Digest of a file's content, with the stamp that it had before it was read; read once for each
+/// stamp that no other content can have.
 pub(crate) fn digest(path: &Path) -> Result<(Digest, Stamp), ToolchainError> {
     let read = |source| ToolchainError::Read { path: path.to_owned(), source };
+    let begun = SystemTime::now();
     let stamp = Stamp::of(path).map_err(read)?;
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(digest) = known().get(&stamp) {
@@ -62,7 +28,9 @@ pub(crate) fn digest(path: &Path) -> Result<(Digest, Stamp), ToolchainError> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_mmap_rayon(path).map_err(read)?;
     let digest = Digest::from(hasher.finalize());
-    known().insert(stamp.clone(), digest);
+    if stamp.is_settled(begun) && stamp.is_current() {
+        known().insert(stamp.clone(), digest);
+    }
     Ok((digest, stamp))
 }
 
@@ -70,47 +38,75 @@ pub(crate) fn digest(path: &Path) -> Result<(Digest, Stamp), ToolchainError> {
 /// (`LD_LIBRARY_PATH`, `COMPILER_PATH`, …).
 const ENVIRONMENT: [(&str, &str); 2] = [("LC_ALL", "C"), ("PATH", recipe::PATH)];
 
-/// Regular files below a folder, by their path from it. What can't be listed is left out.
-pub(super) fn below(folder: &Path) -> Vec<(String, PathBuf)> {
-    let mut files = Vec::new();
+/// What lies below a folder.
+#[derive(Debug, Default)]
+pub(super) struct Below {
+    /// Regular files by their path from it.
+    pub(super) files: Vec<(String, PathBuf)>,
+    /// What decided which these are: the folders that were listed, that one included even if it can't
+    /// be, and links that were not followed.
+    pub(super) places: Vec<PathBuf>,
+}
+
+/// Lists a folder and those in it. What can't be listed is left out.
+pub(super) fn below(folder: &Path) -> Below {
+    let mut found = Below::default();
     let mut open = vec![folder.to_path_buf()];
     while let Some(at) = open.pop() {
         for item in std::fs::read_dir(&at).into_iter().flatten().flatten() {
             let path = item.path();
             if path.is_dir() {
                 // A link could lead back up.
-                if !path.is_symlink() {
-                    open.push(path);
-                }
+                let is_link = path.is_symlink();
+                if is_link { &mut found.places } else { &mut open }.push(path);
             } else if let Ok(name) = path.strip_prefix(folder) {
-                files.push((name.to_string_lossy().into_owned(), path.clone()));
+                found.files.push((name.to_string_lossy().into_owned(), path.clone()));
             }
         }
+        found.places.push(at);
     }
-    files
+    found
 }
 
-/// Shared libraries that programs load, as the dynamic loader resolves them here, and libelf.
-pub(super) fn libraries(programs: &[PathBuf]) -> Result<BTreeSet<PathBuf>, ToolchainError> {
+/// Shared libraries that programs load.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Libraries {
+    pub(super) found: BTreeSet<PathBuf>,
+    /// What decided which these are: folders and files that are there and such as are not.
+    pub(super) places: BTreeSet<PathBuf>,
+}
+
+/// What says which libraries the dynamic loader takes, beside programs and libraries (ld.so(8)).
+const LOADERS_ORDERS: [&str; 2] = ["/etc/ld.so.cache", "/etc/ld.so.preload"];
+
+/// The libraries of programs, as the dynamic loader resolves them here, and libelf.
+pub(super) fn libraries(programs: &[PathBuf]) -> Result<Libraries, ToolchainError> {
     let mut command = Command::new("ldd");
     // Fails as a whole for scripts and static programs among them, after answering for the others.
     let output = command
         .args(programs)
         .env_clear()
         .envs(ENVIRONMENT)
+        // The loader says where it looks, in between.
+        .env("LD_DEBUG", "libs")
         .stdin(Stdio::null())
         .output()
         .map_err(|source| ToolchainError::Ask { tool: "ldd".into(), source })?;
-    let mut found = parse_ldd(&String::from_utf8_lossy(&output.stdout));
+    let mut libraries = parse_ldd(&String::from_utf8_lossy(&output.stdout));
+    // `ldd` is a script of bash.
+    libraries.places.extend(tools::candidates("ldd"));
+    libraries.places.extend(["/bin/bash"].into_iter().chain(LOADERS_ORDERS).map(PathBuf::from));
     for folder in ["/usr/local/lib", "/usr/local/lib64", "/usr/lib", "/usr/lib64", "/lib64"] {
-        found.extend(libelf_in(Path::new(folder)));
+        libraries.found.extend(libelf_in(Path::new(folder)));
+        libraries.places.insert(folder.into());
         let multiarch = std::fs::read_dir(folder).into_iter().flatten().flatten();
         let is_one = |name: &std::ffi::OsStr| name.to_string_lossy().contains("-linux-");
         for item in multiarch.filter(|item| is_one(&item.file_name())) {
-            found.extend(libelf_in(&item.path()));
+            libraries.found.extend(libelf_in(&item.path()));
+            libraries.places.insert(item.path());
         }
     }
-    Ok(found)
+    Ok(libraries)
 }
 
 /// The library that objtool reads and writes object files with. It is linked to when objtool is
@@ -120,34 +116,30 @@ fn libelf_in(folder: &Path) -> Option<PathBuf> {
     library.exists().then_some(library)
 }
 
-/// Paths in the output of `ldd`: "\tname => /path (0x…)" or "\t/path (0x…)".
-fn parse_ldd(text: &str) -> BTreeSet<PathBuf> {
-    text.lines()
-        .filter(|line| line.starts_with('\t'))
-        .filter_map(|line| {
-            let line = line.split_once("=> ").map_or(line, |(_, path)| path).trim();
-            let path = line.split_once(" (0x").map_or(line, |(path, _)| path);
-            path.starts_with('/').then(|| path.into())
-        })
-        .collect()
-}
-
-/// A place that decides by what it has, or by not being there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    path: PathBuf,
-    stamp: Option<Stamp>,
-}
-
-impl Place {
-    pub(super) fn of(path: PathBuf) -> Self {
-        Self { stamp: Stamp::of(&path).ok(), path }
+/// Paths in the output of `ldd`: "\tname => /path (0x…)" or "\t/path (0x…)". In between, what glibc's
+/// loader tells with `LD_DEBUG=libs` ("  1234:\t  trying file=/path", "  1234:\t search path=/a:/b\t\t(…)"):
+/// each folder in which it looks, at least the first time. One that is not there is looked in no more.
+fn parse_ldd(text: &str) -> Libraries {
+    let mut libraries = Libraries::default();
+    for line in text.lines() {
+        let Some(line) = line.strip_prefix('\t') else {
+            let Some((_, told)) = line.split_once(":\t") else { continue };
+            if let Some(file) = told.trim_start().strip_prefix("trying file=") {
+                libraries.places.extend(Path::new(file).parent().map(Path::to_owned));
+            } else if let Some(path) = told.trim_start().strip_prefix("search path=") {
+                let path = path.split('\t').next().unwrap_or_default();
+                let folders = path.split(':').filter(|it| !it.is_empty());
+                libraries.places.extend(folders.map(PathBuf::from));
+            }
+            continue;
+        };
+        let line = line.split_once("=> ").map_or(line, |(_, path)| path).trim();
+        let path = line.split_once(" (0x").map_or(line, |(path, _)| path);
+        if path.starts_with('/') {
+            libraries.found.insert(path.into());
+        }
     }
-
-    /// Whether nothing came or went there.
-    pub(super) fn is_current(&self) -> bool {
-        Stamp::of(&self.path).ok() == self.stamp
-    }
+    libraries
 }
 
 /// Runs a tool and returns what it prints.
@@ -180,12 +172,56 @@ mod tests {
 
     #[test]
     fn reads_the_output_of_ldd() {
-        let text = "/usr/bin/as:\n\tlinux-vdso.so.1 (0x00007ffd)\n\
+        let text = "/usr/bin/as:\n     7:\tfind library=libz.so.1 [0]; searching\n\
+                    \x20    7:\t search path=/opt/v3:/opt\t\t(RUNPATH from file /usr/bin/as)\n\
+                    \x20    7:\t  trying file=/opt/libz.so.1\n     7:\t search cache=/etc/ld.so.cache\n\
+                    \x20    7:\t  trying file=/lib/x86_64-linux-gnu/libz.so.1\n     7:\t\n\
+                    \tlinux-vdso.so.1 (0x00007ffd)\n\
                     \tlibz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x00007f9b)\n\
                     \t/lib64/ld-linux-x86-64.so.2 (0x00007f9c)\n\
                     /usr/bin/ldd:\n\tnot a dynamic executable\n\tlibq.so => not found\n";
+        let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<BTreeSet<_>>();
+        let read = parse_ldd(text);
         let expected = ["/lib/x86_64-linux-gnu/libz.so.1", "/lib64/ld-linux-x86-64.so.2"];
-        assert_eq!(parse_ldd(text), expected.iter().map(PathBuf::from).collect());
+        assert_eq!(read.found, paths(&expected));
+        assert_eq!(read.places, paths(&["/opt/v3", "/opt", "/lib/x86_64-linux-gnu"]));
+    }
+
+    #[test]
+    fn this_machines_loader_says_where_it_looks() {
+        let found = libraries(&[tools::look_up("ld").unwrap()]).unwrap();
+        let parents = found.found.iter().filter_map(|it| it.parent());
+        let mut looked = parents.filter(|it| !it.ends_with("lib64"));
+        assert!(looked.all(|folder| found.places.contains(folder)), "{found:?}");
+        assert!(found.places.contains(Path::new("/etc/ld.so.cache")));
+    }
+
+    #[test]
+    fn every_folder_that_is_listed_decides() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(at("a/b")).unwrap();
+        std::os::unix::fs::symlink(at("a"), at("up")).unwrap();
+        std::fs::write(at("a/b/file"), "").unwrap();
+        let mut found = below(folder.path());
+        found.places.sort();
+        assert_eq!(found.files, [("a/b/file".to_owned(), at("a/b/file"))]);
+        assert_eq!(found.places, [folder.path().to_owned(), at("a"), at("a/b"), at("up")]);
+        assert_eq!(below(&at("none")).places, [at("none")]);
+    }
+
+    /// By clocks that stand still for a moment.
+    #[test]
+    fn what_may_change_within_a_tick_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tool");
+        std::fs::write(&path, "young").unwrap();
+        let is_kept = |path: &Path| {
+            let stamp = digest(path).unwrap().1;
+            KNOWN.lock().unwrap().contains_key(&stamp)
+        };
+        assert!(!is_kept(&path), "the next content might have its stamp");
+        assert!(is_kept(Path::new("/bin/sh")));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::files;
+use super::files::{self, Below};
 
 /// Folders below one of the compiler's that host programs of Linux include from, beside the files in it: the C library,
 /// the kernel's own interface, libelf and its kin, and OpenSSL. Those of the desktop, of other
@@ -53,15 +53,14 @@ const DESCRIBED: &[&str] =
     &["libelf.pc", "libcrypto.pc", "libssl.pc", "libzstd.pc", "openssl.pc", "zlib.pc"];
 
 /// Every header that a host program may be compiled with, by a name that does not depend on the
-/// machine's layout of folders more than the compiler does. `roots`: where the compiler looks.
-pub(super) fn headers(roots: &[PathBuf]) -> Vec<(String, PathBuf)> {
-    roots.iter().flat_map(|root| below(root)).collect()
-}
-
-/// Folders in which a header may come that shadows another.
-pub(super) fn folders(roots: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
-    let inner = |root: &PathBuf| FOLDERS.iter().map(|name| root.join(name)).collect::<Vec<_>>();
-    roots.iter().flat_map(move |root| [vec![root.clone()], inner(root)].concat())
+/// machine's layout of folders more than the compiler does, and the places in which one may come that
+/// shadows another. `roots`: where the compiler looks.
+pub(super) fn headers(roots: &[PathBuf]) -> Below {
+    let mut found = Below::default();
+    for root in roots {
+        headers_in(root, &mut found);
+    }
+    found
 }
 
 /// Libraries of these folders that a host program may be linked with.
@@ -87,18 +86,23 @@ fn files_in<'a>(
     paths.filter(|it| it.is_file()).map(|it| (it.to_string_lossy().into_owned(), it))
 }
 
-fn below(root: &Path) -> Vec<(String, PathBuf)> {
-    let mut found = Vec::new();
+fn headers_in(root: &Path, found: &mut Below) {
+    let named = |path: PathBuf| (path.to_string_lossy().into_owned(), path);
+    found.places.push(root.to_owned());
     for item in std::fs::read_dir(root).into_iter().flatten().flatten() {
-        let (name, path) = (item.file_name().to_string_lossy().into_owned(), item.path());
+        let path = item.path();
         if path.is_file() {
-            found.push((path.to_string_lossy().into_owned(), path));
-        } else if FOLDERS.contains(&name.as_str()) {
-            let inner = files::below(&path).into_iter().map(|(_, path)| path);
-            found.extend(inner.map(|path| (path.to_string_lossy().into_owned(), path)));
+            found.files.push(named(path));
+        } else if path.is_symlink() {
+            // It may come to lead to a file.
+            found.places.push(path);
         }
     }
-    found
+    for folder in FOLDERS.iter().map(|name| root.join(name)) {
+        let inner = files::below(&folder);
+        found.files.extend(inner.files.into_iter().map(|(_, path)| named(path)));
+        found.places.extend(inner.places);
+    }
 }
 
 /// Names to ask the driver for with `-print-file-name=`.
@@ -114,7 +118,7 @@ mod tests {
     fn the_c_library_is_covered_and_the_desktop_is_not() {
         let gcc = crate::toolchain::look_up("gcc").unwrap();
         let roots = crate::toolchain::searched::searched(&gcc, "c").unwrap().headers;
-        let names: Vec<String> = headers(&roots).into_iter().map(|(name, _)| name).collect();
+        let names: Vec<String> = headers(&roots).files.into_iter().map(|it| it.0).collect();
         for end in ["/stdio.h", "/bits/types.h", "/linux/types.h", "/sys/stat.h"] {
             assert!(names.iter().any(|name| name.ends_with(end)), "{end}");
         }
@@ -139,7 +143,7 @@ mod tests {
             paths.sort();
             paths
         };
-        let found = paths(super::headers(&[at("include")]));
+        let found = paths(super::headers(&[at("include")]).files);
         assert_eq!(found, [at("include/libelf.h"), at("include/openssl/bio.h")]);
         assert_eq!(paths(super::libraries(&[at("none"), at("lib")])), [at("lib/libelf.so")]);
         let found = paths(super::described(&[at("one"), at("two")]));

@@ -6,13 +6,15 @@ mod files;
 mod host;
 mod programs;
 mod searched;
+mod stamp;
 mod suits;
 mod table;
 mod tools;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 use kiln_cache::Digest;
 
@@ -22,12 +24,13 @@ use crate::tree::{KernelVersion, Repository, Revision};
 use choice::Family;
 pub use choice::{AUTO, AUTO_LLVM};
 pub use error::ToolchainError;
+use files::Below;
 pub(crate) use files::digest as file_digest;
-use files::{Place, Stamp};
 pub(crate) use programs::Programs;
+use stamp::{Place, Stamp};
 pub use suits::unsuited;
 pub use table::{AutoRow, KernelRelease, Toolchains};
-use tools::Need;
+use tools::{Located, Need};
 pub(crate) use tools::{look_up, package_of};
 
 /// A compiler with everything that works beside it.
@@ -43,11 +46,18 @@ pub struct Toolchain {
     /// Full path of `make`.
     pub make: PathBuf,
     /// Where each tool was found, and the state of every file that the id covers.
-    tools: Vec<Option<PathBuf>>,
+    tools: Vec<Option<Located>>,
     files: Vec<Stamp>,
-    /// Folders in which a file that comes could take another's place.
+    /// Folders that were listed or searched, in which a file that comes could take another's place; and
+    /// what else decides which files it consists of.
     places: Vec<Place>,
+    /// Whether none of these changed while it was identified.
+    is_steady: bool,
 }
+
+/// How often a toolchain is asked that changes meanwhile. To install one takes longer, but the next look
+/// asks again.
+const ROUNDS: usize = 4;
 
 impl Toolchain {
     /// Finds the tools of a Kbuild build and identifies them. `name`: "gcc", "gcc-11", "clang-14", a
@@ -74,38 +84,61 @@ impl Toolchain {
         Self::of(Programs::of(name))
     }
 
+    /// Asks again where anything was touched while it was asked, or so shortly before that nobody could
+    /// tell: its answers may be from before, and its stamps from after.
     fn of(programs: Programs) -> Result<Self, ToolchainError> {
+        let mut found = Self::asked_once(&programs)?;
+        for _ in 1..ROUNDS {
+            if found.is_steady {
+                break;
+            }
+            let again = Self::asked_once(&programs)?;
+            // Since the first was stamped, nothing changed.
+            let is_steady = again.is_steady || again == found;
+            found = Self { is_steady, ..again };
+        }
+        Ok(found)
+    }
+
+    fn asked_once(programs: &Programs) -> Result<Self, ToolchainError> {
+        let begun = SystemTime::now();
+        let tools = tools::look_up_all(programs);
         let needed = |name: &str| tools::look_up(name).ok_or_else(|| tools::missing(name));
         let driver = needed(programs.compiler())?;
         let mut parts: BTreeMap<String, Option<PathBuf>> = BTreeMap::new();
+        let mut places = Vec::new();
         parts.insert("cc".into(), Some(driver.clone()));
         for (variable, program) in programs.iter().filter(|(variable, _)| *variable != "CC") {
             parts.insert(variable.into(), Some(needed(program)?));
         }
+        let mut ask = |driver: &Path, question: &str| ask_driver(driver, question, &mut places);
         for part in ["cc1", "collect2", "lto1", "lto-wrapper"] {
-            parts.insert(part.into(), ask_driver(&driver, &format!("-print-prog-name={part}"))?);
+            parts.insert(part.into(), ask(&driver, &format!("-print-prog-name={part}"))?);
         }
         // Host programs are compiled by `gcc` even when the kernel is not.
         let host_driver = tools::look_up("gcc").unwrap_or_else(|| driver.clone());
         for part in ["cc1", "cc1plus"] {
-            let path = ask_driver(&host_driver, &format!("-print-prog-name={part}"))?;
+            let path = ask(&host_driver, &format!("-print-prog-name={part}"))?;
             parts.insert(format!("host {part}"), path);
         }
         for name in host::linked() {
-            let path = ask_driver(&host_driver, &format!("-print-file-name={name}"))?;
+            let path = ask(&host_driver, &format!("-print-file-name={name}"))?;
             parts.insert(format!("host {name}"), path);
         }
-        let mut places = surroundings(&driver, &host_driver, &mut parts)?;
-        let support = ask_driver(&driver, "-print-libgcc-file-name")?;
+        let support = ask(&driver, "-print-libgcc-file-name")?;
         parts.insert("libgcc".into(), support);
-        let headers = ask_driver(&driver, "-print-file-name=include")?;
-        for (name, path) in headers.iter().flat_map(|folder| files::below(folder)) {
-            parts.insert(format!("include/{name}"), Some(path));
-        }
+        let headers = ask(&driver, "-print-file-name=include")?;
         // Assembler and linker by the name that Kbuild uses, which is the one in the path; the
         // driver's own choice is asked too, since it runs the assembler.
-        parts.insert("driver's as".into(), ask_driver(&driver, "-print-prog-name=as")?);
-        parts.insert("driver's ld".into(), ask_driver(&driver, "-print-prog-name=ld")?);
+        parts.insert("driver's as".into(), ask(&driver, "-print-prog-name=as")?);
+        parts.insert("driver's ld".into(), ask(&driver, "-print-prog-name=ld")?);
+        if let Some(folder) = headers {
+            let Below { files, places: listed } = files::below(&folder);
+            let named = |(name, path)| (format!("include/{name}"), Some(path));
+            parts.extend(files.into_iter().map(named));
+            places.extend(listed);
+        }
+        places.extend(surroundings(&driver, &host_driver, &mut parts)?);
         for tool in tools::TOOLS {
             let found = tools::look_up(tool.name);
             if found.is_none() && tool.need == Need::Always {
@@ -119,20 +152,31 @@ impl Toolchain {
         };
         let run = parts.iter().filter(|(role, _)| is_program(role));
         let run: Vec<PathBuf> = run.filter_map(|(_, path)| path.clone()).collect();
-        for library in files::libraries(&run)? {
+        let libraries = files::libraries(&run)?;
+        for library in libraries.found {
             let name = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
             parts.insert(format!("library {name}"), Some(library));
         }
+        places.extend(libraries.places);
         let linker = needed(programs.linker())?;
         let said = version_line(&driver)?;
         let name = format!("{said}, {}", version_line(&linker)?);
         let make = needed("make")?;
         places.sort_unstable();
         places.dedup();
-        let places = places.into_iter().map(Place::of).collect();
         let (id, files) = identify(&said, &parts)?;
-        let tools = tools::look_up_all(&programs);
-        Ok(Self { id, name, make, files, places, tools, programs })
+        let places: Vec<Place> = places.into_iter().map(Place::of).collect();
+        let (is_steady, programs) = (false, programs.clone());
+        let mut found = Self { id, name, programs, make, tools, files, places, is_steady };
+        let moved = tools::look_up_all(&found.programs) != found.tools;
+        found.is_steady = !moved && found.is_settled(begun);
+        Ok(found)
+    }
+
+    /// Whether nothing that it consists of was touched since some seconds before `then`.
+    fn is_settled(&self, then: SystemTime) -> bool {
+        self.files.iter().all(|file| file.is_settled(then))
+            && self.places.iter().all(|place| place.is_settled(then))
     }
 
     /// Whether the compiler is a gcc, by whatever name: anything that does not call itself clang.
@@ -142,9 +186,11 @@ impl Toolchain {
 
     /// Whether finding it again would give the same, told without reading a file: every tool is
     /// found where it was, no file that the id covers was touched, and nothing came or went in the
-    /// folders that were searched for them. Takes some milliseconds.
+    /// folders that were searched for them. Takes some milliseconds. Never of one that kept changing while
+    /// it was identified.
     pub fn is_current(&self) -> bool {
-        tools::look_up_all(&self.programs) == self.tools
+        self.is_steady
+            && tools::look_up_all(&self.programs) == self.tools
             && self.places.iter().all(Place::is_current)
             && self.files.iter().all(Stamp::is_current)
     }
@@ -161,7 +207,7 @@ impl Toolchain {
 /// How roles begin of what is read and not run.
 const READ: [&str; 6] = ["libgcc", "include/", "specs ", "plugin/", "bfd-plugins/", "bison/"];
 
-/// Adds what the drivers read of the machine around them, and gives the folders that they searched.
+/// Adds what the drivers read of the machine around them, and gives the places in which they looked.
 fn surroundings(
     driver: &Path,
     host_driver: &Path,
@@ -177,13 +223,14 @@ fn surroundings(
     parts.extend(specs(&compiler, ""));
     parts.extend(specs(&host, "host "));
     let of_host = |(name, path): (String, PathBuf)| (format!("host {name}"), Some(path));
-    parts.extend(host::headers(&host.headers).into_iter().map(of_host));
-    places.extend(host::folders(&host.headers));
-    places.extend(host.missing);
+    let headers = host::headers(&host.headers);
+    parts.extend(headers.files.into_iter().map(of_host));
+    places.extend(headers.places);
+    places.extend(host.missing.into_iter().chain(compiler.missing));
 
-    // Where specs and libraries are looked for: a file that appears there may come first.
-    places.extend(searched::libraries(driver)?);
-    places.extend(searched::libraries(host_driver)?);
+    // Where programs, specs and libraries are looked for: a file that appears there may come first.
+    places.extend(searched::folders(driver)?);
+    places.extend(searched::folders(host_driver)?);
     if let Some(ld) = tools::look_up("ld") {
         let folders = searched::of_linker(&ld)?;
         let by_hand: Vec<PathBuf> =
@@ -193,8 +240,9 @@ fn surroundings(
         // (GNU binutils, bfd/plugin.c: beside the folder of the program.)
         let plugins = ld.with_file_name("").join("../lib/bfd-plugins");
         let named = |(name, path)| (format!("bfd-plugins/{name}"), Some(path));
-        parts.extend(files::below(&plugins).into_iter().map(named));
-        places.push(plugins);
+        let Below { files, places: listed } = files::below(&plugins);
+        parts.extend(files.into_iter().map(named));
+        places.extend(listed);
     }
     if let Some(program) = tools::look_up("bison") {
         places.extend(skeletons(&program, parts)?);
@@ -206,34 +254,39 @@ fn surroundings(
     }
 
     // Plugins that a build makes for its compiler are C++ (Linux, scripts/gcc-plugins).
-    let plugin = ask_driver(driver, "-print-file-name=plugin")?.map(|it| it.join("include"));
-    if let Some(folder) = plugin {
+    let plugin = ask_driver(driver, "-print-file-name=plugin", &mut places)?;
+    if let Some(folder) = plugin.map(|it| it.join("include")) {
         let headers = files::below(&folder);
-        if let (false, Some(host)) = (headers.is_empty(), tools::look_up("g++")) {
-            let roots = searched::searched(&host, "c++")?.headers;
-            let own =
-                roots.iter().filter(|root| root.components().any(|it| it.as_os_str() == "c++"));
-            let all = own.flat_map(|root| files::below(root));
-            parts.extend(
-                all.map(|(_, path)| (format!("host {}", path.to_string_lossy()), Some(path))),
-            );
+        if let (false, Some(host)) = (headers.files.is_empty(), tools::look_up("g++")) {
+            let searched = searched::searched(&host, "c++")?;
+            let own = searched
+                .headers
+                .iter()
+                .filter(|root| root.components().any(|it| it.as_os_str() == "c++"));
+            for Below { files, places: listed } in own.map(|root| files::below(root)) {
+                let named =
+                    |path: PathBuf| (format!("host {}", path.to_string_lossy()), Some(path));
+                parts.extend(files.into_iter().map(|(_, path)| named(path)));
+                places.extend(listed);
+            }
+            places.extend(searched.headers.into_iter().chain(searched.missing));
+            places.extend(searched::folders(&host)?);
         }
         let named = |(name, path)| (format!("plugin/{name}"), Some(path));
-        parts.extend(headers.into_iter().map(named));
-        places.push(folder);
+        parts.extend(headers.files.into_iter().map(named));
+        places.extend(headers.places);
     }
     Ok(places)
 }
 
-/// Adds what `bison` puts parsers together of, and gives the folders with any of it.
+/// Adds what `bison` puts parsers together of, and gives the folders that were listed for it.
 fn skeletons(
     program: &Path,
     parts: &mut BTreeMap<String, Option<PathBuf>>,
-) -> Result<BTreeSet<PathBuf>, ToolchainError> {
-    let found = files::below(&searched::of_bison(program)?);
-    let folders = found.iter().filter_map(|(_, path)| Some(path.parent()?.to_owned())).collect();
-    parts.extend(found.into_iter().map(|(name, path)| (format!("bison/{name}"), Some(path))));
-    Ok(folders)
+) -> Result<Vec<PathBuf>, ToolchainError> {
+    let Below { files, places } = files::below(&searched::of_bison(program)?);
+    parts.extend(files.into_iter().map(|(name, path)| (format!("bison/{name}"), Some(path))));
+    Ok(places)
 }
 
 /// Whether a role is one of what host programs are made with, which is not run.
@@ -298,14 +351,21 @@ fn identify(
 }
 
 /// Asks the compiler driver for one of its files. It repeats the bare name when it has none; then
-/// the path decides, as it would for the driver.
-fn ask_driver(driver: &Path, question: &str) -> Result<Option<PathBuf>, ToolchainError> {
+/// the path decides, as it would for the driver. Where that may lead is added to the places.
+fn ask_driver(
+    driver: &Path,
+    question: &str,
+    places: &mut Vec<PathBuf>,
+) -> Result<Option<PathBuf>, ToolchainError> {
     let answer = files::output(Command::new(driver).arg(question), driver)?;
     let answer = PathBuf::from(answer.trim());
     if answer.is_absolute() {
+        places.push(answer.clone());
         return Ok(answer.exists().then_some(answer));
     }
-    Ok(answer.to_str().and_then(tools::look_up))
+    let Some(name) = answer.to_str() else { return Ok(None) };
+    places.extend(tools::candidates(name));
+    Ok(tools::look_up(name))
 }
 
 fn version_line(tool: &Path) -> Result<String, ToolchainError> {
@@ -401,7 +461,7 @@ mod tests {
             std::fs::write(data.join("skeletons/yacc.c"), skeleton).unwrap();
             let mut parts = BTreeMap::new();
             let folders = skeletons(&bison, &mut parts).unwrap();
-            assert_eq!(folders.into_iter().collect::<Vec<_>>(), [data.join("skeletons")]);
+            assert_eq!(folders, [data.clone(), data.join("skeletons")]);
             assert_eq!(parts.keys().collect::<Vec<_>>(), ["bison/skeletons/yacc.c"]);
             identify("gcc 1", &parts).unwrap().0
         };
@@ -411,13 +471,101 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_gets_a_file_is_looked_at_again() {
+    fn a_header_that_comes_into_a_nested_folder_is_seen() {
         let folder = tempfile::tempdir().unwrap();
-        let (there, missing) =
-            (Place::of(folder.path().into()), Place::of(folder.path().join("x")));
-        assert!(there.is_current() && missing.is_current());
-        std::fs::create_dir(folder.path().join("x")).unwrap();
-        assert!(!there.is_current() && !missing.is_current());
+        let at = |name: &str| folder.path().join(name);
+        for nested in ["own/a/b", "plugin/include/config", "system/linux/can"] {
+            std::fs::create_dir_all(at(nested)).unwrap();
+        }
+        std::fs::write(at("plugin/include/tree.h"), "").unwrap();
+        let (own, plugin, system) = (at("own"), at("plugin"), at("system"));
+        let (own, plugin, system) = (own.display(), plugin.display(), system.display());
+        let script = format!(
+            "#!/bin/sh\ncase \"$1\" in -print-file-name=include) echo {own};; \
+             -print-file-name=plugin) echo {plugin};; *) exec gcc -isystem {system} \"$@\";; esac\n"
+        );
+        let compiler = at("cc");
+        std::fs::write(&compiler, script).unwrap();
+        std::fs::set_permissions(&compiler, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let find = || Toolchain::find(compiler.to_str().unwrap()).unwrap();
+
+        for nested in ["own/a/b", "plugin/include/config"] {
+            let found = find();
+            assert!(found.is_current());
+            std::fs::write(at(nested).join("stdio.h"), "").unwrap();
+            assert!(!found.is_current(), "{nested}");
+        }
+        // Those of the host, were this its compiler.
+        let gcc = look_up("gcc").unwrap();
+        let places = surroundings(&gcc, &compiler, &mut BTreeMap::new()).unwrap();
+        let places: Vec<Place> = places.into_iter().map(Place::of).collect();
+        assert!(places.iter().all(Place::is_current));
+        std::fs::write(at("system/linux/can/stdio.h"), "").unwrap();
+        assert!(!places.iter().all(Place::is_current));
+        // And of C++, which plugins are.
+        let host = look_up("g++").unwrap();
+        let roots = searched::searched(&host, "c++").unwrap().headers;
+        let inner =
+            roots.iter().map(|root| root.join("bits")).find(|it| it.join("list.tcc").exists());
+        assert!(find().places.iter().any(|place| place.is_of(inner.as_deref().unwrap())));
+    }
+
+    #[test]
+    fn what_decides_without_being_read_is_looked_at() {
+        let found = Toolchain::find("gcc").unwrap();
+        let looks = |path: &Path| found.places.iter().any(|place| place.is_of(path));
+        let gcc = look_up("gcc").unwrap();
+        let searched = searched::folders(&gcc).unwrap();
+        assert!(searched.iter().any(|folder| folder.join("cc1").exists()));
+        assert!(searched.iter().all(|folder| looks(folder)), "for cc1 and libraries");
+        assert!(looks(Path::new("/etc/ld.so.cache")) && looks(Path::new("/etc/ld.so.preload")));
+        let bison = searched::of_bison(&look_up("bison").unwrap()).unwrap();
+        assert!(looks(&bison.join("skeletons")) && looks(&bison));
+        let mut places = Vec::new();
+        let none = ask_driver(&gcc, "-print-prog-name=kiln-none", &mut places).unwrap();
+        assert_eq!(none, None);
+        assert!(
+            places.contains(&"/usr/local/bin/kiln-none".into()),
+            "it would be taken: {places:?}"
+        );
+    }
+
+    #[test]
+    fn what_changes_while_it_is_asked_is_asked_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (compiler, asked) = (folder.path().join("cc"), folder.path().join("asked"));
+        // Its version changes after the first answer, and nothing else tells of it.
+        let script = format!(
+            "#!/bin/sh\nif [ \"$1\" = --version ]; then echo >>{0}; cat {0}x* | head -1; \
+             mv {0}x1 {0}x9 2>/dev/null; exit 0; fi\nexec gcc \"$@\"\n",
+            asked.display()
+        );
+        std::fs::write(&compiler, script).unwrap();
+        std::fs::write(folder.path().join("askedx1"), "one\n").unwrap();
+        std::fs::write(folder.path().join("askedx2"), "two\n").unwrap();
+        std::fs::set_permissions(&compiler, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let found = Toolchain::find(compiler.to_str().unwrap()).unwrap();
+        assert!(found.name.starts_with("two, "), "{}", found.name);
+        assert!(found.is_current());
+        assert_eq!(std::fs::read(asked).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn the_path_that_a_link_leads_to_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["one", "two"] {
+            std::fs::create_dir(at(name)).unwrap();
+        }
+        std::fs::write(at("one/cc"), "#!/bin/sh\nexec gcc \"$@\"\n").unwrap();
+        std::fs::set_permissions(at("one/cc"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::hard_link(at("one/cc"), at("two/cc")).unwrap();
+        std::os::unix::fs::symlink(at("one/cc"), at("cc")).unwrap();
+        let found = Toolchain::find(at("cc").to_str().unwrap()).unwrap();
+        assert!(found.is_current());
+        std::fs::remove_file(at("cc")).unwrap();
+        std::os::unix::fs::symlink(at("two/cc"), at("cc")).unwrap();
+        assert!(!found.is_current(), "compilers look beside themselves for their parts");
     }
 
     #[test]

@@ -54,12 +54,18 @@ fn parse(text: &str) -> Searched {
     found
 }
 
-/// Folders in which a driver looks for start files, libraries and specs, those that are not there
-/// included.
-pub(super) fn libraries(driver: &Path) -> Result<Vec<PathBuf>, ToolchainError> {
+/// Folders in which a driver looks for the programs that it runs, and for start files, libraries and
+/// specs, those that are not there included.
+pub(super) fn folders(driver: &Path) -> Result<Vec<PathBuf>, ToolchainError> {
     let answer = files::output(Command::new(driver).arg("-print-search-dirs"), driver)?;
-    let line = answer.lines().find_map(|line| line.strip_prefix("libraries: ="));
-    Ok(line.unwrap_or_default().split(':').filter(|it| !it.is_empty()).map(Into::into).collect())
+    Ok(parse_folders(&answer))
+}
+
+/// Lines "programs: =/a:/b" and "libraries: =/a:/b".
+fn parse_folders(text: &str) -> Vec<PathBuf> {
+    let lines = ["programs: =", "libraries: ="].into_iter();
+    let lists = lines.filter_map(|begin| text.lines().find_map(|line| line.strip_prefix(begin)));
+    lists.flat_map(|list| list.split(':')).filter(|it| !it.is_empty()).map(Into::into).collect()
 }
 
 /// Folders in which GNU ld looks by itself, after those that the driver gives it.
@@ -102,5 +108,8 @@ mod tests {
             missing: vec![path("/usr/local/include/x")],
         };
         assert_eq!(parse(text), expected);
+        let text = "install: /no/\nprograms: =/one/:/two/\nlibraries: =/two/:/three/\n";
+        let expected = ["/one/", "/two/", "/two/", "/three/"];
+        assert_eq!(parse_folders(text), expected.map(path));
     }
 }

@@ -145,23 +145,34 @@ pub(super) const TOOLS: &[Tool] = &[
     sometimes("whoami", "coreutils"),
 ];
 
-/// Where a tool lies, in the recipe's folders. A name with a slash is taken as it is.
+/// Where a tool may lie: in the recipe's folders. A name with a slash is taken as it is.
+pub(super) fn candidates(name: &str) -> Vec<PathBuf> {
+    if name.contains('/') {
+        return vec![name.into()];
+    }
+    recipe::PATH.split(':').map(|folder| PathBuf::from(folder).join(name)).collect()
+}
+
+/// Where it lies.
 pub(crate) fn look_up(name: &str) -> Option<PathBuf> {
-    let candidates: Vec<PathBuf> = if name.contains('/') {
-        vec![name.into()]
-    } else {
-        recipe::PATH.split(':').map(|folder| PathBuf::from(folder).join(name)).collect()
-    };
-    candidates.into_iter().find(|path| {
+    candidates(name).into_iter().find(|path| {
         path.metadata()
             .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
     })
 }
 
+/// Where a tool was found, and where that leads: a compiler looks for its parts from there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Located {
+    path: PathBuf,
+    real: Option<PathBuf>,
+}
+
 /// Where a toolchain's programs and every tool of the list lie.
-pub(super) fn look_up_all(programs: &Programs) -> Vec<Option<PathBuf>> {
+pub(super) fn look_up_all(programs: &Programs) -> Vec<Option<Located>> {
     let named = programs.iter().map(|(_, name)| name);
-    named.chain(TOOLS.iter().map(|tool| tool.name)).map(look_up).collect()
+    let locate = |name| look_up(name).map(|path| Located { real: path.canonicalize().ok(), path });
+    named.chain(TOOLS.iter().map(|tool| tool.name)).map(locate).collect()
 }
 
 /// The Debian package of a tool; compilers are named as their packages are.
