@@ -219,7 +219,8 @@ impl Builder {
     }
 
     /// The key under which the store answers "was this asked for before?". Does not look at the
-    /// repository. The first call identifies the toolchain, which takes some 0.3 s.
+    /// repository. The first call identifies the toolchain, which takes some 0.3 s unless that is
+    /// remembered from earlier processes.
     pub fn request_key(&self, request: &Request) -> Result<InputKey, BuildError> {
         Ok(request.key(request.given(LOOK_AGE)?, self.toolchain_for(request, LOOK_AGE)?.as_deref()))
     }
@@ -376,7 +377,8 @@ impl Builder {
             }
             return Ok(Some(Arc::clone(toolchain)));
         }
-        let toolchain = Arc::new(Toolchain::find(&self.toolchain_name)?);
+        let remembered = self.work.join("toolchains");
+        let toolchain = Arc::new(Toolchain::find_known(&self.toolchain_name, &remembered)?);
         *known = Some((Instant::now(), Arc::clone(&toolchain)));
         Ok(Some(toolchain))
     }

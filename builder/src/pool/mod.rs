@@ -34,6 +34,7 @@ use crate::tree::Repository;
 pub(crate) use folder::Folder;
 pub(crate) use pair::Pair;
 use state::State;
+pub(crate) use state::boot_id;
 pub(crate) use times::Times;
 
 /// Folder of a pair in which its sources are shown to a build that is watched.

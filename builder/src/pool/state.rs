@@ -115,7 +115,7 @@ pub(super) fn now() -> i64 {
 }
 
 /// Changes with every boot of this machine (proc(5)); empty where that is not to be had.
-pub(super) fn boot_id() -> String {
+pub(crate) fn boot_id() -> String {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.trim().to_owned()
 }

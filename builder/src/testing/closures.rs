@@ -1,12 +1,13 @@
 //! Builds that are watched, and revisions that are proved equal to them, on the toy kernel.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kiln_cache::signature::is_named_by_image;
 use kiln_cache::{BuildDraft, Manifest};
 
 use super::toy::{Toy, builder_of, watched};
-use super::{Edit, Fixture};
+use super::{Counting, Edit, Fixture};
 use crate::audit::audit_report;
 use crate::closure::{Closure, Edges};
 use crate::observer::Stage as Step;
@@ -54,6 +55,24 @@ async fn a_change_that_nobody_reads_is_not_compiled() {
     // It is a proof for this configuration only.
     let other = builder.build(&toy.request(&docs, "")).await.unwrap();
     assert_eq!(other.obtained, Obtained::Compiled);
+}
+
+#[tokio::test]
+async fn a_change_that_nobody_reads_starts_no_compiler_in_a_new_process() {
+    let Some((toy, first)) = watched().await else { return };
+    let counting = Counting::new();
+    // Files that were just made may change unseen: such a toolchain is not remembered.
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    let process = || builder_of(&toy).with_toolchain(&counting.compiler());
+    let compiled = process().build(&toy.request(&first, "")).await.unwrap();
+    assert_eq!(compiled.obtained, Obtained::Compiled);
+    for (text, is_asked) in [("second", true), ("third", false), ("fourth", false)] {
+        let before = counting.asked();
+        let docs = toy.edit("docs", &[Edit::File("Documentation/a.rst", text)]);
+        let proved = process().build(&toy.request(&docs, "")).await.unwrap();
+        assert_eq!(proved.obtained, Obtained::Closure);
+        assert_eq!(counting.asked() > before, is_asked, "the {text} process");
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod builds;
 mod ccache;
 mod closures;
 mod commands;
+mod counting;
 mod doubts;
 mod efforts;
 mod foresight;
@@ -17,4 +18,5 @@ mod toy;
 mod walks;
 mod withdrawn;
 
+pub(crate) use counting::Counting;
 pub(crate) use repository::{Edit, Fixture};

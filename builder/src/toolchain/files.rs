@@ -74,6 +74,8 @@ pub(super) struct Libraries {
     pub(super) found: BTreeSet<PathBuf>,
     /// What decided which these are: folders and files that are there and such as are not.
     pub(super) places: BTreeSet<PathBuf>,
+    /// Whether the dynamic loader said where it looked, as glibc's does.
+    pub(super) is_told: bool,
 }
 
 /// What says which libraries the dynamic loader takes, beside programs and libraries (ld.so(8)).
@@ -130,6 +132,8 @@ fn parse_ldd(text: &str) -> Libraries {
                 let path = path.split('\t').next().unwrap_or_default();
                 let folders = path.split(':').filter(|it| !it.is_empty());
                 libraries.places.extend(folders.map(PathBuf::from));
+            } else if told.trim_start().starts_with("find library=") {
+                libraries.is_told = true;
             }
             continue;
         };
@@ -185,11 +189,13 @@ mod tests {
         let expected = ["/lib/x86_64-linux-gnu/libz.so.1", "/lib64/ld-linux-x86-64.so.2"];
         assert_eq!(read.found, paths(&expected));
         assert_eq!(read.places, paths(&["/opt/v3", "/opt", "/lib/x86_64-linux-gnu"]));
+        assert!(read.is_told && !parse_ldd("\tlibz.so => /lib/libz.so (0x1)\n").is_told);
     }
 
     #[test]
     fn this_machines_loader_says_where_it_looks() {
         let found = libraries(&[tools::look_up("ld").unwrap()]).unwrap();
+        assert!(found.is_told);
         let parents = found.found.iter().filter_map(|it| it.parent());
         let mut looked = parents.filter(|it| !it.ends_with("lib64"));
         assert!(looked.all(|folder| found.places.contains(folder)), "{found:?}");

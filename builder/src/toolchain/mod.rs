@@ -5,11 +5,13 @@ mod error;
 mod files;
 mod host;
 mod programs;
+mod remembered;
 mod searched;
 mod stamp;
 mod suits;
 mod table;
 mod tools;
+mod unseen;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,6 +29,7 @@ pub use error::ToolchainError;
 use files::Below;
 pub(crate) use files::digest as file_digest;
 pub(crate) use programs::Programs;
+use remembered::{Memory, Remembered};
 use stamp::{Place, Stamp};
 pub use suits::unsuited;
 pub use table::{AutoRow, KernelRelease, Toolchains};
@@ -53,6 +56,8 @@ pub struct Toolchain {
     places: Vec<Place>,
     /// Whether none of these changed while it was identified.
     is_steady: bool,
+    /// Whether these are all that had a say in it.
+    is_seen: bool,
 }
 
 /// How often a toolchain is asked that changes meanwhile. To install one takes longer, but the next look
@@ -82,6 +87,22 @@ impl Toolchain {
     /// without; tools that only some configurations need count as "absent" in the id.
     pub fn find(name: &str) -> Result<Self, ToolchainError> {
         Self::of(Programs::of(name))
+    }
+
+    /// The same, without asking anybody where earlier processes found it and nothing was touched since that
+    /// decides it (see [`Self::is_current`]). `folder`: where what they found is kept.
+    pub fn find_known(name: &str, folder: &Path) -> Result<Self, ToolchainError> {
+        let (memory, programs) = (Memory::of(folder), Programs::of(name));
+        let before = memory.recall(&programs);
+        if let Some(Remembered::Confirmed(known)) = before {
+            return Ok(known);
+        }
+        let begun = SystemTime::now();
+        let found = Self::of(programs)?;
+        if let Err(error) = memory.keep(&found, before.as_ref(), begun) {
+            tracing::debug!(folder = %folder.display(), %error, "a toolchain is not remembered");
+        }
+        Ok(found)
     }
 
     /// Asks again where anything was touched while it was asked, or so shortly before that nobody could
@@ -164,10 +185,12 @@ impl Toolchain {
         let make = needed("make")?;
         places.sort_unstable();
         places.dedup();
+        let is_seen = libraries.is_told
+            && unseen::answers_by_what_is_seen(&driver, &host_driver, &linker, &parts);
         let (id, files) = identify(&said, &parts)?;
         let places: Vec<Place> = places.into_iter().map(Place::of).collect();
         let (is_steady, programs) = (false, programs.clone());
-        let mut found = Self { id, name, programs, make, tools, files, places, is_steady };
+        let mut found = Self { id, name, programs, make, tools, files, places, is_steady, is_seen };
         let moved = tools::look_up_all(&found.programs) != found.tools;
         found.is_steady = !moved && found.is_settled(begun);
         Ok(found)

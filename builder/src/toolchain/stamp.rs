@@ -5,13 +5,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
+
 /// Clocks of file systems stand still for some milliseconds, or for two seconds (FAT): what is touched
 /// twice meanwhile has one stamp for two contents, as git's "racy" entries of the index have.
-const SETTLED: Duration = Duration::from_secs(2);
+pub(super) const SETTLED: Duration = Duration::from_secs(2);
 
 /// What tells a file from a changed one without reading it: its place, size, device, node, and times
 /// of modification and of change. The last can't be set back by a program that replaces files.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 pub(crate) struct Stamp {
     path: PathBuf,
     size: u64,
@@ -57,7 +59,7 @@ impl Stamp {
 }
 
 /// A place that decides by what it has, or by not being there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) struct Place {
     path: PathBuf,
     stamp: Option<Stamp>,

@@ -3,6 +3,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::ToolchainError;
 use super::programs::{Programs, llvm_package};
 use crate::recipe;
@@ -162,7 +164,7 @@ pub(crate) fn look_up(name: &str) -> Option<PathBuf> {
 }
 
 /// Where a tool was found, and where that leads: a compiler looks for its parts from there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) struct Located {
     path: PathBuf,
     real: Option<PathBuf>,
