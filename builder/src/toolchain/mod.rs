@@ -574,6 +574,16 @@ mod tests {
     }
 
     #[test]
+    fn one_that_never_rests_is_never_taken_for_the_same_unread() {
+        let folder = tempfile::tempdir().unwrap();
+        let compiler = folder.path().join("cc");
+        std::fs::write(&compiler, "#!/bin/sh\ntouch \"$0\"\nexec gcc \"$@\"\n").unwrap();
+        std::fs::set_permissions(&compiler, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let found = Toolchain::find(compiler.to_str().unwrap()).unwrap();
+        assert!(!found.is_current() && found.is_the_same().unwrap());
+    }
+
+    #[test]
     fn the_path_that_a_link_leads_to_counts() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
