@@ -336,10 +336,10 @@ async fn objects_are_in_doubt_until_the_toolchain_was_looked_at() {
     let compiler = folder.path().join("mycc");
     std::fs::write(&compiler, "#!/bin/sh\nexec gcc \"$@\"\n").unwrap();
     std::fs::set_permissions(&compiler, PermissionsExt::from_mode(0o755)).unwrap();
-    // An upgrade that is not through: the old one has gone, and the new one is not there.
+    // An upgrade that is not through: what is there does not answer yet.
     let makefile = toy.fixture.read(&first, "Makefile");
-    let gone = format!("@rm -f {}; gcc $(flags)", compiler.display());
-    let makefile = makefile.replace("@gcc $(flags)", &gone);
+    let half = format!("@echo 'exit 1' >{}; gcc $(flags)", compiler.display());
+    let makefile = makefile.replace("@gcc $(flags)", &half);
     let upgrades = toy.edit("upgrades", &[Edit::File("Makefile", &makefile)]);
     let builder = builder_of(&toy).with_toolchain(compiler.to_str().unwrap());
     builder.build(&toy.request(&upgrades, "")).await.unwrap_err();

@@ -1,6 +1,6 @@
 //! Contents of a toolchain: hashing files, and finding the libraries that programs load.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -79,7 +79,7 @@ pub(super) struct Libraries {
 }
 
 /// What says which libraries the dynamic loader takes, beside programs and libraries (ld.so(8)).
-const LOADERS_ORDERS: [&str; 2] = ["/etc/ld.so.cache", "/etc/ld.so.preload"];
+const LOADERS_ORDERS: [&str; 3] = ["/etc/ld.so.cache", "/etc/ld.so.preload", "/etc/ld.so.nohwcap"];
 
 /// The libraries of programs, as the dynamic loader resolves them here, and libelf.
 pub(super) fn libraries(programs: &[PathBuf]) -> Result<Libraries, ToolchainError> {
@@ -109,6 +109,24 @@ pub(super) fn libraries(programs: &[PathBuf]) -> Result<Libraries, ToolchainErro
         }
     }
     Ok(libraries)
+}
+
+/// Files by their names, where they lie in folders of several programs by name and number. One that has
+/// two paths counts once.
+pub(super) fn by_name(files: BTreeSet<PathBuf>) -> BTreeMap<String, PathBuf> {
+    let mut named: BTreeMap<String, PathBuf> = BTreeMap::new();
+    let mut known = BTreeSet::new();
+    for path in files {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+        if !known.insert((name.clone(), real)) {
+            continue;
+        }
+        let many = known.iter().filter(|(other, _)| *other == name).count();
+        let role = if many == 1 { name } else { format!("{name} {many}") };
+        named.insert(role, path);
+    }
+    named
 }
 
 /// The library that objtool reads and writes object files with. It is linked to when objtool is
@@ -190,6 +208,23 @@ mod tests {
         assert_eq!(read.found, paths(&expected));
         assert_eq!(read.places, paths(&["/opt/v3", "/opt", "/lib/x86_64-linux-gnu"]));
         assert!(read.is_told && !parse_ldd("\tlibz.so => /lib/libz.so (0x1)\n").is_told);
+    }
+
+    #[test]
+    fn libraries_of_one_name_count_each_and_one_of_two_paths_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["a", "b"] {
+            std::fs::create_dir(at(name)).unwrap();
+            std::fs::write(at(name).join("libz.so"), name).unwrap();
+        }
+        std::os::unix::fs::symlink(at("b"), at("c")).unwrap();
+        std::fs::write(at("a/liby.so"), "").unwrap();
+        let found = ["a/libz.so", "b/libz.so", "c/libz.so", "a/liby.so"].map(at);
+        let expected =
+            [("liby.so", "a/liby.so"), ("libz.so", "a/libz.so"), ("libz.so 2", "b/libz.so")];
+        let expected = expected.map(|(role, path)| (role.to_owned(), at(path)));
+        assert_eq!(by_name(found.into()), expected.into());
     }
 
     #[test]

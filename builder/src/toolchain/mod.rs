@@ -113,7 +113,8 @@ impl Toolchain {
             if found.is_steady {
                 break;
             }
-            let again = Self::asked_once(&programs)?;
+            // What is being replaced is not there for a moment.
+            let Ok(again) = Self::asked_once(&programs) else { continue };
             // Since the first was stamped, nothing changed.
             let is_steady = again.is_steady || again == found;
             found = Self { is_steady, ..again };
@@ -174,9 +175,8 @@ impl Toolchain {
         let run = parts.iter().filter(|(role, _)| is_program(role));
         let run: Vec<PathBuf> = run.filter_map(|(_, path)| path.clone()).collect();
         let libraries = files::libraries(&run)?;
-        for library in libraries.found {
-            let name = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            parts.insert(format!("library {name}"), Some(library));
+        for (role, library) in files::by_name(libraries.found) {
+            parts.insert(format!("library {role}"), Some(library));
         }
         places.extend(libraries.places);
         let linker = needed(programs.linker())?;
@@ -185,7 +185,9 @@ impl Toolchain {
         let make = needed("make")?;
         places.sort_unstable();
         places.dedup();
+        // (What a relative path means depends on the folder that Kiln was started in.)
         let is_seen = libraries.is_told
+            && places.iter().all(|place| place.is_absolute())
             && unseen::answers_by_what_is_seen(&driver, &host_driver, &linker, &parts);
         let (id, files) = identify(&said, &parts)?;
         let places: Vec<Place> = places.into_iter().map(Place::of).collect();
@@ -199,6 +201,7 @@ impl Toolchain {
     /// Whether nothing that it consists of was touched since some seconds before `then`.
     fn is_settled(&self, then: SystemTime) -> bool {
         self.files.iter().all(|file| file.is_settled(then))
+            && self.tools.iter().flatten().all(|tool| tool.is_settled(then))
             && self.places.iter().all(|place| place.is_settled(then))
     }
 
@@ -220,10 +223,16 @@ impl Toolchain {
 }
 
 impl Toolchain {
-    /// Whether it still is what its id says: as [`Self::is_current`], but files that were touched are
-    /// read. A new name for a file (a hard link), another mode or owner touch it, too.
+    /// Whether it is what its id says, and was since it was found: as [`Self::is_current`], but files that
+    /// were touched are read, and of what nobody sees it is asked again. A new name for a file (a hard
+    /// link), another mode or owner touch it, too. Where links to tools were changed it is not: they may
+    /// have led elsewhere for a while.
     pub fn is_the_same(&self) -> Result<bool, ToolchainError> {
-        Ok(self.is_current() || Self::of(self.programs.clone())?.id == self.id)
+        if tools::look_up_all(&self.programs) != self.tools {
+            return Ok(false);
+        }
+        let is_untouched = self.is_seen && self.is_current();
+        Ok(is_untouched || Self::asked_once(&self.programs)?.id == self.id)
     }
 }
 
@@ -249,7 +258,7 @@ fn surroundings(
     let headers = host::headers(&host.headers);
     parts.extend(headers.files.into_iter().map(of_host));
     places.extend(headers.places);
-    places.extend(host.missing.into_iter().chain(compiler.missing));
+    places.extend(host.ignored.into_iter().chain(compiler.ignored));
 
     // Where programs, specs and libraries are looked for: a file that appears there may come first.
     places.extend(searched::folders(driver)?);
@@ -292,7 +301,7 @@ fn surroundings(
                 parts.extend(files.into_iter().map(|(_, path)| named(path)));
                 places.extend(listed);
             }
-            places.extend(searched.headers.into_iter().chain(searched.missing));
+            places.extend(searched.headers.into_iter().chain(searched.ignored));
             places.extend(searched::folders(&host)?);
         }
         let named = |(name, path)| (format!("plugin/{name}"), Some(path));
@@ -599,6 +608,10 @@ mod tests {
         std::fs::remove_file(at("cc")).unwrap();
         std::os::unix::fs::symlink(at("two/cc"), at("cc")).unwrap();
         assert!(!found.is_current(), "compilers look beside themselves for their parts");
+        // And back: who knows what ran meanwhile.
+        std::fs::remove_file(at("cc")).unwrap();
+        std::os::unix::fs::symlink(at("one/cc"), at("cc")).unwrap();
+        assert!(!found.is_the_same().unwrap());
     }
 
     #[test]

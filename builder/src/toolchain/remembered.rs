@@ -2,16 +2,18 @@
 //! questions and to read what they consist of; where nothing was touched since that decides the answers,
 //! they are as before, and no compiler is started.
 //!
-//! Two processes have to find the same, the second while the record of the first was there: what changes
+//! It has to be found twice, the second time while the record of the first was there: what changes
 //! while it is asked is not remembered, whatever the clocks say. Records are of one boot, so that
 //! devices mean what they meant, and none needs to outlive a crash of the machine.
 
-use std::fs;
-use std::io::{self, Write as _};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use kiln_cache::Digest;
+use nix::fcntl::OFlag;
 use nix::unistd::{Uid, geteuid};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
@@ -37,6 +39,9 @@ const SOURCES: [&str; 9] = [
 
 /// Records that are kept: the newest.
 const KEPT: usize = 16;
+
+/// Bytes of a record that are read: one has some 500 kB.
+const LARGEST: u64 = 16 << 20;
 
 /// A folder with records, of which each process may write any at any time.
 pub(super) struct Memory {
@@ -76,11 +81,24 @@ impl Memory {
         Self { folder: folder.to_owned(), boot: pool::boot_id(), user: geteuid() }
     }
 
+    /// A file of this user's, of which nobody else says what is in it; nothing that one has to wait for.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
+        let found = file.metadata()?;
+        if !found.is_file() || found.uid() != self.user.as_raw() {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let mut bytes = Vec::new();
+        file.take(LARGEST).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
     /// What these programs were when they were last found, if that is how they still are. `None` as
     /// well for a record that can't be read.
     pub(super) fn recall(&self, programs: &Programs) -> Option<Remembered> {
         let Record { is_confirmed, programs: named, id, name, make, tools, files, places } =
-            parse(&fs::read(self.file(programs)).ok()?)?;
+            parse(&self.read(&self.file(programs)).ok()?)?;
         if named != owned(programs) {
             return None;
         }
@@ -114,8 +132,8 @@ impl Memory {
         let text = serde_json::to_vec(&record)?;
         written.write_all(format!("{}\n", Digest::of(&text)).as_bytes())?;
         written.write_all(&text)?;
-        written.persist(path)?;
-        self.tidy()
+        written.persist(&path)?;
+        self.tidy(&path)
     }
 
     /// Where it is kept: by what is asked for, how and by whom, where that is looked for, and since when.
@@ -130,17 +148,18 @@ impl Memory {
     }
 
     /// Removes what was written longest ago: of other boots, other versions of Kiln, killed processes.
-    fn tidy(&self) -> io::Result<()> {
+    /// Never `newest`, whatever the clock said before.
+    fn tidy(&self, newest: &Path) -> io::Result<()> {
         let mut files = Vec::new();
         for item in fs::read_dir(&self.folder)? {
             let item = item?;
             // It may be gone by now.
-            if let Ok(found) = item.metadata() {
+            if let (Ok(found), true) = (item.metadata(), item.path() != newest) {
                 files.push((found.modified()?, item.path()));
             }
         }
         files.sort_unstable_by(|one, other| other.cmp(one));
-        for (_, path) in files.into_iter().skip(KEPT) {
+        for (_, path) in files.into_iter().skip(KEPT - 1) {
             let _gone = fs::remove_file(path);
         }
         Ok(())
@@ -313,6 +332,16 @@ mod tests {
         let user = Uid::from_raw(geteuid().as_raw() + 1);
         let other = Memory { user, ..Memory::of(folder.path()) };
         assert_eq!(other.recall(&found.programs), None, "who may not read all of it, say");
+        // By the name of one's own.
+        let path = memory.file(&found.programs);
+        assert!(memory.read(&path).is_ok());
+        assert!(other.read(&path).is_err());
+        fs::rename(&path, folder.path().join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink("elsewhere", &path).unwrap();
+        assert!(memory.read(&path).is_err());
+        fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(memory.read(&path).is_err(), "nobody writes to it");
     }
 
     #[test]

@@ -13,8 +13,8 @@ const FILES: [&str; 2] = ["Reading specs from ", "Configuration file: "];
 /// `#include`.
 const BEGINS: &str = "search starts here:";
 const ENDS: &str = "End of search list.";
-/// Before a folder that would be searched if it were there.
-const MISSING: &str = "ignoring nonexistent directory \"";
+/// Before a folder that would be searched if it were there, or were another one than it is.
+const IGNORED: [&str; 2] = ["ignoring nonexistent directory \"", "ignoring duplicate directory \""];
 
 /// What a driver reads for one language.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub(super) struct Searched {
     pub(super) files: Vec<PathBuf>,
     /// Folders of headers that are there, in their order.
     pub(super) headers: Vec<PathBuf>,
-    /// Folders of headers that are not.
-    pub(super) missing: Vec<PathBuf>,
+    /// Folders of headers that are not, or that are one of those by another name.
+    pub(super) ignored: Vec<PathBuf>,
 }
 
 /// Asks a driver, for `c` or `c++`.
@@ -40,8 +40,8 @@ fn parse(text: &str) -> Searched {
     for line in text.lines() {
         if let Some(file) = FILES.iter().find_map(|words| line.strip_prefix(words)) {
             found.files.push(file.trim().into());
-        } else if let Some(folder) = line.strip_prefix(MISSING) {
-            found.missing.push(folder.trim_end_matches('"').into());
+        } else if let Some(folder) = IGNORED.iter().find_map(|words| line.strip_prefix(words)) {
+            found.ignored.push(folder.trim_end_matches('"').into());
         } else if line.ends_with(BEGINS) {
             in_list = true;
         } else if line == ENDS {
@@ -98,6 +98,7 @@ mod tests {
     fn reads_what_drivers_say() {
         let text = "Using built-in specs.\nReading specs from /usr/lib/gcc/x/12/specs\n\
                     ignoring nonexistent directory \"/usr/local/include/x\"\n\
+                    ignoring duplicate directory \"/usr/local/include\"\n\
                     #include \"...\" search starts here:\n#include <...> search starts here:\n \
                     /usr/lib/gcc/x/12/include\n /usr/include\nEnd of search list.\n /no\n\
                     Configuration file: /etc/clang.cfg\n";
@@ -105,7 +106,7 @@ mod tests {
         let expected = Searched {
             files: vec![path("/usr/lib/gcc/x/12/specs"), path("/etc/clang.cfg")],
             headers: vec![path("/usr/lib/gcc/x/12/include"), path("/usr/include")],
-            missing: vec![path("/usr/local/include/x")],
+            ignored: vec![path("/usr/local/include/x"), path("/usr/local/include")],
         };
         assert_eq!(parse(text), expected);
         let text = "install: /no/\nprograms: =/one/:/two/\nlibraries: =/two/:/three/\n";

@@ -1,5 +1,6 @@
 //! What tells whether files and folders were touched, without reading them.
 
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,8 @@ use serde::{Deserialize, Serialize};
 pub(super) const SETTLED: Duration = Duration::from_secs(2);
 
 /// What tells a file from a changed one without reading it: its place, size, device, node, and times
-/// of modification and of change. The last can't be set back by a program that replaces files.
+/// of modification and of change. The last can't be set back by a program that replaces files, on file
+/// systems that keep it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 pub(crate) struct Stamp {
     path: PathBuf,
@@ -26,15 +28,23 @@ pub(crate) struct Stamp {
 impl Stamp {
     /// Of the file or folder that a path leads to. A folder's changes when a name comes or goes.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let found = path.metadata()?;
-        Ok(Self {
+        Ok(Self::by(path, &path.metadata()?))
+    }
+
+    /// Of what is at a path, be it a link.
+    pub(super) fn of_itself(path: &Path) -> io::Result<Self> {
+        Ok(Self::by(path, &path.symlink_metadata()?))
+    }
+
+    fn by(path: &Path, found: &Metadata) -> Self {
+        Self {
             path: path.to_owned(),
             size: found.len(),
             device: found.dev(),
             node: found.ino(),
             modified: (found.mtime(), found.mtime_nsec()),
             changed: (found.ctime(), found.ctime_nsec()),
-        })
+        }
     }
 
     /// Whether it is of a tool of this name.

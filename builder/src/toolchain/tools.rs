@@ -1,12 +1,14 @@
 //! The tools of a kernel build, and the Debian packages that have them.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
 use super::ToolchainError;
 use super::programs::{Programs, llvm_package};
+use super::stamp::Stamp;
 use crate::recipe;
 
 /// Whether a build can do without a tool.
@@ -168,12 +170,33 @@ pub(crate) fn look_up(name: &str) -> Option<PathBuf> {
 pub(super) struct Located {
     path: PathBuf,
     real: Option<PathBuf>,
+    /// The links on the way: one that led elsewhere for a while has another stamp.
+    links: Vec<Stamp>,
+}
+
+/// How many links the system follows (path_resolution(7)).
+const MOST_LINKS: usize = 40;
+
+impl Located {
+    fn at(path: PathBuf) -> Self {
+        let (real, mut links, mut at) = (path.canonicalize().ok(), Vec::new(), path.clone());
+        while let (true, Ok(next)) = (links.len() < MOST_LINKS, at.read_link()) {
+            links.extend(Stamp::of_itself(&at));
+            at = at.parent().unwrap_or(Path::new("/")).join(next);
+        }
+        Self { path, real, links }
+    }
+
+    /// As [`Stamp::is_settled`], of the links.
+    pub(super) fn is_settled(&self, then: SystemTime) -> bool {
+        self.links.iter().all(|link| link.is_settled(then))
+    }
 }
 
 /// Where a toolchain's programs and every tool of the list lie.
 pub(super) fn look_up_all(programs: &Programs) -> Vec<Option<Located>> {
     let named = programs.iter().map(|(_, name)| name);
-    let locate = |name| look_up(name).map(|path| Located { real: path.canonicalize().ok(), path });
+    let locate = |name| look_up(name).map(Located::at);
     named.chain(TOOLS.iter().map(|tool| tool.name)).map(locate).collect()
 }
 
