@@ -3,7 +3,7 @@
 mod support;
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use support::{Kiln, Repo, root, scratch};
 
@@ -33,6 +33,26 @@ fn not_a_repository() {
     kiln.run(&["build", "HEAD", "--repo", at, "--config", &config()])
         .exits(1)
         .complains(&[at, "not a git repository"]);
+}
+
+#[test]
+fn an_answer_that_can_not_be_written_is_an_error() {
+    let kiln = Kiln::new();
+    let (repo, _) = small_repo();
+    let build = ["build", "HEAD", "--repo", repo.arg(), "--build-command", BUILD];
+    kiln.run(&build).exits(0);
+    for args in [&["stats", "--json"][..], &["stats"], &["audit", "report"], &build] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let done = kiln.command().args(args).stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.contains("written whole") && said.contains("space"), "{args:?}: {said}");
+    }
+    // A reader that has seen enough is none.
+    let mut child =
+        kiln.command().args(["stats", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What every subcommand shares: the options about where things are, and how answers are printed.
 
 use std::fmt::Display;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::Context as _;
 use kiln_cache::remote::Timeouts;
@@ -196,9 +197,24 @@ fn directories() -> anyhow::Result<directories::ProjectDirs> {
 }
 
 /// Prints a line of the answer, or several: [`harmless`] ones, whatever is in them. A reader that
-/// has gone away is no error: `kiln … | head` ends.
+/// has gone away is no error: `kiln … | head` ends. What else hinders it is told at the end, by
+/// [`lost_answer`].
 pub(crate) fn answer(line: impl Display) {
-    let _ = writeln!(std::io::stdout().lock(), "{}", harmless(&line.to_string()));
+    match writeln!(std::io::stdout().lock(), "{}", harmless(&line.to_string())) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => _ = LOST.set(error),
+        _ => {}
+    }
+}
+
+/// Why a line of the answer could not be printed: a full disk, say.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// An error when a part of the answer could not be printed.
+pub(crate) fn lost_answer() -> anyhow::Result<()> {
+    match LOST.get() {
+        Some(error) => anyhow::bail!("the answer could not be written whole: {error}"),
+        None => Ok(()),
+    }
 }
 
 /// Prints the answer as JSON.

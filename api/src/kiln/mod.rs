@@ -124,7 +124,7 @@ pub(crate) fn main() -> ExitCode {
     // down its view of the sources. A mount without a server would be in everybody's way.
     runtime.shutdown_timeout(LAST_WORK);
     kiln_builder::wait_for_builds(LAST_WORK);
-    match result {
+    match result.and_then(|exit| common::lost_answer().map(|()| exit)) {
         Ok(exit) => exit.into(),
         Err(error) => fail(&error),
     }

@@ -343,11 +343,13 @@ impl Steps<'_> {
                 };
                 match build {
                     true => format!(
-                        "parts what is left: {mass:.2} of it lies at or before it{}",
+                        "splits the suspicion: {:.0} % at or before this commit{}",
+                        100.0 * mass,
                         self.told_seconds(*place)
                     ),
                     false => {
-                        format!("needs no build: {mass:.2} of what is left lies at or before it")
+                        let bad = posterior.bad[*commit as usize];
+                        format!("needs no build: makes surer whether it is bad (now {bad:.3})")
                     }
                 }
             }

@@ -110,7 +110,7 @@ impl CauseKind {
         match self {
             Self::Configuration => "configuration differs",
             Self::CompilerVersion => "compiler version",
-            Self::Sources => "the sources differ",
+            Self::Sources => "the sources differ, by their trees",
             Self::Recipe => "recipe",
             Self::ChangedCode => "changed code or data",
             Self::Order => "order of functions and data",

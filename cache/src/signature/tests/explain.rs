@@ -465,7 +465,7 @@ fn rows_of_modules_name_what_changed_in_them() {
         [(
             ".modinfo".to_owned(),
             vec!["srcversion".to_owned()],
-            vec!["the sources differ: 'AAAA' against 'BBBB'".to_owned()]
+            vec!["the sources differ, by their trees: 'AAAA' against 'BBBB'".to_owned()]
         )]
     );
     let both = told(&MODULE.replace("x * 3", "x * 5").replace("SMP ", "UP  "));
