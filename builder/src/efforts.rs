@@ -33,7 +33,7 @@ impl Builder {
     /// What changes along the edges that lead from a pair's tree to a commit is added up, along the
     /// edges that change the least, and there and back counts. Objects of changed text of C count, and
     /// everything where make may overlook something; not what other configurations, flags or generated
-    /// headers would have made again. Where there is no pair yet, everything is everything:
+    /// headers would have made again. Where there is no pair yet, all commits make everything, and
     /// [`Efforts::whole`] is zero, as nobody knows how much that is.
     pub async fn efforts(
         &self,
