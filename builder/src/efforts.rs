@@ -5,8 +5,10 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
+use git2::Repository as Git;
+
 use crate::builder::Builder;
-use crate::closure::Edges;
+use crate::closure::{Edges, VisibleChange};
 use crate::error::BuildError;
 use crate::pool::Folder;
 use crate::proving::blocking;
@@ -61,15 +63,9 @@ impl Builder {
             }
             let kernel = edges.repository().kernel_version(&revision)?;
             let sees_all = preprocessor_sees_all(host_arch(), kernel);
-            let mut nearest: Option<Efforts> = None;
-            for pair in pairs {
-                let Some(efforts) = upon(&edges, &pair, sees_all)? else { continue };
-                nearest = Some(match nearest {
-                    Some(before) => before.or(&efforts),
-                    None => efforts,
-                });
-            }
-            Ok(nearest)
+            let all: Result<Vec<_>, TreeError> =
+                pairs.iter().map(|pair| upon(&edges, pair, sees_all)).collect();
+            Ok(all?.into_iter().flatten().reduce(|one, other| one.or(&other)))
         })
         .await
     }
@@ -92,19 +88,20 @@ fn upon(edges: &Edges, pair: &Folder, sees_all: bool) -> Result<Option<Efforts>,
         return Ok(None);
     }
     let (Some(reads), Some(units)) = (pair.reads(), pair.units()) else { return Ok(None) };
+    let repository = edges.repository();
+    let anew = |git: &Git, trees: [&str; 2], changes: &[VisibleChange]| {
+        let touched = noticed(repository, git, trees, changes, &reads)?;
+        Ok(Anew::of(&touched, &units, sees_all))
+    };
     let all = edges.all();
     let along = edges.ask(&all, |git, (one, other)| {
         let Some(changes) = edges.few_changes(git, *one, *other)? else { return Ok(Anew::Whole) };
-        let trees = [edges.tree(*one), edges.tree(*other)];
-        let touched = noticed(edges.repository(), git, trees, &changes, &reads)?;
-        Ok(Anew::of(&touched, &units, sees_all))
+        anew(git, [edges.tree(*one), edges.tree(*other)], &changes)
     })?;
     let along: HashMap<(usize, usize), Anew> = all.into_iter().zip(along).collect();
     let begins = begins(edges, tree, |end| {
-        let (repository, trees) = (edges.repository(), [tree, edges.tree(end)]);
-        let changes = repository.visible_changes(trees[0], trees[1])?;
-        let touched = noticed(repository, &repository.git()?, trees, &changes, &reads)?;
-        Ok(Anew::of(&touched, &units, sees_all))
+        let end = edges.tree(end);
+        anew(&repository.git()?, [tree, end], &repository.visible_changes(tree, end)?)
     })?;
     let anew = spread(edges, begins, units.len(), |one, other| {
         along.get(&(one.min(other), one.max(other))).unwrap_or(&Anew::Whole)

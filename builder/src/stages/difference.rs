@@ -80,7 +80,7 @@ pub(crate) fn noticed(
 }
 
 /// Trees by their ids in hexadecimal.
-fn trees<'git>(
+pub(super) fn trees<'git>(
     repository: &Repository,
     git: &'git Git,
     [a, b]: [&str; 2],

@@ -9,7 +9,7 @@ use kiln_cache::manifest::Manifest;
 use kiln_cache::{Digest, InputKey};
 
 use super::aside;
-use super::difference::{difference, named_in_make_texts, text};
+use super::difference::{difference, named_in_make_texts, text, trees};
 use super::plan::{MOST_UNITS, Plan, Reason, Touched, is_make_text, plan};
 use super::provenance::{NAMED, Provenance};
 use super::same::mentions_new_option;
@@ -168,15 +168,14 @@ fn new_option(
     survey: &Survey,
 ) -> Result<Option<Reason>, BuildError> {
     let git = repository.git()?;
-    let tree =
-        |hex: &str| git.find_tree(repository.oid(hex)?).map_err(|source| repository.error(source));
-    let (a, b) = (tree(&survey.base.tree)?, tree(wanted)?);
+    let trees = trees(repository, &git, [&survey.base.tree, wanted])?;
     for one in &survey.touched {
         let path = &one.touch.path;
         if one.touch.why != Why::Read || is_make_text(path) {
             continue;
         }
-        let [before, after] = [&a, &b].map(|tree| text(&git, tree, path).unwrap_or_default());
+        let [before, after] =
+            trees.each_ref().map(|tree| text(&git, tree, path).unwrap_or_default());
         if mentions_new_option(&before, &after) {
             let what = "differs and mentions another option".to_owned();
             return Ok(Some(Reason { path: path.clone(), what, from_nothing: false }));

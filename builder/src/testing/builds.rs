@@ -6,6 +6,7 @@ use kiln_skip::{Lack, skip};
 
 use super::Edit;
 use super::toy::{Toy, builder_of};
+use crate::place::place;
 use crate::sandbox::{Confinement, confinement};
 use crate::{BuildError, Obtained, Stage, TreeError};
 
@@ -280,13 +281,11 @@ async fn a_file_that_the_configuration_names_is_part_of_the_keys() {
 
 #[tokio::test]
 async fn a_toolchain_that_changes_during_the_build_is_no_build() {
-    use std::os::unix::fs::PermissionsExt;
     let (toy, first) = Toy::new().await;
     let folder = tempfile::tempdir().unwrap();
     let compiler = folder.path().join("mycc");
     let real = "#!/bin/sh\nexec gcc \"$@\"\n";
-    std::fs::write(&compiler, real).unwrap();
-    std::fs::set_permissions(&compiler, PermissionsExt::from_mode(0o755)).unwrap();
+    place(&compiler, real.as_bytes(), 0o755).unwrap();
     // An upgrade in the middle of the first build.
     let makefile = toy.fixture.read(&first, "Makefile");
     let upgrade = format!("@echo '# new' >> {}; gcc $(flags)", compiler.display());

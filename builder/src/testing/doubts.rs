@@ -16,6 +16,7 @@ use super::toy::{Toy, builder_of, watched};
 use crate::audit::{Audited, Claim, audit_report, is_from_nothing};
 use crate::closure::{Closure, Paths};
 use crate::observer::Stage as Step;
+use crate::place::place;
 use crate::stages::{Ground, Stage};
 use crate::{BuildError, BuildEvent, Builder, Observer, Obtained, Revision};
 
@@ -330,12 +331,10 @@ async fn an_audit_that_speaks_against_a_proof_and_fails_then_is_an_error() {
 
 #[tokio::test]
 async fn objects_are_in_doubt_until_the_toolchain_was_looked_at() {
-    use std::os::unix::fs::PermissionsExt;
     let (toy, first) = Toy::new().await;
     let folder = tempfile::tempdir().unwrap();
     let compiler = folder.path().join("mycc");
-    std::fs::write(&compiler, "#!/bin/sh\nexec gcc \"$@\"\n").unwrap();
-    std::fs::set_permissions(&compiler, PermissionsExt::from_mode(0o755)).unwrap();
+    place(&compiler, b"#!/bin/sh\nexec gcc \"$@\"\n", 0o755).unwrap();
     // An upgrade that is not through: what is there does not answer yet.
     let makefile = toy.fixture.read(&first, "Makefile");
     let half = format!("@echo 'exit 1' >{}; gcc $(flags)", compiler.display());

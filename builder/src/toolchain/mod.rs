@@ -1,6 +1,8 @@
 //! The toolchain: what compiles, links and generates, identified by its content.
 
+mod around;
 mod choice;
+mod chosen;
 mod error;
 mod files;
 mod host;
@@ -20,11 +22,9 @@ use std::time::SystemTime;
 
 use kiln_cache::Digest;
 
-use crate::error::BuildError;
-use crate::tree::{KernelVersion, Repository, Revision};
-
-use choice::Family;
+use around::{ask_driver, surroundings};
 pub use choice::{AUTO, AUTO_LLVM};
+pub use chosen::choose_toolchain;
 pub use error::ToolchainError;
 use files::Below;
 pub(crate) use files::digest as file_digest;
@@ -94,8 +94,8 @@ impl Toolchain {
     pub fn find_known(name: &str, folder: &Path) -> Result<Self, ToolchainError> {
         let (memory, programs) = (Memory::of(folder), Programs::of(name));
         let before = memory.recall(&programs);
-        if let Some(Remembered::Confirmed(known)) = before {
-            return Ok(known);
+        if let Some(Remembered { toolchain, is_confirmed: true }) = before {
+            return Ok(toolchain);
         }
         let begun = SystemTime::now();
         let found = Self::of(programs)?;
@@ -193,8 +193,7 @@ impl Toolchain {
         let places: Vec<Place> = places.into_iter().map(Place::of).collect();
         let (is_steady, programs) = (false, programs.clone());
         let mut found = Self { id, name, programs, make, tools, files, places, is_steady, is_seen };
-        let moved = tools::look_up_all(&found.programs) != found.tools;
-        found.is_steady = !moved && found.is_settled(begun);
+        found.is_steady = found.lies_where_it_did() && found.is_settled(begun);
         Ok(found)
     }
 
@@ -215,23 +214,30 @@ impl Toolchain {
     /// folders that were searched for them. Takes some milliseconds. Never of one that kept changing while
     /// it was identified.
     pub fn is_current(&self) -> bool {
+        self.lies_where_it_did() && self.is_untouched()
+    }
+
+    /// Whether every tool is found where it was, by the links that led there.
+    fn lies_where_it_did(&self) -> bool {
+        tools::look_up_all(&self.programs) == self.tools
+    }
+
+    /// Whether neither its files nor what decided which these are were touched since it was asked for.
+    fn is_untouched(&self) -> bool {
         self.is_steady
-            && tools::look_up_all(&self.programs) == self.tools
             && self.places.iter().all(Place::is_current)
             && self.files.iter().all(Stamp::is_current)
     }
-}
 
-impl Toolchain {
     /// Whether it is what its id says, and was since it was found: as [`Self::is_current`], but files that
     /// were touched are read, and of what nobody sees it is asked again. A new name for a file (a hard
     /// link), another mode or owner touch it, too. Where links to tools were changed it is not: they may
     /// have led elsewhere for a while.
     pub fn is_the_same(&self) -> Result<bool, ToolchainError> {
-        if tools::look_up_all(&self.programs) != self.tools {
+        if !self.lies_where_it_did() {
             return Ok(false);
         }
-        let is_untouched = self.is_seen && self.is_current();
+        let is_untouched = self.is_seen && self.is_untouched();
         Ok(is_untouched || Self::asked_once(&self.programs)?.id == self.id)
     }
 }
@@ -239,124 +245,9 @@ impl Toolchain {
 /// How roles begin of what is read and not run.
 const READ: [&str; 6] = ["libgcc", "include/", "specs ", "plugin/", "bfd-plugins/", "bison/"];
 
-/// Adds what the drivers read of the machine around them, and gives the places in which they looked.
-fn surroundings(
-    driver: &Path,
-    host_driver: &Path,
-    parts: &mut BTreeMap<String, Option<PathBuf>>,
-) -> Result<Vec<PathBuf>, ToolchainError> {
-    let mut places = Vec::new();
-    let compiler = searched::searched(driver, "c")?;
-    let host = searched::searched(host_driver, "c")?;
-    let specs = |searched: &searched::Searched, whose: &str| -> Vec<(String, Option<PathBuf>)> {
-        let numbered = searched.files.iter().enumerate();
-        numbered.map(|(n, path)| (format!("specs {whose}{n}"), Some(path.clone()))).collect()
-    };
-    parts.extend(specs(&compiler, ""));
-    parts.extend(specs(&host, "host "));
-    let of_host = |(name, path): (String, PathBuf)| (format!("host {name}"), Some(path));
-    let headers = host::headers(&host.headers);
-    parts.extend(headers.files.into_iter().map(of_host));
-    places.extend(headers.places);
-    places.extend(host.ignored.into_iter().chain(compiler.ignored));
-
-    // Where programs, specs and libraries are looked for: a file that appears there may come first.
-    places.extend(searched::folders(driver)?);
-    places.extend(searched::folders(host_driver)?);
-    if let Some(ld) = tools::look_up("ld") {
-        let folders = searched::of_linker(&ld)?;
-        let by_hand: Vec<PathBuf> =
-            folders.into_iter().filter(|it| it.starts_with("/usr/local")).collect();
-        parts.extend(host::libraries(&by_hand).into_iter().map(of_host));
-        places.extend(by_hand);
-        // (GNU binutils, bfd/plugin.c: beside the folder of the program.)
-        let plugins = ld.with_file_name("").join("../lib/bfd-plugins");
-        let named = |(name, path)| (format!("bfd-plugins/{name}"), Some(path));
-        let Below { files, places: listed } = files::below(&plugins);
-        parts.extend(files.into_iter().map(named));
-        places.extend(listed);
-    }
-    if let Some(program) = tools::look_up("bison") {
-        places.extend(skeletons(&program, parts)?);
-    }
-    if let Some(program) = tools::look_up("pkg-config") {
-        let folders = searched::of_pkg_config(&program)?;
-        parts.extend(host::described(&folders).into_iter().map(of_host));
-        places.extend(folders);
-    }
-
-    // Plugins that a build makes for its compiler are C++ (Linux, scripts/gcc-plugins).
-    let plugin = ask_driver(driver, "-print-file-name=plugin", &mut places)?;
-    if let Some(folder) = plugin.map(|it| it.join("include")) {
-        let headers = files::below(&folder);
-        if let (false, Some(host)) = (headers.files.is_empty(), tools::look_up("g++")) {
-            let searched = searched::searched(&host, "c++")?;
-            let own = searched
-                .headers
-                .iter()
-                .filter(|root| root.components().any(|it| it.as_os_str() == "c++"));
-            for Below { files, places: listed } in own.map(|root| files::below(root)) {
-                let named =
-                    |path: PathBuf| (format!("host {}", path.to_string_lossy()), Some(path));
-                parts.extend(files.into_iter().map(|(_, path)| named(path)));
-                places.extend(listed);
-            }
-            places.extend(searched.headers.into_iter().chain(searched.ignored));
-            places.extend(searched::folders(&host)?);
-        }
-        let named = |(name, path)| (format!("plugin/{name}"), Some(path));
-        parts.extend(headers.files.into_iter().map(named));
-        places.extend(headers.places);
-    }
-    Ok(places)
-}
-
-/// Adds what `bison` puts parsers together of, and gives the folders that were listed for it.
-fn skeletons(
-    program: &Path,
-    parts: &mut BTreeMap<String, Option<PathBuf>>,
-) -> Result<Vec<PathBuf>, ToolchainError> {
-    let Below { files, places } = files::below(&searched::of_bison(program)?);
-    parts.extend(files.into_iter().map(|(name, path)| (format!("bison/{name}"), Some(path))));
-    Ok(places)
-}
-
 /// Whether a role is one of what host programs are made with, which is not run.
 fn is_of_host_programs(role: &str) -> bool {
     role.strip_prefix("host ").is_some_and(|part| !matches!(part, "cc1" | "cc1plus"))
-}
-
-/// The toolchain that a name stands for, by a user's table: for [`AUTO`] and [`AUTO_LLVM`] the one
-/// that the table has for this revision, else the first on this machine that builds kernels like it.
-pub fn choose_toolchain(
-    name: &str,
-    user: &Toolchains,
-    repository: &Repository,
-    revision: &Revision,
-) -> Result<String, BuildError> {
-    let family = match name {
-        AUTO => Family::Gcc,
-        AUTO_LLVM => Family::Llvm,
-        name => return Ok(user.meaning(name).to_owned()),
-    };
-    let version = repository.kernel_version(revision)?;
-    // The user's rows are for `auto`: who names a family wants one of it.
-    if let (Family::Gcc, Some(chosen)) = (family, user.chosen(version)) {
-        return Ok(chosen.to_owned());
-    }
-    let range = suits::range(family, version, repository, revision)?;
-    for candidate in family.candidates() {
-        let Some(path) = tools::look_up(Programs::of(&candidate).compiler()) else { continue };
-        // One that does not answer is none.
-        let mut ask = Command::new(&path);
-        let Ok(release) = files::output(ask.args(family.question()), &path) else { continue };
-        if choice::release(&release).is_some_and(|release| range.holds(release)) {
-            return Ok(candidate);
-        }
-    }
-    let KernelVersion { version, patchlevel } = version;
-    let (family, range) = (family.name(), range.to_string());
-    Err(ToolchainError::NoneSuits { family, kernel: (version, patchlevel), range }.into())
 }
 
 /// The id of these parts, and the state of their files.
@@ -382,24 +273,6 @@ fn identify(
     Ok((hasher.finalize().into(), files))
 }
 
-/// Asks the compiler driver for one of its files. It repeats the bare name when it has none; then
-/// the path decides, as it would for the driver. Where that may lead is added to the places.
-fn ask_driver(
-    driver: &Path,
-    question: &str,
-    places: &mut Vec<PathBuf>,
-) -> Result<Option<PathBuf>, ToolchainError> {
-    let answer = files::output(Command::new(driver).arg(question), driver)?;
-    let answer = PathBuf::from(answer.trim());
-    if answer.is_absolute() {
-        places.push(answer.clone());
-        return Ok(answer.exists().then_some(answer));
-    }
-    let Some(name) = answer.to_str() else { return Ok(None) };
-    places.extend(tools::candidates(name));
-    Ok(tools::look_up(name))
-}
-
 fn version_line(tool: &Path) -> Result<String, ToolchainError> {
     let text = files::output(Command::new(tool).arg("--version"), tool)?;
     Ok(text.lines().next().unwrap_or_default().trim().to_owned())
@@ -407,9 +280,9 @@ fn version_line(tool: &Path) -> Result<String, ToolchainError> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
+    use super::around::skeletons;
     use super::*;
+    use crate::place::place;
 
     #[test]
     fn the_id_is_stable_and_the_name_is_in_syzkallers_style() {
@@ -448,8 +321,7 @@ mod tests {
     fn a_tool_that_is_only_touched_is_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let compiler = folder.path().join("cc");
-        std::fs::write(&compiler, "#!/bin/sh\nexec gcc \"$@\"\n").unwrap();
-        std::fs::set_permissions(&compiler, std::fs::Permissions::from_mode(0o755)).unwrap();
+        place(&compiler, b"#!/bin/sh\nexec gcc \"$@\"\n", 0o755).unwrap();
         let found = Toolchain::find(compiler.to_str().unwrap()).unwrap();
         assert!(found.is_current() && found.is_the_same().unwrap());
         std::fs::hard_link(&compiler, folder.path().join("another name")).unwrap();
@@ -465,8 +337,7 @@ mod tests {
         let compiler = folder.path().join("cc");
         // With `-specs=`, gcc says that it reads them as of any other.
         let script = format!("#!/bin/sh\nexec gcc -specs={} \"$@\"\n", specs.display());
-        std::fs::write(&compiler, script).unwrap();
-        std::fs::set_permissions(&compiler, std::fs::Permissions::from_mode(0o755)).unwrap();
+        place(&compiler, script.as_bytes(), 0o755).unwrap();
         let id = |text: &str| {
             std::fs::write(&specs, text).unwrap();
             let found = Toolchain::find(compiler.to_str().unwrap()).unwrap();
@@ -486,8 +357,7 @@ mod tests {
         let (bison, data) = (folder.path().join("bison"), folder.path().join("share"));
         let script =
             format!("#!/bin/sh\n[ \"$1\" = --print-datadir ] && echo {}\n", data.display());
-        std::fs::write(&bison, script).unwrap();
-        std::fs::set_permissions(&bison, std::fs::Permissions::from_mode(0o755)).unwrap();
+        place(&bison, script.as_bytes(), 0o755).unwrap();
         let skeletons_of = |skeleton: &str| {
             std::fs::create_dir_all(data.join("skeletons")).unwrap();
             std::fs::write(data.join("skeletons/yacc.c"), skeleton).unwrap();
@@ -517,8 +387,7 @@ mod tests {
              -print-file-name=plugin) echo {plugin};; *) exec gcc -isystem {system} \"$@\";; esac\n"
         );
         let compiler = at("cc");
-        std::fs::write(&compiler, script).unwrap();
-        std::fs::set_permissions(&compiler, std::fs::Permissions::from_mode(0o755)).unwrap();
+        place(&compiler, script.as_bytes(), 0o755).unwrap();
         let find = || Toolchain::find(compiler.to_str().unwrap()).unwrap();
 
         for nested in ["own/a/b", "plugin/include/config"] {
@@ -572,10 +441,9 @@ mod tests {
              mv {0}x1 {0}x9 2>/dev/null; exit 0; fi\nexec gcc \"$@\"\n",
             asked.display()
         );
-        std::fs::write(&compiler, script).unwrap();
+        place(&compiler, script.as_bytes(), 0o755).unwrap();
         std::fs::write(folder.path().join("askedx1"), "one\n").unwrap();
         std::fs::write(folder.path().join("askedx2"), "two\n").unwrap();
-        std::fs::set_permissions(&compiler, std::fs::Permissions::from_mode(0o755)).unwrap();
         let found = Toolchain::find(compiler.to_str().unwrap()).unwrap();
         assert!(found.name.starts_with("two, "), "{}", found.name);
         assert!(found.is_current());
@@ -586,8 +454,7 @@ mod tests {
     fn one_that_never_rests_is_never_taken_for_the_same_unread() {
         let folder = tempfile::tempdir().unwrap();
         let compiler = folder.path().join("cc");
-        std::fs::write(&compiler, "#!/bin/sh\ntouch \"$0\"\nexec gcc \"$@\"\n").unwrap();
-        std::fs::set_permissions(&compiler, std::fs::Permissions::from_mode(0o755)).unwrap();
+        place(&compiler, b"#!/bin/sh\ntouch \"$0\"\nexec gcc \"$@\"\n", 0o755).unwrap();
         let found = Toolchain::find(compiler.to_str().unwrap()).unwrap();
         assert!(!found.is_current() && found.is_the_same().unwrap());
     }
@@ -599,8 +466,7 @@ mod tests {
         for name in ["one", "two"] {
             std::fs::create_dir(at(name)).unwrap();
         }
-        std::fs::write(at("one/cc"), "#!/bin/sh\nexec gcc \"$@\"\n").unwrap();
-        std::fs::set_permissions(at("one/cc"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        place(&at("one/cc"), b"#!/bin/sh\nexec gcc \"$@\"\n", 0o755).unwrap();
         std::fs::hard_link(at("one/cc"), at("two/cc")).unwrap();
         std::os::unix::fs::symlink(at("one/cc"), at("cc")).unwrap();
         let found = Toolchain::find(at("cc").to_str().unwrap()).unwrap();
@@ -612,33 +478,6 @@ mod tests {
         std::fs::remove_file(at("cc")).unwrap();
         std::os::unix::fs::symlink(at("one/cc"), at("cc")).unwrap();
         assert!(!found.is_the_same().unwrap());
-    }
-
-    #[test]
-    fn the_revision_decides_where_nobody_did() {
-        let fixture = crate::testing::Fixture::new();
-        let kernel = |version: &str| {
-            let makefile = format!("VERSION = {version}\nPATCHLEVEL = 1\n");
-            let files = [("Makefile", makefile.as_str()), ("Kbuild", ""), ("Kconfig", "")];
-            fixture.commit(version, &files)
-        };
-        let repository = fixture.repository();
-        let mut user = Toolchains::default();
-        let choose = |user: &Toolchains, name: &str, version| {
-            choose_toolchain(name, user, &repository, &kernel(version))
-        };
-        assert_eq!(choose(&user, "gcc", "6").unwrap(), "gcc");
-        // Any gcc of a machine that runs these tests builds a 6.1.
-        assert_eq!(choose(&user, AUTO, "6").unwrap(), "gcc");
-        match choose(&user, AUTO, "4") {
-            Ok(old) => assert!(old.starts_with("gcc")),
-            Err(error) => assert!(error.to_string().contains("3.2 to 9"), "{error}"),
-        }
-        user.names.insert("old".into(), "/opt/gcc-8/bin/gcc".into());
-        let before = Some("5.7".parse().unwrap());
-        user.auto.push(AutoRow { from: None, before, toolchain: "old".into() });
-        assert_eq!(choose(&user, AUTO, "4").unwrap(), "/opt/gcc-8/bin/gcc");
-        assert_eq!(choose(&user, "old", "6").unwrap(), "/opt/gcc-8/bin/gcc");
     }
 
     #[test]

@@ -25,7 +25,8 @@ use crate::{pool, recipe};
 
 /// What decides what is asked, and what is looked at to tell whether to ask: when any of it changes,
 /// nothing that was remembered is found.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
+    include_str!("around.rs"),
     include_str!("files.rs"),
     include_str!("host.rs"),
     include_str!("mod.rs"),
@@ -68,11 +69,10 @@ struct Record {
 
 /// What a record says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Remembered {
-    /// It was found twice.
-    Confirmed(Toolchain),
-    /// It was found once.
-    Once(Toolchain),
+pub(super) struct Remembered {
+    pub(super) toolchain: Toolchain,
+    /// Whether it was found twice.
+    pub(super) is_confirmed: bool,
 }
 
 impl Memory {
@@ -104,10 +104,9 @@ impl Memory {
         }
         let programs = programs.clone();
         let (is_steady, is_seen) = (true, true);
-        let found =
+        let toolchain =
             Toolchain { id, name, programs, make, tools, files, places, is_steady, is_seen };
-        let remembered = if is_confirmed { Remembered::Confirmed } else { Remembered::Once };
-        found.is_current().then(|| remembered(found))
+        toolchain.is_current().then_some(Remembered { toolchain, is_confirmed })
     }
 
     /// Keeps what was found by questions that were asked from `begun` on, after `before` was recalled;
@@ -123,7 +122,7 @@ impl Memory {
             return Ok(());
         }
         let Toolchain { id, name, programs, make, tools, files, places, .. } = found.clone();
-        let is_confirmed = before.is_some_and(|it| it.toolchain() == found);
+        let is_confirmed = before.is_some_and(|it| it.toolchain == *found);
         let path = self.file(&programs);
         let programs = owned(&programs);
         let record = Record { is_confirmed, programs, id, name, make, tools, files, places };
@@ -166,14 +165,6 @@ impl Memory {
     }
 }
 
-impl Remembered {
-    fn toolchain(&self) -> &Toolchain {
-        match self {
-            Self::Confirmed(found) | Self::Once(found) => found,
-        }
-    }
-}
-
 fn owned(programs: &Programs) -> Vec<(String, String)> {
     programs.iter().map(|(variable, program)| (variable.to_owned(), program.to_owned())).collect()
 }
@@ -189,6 +180,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::place::place;
     use crate::testing::Counting;
     use crate::toolchain::stamp::SETTLED;
 
@@ -197,14 +189,18 @@ mod tests {
         SystemTime::now() + SETTLED + Duration::from_secs(1)
     }
 
+    fn once(found: &Toolchain) -> Remembered {
+        Remembered { toolchain: found.clone(), is_confirmed: false }
+    }
+
     /// A record of the machine's gcc, found twice.
     fn confirmed(folder: &Path) -> (Memory, Toolchain, PathBuf) {
         let memory = Memory::of(folder);
         let found = Toolchain::find("gcc").unwrap();
         memory.keep(&found, None, later()).unwrap();
-        let once = memory.recall(&found.programs).unwrap();
-        assert_eq!(once, Remembered::Once(found.clone()));
-        memory.keep(&found, Some(&once), later()).unwrap();
+        let before = memory.recall(&found.programs).unwrap();
+        assert_eq!(before, once(&found));
+        memory.keep(&found, Some(&before), later()).unwrap();
         let path = memory.file(&found.programs);
         (memory, found, path)
     }
@@ -244,9 +240,7 @@ mod tests {
         assert!(kept(&found));
         // A script.
         let script = folder.path().join("cc");
-        fs::write(&script, "#!/bin/sh\nexec gcc \"$@\"\n").unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        fs::set_permissions(&script, mode).unwrap();
+        place(&script, b"#!/bin/sh\nexec gcc \"$@\"\n", 0o755).unwrap();
         assert!(!kept(&Toolchain::find(script.to_str().unwrap()).unwrap()));
     }
 
@@ -273,7 +267,7 @@ mod tests {
         let (memory, found, path) = confirmed(folder.path());
         let whole = fs::read(&path).unwrap();
         let recall = || memory.recall(&found.programs);
-        assert_eq!(recall(), Some(Remembered::Confirmed(found.clone())));
+        assert_eq!(recall(), Some(Remembered { is_confirmed: true, ..once(&found) }));
         let other = Digest::of(b"other");
         let text = String::from_utf8(whole.clone()).unwrap();
         let (digest, json) = text.split_once('\n').unwrap();
@@ -293,7 +287,7 @@ mod tests {
             fs::write(&path, bytes).unwrap();
             assert_eq!(recall(), None);
             assert_eq!(Toolchain::find_known("gcc", folder.path()).unwrap(), found);
-            assert_eq!(recall(), Some(Remembered::Once(found.clone())), "made anew");
+            assert_eq!(recall(), Some(once(&found)), "made anew");
         }
     }
 

@@ -73,6 +73,7 @@ fn family(programs: &Programs) -> Option<Family> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::place::place;
     use crate::testing::Fixture;
     use crate::toolchain::AutoRow;
 
@@ -87,10 +88,8 @@ mod tests {
         let repository = fixture.repository();
         let folder = tempfile::tempdir().unwrap();
         let compiler = |name: &str| {
-            use std::os::unix::fs::PermissionsExt as _;
             let path = folder.path().join(name);
-            std::fs::write(&path, "#!/bin/sh\necho 12.2.0\n").unwrap();
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            place(&path, b"#!/bin/sh\necho 12.2.0\n", 0o755).unwrap();
             path.to_str().unwrap().to_owned()
         };
         let gcc = compiler("gcc-12");

@@ -2,14 +2,10 @@
 //! compilers whose search is not known.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use kiln_cache::signature::is_elf;
 use memchr::memmem;
-
-/// How programs begin that the system runs by themselves (System V ABI, "ELF Header").
-const ELF: &[u8] = b"\x7fELF";
 
 /// What every driver of gcc has in it to tell `collect2` of its options (gcc/gcc.cc, where compilers
 /// may inline the first sixteen bytes of it). Launchers (ccache, distcc) have not.
@@ -41,17 +37,19 @@ pub(super) fn answers_by_what_is_seen(
     let drivers = [Some(driver), Some(host_driver), part("g++")];
     let asked = ASKED.into_iter().map(part).chain([Some(linker)]);
     // By a relative path, the folder that Kiln was started in decides.
-    driver.is_absolute() && drivers.into_iter().flatten().all(is_gcc) && asked.flatten().all(is_elf)
+    driver.is_absolute()
+        && drivers.into_iter().flatten().all(is_gcc)
+        && asked.flatten().all(is_program)
 }
 
 fn is_gcc(program: &Path) -> bool {
-    is_elf(program)
+    is_program(program)
         && std::fs::read(program).is_ok_and(|content| memmem::find(&content, GCC).is_some())
 }
 
-fn is_elf(program: &Path) -> bool {
-    let mut begin = [0; ELF.len()];
-    File::open(program).and_then(|mut file| file.read_exact(&mut begin)).is_ok() && begin == ELF
+/// Whether the system runs it by itself; of what can't be read nobody knows.
+fn is_program(file: &Path) -> bool {
+    is_elf(file).unwrap_or(false)
 }
 
 #[cfg(test)]

@@ -11,12 +11,11 @@ mod posterior;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use kiln_builder::Efforts;
 use kiln_cache::InputKey;
 use kiln_cache::evidence::Counts;
 use kiln_cache::manifest::Manifest;
 use kiln_cache::signature::ImageId;
-
-use kiln_builder::Efforts;
 
 use super::efforts::Asked;
 use super::proofs::Proofs;
