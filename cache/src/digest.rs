@@ -23,7 +23,7 @@ impl Digest {
 
     /// The digest of all that a reader gives, and its length. Blocks; a mapping would count as memory of
     /// this process.
-    pub(crate) fn of_reader(reader: impl std::io::Read) -> std::io::Result<(Self, u64)> {
+    pub fn of_reader(reader: impl std::io::Read) -> std::io::Result<(Self, u64)> {
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(reader)?;
         Ok((hasher.finalize().into(), hasher.count()))

@@ -9,7 +9,9 @@ use futures::StreamExt;
 use object_store::path::Path as ObjectPath;
 use serde::{Deserialize, Serialize};
 
+use crate::blob;
 use crate::error::{StoreError, is_full};
+use crate::manifests;
 use crate::objects::Objects;
 
 /// The format of the whole store that this version reads and writes.
@@ -60,6 +62,7 @@ pub(crate) fn claim(folder: &Path) -> Result<File, StoreError> {
         Ok(bytes) => check(&folder.display(), &bytes)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             write(folder, &mark).map_err(|source| fail("create", &mark, source))?;
+            lay_out(folder).map_err(|source| fail("create", folder, source))?;
         }
         Err(source) => return Err(fail("read", &mark, source)),
     }
@@ -141,6 +144,20 @@ fn write(folder: &Path, mark: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Makes the folders of blobs and builds, by the first two digits of their names. A folder made when
+/// its first object comes costs that object two syncs. One that is missing, as whoever made this was
+/// ended halfway, is made then.
+fn lay_out(folder: &Path) -> io::Result<()> {
+    for prefix in [blob::store::PREFIX, manifests::PREFIX] {
+        let all = folder.join(prefix);
+        for n in 0..=u8::MAX {
+            std::fs::create_dir_all(all.join(format!("{n:02x}")))?;
+        }
+        File::open(all)?.sync_all()?;
+    }
+    File::open(folder)?.sync_all()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +173,9 @@ mod tests {
         drop(claim(&store).unwrap());
         assert_eq!(std::fs::read_to_string(store.join(MARK)).unwrap(), r#"{"format":1}"#);
         drop(claim(&store).unwrap());
+        for folder in ["blobs/00", "blobs/ff", "builds/a0"] {
+            assert!(store.join(folder).is_dir(), "{folder}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::manifest::{FORMAT, Manifest};
 use crate::objects::{Created, Objects};
 
 /// The folder of all manifests.
-const PREFIX: &str = "builds";
+pub(crate) const PREFIX: &str = "builds";
 
 /// A manifest as it was read: the digest and entity tag tell one object from another.
 #[derive(Clone, Debug)]

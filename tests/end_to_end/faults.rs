@@ -282,10 +282,22 @@ fn what_is_pushed_is_all_that_was_named_and_goes_where_it_was_told_to() {
     kiln.run(&[&push[..], &["--commit", "v99.9"]].concat()).exits(1).complains(&["v99.9"]);
     // Any file is known by its digest.
     let digest = pushed[0]["digest"].as_str().unwrap();
-    let pulled = kiln.command().current_dir(&folder).args(["pull", digest]).output().unwrap();
-    support::Answer::from(pulled).exits(0);
-    assert_eq!(std::fs::read(folder.path().join(digest)).unwrap(), b"bytes");
-    std::fs::remove_file(folder.path().join(digest)).unwrap();
+    let (pull, place) = (["pull", digest], folder.path().join(digest));
+    let pulled = |more: &[&str]| {
+        let args = [&pull[..], more].concat();
+        support::Answer::from(kiln.command().current_dir(&folder).args(args).output().unwrap())
+    };
+    pulled(&[]).exits(0);
+    pulled(&[]).exits(0);
+    assert_eq!(std::fs::read(&place).unwrap(), b"bytes");
+    // A file of the user's own is replaced when its name was given.
+    std::fs::write(&place, "my own").unwrap();
+    pulled(&[]).exits(1).complains(&["is here already", "--output"]);
+    assert_eq!(std::fs::read(&place).unwrap(), b"my own");
+    pulled(&["--output", digest]).exits(0);
+    assert_eq!(std::fs::read(&place).unwrap(), b"bytes");
+    pulled(&["-o", "no/folder"]).exits(1).complains(&["there is no folder no:"]);
+    std::fs::remove_file(&place).unwrap();
     kiln.run(&["pull", &commits[2]]).exits(1).complains(&["NAME", "64 digits"]);
     // Whoever names a store means it.
     kiln.set("KILN_REMOTE", "http://127.0.0.1:1");

@@ -23,7 +23,8 @@ pub(crate) struct Args {
     build: String,
     /// The file: bzImage, vmlinux, System.map, .config, build.log, modules/…
     name: Option<String>,
-    /// Where to put it, "-" for standard output [default: its name or digest, in this folder]
+    /// Where to put it, "-" for standard output; what is there is replaced [default: its name or
+    /// digest, in this folder, unless there is another file of that name]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// The git repository in which names of revisions are looked up
@@ -43,6 +44,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             What::Blob(digest.context("without a NAME, give the digest of a file: 64 digits")?)
         }
     };
+    let may_replace = args.output.is_some();
     let output = match (args.output, &what) {
         (Some(output), _) => output,
         (None, What::Blob(digest)) => digest.to_hex().into(),
@@ -68,8 +70,14 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         "{} is no regular file: give another --output",
         output.display()
     );
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
+    anyhow::ensure!(
+        folder.is_none_or(Path::is_dir),
+        "there is no folder {}: make it, or give another --output",
+        folder.unwrap_or(Path::new("")).display()
+    );
     let progress = context.progress();
-    let wanted = Wanted { what, output };
+    let wanted = Wanted { what, output, may_replace };
     let pulled = match &context.remote(args.remote.as_deref()) {
         Some(url) => match wanted.pull_remote(url, &progress).await {
             // A cache that is down must not stop whoever has the file at home.
@@ -126,6 +134,8 @@ enum What {
 struct Wanted {
     what: What,
     output: PathBuf,
+    /// Whether the user named the place.
+    may_replace: bool,
 }
 
 impl Wanted {
@@ -138,6 +148,9 @@ impl Wanted {
             }
             What::Blob(digest) => blob(digest, remote.size(digest).await?),
         };
+        if self.is_there(&artifact).await? {
+            return Ok(artifact);
+        }
         let ticking = |done| {
             progress.counted_status(format!("pulling {}", artifact.name), done, artifact.size);
         };
@@ -152,11 +165,33 @@ impl Wanted {
             What::Blob(digest) => blob(digest, store.reader(digest).await?.size()),
         };
         progress.status(format!("pulling {}", artifact.name));
-        store.export_file(&artifact.digest, &self.output).await?;
+        if !self.is_there(&artifact).await? {
+            store.export_file(&artifact.digest, &self.output).await?;
+        }
         if matches!(self.what, What::Blob(_)) {
             store.used_file(&artifact.digest).await;
         }
         Ok(artifact)
+    }
+
+    /// Whether the file lies there already, at a place that nobody named. Another one of that name,
+    /// perhaps the user's own `.config`, is an error.
+    async fn is_there(&self, artifact: &Artifact) -> anyhow::Result<bool> {
+        if self.may_replace || !self.output.exists() {
+            return Ok(false);
+        }
+        let path = self.output.clone();
+        let hashed = move || File::open(path).and_then(Digest::of_reader);
+        let (found, _) = tokio::task::spawn_blocking(hashed)
+            .await?
+            .with_context(|| format!("reading {}", self.output.display()))?;
+        let name = self.output.display();
+        anyhow::ensure!(
+            found == artifact.digest,
+            "{name} is here already, and another file: it is left as it is; \
+             to replace it, add --output {name}"
+        );
+        Ok(true)
     }
 }
 

@@ -55,6 +55,18 @@ impl Index {
         transaction.commit().await.map_err(self.fail(doing))
     }
 
+    /// The same of one build that somebody made just now, and relies on.
+    pub(crate) async fn add_relied_on(&self, build: &(Manifest, Digest)) -> Result<(), StoreError> {
+        let (doing, now) = ("adding a build", self.now().await);
+        let mut transaction = self.write(doing).await?;
+        let added = async {
+            insert(&mut transaction, std::slice::from_ref(build)).await?;
+            note_use(&mut transaction, &build.0.input_key, now).await
+        };
+        added.await.map_err(self.fail(doing))?;
+        transaction.commit().await.map_err(self.fail(doing))
+    }
+
     /// Keeps others from removing manifests until it is dropped: those that are there then may be
     /// indexed.
     pub(crate) async fn finding(&self) -> Result<Finding, StoreError> {

@@ -15,7 +15,7 @@ impl Index {
     /// go of it or is so old that it must have died.
     pub(crate) async fn reserve(&self, owner: &str, names: &[Digest]) -> Result<(), StoreError> {
         let (doing, now) = ("holding blobs", self.now().await);
-        let mut write = self.write(doing).await?;
+        let mut write = self.write_for_now(doing).await?;
         take_turn(&mut write).await.map_err(self.fail(doing))?;
         hold(&mut write, owner, names, now).await.map_err(self.fail(doing))?;
         write.commit().await.map_err(self.fail(doing))
@@ -35,7 +35,7 @@ impl Index {
     /// Lets go of what an upload held: its build names it now.
     pub(crate) async fn release(&self, owner: &str) -> Result<(), StoreError> {
         let doing = "letting blobs go";
-        let mut write = self.write(doing).await?;
+        let mut write = self.write_for_now(doing).await?;
         let delete = sqlx::query("DELETE FROM reservations WHERE owner = $1").bind(owner);
         delete.execute(&mut *write).await.map_err(self.fail(doing))?;
         write.commit().await.map_err(self.fail(doing))

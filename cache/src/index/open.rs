@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{AnyPool, ConnectOptions, Connection};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection};
 
 use crate::database::Database;
 use crate::error::{StoreError, is_full};
@@ -29,7 +29,12 @@ const TO_A_SERVER: u32 = 16;
 
 /// What every connection to an SQLite file begins with. An acknowledged row survives a power cut,
 /// not only a killed process.
-const PRAGMAS: [&str; 2] = ["PRAGMA busy_timeout = 60000", "PRAGMA synchronous = FULL"];
+const PRAGMAS: [&str; 2] = ["PRAGMA busy_timeout = 60000", DURABLE];
+
+/// Commits of an SQLite file are synced, or only written: to be lost by a power cut, in the order in
+/// which they were made. <https://sqlite.org/pragma.html#pragma_synchronous>
+pub(super) const DURABLE: &str = "PRAGMA synchronous = FULL";
+pub(super) const WRITTEN: &str = "PRAGMA synchronous = NORMAL";
 
 /// The index of one store.
 #[derive(Clone, Debug)]
@@ -45,7 +50,7 @@ impl Index {
         sqlx::any::install_default_drivers();
         let options = AnyConnectOptions::from_str(&database.connect_url())
             .map_err(|source| unreachable(database, source))?;
-        prepare(database, &options).await?;
+        let first = prepare(database, &options).await?;
         let is_file = database.is_file();
         let pool = AnyPoolOptions::new()
             .max_connections(if is_file { TO_A_FILE } else { TO_A_SERVER })
@@ -61,7 +66,12 @@ impl Index {
                 })
             })
             .connect_lazy_with(options);
-        match MIGRATIONS.run(&pool).await {
+        let migrated = MIGRATIONS.run(&pool).await;
+        // What is wrong with it, the pool's connections will say. Not before one of those is open:
+        // the last connection to a file that closes writes back what others left in its log, with
+        // three syncs.
+        let _ = first.close().await;
+        match migrated {
             Ok(()) => Ok(Self { pool, database: Arc::new(database.clone()) }),
             Err(error) => Err(explain_migration(database, error)),
         }
@@ -94,7 +104,10 @@ impl Index {
 }
 
 /// Opens a connection by itself: a pool would try again and again what can't succeed.
-async fn prepare(database: &Database, options: &AnyConnectOptions) -> Result<(), StoreError> {
+async fn prepare(
+    database: &Database,
+    options: &AnyConnectOptions,
+) -> Result<AnyConnection, StoreError> {
     let is_file = database.is_file();
     let mut connection = match tokio::time::timeout(CONNECT, options.connect()).await {
         Ok(Ok(connection)) => connection,
@@ -109,9 +122,7 @@ async fn prepare(database: &Database, options: &AnyConnectOptions) -> Result<(),
             done.map_err(|error| explain(database, "opening it", error))?;
         }
     }
-    // What is wrong with it, the next connection will say.
-    let _ = connection.close().await;
-    Ok(())
+    Ok(connection)
 }
 
 fn unreachable(database: &Database, source: sqlx::Error) -> StoreError {

@@ -42,15 +42,10 @@ impl Index {
         if is_known(now) { Ok(()) } else { self.used_at(key, now).await }
     }
 
-    /// Remembers that somebody relies on a build from now on.
-    pub(crate) async fn relied_on(&self, key: &InputKey) -> Result<(), StoreError> {
-        self.used_at(key, self.now().await).await
-    }
-
-    /// Remembers a use at a time.
+    /// Remembers a use at a time. Whoever reads a file need not wait until that is synced.
     async fn used_at(&self, key: &InputKey, at: i64) -> Result<(), StoreError> {
         let doing = "noting a use";
-        let mut write = self.write(doing).await?;
+        let mut write = self.write_for_now(doing).await?;
         note_use(&mut write, key, at).await.map_err(self.fail(doing))?;
         write.commit().await.map_err(self.fail(doing))
     }

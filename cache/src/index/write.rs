@@ -7,7 +7,7 @@ use sqlx::{Any, AnyConnection};
 
 use crate::error::StoreError;
 
-use super::open::Index;
+use super::open::{DURABLE, Index, WRITTEN};
 
 /// An open transaction. Dropped before its end, it closes the connection, which rolls back.
 ///
@@ -24,16 +24,34 @@ impl Index {
     /// PostgreSQL writers lock rows, always in the order builds, requests, revisions, journals,
     /// and each of those by its key.
     pub(super) async fn write(&self, doing: &'static str) -> Result<Write, StoreError> {
+        self.begin(doing, DURABLE).await
+    }
+
+    /// The same for what matters to running processes only, as what uploads hold: a power cut, which
+    /// ends them as well, may undo it. Nothing is synced in a file; a server may go on with its
+    /// clients after its own power cut, and is left as it is.
+    pub(super) async fn write_for_now(&self, doing: &'static str) -> Result<Write, StoreError> {
+        self.begin(doing, WRITTEN).await
+    }
+
+    async fn begin(&self, doing: &'static str, synced: &'static str) -> Result<Write, StoreError> {
         let connection = self.pool.acquire().await.map_err(self.fail(doing))?;
         let mut write = Write { connection, done: false };
-        let begin = if self.database.is_file() { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        let begin = match self.database.is_file() {
+            true => {
+                // Each time: the connection may have been used for the other kind.
+                sqlx::query(synced).execute(&mut *write).await.map_err(self.fail(doing))?;
+                "BEGIN IMMEDIATE"
+            }
+            false => "BEGIN",
+        };
         sqlx::query(begin).execute(&mut *write).await.map_err(self.fail(doing))?;
         Ok(write)
     }
 }
 
 impl Write {
-    /// Makes everything durable and visible.
+    /// Makes everything visible, and durable unless it is for now.
     pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
         sqlx::query("COMMIT").execute(&mut *self).await?;
         self.done = true;

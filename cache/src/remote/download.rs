@@ -221,16 +221,12 @@ pub(super) async fn remove(path: &Path) -> Result<(), RemoteError> {
     }
 }
 
-/// Makes the finished file durable and gives it its name.
+/// Gives the finished file its name, once its content is durable: a power cut leaves all of it, or a
+/// part that the next download goes on with.
 async fn publish(part: &Path, to: &Path) -> Result<(), RemoteError> {
     let fail = |source| file("write", to, source);
-    File::open(part).await.map_err(fail)?.sync_all().await.map_err(fail)?;
-    tokio::fs::rename(part, to).await.map_err(fail)?;
-    let folder = match to.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    File::open(folder).await.map_err(fail)?.sync_all().await.map_err(fail)
+    File::open(part).await.map_err(fail)?.sync_data().await.map_err(fail)?;
+    tokio::fs::rename(part, to).await.map_err(fail)
 }
 
 pub(super) fn file(doing: &'static str, path: &Path, source: io::Error) -> RemoteError {

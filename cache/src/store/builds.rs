@@ -107,8 +107,7 @@ impl Store {
             let objects = &self.inner.objects;
             if manifests::create(objects, &key, bytes.clone()).await? == Created::New {
                 let row = (manifest, Digest::of(&bytes));
-                index.add_builds(std::slice::from_ref(&row)).await?;
-                index.relied_on(&key).await?;
+                index.add_relied_on(&row).await?;
                 return Ok((row.0, Created::New));
             }
             match self.look_up(&key).await {

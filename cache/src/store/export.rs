@@ -23,8 +23,8 @@ impl Store {
         self.write_file(digest, path, false).await
     }
 
-    /// As [`Store::read_to_file`], for a file that is the user's: it survives a power cut once this
-    /// has returned.
+    /// As [`Store::read_to_file`], for a file that is the user's: a power cut leaves all of it, or
+    /// nothing, too.
     pub async fn export_file(&self, digest: &Digest, path: &Path) -> Result<(), StoreError> {
         self.write_file(digest, path, true).await
     }
@@ -33,7 +33,7 @@ impl Store {
         &self,
         digest: &Digest,
         path: &Path,
-        durable: bool,
+        whole: bool,
     ) -> Result<(), StoreError> {
         let reader = self.reader(digest).await?;
         let fail = |source| StoreError::file("write", path, source);
@@ -43,15 +43,11 @@ impl Store {
             file.write_all(&piece).await.map_err(fail)?;
         }
         file.flush().await.map_err(fail)?;
-        if durable {
-            file.sync_all().await.map_err(fail)?;
+        if whole {
+            // The content before the name; when that becomes durable, nobody waits for.
+            file.sync_data().await.map_err(fail)?;
         }
-        staged.persist(path).map_err(|error| fail(error.error))?;
-        if durable {
-            let folder = File::open(folder_of(path)).await.map_err(fail)?;
-            folder.sync_all().await.map_err(fail)?;
-        }
-        Ok(())
+        staged.persist(path).map_err(|error| fail(error.error))
     }
 }
 
