@@ -21,8 +21,23 @@ pub(crate) struct Layout {
     pub(crate) size: u64,
 }
 
+/// A section of a 64-bit ELF file, as its header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Section {
+    pub(super) kind: u32,
+    pub(super) flags: u64,
+    pub(super) addr: u64,
+    /// Offset in the file.
+    pub(super) start: u64,
+    pub(super) len: u64,
+    /// The section that this one speaks of: symbols, for relocations.
+    pub(super) link: u64,
+}
+
+pub(super) const SHT_RELA: u32 = 4;
 const SHT_NOBITS: u32 = 8;
 const SHF_ALLOC: u64 = 2;
+const SHF_EXECINSTR: u64 = 4;
 /// Kernels lie in the upper half; per-CPU sections have addresses of their own near zero.
 const UPPER_HALF: u64 = 1 << 63;
 /// A program longer than this is none that 32-bit offsets could name.
@@ -41,26 +56,16 @@ impl Layout {
     }
 
     fn read(file: &[u8]) -> Option<Self> {
-        if file.get(..6)? != b"\x7fELF\x02\x01" {
-            return None;
-        }
-        let table = number(file, 0x28, 8)?;
-        let (entry, count) = (number(file, 0x3a, 2)?, number(file, 0x3c, 2)?);
         let (mut spans, mut low, mut high) = (Vec::new(), u64::MAX, 0);
-        for n in 0..count {
-            let at = usize::try_from(table.checked_add(n.checked_mul(entry)?)?).ok()?;
-            let kind = number(file, at.checked_add(4)?, 4)? as u32;
-            let flags = number(file, at + 8, 8)?;
-            let addr = number(file, at + 16, 8)?;
-            let start = number(file, at + 24, 8)?;
-            let len = number(file, at + 32, 8)?;
-            if flags & SHF_ALLOC == 0 || addr < UPPER_HALF || len == 0 {
+        for section in Section::all(file)? {
+            let Section { addr, start, len, .. } = section;
+            if !section.is_loaded() {
                 continue;
             }
             low = low.min(addr);
             high = high.max(addr.checked_add(len)?);
             let end = start.checked_add(len)?;
-            if kind != SHT_NOBITS && end <= file.len() as u64 {
+            if section.kind != SHT_NOBITS && end <= file.len() as u64 {
                 spans.push(Span { start, len, addr });
             }
         }
@@ -79,6 +84,51 @@ impl Layout {
             return (Some(span.addr + (offset - span.start)), span.len - (offset - span.start));
         }
         (None, self.spans.get(next).map_or(u64::MAX, |span| span.start - offset))
+    }
+}
+
+impl Section {
+    /// The sections of a 64-bit little-endian ELF file; `None` for anything else.
+    pub(super) fn all(file: &[u8]) -> Option<Vec<Self>> {
+        if file.get(..6)? != b"\x7fELF\x02\x01" {
+            return None;
+        }
+        let table = number(file, 0x28, 8)?;
+        let (entry, count) = (number(file, 0x3a, 2)?, number(file, 0x3c, 2)?);
+        let header = |n: u64| {
+            let at = usize::try_from(table.checked_add(n.checked_mul(entry)?)?).ok()?;
+            let field = |offset: usize, len| number(file, at.checked_add(offset)?, len);
+            Some(Self {
+                kind: field(4, 4)? as u32,
+                flags: field(8, 8)?,
+                addr: field(16, 8)?,
+                start: field(24, 8)?,
+                len: field(32, 8)?,
+                link: field(40, 4)?,
+            })
+        };
+        (0..count).map(header).collect()
+    }
+
+    /// Whether it is part of the program.
+    fn is_loaded(&self) -> bool {
+        self.flags & SHF_ALLOC != 0 && self.addr >= UPPER_HALF && self.len > 0
+    }
+
+    /// Whether it holds instructions.
+    pub(super) fn is_code(&self) -> bool {
+        self.is_loaded() && self.flags & SHF_EXECINSTR != 0
+    }
+
+    /// Whether it holds data that the file has, and that have addresses.
+    pub(super) fn is_data(&self) -> bool {
+        self.is_loaded() && !self.is_code() && self.kind != SHT_NOBITS
+    }
+
+    /// Its bytes, where the file has them all.
+    pub(super) fn bytes<'a>(&self, file: &'a [u8]) -> Option<&'a [u8]> {
+        let (start, len) = (usize::try_from(self.start).ok()?, usize::try_from(self.len).ok()?);
+        file.get(start..start.checked_add(len)?)
     }
 }
 

@@ -1,10 +1,11 @@
 //! From two files to a model of the second: found by looking, kept where it is measured to help.
 
 use super::fields::{Class, Kind, Visit, hexadecimal, scan};
-use super::layout::{Layout, Span};
+use super::layout::{Layout, Section, Span};
 use super::matching::{Copy, find};
 use super::model::{Model, PAGE_LOG2, Piece};
 use super::shifts::Shifts;
+use super::tables::{self, lay_over};
 
 /// References that are looked at when learning how things moved: bounds memory to 512 MiB.
 const SEEN: usize = 64 << 20;
@@ -21,10 +22,11 @@ pub(super) fn learn(base: &[u8], new: &[u8]) -> Model {
         (Layout::of_elf(base), Layout::of_elf(new))
     };
     let starts = starts(&base_layout, &new_layout);
-    let mut model = Model {
+    let copies = find(base, new, &starts);
+    let model = Model {
         base_len: base.len() as u64,
         new_len: new.len() as u64,
-        copies: find(base, new, &starts),
+        copies,
         base: base_layout,
         new: new_layout,
         classes: Vec::new(),
@@ -33,21 +35,14 @@ pub(super) fn learn(base: &[u8], new: &[u8]) -> Model {
     if model.base.size == 0 {
         return model;
     }
-    // At first every page may be anything that is hard to mistake.
-    let mut seen = Vec::new();
-    for class in [Class::Code, Class::Words, Class::Text] {
-        model.look(base, new, |_| class, &mut seen);
+    let tables = model.tables(base, new);
+    let over = (!tables.is_empty())
+        .then(|| Model { copies: lay_over(&model.copies, &tables), ..model.clone() });
+    let (model, wrong) = model.fitted(base, new);
+    match over.map(|over| over.fitted(base, new)) {
+        Some((over, fewer)) if fewer < wrong => over,
+        _ => model,
     }
-    model.shifts = Shifts::learn(seen);
-    for _ in 0..2 {
-        model.classes = model.choose(base, new);
-        let classes = model.classes.clone();
-        let class = |page: u64| classes.get(page as usize).copied().unwrap_or(Class::Raw);
-        let mut seen = Vec::new();
-        model.look(base, new, class, &mut seen);
-        model.shifts = Shifts::learn(seen);
-    }
-    model
 }
 
 /// Places where both files begin a section of the same order.
@@ -99,6 +94,51 @@ impl Look<'_> {
 }
 
 impl Model {
+    /// Runs of the tables of both files, by what the rest of them tells of how things moved.
+    fn tables(&self, base: &[u8], new: &[u8]) -> Vec<Copy> {
+        let Some(sections) = Section::all(base) else { return Vec::new() };
+        // Nothing but what can't be mistaken: instructions where those are, and pointers in data.
+        let mut classes = vec![Class::Raw; (base.len() >> PAGE_LOG2) + 1];
+        for section in sections {
+            let class = match () {
+                () if section.is_code() => Class::Code,
+                () if section.is_data() => Class::Words,
+                () => continue,
+            };
+            let (first, last) =
+                (section.start >> PAGE_LOG2, (section.start + section.len) >> PAGE_LOG2);
+            let pages = classes.get_mut(first as usize..last as usize + 1);
+            pages.unwrap_or_default().fill(class);
+        }
+        let mut seen = Vec::new();
+        let class = |page: u64| classes.get(page as usize).copied().unwrap_or(Class::Raw);
+        self.look(base, new, class, &mut seen);
+        let (shifts, low) = (Shifts::learn(seen), self.base.low);
+        tables::runs(base, new, |address| {
+            address.wrapping_add_signed(i64::from(shifts.at(address.wrapping_sub(low) as u32)))
+        })
+    }
+
+    /// The model with what its runs tell of the rest, and in how many bytes it is wrong.
+    fn fitted(mut self, base: &[u8], new: &[u8]) -> (Self, u64) {
+        // At first every page may be anything that is hard to mistake.
+        let mut seen = Vec::new();
+        for class in [Class::Code, Class::Words, Class::Text] {
+            self.look(base, new, |_| class, &mut seen);
+        }
+        self.shifts = Shifts::learn(seen);
+        let mut wrong = 0;
+        for _ in 0..2 {
+            (self.classes, wrong) = self.choose(base, new);
+            let classes = self.classes.clone();
+            let class = |page: u64| classes.get(page as usize).copied().unwrap_or(Class::Raw);
+            let mut seen = Vec::new();
+            self.look(base, new, class, &mut seen);
+            self.shifts = Shifts::learn(seen);
+        }
+        (self, wrong)
+    }
+
     /// Gathers the references that fields of the base have in the new file.
     fn look(
         &self,
@@ -120,8 +160,9 @@ impl Model {
         }
     }
 
-    /// The class of each page of the base under which the new file is predicted best.
-    fn choose(&self, base: &[u8], new: &[u8]) -> Vec<Class> {
+    /// The class of each page of the base under which the new file is predicted best, and in how many
+    /// bytes it is wrong then.
+    fn choose(&self, base: &[u8], new: &[u8]) -> (Vec<Class>, u64) {
         let pages = (base.len() >> PAGE_LOG2) + 1;
         let mut wrong = vec![[0_u32; Class::ALL.len()]; pages];
         let mut scratch = Vec::new();
@@ -144,7 +185,7 @@ impl Model {
                 done += len;
             }
         }
-        let mut last = Class::Raw;
+        let (mut last, mut all) = (Class::Raw, 0);
         let choose = |wrong: [u32; Class::ALL.len()]| {
             let best = Class::ALL.into_iter().min_by_key(|class| wrong[*class as usize]);
             let best = best.unwrap_or(Class::Raw);
@@ -152,9 +193,11 @@ impl Model {
             if wrong[best as usize] + 1 < wrong[last as usize] {
                 last = best;
             }
+            all += u64::from(wrong[last as usize]);
             last
         };
-        wrong.into_iter().map(choose).collect()
+        let classes = wrong.into_iter().map(choose).collect();
+        (classes, all)
     }
 }
 

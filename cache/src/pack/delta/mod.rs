@@ -26,6 +26,7 @@ mod learn;
 mod matching;
 mod model;
 mod shifts;
+mod tables;
 pub(crate) mod wire;
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Deltas, there and back.
 
+use super::layout::SHT_RELA;
 use super::*;
+use crate::signature::test_elf::{ALLOC, PROGBITS, TestElf};
 use proptest::prelude::*;
 
 /// Unpacks all of it.
@@ -50,6 +52,46 @@ fn a_table_that_moved_takes_a_few_bytes() {
     let packed = make(&base, &new, 19).unwrap();
     assert_eq!(apply(&base, &packed).unwrap(), new);
     assert!(packed.len() < 250, "{} bytes", packed.len());
+}
+
+/// A kernel whose unwind table names these offsets of its code, with the relocations of that table,
+/// as `ld --emit-relocs` leaves them.
+fn unwinding(offsets: &[u32]) -> Vec<u8> {
+    const CODE: u64 = 0xffff_ffff_8100_0000;
+    const TABLE: u64 = 0xffff_ffff_8200_0000;
+    let slots = || (0_u64..).map(|n| TABLE + 4 * n);
+    let distances = offsets.iter().zip(slots());
+    let distances = distances.map(|(offset, slot)| (CODE + u64::from(*offset)).wrapping_sub(slot));
+    let table: Vec<u8> = distances.flat_map(|it| (it as u32).to_le_bytes()).collect();
+    let entry = |(offset, slot)| [slot, 2, CODE + u64::from(offset)].map(u64::to_le_bytes).concat();
+    let relocations: Vec<u8> = offsets.iter().copied().zip(slots()).flat_map(entry).collect();
+    let mut elf = TestElf::new()
+        .section(".text", PROGBITS, ALLOC | 4, noise(200_000, 7))
+        .section(".orc_unwind_ip", PROGBITS, ALLOC, table)
+        .section(".rela.orc_unwind_ip", SHT_RELA, 0, relocations);
+    elf.named(".text").address = CODE;
+    elf.named(".orc_unwind_ip").address = TABLE;
+    elf.build()
+}
+
+#[test]
+fn an_entry_more_in_a_table_of_distances_takes_a_few_bytes() {
+    let steps = noise(20_000, 5);
+    let mut offsets: Vec<u32> = steps
+        .iter()
+        .scan(0, |at, step| {
+            *at += u32::from(step % 16) + 1;
+            Some(*at)
+        })
+        .collect();
+    let base = unwinding(&offsets);
+    for n in [400, 401, 9000] {
+        offsets.insert(n, offsets[n - 1] + 1);
+    }
+    let new = unwinding(&offsets);
+    let packed = make(&base, &new, 19).unwrap();
+    assert_eq!(apply(&base, &packed).unwrap(), new);
+    assert!(packed.len() < 1000, "{} bytes", packed.len());
 }
 
 #[test]
