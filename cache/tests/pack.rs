@@ -2,7 +2,10 @@
 
 mod common;
 
-use common::{Fixture, LIGHT, draft, noise, quiet};
+use std::io::Write;
+
+use common::{Fixture, LIGHT, draft, merciless, noise, quiet};
+use kiln_cache::retention::Policy;
 use kiln_cache::{Digest, Store, StoreError};
 
 /// A file of some frames, of which `n` says where a few bytes were put in.
@@ -152,7 +155,7 @@ async fn a_newer_form_is_not_called_corrupt() {
     *stored.last_mut().unwrap() = 9;
     std::fs::write(fixture.blob(&digest), stored).unwrap();
     match fixture.store.reader(&digest).await {
-        Err(StoreError::NewerFormat { found: 9, known: 3, .. }) => {}
+        Err(StoreError::NewerFormat { found: 9, known: 4, .. }) => {}
         other => panic!("{other:?}"),
     }
     assert!(fixture.blob(&digest).exists(), "it stays where it is");
@@ -239,4 +242,83 @@ fn flip(path: &std::path::Path, at: usize) {
     let mut stored = std::fs::read(path).unwrap();
     stored[at] ^= 1;
     std::fs::write(path, stored).unwrap();
+}
+
+/// A boot image whose kernel has relocations behind it: something was put in before the one
+/// number `100 * n`, and moved all others.
+fn image_with_relocations(n: u32) -> Vec<u8> {
+    let mut kernel = vec![0; 64 + 56];
+    kernel[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    kernel.extend(noise(n.into(), 3000));
+    let mut put = |at: usize, value: u64, len| {
+        kernel[at..at + len].copy_from_slice(&value.to_le_bytes()[..len]);
+    };
+    // The place, the size and the number of program headers; the size of the one that there is.
+    put(32, 64, 8);
+    put(52, 64, 2);
+    put(54, 56, 2);
+    put(56, 1, 2);
+    put(64 + 32, 3120, 8);
+    let distance = |word: u32| u32::from(noise(word.into(), 1)[0]) + 5;
+    let mut word = 0x8100_0000_u32;
+    let words = (0..20_000).map(|count| {
+        word += distance(count) + if count == n * 100 { 4096 } else { 0 };
+        word
+    });
+    let words = [0; 3].into_iter().chain(words.collect::<Vec<_>>());
+    kernel.extend(words.flat_map(u32::to_le_bytes));
+    let mut packer = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
+    packer.write_all(&kernel).unwrap();
+    let packed = packer.finish().unwrap();
+    let mut image = noise(1, 1024);
+    image[0x1f1] = 1;
+    image[0x202..0x208].copy_from_slice(b"HdrS\x0f\x02");
+    image[0x248..0x24c].copy_from_slice(&[0; 4]);
+    image[0x24c..0x250].copy_from_slice(&(packed.len() as u32 + 4).to_le_bytes());
+    [&image[..], &packed, &(kernel.len() as u32).to_le_bytes()].concat()
+}
+
+/// Packed at once or one by one, relocations are parts that rest on one another, and stay with their
+/// images.
+#[tokio::test(flavor = "multi_thread")]
+async fn relocations_of_neighbours_take_the_room_of_one() {
+    for one_by_one in [false, true] {
+        let fixture = Fixture::new().await;
+        let store = &fixture.store;
+        let (mut images, mut last) = (Vec::new(), None);
+        for n in 0..4 {
+            let content = image_with_relocations(n);
+            let path = fixture.file("bzImage", &content);
+            let files = vec![("bzImage".to_owned(), path)];
+            let manifest = store.push(files, None).await.unwrap().manifest;
+            images.push((manifest.artifacts[0].digest, content));
+            last = Some(manifest.input_key);
+            if one_by_one {
+                assert_eq!(pack(store).await.images, 1);
+            }
+        }
+        assert_eq!(pack(store).await.images, if one_by_one { 0 } else { 4 });
+        let policy = Policy { embargo: -10, ..Policy::default() };
+        assert_eq!(store.gc(&policy).await.unwrap().freed_blobs, 0);
+        let verified = store.verify(true, &quiet).await.unwrap();
+        assert!(verified.is_clean(), "{:?}", verified.problems);
+        let again = fixture.reopen().await;
+        let mut sizes = Vec::new();
+        for (digest, content) in &images {
+            let reader = again.reader(digest).await.unwrap();
+            assert!(reader.read(0..reader.size()).await.unwrap() == *content);
+            sizes.push(again.stored_bytes(digest).await.unwrap());
+        }
+        sizes.sort_unstable();
+        // The kernels are noise, and so are the distances, of which each takes a byte.
+        assert!(sizes[2] < 6000 && sizes[3] > 20_000, "{sizes:?}");
+        // What one image needs stays when the others go.
+        store.pin(&last.unwrap(), true).await.unwrap();
+        let report = store.gc(&merciless()).await.unwrap();
+        assert_eq!(report.gone.len(), 3);
+        let (digest, content) = images.pop().unwrap();
+        let reader = fixture.reopen().await.reader(&digest).await.unwrap();
+        assert!(reader.read(0..reader.size()).await.unwrap() == content);
+        assert!(store.verify(true, &quiet).await.unwrap().is_clean());
+    }
 }

@@ -97,7 +97,7 @@ impl Stored {
         match self {
             Self::Frames(..) => Vec::new(),
             Self::Delta(based) => vec![based.base],
-            Self::Parts(apart) => apart.recipe.parts().to_vec(),
+            Self::Parts(apart) => apart.recipe.parts(),
         }
     }
 }

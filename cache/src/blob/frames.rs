@@ -41,6 +41,9 @@
 //!
 //! Version 3 is what stays of a blob that was let go of to make room (`crate::retention`): no frames,
 //! the digest as table, and the footer.
+//!
+//! Version 4 is kind 2 of version 2 with a recipe of three parts, of which older Kilns know nothing:
+//! they say that it is newer than they are, and leave it alone.
 
 use crate::digest::Digest;
 

@@ -358,7 +358,7 @@ impl BlobReader {
     async fn put_together(&self, apart: &Apart) -> Result<Bytes, Trouble> {
         let mut parts = Vec::new();
         for part in apart.recipe.parts() {
-            let reader = self.below(part).await?;
+            let reader = self.below(&part).await?;
             let mut bytes = Vec::with_capacity(reader.size().min(1 << 30) as usize);
             for frame in reader.proof().frames(&(0..reader.size())) {
                 bytes.extend_from_slice(&reader.frame(frame, true).await?);
@@ -369,7 +369,7 @@ impl BlobReader {
             (Arc::clone(&self.opened), self.digest, apart.recipe.clone());
         let folder = self.objects.folder().join(made::FOLDER);
         blocking(move || {
-            let bytes = recipe.assemble(&parts).ok_or(Defect::Parts)?;
+            let bytes = recipe.assemble(parts).ok_or(Defect::Parts)?;
             if !made::proves(opened.stored.proof(), &bytes) {
                 return Err(Defect::Parts);
             }

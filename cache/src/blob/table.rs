@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use crate::digest::Digest;
+use crate::pack::parts::Recipe;
 
 use super::merge::{hash_frame, merge};
 
@@ -22,6 +23,11 @@ const VERSION: u8 = 1;
 const PACKED: u8 = 2;
 /// Nothing but the name of a blob that was let go of.
 const LET_GO: u8 = 3;
+/// A recipe of more parts than two. A Kiln that knows of two only says that this is newer than
+/// itself, where it would take a recipe that it can't read for damage.
+const MORE_PARTS: u8 = 4;
+/// The last of these.
+const NEWEST: u8 = MORE_PARTS;
 /// Frame sizes that a reader accepts: what it may have to hold in memory is bounded.
 const LOG2: std::ops::RangeInclusive<u8> = 10..=24;
 
@@ -67,7 +73,7 @@ pub(crate) enum Defect {
     Short(u64),
     #[error("its footer does not begin or end as one")]
     Footer,
-    #[error("it has version {0} of the stored form, and this Kiln knows versions up to {LET_GO}")]
+    #[error("it has version {0} of the stored form, and this Kiln knows versions up to {NEWEST}")]
     Version(u8),
     #[error("its sizes contradict each other")]
     Sizes,
@@ -95,7 +101,7 @@ impl Defect {
     /// not corrupt.
     pub(crate) fn newer(&self) -> Option<(u64, u64)> {
         match self {
-            Self::Version(found) if *found > LET_GO => Some((u64::from(*found), LET_GO.into())),
+            Self::Version(found) if *found > NEWEST => Some((u64::from(*found), NEWEST.into())),
             _ => None,
         }
     }
@@ -124,9 +130,9 @@ impl Footer {
             (VERSION, 0) => Form::Fast,
             (PACKED, 0) => Form::Frames,
             (PACKED, 1) => Form::Delta,
-            (PACKED, 2) => Form::Parts,
+            (PACKED | MORE_PARTS, 2) => Form::Parts,
             (LET_GO, 0) => Form::LetGo,
-            (VERSION | PACKED | LET_GO, _) => return Err(Defect::Footer),
+            (VERSION | PACKED | LET_GO | MORE_PARTS, _) => return Err(Defect::Footer),
             (version, _) => return Err(Defect::Version(version)),
         };
         if bytes[14..16] != [0; 2] {
@@ -316,19 +322,30 @@ pub(crate) fn encode_tail(entries: &[Entry], plain_size: u64, log2: u8, form: Fo
         tail.extend([0; 3]);
         tail.extend(entry.hash);
     }
-    close(tail, plain_size, log2, form)
+    let version = if form == Form::Fast { VERSION } else { PACKED };
+    close(tail, plain_size, log2, (version, 0))
 }
 
-/// Table and footer of a blob that is stored by a recipe.
-pub(crate) fn encode_recipe(recipe: &[u8], proof: &Proof, form: Form) -> Vec<u8> {
-    let mut tail = recipe.to_vec();
+/// Table and footer of a delta: `recipe` is the digest of its base, and its head.
+pub(crate) fn encode_delta(recipe: &[u8], proof: &Proof) -> Vec<u8> {
+    prove(recipe.to_vec(), proof, (PACKED, 1))
+}
+
+/// Table and footer of a blob in parts.
+pub(crate) fn encode_parts(recipe: &Recipe, proof: &Proof) -> Vec<u8> {
+    let version = if recipe.relocs.is_some() { MORE_PARTS } else { PACKED };
+    prove(recipe.to_bytes(), proof, (version, 2))
+}
+
+/// A recipe with the hashes of what comes of it, and the footer.
+fn prove(mut tail: Vec<u8>, proof: &Proof, kind: (u8, u8)) -> Vec<u8> {
     tail.extend(proof.hashes.iter().flatten());
-    close(tail, proof.plain_size, proof.log2, form)
+    close(tail, proof.plain_size, proof.log2, kind)
 }
 
 /// What is left of a blob that is let go of.
 pub(crate) fn encode_let_go(digest: &Digest, plain_size: u64) -> Vec<u8> {
-    close(digest.as_bytes().to_vec(), plain_size, super::frames::FRAME_LOG2, Form::LetGo)
+    close(digest.as_bytes().to_vec(), plain_size, super::frames::FRAME_LOG2, (LET_GO, 0))
 }
 
 /// What is to be said of a blob of which nothing is left: [`Defect::LetGo`], if it is the one.
@@ -340,16 +357,10 @@ pub(crate) fn let_go(table: &[u8], footer: &Footer, digest: &Digest) -> Defect {
     }
 }
 
-/// A table with its footer behind it.
-fn close(mut tail: Vec<u8>, plain_size: u64, log2: u8, form: Form) -> Vec<u8> {
+/// A table with its footer behind it, which says the version and what it is in that one.
+fn close(mut tail: Vec<u8>, plain_size: u64, log2: u8, kind: (u8, u8)) -> Vec<u8> {
     let table_len = tail.len();
-    let (version, number) = match form {
-        Form::Fast => (VERSION, 0),
-        Form::Frames => (PACKED, 0),
-        Form::Delta => (PACKED, 1),
-        Form::Parts => (PACKED, 2),
-        Form::LetGo => (LET_GO, 0),
-    };
+    let (version, number) = kind;
     tail.extend(plain_size.to_le_bytes());
     // A table of 4 GiB would describe a blob of 100 TiB.
     tail.extend((table_len as u32).to_le_bytes());

@@ -1,23 +1,32 @@
-//! The recipe of a blob that is stored in parts: two blobs, one of them compressed, put together.
+//! The recipe of a blob that is stored in parts: two blobs or three, put together, some compressed.
 //!
 //! ```text
 //! recipe = u8 1, u8[32] the rest, u8[32] the kernel, size, split, codec (numbers as in
 //!          `super::delta::wire`)
+//!        | u8 2, u8[32] the rest, u8[32] the kernel, u8[32] the relocations, size, split, codec
 //! blob   = rest[..split], the kernel compressed by the codec, rest[split..]
 //! ```
+//!
+//! In version 2 what is compressed is the kernel and, behind it, the relocations, which are stored
+//! as `super::image::relocs` says.
 
 use crate::digest::Digest;
 
 use super::delta::wire::{Cut, Reader, put};
-use super::image::Codec;
+use super::image::{Codec, relocs};
 
-const VERSION: u8 = 1;
+/// A rest and a kernel.
+const TWO: u8 = 1;
+/// Relocations, too.
+const THREE: u8 = 2;
 
 /// How to put a blob together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recipe {
-    /// The rest, and the kernel.
-    pub(crate) parts: [Digest; 2],
+    pub(crate) rest: Digest,
+    pub(crate) kernel: Digest,
+    /// What goes behind the kernel, if that is a part of its own.
+    pub(crate) relocs: Option<Digest>,
     /// Size of the whole.
     pub(crate) size: u64,
     /// Where in the rest the compressed kernel goes.
@@ -26,9 +35,9 @@ pub(crate) struct Recipe {
 }
 
 impl Recipe {
-    /// The blobs that it takes.
-    pub(crate) fn parts(&self) -> &[Digest] {
-        &self.parts
+    /// The blobs that it takes, in the order in which [`Self::assemble`] wants them.
+    pub(crate) fn parts(&self) -> Vec<Digest> {
+        [self.rest, self.kernel].into_iter().chain(self.relocs).collect()
     }
 
     /// Size of what comes of it, if that is one that memory may hold.
@@ -37,18 +46,28 @@ impl Recipe {
     }
 
     /// Puts the parts together. `None` when they do not give the size, or the compressor refuses.
-    pub(crate) fn assemble(&self, parts: &[Vec<u8>]) -> Option<Vec<u8>> {
-        let [rest, kernel] = parts else { return None };
+    pub(crate) fn assemble(&self, parts: Vec<Vec<u8>>) -> Option<Vec<u8>> {
+        let mut parts = parts.into_iter();
+        let (rest, mut kernel) = (parts.next()?, parts.next()?);
+        let relocs = parts.next();
+        if relocs.is_some() != self.relocs.is_some() {
+            return None;
+        }
+        if let Some(distances) = relocs {
+            relocs::restore(&distances, &mut kernel)?;
+        }
         let (before, after) = rest.split_at_checked(usize::try_from(self.split).ok()?)?;
-        let packed = self.codec.compress(kernel)?;
+        let packed = self.codec.compress(&kernel)?;
+        // The longest of all, and no longer needed.
+        drop(kernel);
         let whole = [before, &packed, after].concat();
         (whole.len() as u64 == self.size).then_some(whole)
     }
 
     /// The recipe's bytes.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
-        self.parts.iter().for_each(|part| out.extend(part.as_bytes()));
+        let mut out = vec![if self.relocs.is_some() { THREE } else { TWO }];
+        self.parts().iter().for_each(|part| out.extend(part.as_bytes()));
         put(&mut out, self.size);
         put(&mut out, self.split);
         self.codec.write(&mut out);
@@ -58,15 +77,19 @@ impl Recipe {
     /// Reads a recipe.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Cut> {
         let mut reader = Reader(bytes);
-        if reader.bytes(1)? != [VERSION] {
-            return Err(Cut);
-        }
+        let has_relocs = match reader.bytes(1)? {
+            [TWO] => false,
+            [THREE] => true,
+            _ => return Err(Cut),
+        };
         let mut part =
             || reader.bytes(32)?.first_chunk::<32>().map(|it| Digest::from(*it)).ok_or(Cut);
-        let parts = [part()?, part()?];
+        let (rest, kernel) = (part()?, part()?);
+        let relocs = if has_relocs { Some(part()?) } else { None };
         let (size, split) = (reader.number()?, reader.number()?);
         let codec = Codec::read(&mut reader)?;
-        if reader.0.is_empty() { Ok(Self { parts, size, split, codec }) } else { Err(Cut) }
+        let recipe = Self { rest, kernel, relocs, size, split, codec };
+        if reader.0.is_empty() { Ok(recipe) } else { Err(Cut) }
     }
 }
 
@@ -74,7 +97,7 @@ impl Recipe {
 mod tests {
     use super::*;
     use crate::blob::store::object_of;
-    use crate::blob::table::{Form, encode_recipe};
+    use crate::blob::table::{Form, encode_parts};
     use crate::error::StoreError;
     use crate::location::Location;
     use crate::store::Store;
@@ -97,8 +120,9 @@ mod tests {
         let reader = store.reader(&digest).await.unwrap();
         let parts = [rest, kernel].map(|part| store.put_bytes(part.into()));
         let parts = futures::future::try_join_all(parts).await.unwrap();
-        let recipe = Recipe { parts: [parts[0], parts[1]], size, split, codec };
-        let stored = encode_recipe(&recipe.to_bytes(), reader.proof(), Form::Parts);
+        let (rest, kernel, relocs) = (parts[0], parts[1], None);
+        let recipe = Recipe { rest, kernel, relocs, size, split, codec };
+        let stored = encode_parts(&recipe, reader.proof());
         store.inner().objects.put(&object_of(&digest), stored.into()).await.unwrap();
         let reader = store.reader(&digest).await.unwrap();
         let error = reader.read(0..size).await.unwrap_err();
@@ -127,23 +151,49 @@ mod tests {
     #[test]
     fn a_recipe_comes_back_and_gives_the_whole() {
         let kernel = b"kernel kernel kernel kernel".repeat(500);
-        let packed = Codec::Bzip2 { level: 9 }.compress(&kernel).unwrap();
-        let rest = b"before and after".to_vec();
-        let whole = [&rest[..6], &packed, &rest[6..]].concat();
+        let words: Vec<u8> = (7..900_u32).flat_map(|n| (n * 33).to_le_bytes()).collect();
+        let distances = relocs::shorten(&words).unwrap();
+        let (rest, codec) = (b"before and after".to_vec(), Codec::Bzip2 { level: 9 });
+        for relocs in [None, Some(distances)] {
+            let behind = relocs.as_ref().map_or(&[][..], |_| &words);
+            let packed = codec.compress(&[&kernel[..], behind].concat()).unwrap();
+            let whole = [&rest[..6], &packed, &rest[6..]].concat();
+            let recipe = Recipe {
+                rest: Digest::of(&rest),
+                kernel: Digest::of(&kernel),
+                relocs: relocs.as_deref().map(Digest::of),
+                size: whole.len() as u64,
+                split: 6,
+                codec: codec.clone(),
+            };
+            let bytes = recipe.to_bytes();
+            assert_eq!(bytes[0], if relocs.is_some() { 2 } else { 1 });
+            assert_eq!(Recipe::parse(&bytes), Ok(recipe.clone()));
+            for len in 0..bytes.len() {
+                assert!(Recipe::parse(&bytes[..len]).is_err());
+            }
+            let other = [&[3], &bytes[1..]].concat();
+            assert_eq!(Recipe::parse(&other), Err(Cut));
+            let parts: Vec<_> = [rest.clone(), kernel.clone()].into_iter().chain(relocs).collect();
+            assert_eq!(recipe.assemble(parts.clone()), Some(whole));
+            assert_eq!(recipe.assemble(parts[..parts.len() - 1].to_vec()), None);
+            let wrong = Recipe { split: 99, ..recipe };
+            assert_eq!(wrong.assemble(parts), None);
+        }
+    }
+
+    /// Stores that were packed before have recipes like this.
+    #[test]
+    fn a_recipe_without_relocations_has_the_bytes_that_it_always_had() {
         let recipe = Recipe {
-            parts: [Digest::of(&rest), Digest::of(&kernel)],
-            size: whole.len() as u64,
+            rest: Digest::from([1; 32]),
+            kernel: Digest::from([2; 32]),
+            relocs: None,
+            size: 300,
             split: 6,
             codec: Codec::Bzip2 { level: 9 },
         };
-        let bytes = recipe.to_bytes();
-        assert_eq!(Recipe::parse(&bytes), Ok(recipe.clone()));
-        for len in 0..bytes.len() {
-            assert!(Recipe::parse(&bytes[..len]).is_err());
-        }
-        assert_eq!(recipe.assemble(&[rest.clone(), kernel.clone()]), Some(whole));
-        assert_eq!(recipe.assemble(&[rest]), None);
-        let wrong = Recipe { split: 99, ..recipe };
-        assert_eq!(wrong.assemble(&[b"x".to_vec(), kernel]), None);
+        let bytes = [&[1][..], &[1; 32], &[2; 32], &[0xac, 2, 6, 4, 9]].concat();
+        assert_eq!((recipe.to_bytes(), Recipe::parse(&bytes)), (bytes, Ok(recipe)));
     }
 }

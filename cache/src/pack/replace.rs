@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::blob::frames::{FRAME, FRAME_LOG2, FrameWriter};
 use crate::blob::reader::BlobReader;
 use crate::blob::store::object_of;
-use crate::blob::table::{Form, encode_recipe};
+use crate::blob::table::{encode_delta, encode_parts};
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::objects::Objects;
@@ -81,7 +81,7 @@ pub(super) async fn delta(
         let mut recipe = base.as_bytes().to_vec();
         recipe.extend(&packed.head);
         let mut pieces: Pieces = packed.groups.into_iter().map(Bytes::from).collect();
-        pieces.push(encode_recipe(&recipe, proof, Form::Delta).into());
+        pieces.push(encode_delta(&recipe, proof).into());
         Ok(pieces)
     })
     .await
@@ -89,7 +89,7 @@ pub(super) async fn delta(
 
 /// A recipe of the blob that `reader` reads.
 pub(super) fn parts(recipe: &Recipe, reader: &BlobReader) -> Pieces {
-    vec![encode_recipe(&recipe.to_bytes(), reader.proof(), Form::Parts).into()]
+    vec![encode_parts(recipe, reader.proof()).into()]
 }
 
 /// Puts a stored form in the place of the old one: one request, for which somebody looked whether it

@@ -28,6 +28,7 @@ use super::{delta, image};
 /// Names of the parts of an image are its own name and one of these.
 const KERNEL: &str = ":kernel";
 const REST: &str = ":rest";
+const RELOCS: &str = ":relocs";
 /// Images longer than this are not taken apart.
 const LARGEST_IMAGE: u64 = 256 << 20;
 /// A vmlinux so many times as long as its kernel has debug information.
@@ -141,10 +142,10 @@ impl Run<'_> {
         plan: &mut Plan,
     ) -> Result<Vec<Candidate>, StoreError> {
         let mut left = Vec::new();
-        let names = [REST, KERNEL].map(|suffix| format!("{name}{suffix}"));
+        let names = [REST, KERNEL, RELOCS].map(|suffix| format!("{name}{suffix}"));
         let planned =
             |name: &String| plan.get(name).into_iter().flatten().map(|it| it.digest).collect();
-        let mut planned: [HashSet<Digest>; 2] = names.each_ref().map(planned);
+        let mut planned: [HashSet<Digest>; 3] = names.each_ref().map(planned);
         for blob in blobs {
             let Some(reader) = self.open(&blob.digest).await? else { continue };
             let parts = match reader.stored_parts() {
@@ -175,7 +176,7 @@ impl Run<'_> {
     }
 
     /// The parts of a boot image that was stored whole.
-    async fn image(&mut self, reader: &BlobReader) -> Result<Option<[Digest; 2]>, StoreError> {
+    async fn image(&mut self, reader: &BlobReader) -> Result<Option<Vec<Digest>>, StoreError> {
         let fits = reader.form() == Form::Fast
             && reader.size() <= LARGEST_IMAGE
             && reader.proof().log2() == FRAME_LOG2;
@@ -190,18 +191,22 @@ impl Run<'_> {
         let blobs = &self.store.inner().blobs;
         let rest = blobs.put_bytes(Bytes::from(apart.rest)).await?;
         let kernel = blobs.put_bytes(Bytes::from(apart.kernel)).await?;
+        let relocs = match apart.relocs {
+            Some(relocs) => Some(blobs.put_bytes(Bytes::from(relocs)).await?),
+            None => None,
+        };
         let (size, split, codec) = (reader.size(), apart.split, apart.codec);
-        let recipe = Recipe { parts: [rest, kernel], size, split, codec };
+        let recipe = Recipe { rest, kernel, relocs, size, split, codec };
         let pieces = replace::parts(&recipe, reader);
-        self.replace(reader, pieces, recipe.parts.to_vec()).await?;
+        self.replace(reader, pieces, recipe.parts()).await?;
         self.report.images += 1;
         self.tick();
-        Ok(Some(recipe.parts))
+        Ok(Some(recipe.parts()))
     }
 
     /// Packs the blobs of one name.
     async fn pack_name(&mut self, name: &str, blobs: Vec<Candidate>) -> Result<(), StoreError> {
-        self.parts = name.ends_with(KERNEL) || name.ends_with(REST);
+        self.parts = [REST, KERNEL, RELOCS].iter().any(|suffix| name.ends_with(suffix));
         let (mut packed, mut fast) = (Vec::new(), Vec::new());
         for blob in blobs {
             let Some(reader) = self.open(&blob.digest).await? else { continue };
@@ -347,10 +352,10 @@ impl Run<'_> {
 }
 
 impl BlobReader {
-    /// The rest and the kernel of a blob that is stored in parts.
-    fn stored_parts(&self) -> Option<[Digest; 2]> {
+    /// The rest, the kernel and perhaps the relocations of a blob that is stored in parts.
+    fn stored_parts(&self) -> Option<Vec<Digest>> {
         match self.form_of() {
-            Stored::Parts(apart) => Some(apart.recipe.parts),
+            Stored::Parts(apart) => Some(apart.recipe.parts()),
             _ => None,
         }
     }

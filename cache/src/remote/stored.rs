@@ -24,7 +24,7 @@ const WORTH: u64 = 256 << 10;
 /// Bytes of one object, and objects that a blob may rest on, itself included: what a wrong answer
 /// can cost.
 const LARGEST: u64 = 4 << 30;
-const MOST: usize = 8;
+const MOST: usize = 12;
 
 impl Remote {
     /// Fetches a blob of `size` bytes, and what it rests on, as they are stored, and unpacks it to
