@@ -112,7 +112,7 @@ impl Builder {
             let (digest, size) = (&artifact.digest, artifact.size);
             upstream
                 .remote
-                .download(digest, size, &path, &|_| ())
+                .download(digest, size, &path, true, &|_| ())
                 .await
                 .map_err(Failure::Upstream)?;
             if artifact.name == PROVENANCE {

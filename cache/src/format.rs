@@ -23,6 +23,9 @@ const MARK: &str = "format.json";
 /// The file that is locked while a store is opened. Its content means nothing.
 const LOCK: &str = ".lock";
 
+/// The folders that a store in a folder has from the beginning.
+const FOLDERS: [&str; 2] = [blob::store::PREFIX, manifests::PREFIX];
+
 #[derive(Serialize, Deserialize)]
 struct Mark {
     format: u64,
@@ -47,7 +50,7 @@ pub(crate) fn claim(folder: &Path) -> Result<File, StoreError> {
     // Before anything is written: a folder of somebody else stays as it is.
     let mark = folder.join(MARK);
     // Looked for twice: somebody else may create the store between the first look and the listing,
-    // and whoever creates one writes the mark first.
+    // and whoever creates one writes the mark before there is any file of it.
     if !mark.exists()
         && !is_empty(folder).map_err(|source| fail("read", folder, source))?
         && !mark.exists()
@@ -61,8 +64,8 @@ pub(crate) fn claim(folder: &Path) -> Result<File, StoreError> {
     match std::fs::read(&mark) {
         Ok(bytes) => check(&folder.display(), &bytes)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            write(folder, &mark).map_err(|source| fail("create", &mark, source))?;
             lay_out(folder).map_err(|source| fail("create", folder, source))?;
+            write(folder, &mark).map_err(|source| fail("create", &mark, source))?;
         }
         Err(source) => return Err(fail("read", &mark, source)),
     }
@@ -103,7 +106,23 @@ async fn read(objects: &Objects, mark: &ObjectPath) -> Result<Option<Bytes>, Sto
 fn is_empty(folder: &Path) -> io::Result<bool> {
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name();
-        if name != LOCK && name != staged_name().as_str() && name != "lost+found" {
+        let is_left = name == LOCK || name == staged_name().as_str() || name == "lost+found";
+        let is_ours = || FOLDERS.iter().any(|ours| name == *ours);
+        if !is_left && !(is_ours() && holds_no_file(&folder.join(&name), 2)?) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether a folder holds nothing but folders without files, so many levels deep.
+fn holds_no_file(folder: &Path, levels: u32) -> io::Result<bool> {
+    if levels == 0 || !folder.is_dir() {
+        return Ok(false);
+    }
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if levels == 1 || !holds_no_file(&path, levels - 1)? {
             return Ok(false);
         }
     }
@@ -145,11 +164,11 @@ fn write(folder: &Path, mark: &Path) -> io::Result<()> {
 }
 
 /// Makes the folders of blobs and builds, by the first two digits of their names. A folder made when
-/// its first object comes costs that object two syncs. One that is missing, as whoever made this was
-/// ended halfway, is made then.
+/// its first object comes costs that object two syncs. All are durable before there is a mark, so
+/// nobody relies on one that a power cut may take.
 fn lay_out(folder: &Path) -> io::Result<()> {
-    for prefix in [blob::store::PREFIX, manifests::PREFIX] {
-        let all = folder.join(prefix);
+    for name in FOLDERS {
+        let all = folder.join(name);
         for n in 0..=u8::MAX {
             std::fs::create_dir_all(all.join(format!("{n:02x}")))?;
         }
@@ -183,7 +202,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(LOCK), "").unwrap();
         std::fs::write(folder.path().join("format.json.new"), "{\"for").unwrap();
+        std::fs::create_dir_all(folder.path().join("blobs/07")).unwrap();
         claim(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn folders_of_the_same_names_with_files_are_somebody_elses() {
+        for file in ["builds/README", "blobs/00/x", "blobs/00/deep/x"] {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(&file, "x").unwrap();
+            let error = claim(folder.path()).unwrap_err();
+            assert!(matches!(error, StoreError::NotAStore(_)), "{error}");
+        }
     }
 
     #[test]

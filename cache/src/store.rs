@@ -206,7 +206,8 @@ impl Store {
     }
 
     /// Holds a blob that was just stored or found, so that collecting garbage does not take it
-    /// before somebody names it. `false`: it was gone already.
+    /// before somebody names it. `false`: it was gone already. A power cut ends the hold of one that
+    /// was found: whoever names it afterwards is told if it is gone.
     async fn hold(&self, digest: &Digest) -> Result<bool, StoreError> {
         self.inner.join().await?;
         self.inner.index.reserve("blob", &[*digest]).await?;

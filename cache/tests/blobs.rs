@@ -248,7 +248,7 @@ async fn what_is_interrupted_leaves_nothing_beside_the_file() {
     std::fs::create_dir(&folder).unwrap();
     let out = folder.join("image");
     let files = || std::fs::read_dir(&folder).unwrap().count();
-    let mut export = Box::pin(fixture.store.export_file(&digest, &out));
+    let mut export = Box::pin(fixture.store.export_file(&digest, &out, true));
     // Step by step, until there is a file that is not whole yet.
     while files() == 0 {
         let step = poll_fn(|context| Poll::Ready(export.as_mut().poll(context))).await;
@@ -258,7 +258,13 @@ async fn what_is_interrupted_leaves_nothing_beside_the_file() {
     assert!(!out.exists());
     drop(export);
     assert_eq!(files(), 0);
-    fixture.store.export_file(&digest, &out).await.unwrap();
+    fixture.store.export_file(&digest, &out, false).await.unwrap();
+    assert_eq!(std::fs::read(&out).unwrap(), content);
+    // What came to lie there meanwhile is left alone, unless it was to be replaced.
+    std::fs::write(&out, "my own").unwrap();
+    fixture.store.export_file(&digest, &out, false).await.unwrap_err();
+    assert_eq!((std::fs::read(&out).unwrap(), files()), (b"my own".to_vec(), 1));
+    fixture.store.export_file(&digest, &out, true).await.unwrap();
     assert_eq!(std::fs::read(&out).unwrap(), content);
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
     let other = folder.join("other");

@@ -116,7 +116,7 @@ impl Download {
     }
 
     async fn run(&self) -> Result<(), RemoteError> {
-        self.remote.download(&self.digest, LEN as u64, &self.to, &|_| {}).await
+        self.remote.download(&self.digest, LEN as u64, &self.to, true, &|_| {}).await
     }
 
     fn is_right(&self) -> bool {
@@ -134,7 +134,7 @@ async fn a_whole_file_arrives_with_progress() {
     let seen = Mutex::new(Vec::new());
     let progress = |done| seen.lock().unwrap().push(done);
     let (digest, to) = (&download.digest, &download.to);
-    download.remote.download(digest, LEN as u64, to, &progress).await.unwrap();
+    download.remote.download(digest, LEN as u64, to, true, &progress).await.unwrap();
     assert!(download.is_right());
     let seen = seen.into_inner().unwrap();
     assert!(seen.is_sorted() && seen.first() == Some(&0) && seen.last() == Some(&(LEN as u64)));
@@ -233,7 +233,7 @@ async fn a_server_that_always_breaks_off_is_given_up_and_the_part_kept() {
 async fn an_empty_file_arrives() {
     let download = Download::from(Behaviour::honest(Vec::new())).await;
     let digest = Digest::of(b"");
-    download.remote.download(&digest, 0, &download.to, &|_| {}).await.unwrap();
+    download.remote.download(&digest, 0, &download.to, false, &|_| {}).await.unwrap();
     assert_eq!(std::fs::read(&download.to).unwrap(), b"");
     assert!(!download.part.exists());
 }
@@ -245,7 +245,7 @@ async fn miss_outage_and_refusal_differ() {
         let remote = serve(app).await;
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("x");
-        let blob = remote.download(&Digest::of(b"x"), 1, &to, &|_| {}).await.unwrap_err();
+        let blob = remote.download(&Digest::of(b"x"), 1, &to, true, &|_| {}).await.unwrap_err();
         assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none());
         (remote.build("abcdef01").await, blob)
     };

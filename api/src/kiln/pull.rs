@@ -154,7 +154,8 @@ impl Wanted {
         let ticking = |done| {
             progress.counted_status(format!("pulling {}", artifact.name), done, artifact.size);
         };
-        remote.download(&artifact.digest, artifact.size, &self.output, &ticking).await?;
+        let (digest, size) = (&artifact.digest, artifact.size);
+        remote.download(digest, size, &self.output, self.may_replace, &ticking).await?;
         Ok(artifact)
     }
 
@@ -166,7 +167,7 @@ impl Wanted {
         };
         progress.status(format!("pulling {}", artifact.name));
         if !self.is_there(&artifact).await? {
-            store.export_file(&artifact.digest, &self.output).await?;
+            store.export_file(&artifact.digest, &self.output, self.may_replace).await?;
         }
         if matches!(self.what, What::Blob(_)) {
             store.used_file(&artifact.digest).await;
@@ -177,7 +178,8 @@ impl Wanted {
     /// Whether the file lies there already, at a place that nobody named. Another one of that name,
     /// perhaps the user's own `.config`, is an error.
     async fn is_there(&self, artifact: &Artifact) -> anyhow::Result<bool> {
-        if self.may_replace || !self.output.exists() {
+        // A link that leads nowhere is somebody's, too.
+        if self.may_replace || self.output.symlink_metadata().is_err() {
             return Ok(false);
         }
         let path = self.output.clone();

@@ -52,7 +52,7 @@ async fn fetch_one(store: &Store, url: &str, digest: &Digest) -> anyhow::Result<
     let size = remote.size(digest).await?;
     let folder = tempfile::tempdir_in(store.folder())?;
     let place = folder.path().join("blob");
-    remote.download(digest, size, &place, &|_| {}).await?;
+    remote.download(digest, size, &place, true, &|_| {}).await?;
     store.put_file_as(&place, digest).await?;
     Ok(())
 }

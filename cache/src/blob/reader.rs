@@ -29,6 +29,9 @@ const GLIMPSE: u64 = 4096;
 /// Frames unpacked side by side.
 const AHEAD: usize = 2;
 
+/// Bytes of the parts of a blob, all together: what can be taken apart has fewer.
+const LARGEST_PARTS: u64 = 1 << 30;
+
 /// How often a read begins again because somebody replaced the object under it.
 const RETRIES: usize = 3;
 
@@ -356,9 +359,14 @@ impl BlobReader {
 
     /// Puts a blob together. What comes of it is right.
     async fn put_together(&self, apart: &Apart) -> Result<Bytes, Trouble> {
-        let mut parts = Vec::new();
+        let (mut parts, mut all) = (Vec::new(), 0_u64);
         for part in apart.recipe.parts() {
             let reader = self.below(&part).await?;
+            // All of them are in memory at once.
+            all = all.saturating_add(reader.size());
+            if all > LARGEST_PARTS {
+                return Err(Defect::Parts.into());
+            }
             let mut bytes = Vec::with_capacity(reader.size().min(1 << 30) as usize);
             for frame in reader.proof().frames(&(0..reader.size())) {
                 bytes.extend_from_slice(&reader.frame(frame, true).await?);

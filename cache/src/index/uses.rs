@@ -42,7 +42,8 @@ impl Index {
         if is_known(now) { Ok(()) } else { self.used_at(key, now).await }
     }
 
-    /// Remembers a use at a time. Whoever reads a file need not wait until that is synced.
+    /// Remembers a use at a time. Whoever finds a build or reads a file need not wait until that is
+    /// synced: it was there before, and after a power cut its last use may be the one before.
     async fn used_at(&self, key: &InputKey, at: i64) -> Result<(), StoreError> {
         let doing = "noting a use";
         let mut write = self.write_for_now(doing).await?;

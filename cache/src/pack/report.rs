@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct PackOptions {
     /// zstd's level for what can't be stored as a difference, 1 to 22.
     pub level: i32,
-    /// Blobs larger than this are left as they are: packing takes about five times their size, in
+    /// Blobs larger than this are left as they are: packing takes three to seven times their size, in
     /// memory and in temporary files of the store's folder.
     pub largest: u64,
 }

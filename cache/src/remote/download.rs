@@ -37,8 +37,10 @@ enum Attempt {
 impl Remote {
     /// Fetches the blob `digest` of `size` bytes to the file `to`. It arrives in `<to>.part`,
     /// which is kept when the transfer breaks off and is gone on from, in this call or in a later
-    /// one. The file appears only whole, checked against the digest, and synced. Where the remote
-    /// names addresses in a bucket, it comes from there, at once or not at all.
+    /// one. The file appears only whole, checked against the digest, and with a content that is synced.
+    /// One that is there by then is replaced only if `replace` says so: else the error is that it
+    /// exists, and the part is kept. Where the remote names addresses in a bucket, it comes from there,
+    /// at once or not at all.
     ///
     /// `progress` is told how many of the bytes are there.
     pub async fn download(
@@ -46,12 +48,13 @@ impl Remote {
         digest: &Digest,
         size: u64,
         to: &Path,
+        replace: bool,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<(), RemoteError> {
         let part = part_of(to);
         let resumed = length(&part).await? > 0;
         if !resumed && self.fill_from_bucket(digest, size, &part, progress).await? {
-            return publish(&part, to).await;
+            return publish(&part, to, replace).await;
         }
         self.fill(digest, size, &part, progress).await?;
         if digest_of(&part).await? != *digest {
@@ -68,7 +71,7 @@ impl Remote {
                 return Err(wrong());
             }
         }
-        publish(&part, to).await
+        publish(&part, to, replace).await
     }
 
     /// Brings the partial file to its full length, over as many connections as it takes.
@@ -223,10 +226,15 @@ pub(super) async fn remove(path: &Path) -> Result<(), RemoteError> {
 
 /// Gives the finished file its name, once its content is durable: a power cut leaves all of it, or a
 /// part that the next download goes on with.
-async fn publish(part: &Path, to: &Path) -> Result<(), RemoteError> {
+async fn publish(part: &Path, to: &Path, replace: bool) -> Result<(), RemoteError> {
     let fail = |source| file("write", to, source);
     File::open(part).await.map_err(fail)?.sync_data().await.map_err(fail)?;
-    tokio::fs::rename(part, to).await.map_err(fail)
+    if replace {
+        return tokio::fs::rename(part, to).await.map_err(fail);
+    }
+    // A second name is given to nothing that exists.
+    tokio::fs::hard_link(part, to).await.map_err(fail)?;
+    remove(part).await
 }
 
 pub(super) fn file(doing: &'static str, path: &Path, source: io::Error) -> RemoteError {

@@ -20,13 +20,19 @@ impl Store {
     /// or not at all; nothing else is left when this is dropped halfway. It is not synced: it can be
     /// had again from the store.
     pub async fn read_to_file(&self, digest: &Digest, path: &Path) -> Result<(), StoreError> {
-        self.write_file(digest, path, false).await
+        self.write_file(digest, path, false, true).await
     }
 
-    /// As [`Store::read_to_file`], for a file that is the user's: a power cut leaves all of it, or
-    /// nothing, too.
-    pub async fn export_file(&self, digest: &Digest, path: &Path) -> Result<(), StoreError> {
-        self.write_file(digest, path, true).await
+    /// As [`Store::read_to_file`], for a file that is the user's: after a power cut, too, all of it is
+    /// there, or what was there before. Where `replace` is false, a file that is there by then is an
+    /// error, and stays.
+    pub async fn export_file(
+        &self,
+        digest: &Digest,
+        path: &Path,
+        replace: bool,
+    ) -> Result<(), StoreError> {
+        self.write_file(digest, path, true, replace).await
     }
 
     async fn write_file(
@@ -34,6 +40,7 @@ impl Store {
         digest: &Digest,
         path: &Path,
         whole: bool,
+        replace: bool,
     ) -> Result<(), StoreError> {
         let reader = self.reader(digest).await?;
         let fail = |source| StoreError::file("write", path, source);
@@ -47,7 +54,8 @@ impl Store {
             // The content before the name; when that becomes durable, nobody waits for.
             file.sync_data().await.map_err(fail)?;
         }
-        staged.persist(path).map_err(|error| fail(error.error))
+        let placed = if replace { staged.persist(path) } else { staged.persist_noclobber(path) };
+        placed.map_err(|error| fail(error.error))
     }
 }
 

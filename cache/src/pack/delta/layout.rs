@@ -1,5 +1,7 @@
 //! Where the bytes of a file lie in memory when it runs.
 
+use std::ops::Range;
+
 /// Bytes of a file that have addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -120,15 +122,21 @@ impl Section {
         self.is_loaded() && self.flags & SHF_EXECINSTR != 0
     }
 
-    /// Whether it holds data that the file has, and that have addresses.
+    /// Whether it holds data that have addresses.
     pub(super) fn is_data(&self) -> bool {
-        self.is_loaded() && !self.is_code() && self.kind != SHT_NOBITS
+        self.is_loaded() && !self.is_code()
     }
 
-    /// Its bytes, where the file has them all.
-    pub(super) fn bytes<'a>(&self, file: &'a [u8]) -> Option<&'a [u8]> {
+    /// Where its bytes lie, if the file has them all.
+    pub(super) fn place(&self, file: &[u8]) -> Option<Range<usize>> {
         let (start, len) = (usize::try_from(self.start).ok()?, usize::try_from(self.len).ok()?);
-        file.get(start..start.checked_add(len)?)
+        let place = start..start.checked_add(len)?;
+        (self.kind != SHT_NOBITS && place.end <= file.len()).then_some(place)
+    }
+
+    /// Its bytes, if the file has them all.
+    pub(super) fn bytes<'a>(&self, file: &'a [u8]) -> Option<&'a [u8]> {
+        file.get(self.place(file)?)
     }
 }
 

@@ -10,7 +10,9 @@ use super::tables::{self, lay_over};
 /// References that are looked at when learning how things moved: bounds memory to 512 MiB.
 const SEEN: usize = 64 << 20;
 /// A reference that moved further than this is another reference.
-const FAR: i64 = 1 << 26;
+const FAR: u64 = 1 << 26;
+/// Bytes that say a run.
+const RUN: u64 = 5;
 
 /// Makes the model of `new` after `base`.
 pub(super) fn learn(base: &[u8], new: &[u8]) -> Model {
@@ -40,7 +42,7 @@ pub(super) fn learn(base: &[u8], new: &[u8]) -> Model {
         .then(|| Model { copies: lay_over(&model.copies, &tables), ..model.clone() });
     let (model, wrong) = model.fitted(base, new);
     match over.map(|over| over.fitted(base, new)) {
-        Some((over, fewer)) if fewer < wrong => over,
+        Some((over, fewer)) if fewer + over.missing() < wrong + model.missing() => over,
         _ => model,
     }
 }
@@ -68,7 +70,7 @@ struct Look<'a> {
 impl Visit for Look<'_> {
     fn field(&mut self, at: usize, kind: Kind, target: u32) -> Option<i32> {
         let moved = self.target(at, kind)?.wrapping_sub(self.low + u64::from(target)) as i64;
-        if moved.abs() < FAR && self.seen.len() < SEEN {
+        if moved.unsigned_abs() < FAR && self.seen.len() < SEEN {
             self.seen.push((target, moved as i32));
         }
         None
@@ -105,10 +107,9 @@ impl Model {
                 () if section.is_data() => Class::Words,
                 () => continue,
             };
-            let (first, last) =
-                (section.start >> PAGE_LOG2, (section.start + section.len) >> PAGE_LOG2);
-            let pages = classes.get_mut(first as usize..last as usize + 1);
-            pages.unwrap_or_default().fill(class);
+            if let Some(place) = section.place(base) {
+                classes[place.start >> PAGE_LOG2..=place.end >> PAGE_LOG2].fill(class);
+            }
         }
         let mut seen = Vec::new();
         let class = |page: u64| classes.get(page as usize).copied().unwrap_or(Class::Raw);
@@ -119,7 +120,7 @@ impl Model {
         })
     }
 
-    /// The model with what its runs tell of the rest, and in how many bytes it is wrong.
+    /// The model with what its runs tell of the rest, and in how many of their bytes it is wrong.
     fn fitted(mut self, base: &[u8], new: &[u8]) -> (Self, u64) {
         // At first every page may be anything that is hard to mistake.
         let mut seen = Vec::new();
@@ -137,6 +138,12 @@ impl Model {
             self.shifts = Shifts::learn(seen);
         }
         (self, wrong)
+    }
+
+    /// Bytes that no run covers, and those that say the runs.
+    fn missing(&self) -> u64 {
+        let covered: u64 = self.copies.iter().map(|copy| copy.len).sum();
+        self.new_len - covered + self.copies.len() as u64 * RUN
     }
 
     /// Gathers the references that fields of the base have in the new file.

@@ -15,6 +15,9 @@
 //!         how much, byte by byte; bytes that no run covers are predicted as zero
 //! ```
 //!
+//! Which parts of the base the runs are is found by their bytes ([`matching`]), and of tables of
+//! references by where those lead ([`tables`]).
+//!
 //! Each unit is predicted and corrected by itself, so a range of the new file is had from the
 //! matching ranges of the base, with the memory of a few units. Nothing of it is trusted: whoever
 //! unpacks compares with the hash of what was packed.

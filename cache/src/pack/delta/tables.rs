@@ -15,6 +15,8 @@ const PAGE: usize = 4096;
 const FEW: usize = 32;
 /// Length of an entry of a relocation table with addends.
 const RELA: usize = 24;
+/// A shorter run is not worth the bytes that say it.
+const SHORT: u64 = 16;
 /// Length of an entry of a symbol table.
 const SYMBOL: usize = 24;
 
@@ -31,12 +33,25 @@ enum Kind {
     Relocations(u64),
 }
 
+impl Kind {
+    fn salt(&self) -> u64 {
+        match self {
+            Self::FromHere(_) => 1 << 60,
+            Self::Offsets => 2 << 60,
+            Self::Negated => 3 << 60,
+            Self::Relocations(_) => 0,
+        }
+    }
+}
+
 /// A part of a file that is a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Table {
     start: usize,
     len: usize,
     kind: Kind,
+    /// Where its meanings begin: behind those of all tables before.
+    meanings: usize,
 }
 
 /// A file and its tables.
@@ -45,7 +60,7 @@ struct Tables<'a> {
     low: u64,
     size: u64,
     sections: Vec<Section>,
-    /// First address and length of each section of code.
+    /// First address and length of each section of code, ascending.
     code: Vec<(u64, u64)>,
     /// Ascending, apart.
     tables: Vec<Table>,
@@ -77,38 +92,45 @@ fn cut(run: &Copy, base: &[Table], new: &[Table], copies: &mut Vec<Copy>) {
         if len == 0 {
             return;
         }
-        copies.push(Copy { new: here.0, base: source.0, len });
+        if len >= SHORT {
+            copies.push(Copy { new: here.0, base: source.0, len });
+        }
         (at, there, left) = (at + len, there + len, left - len);
     }
 }
 
 /// The offset in the file of an offset in its meanings, and how much of that table follows.
 fn place(tables: &[Table], offset: u64) -> Option<(u64, u64)> {
-    let mut before = 0;
-    for table in tables {
-        let len = table.len as u64;
-        if offset < before + len {
-            let within = offset - before;
-            return Some((table.start as u64 + within, len - within));
-        }
-        before += len;
-    }
-    None
+    let next = tables.partition_point(|table| table.meanings as u64 <= offset);
+    let table = tables.get(next.checked_sub(1)?)?;
+    let within = offset - table.meanings as u64;
+    let left = (table.len as u64).checked_sub(within).filter(|left| *left > 0)?;
+    Some((table.start as u64 + within, left))
 }
 
 impl<'a> Tables<'a> {
+    /// `None` of a file without tables, or without a layout: in that one sections may overlap, and
+    /// looking at each of them would never end.
     fn of(file: &'a [u8]) -> Option<Self> {
         let Layout { low, size, .. } = Layout::of_elf(file);
+        if size == 0 {
+            return None;
+        }
         let sections = Section::all(file)?;
-        let code = sections.iter().filter(|it| it.is_code()).map(|it| (it.addr, it.len)).collect();
+        let code = sections.iter().filter(|it| it.is_code()).map(|it| (it.addr, it.len));
+        let mut code: Vec<_> = code.collect();
+        code.sort_unstable();
         let mut tables = Self { file, low, size, sections, code, tables: Vec::new() };
         let mut found = Vec::new();
         for section in &tables.sections {
             let Some(bytes) = section.bytes(file) else { continue };
             let start = section.start as usize;
             if section.kind == SHT_RELA {
-                let len = bytes.len() / RELA * RELA;
-                found.push(Table { start, len, kind: Kind::Relocations(section.link) });
+                // Relocations of debug information are many, and of nothing that has an address.
+                if tables.is_inside(le64(bytes)) {
+                    let (len, kind) = (bytes.len() / RELA * RELA, Kind::Relocations(section.link));
+                    found.push(Table { start, len, kind, meanings: 0 });
+                }
             } else if section.is_data() && start.is_multiple_of(4) {
                 tables.pages(section, bytes, &mut found);
             }
@@ -116,8 +138,13 @@ impl<'a> Tables<'a> {
         found.retain(|table| table.len > 0);
         found.sort_by_key(|table| table.start);
         let apart = found.windows(2).all(|pair| pair[0].start + pair[0].len <= pair[1].start);
+        let mut all = 0;
+        for table in &mut found {
+            table.meanings = all;
+            all += table.len;
+        }
         tables.tables = found;
-        (apart && !tables.tables.is_empty()).then_some(tables)
+        (apart && all > 0).then_some(tables)
     }
 
     /// The tables of a section of data, by the looks of its pages.
@@ -135,7 +162,7 @@ impl<'a> Tables<'a> {
                     Some(last) if last.start + last.len == start + at && last.goes_on(kind) => {
                         last.len += end - at;
                     }
-                    _ => found.push(Table { start: start + at, len: end - at, kind }),
+                    _ => found.push(Table { start: start + at, len: end - at, kind, meanings: 0 }),
                 }
             }
             at = end;
@@ -178,17 +205,20 @@ impl<'a> Tables<'a> {
     }
 
     fn is_code(&self, address: u64) -> bool {
-        self.code.iter().any(|(first, len)| address.wrapping_sub(*first) < *len)
+        let next = self.code.partition_point(|(first, _)| *first <= address);
+        let section = next.checked_sub(1).and_then(|n| self.code.get(n));
+        section.is_some_and(|(first, len)| address - first < *len)
+    }
+
+    fn is_inside(&self, address: u64) -> bool {
+        address.wrapping_sub(self.low) < self.size
     }
 
     /// What the entries of all tables mean, one table after the other: as many bytes.
     fn meanings(&self, moved: impl Fn(u64) -> u64) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.tables.iter().map(|table| table.len).sum());
-        let moved = |address: u64| {
-            let inside = address.wrapping_sub(self.low) < self.size;
-            if inside { moved(address) } else { address }
-        };
-        for Table { start, len, kind } in &self.tables {
+        let moved = |address: u64| if self.is_inside(address) { moved(address) } else { address };
+        for Table { start, len, kind, .. } in &self.tables {
             let bytes = &self.file[*start..*start + *len];
             match kind {
                 Kind::Relocations(symbols) => self.relocations(bytes, *symbols, &moved, &mut out),
@@ -204,7 +234,8 @@ impl<'a> Tables<'a> {
                             }
                             Kind::Relocations(_) => 0,
                         };
-                        (mix(target) as u32).to_le_bytes()
+                        // Entries of another kind mean something else.
+                        (mix(target ^ kind.salt()) as u32).to_le_bytes()
                     }))
                 }
             }
@@ -305,8 +336,9 @@ mod tests {
 
     #[test]
     fn a_run_is_cut_where_a_table_ends_and_to_whole_words() {
-        let table = |start, len| Table { start, len, kind: Kind::Offsets };
-        let (base, new) = ([table(1000, 40), table(3000, 40)], [table(100, 60), table(500, 40)]);
+        let table = |start, len, meanings| Table { start, len, kind: Kind::Offsets, meanings };
+        let base = [table(1000, 40, 0), table(3000, 40, 40)];
+        let new = [table(100, 60, 0), table(500, 40, 60)];
         let mut copies = Vec::new();
         cut(&copy(5, 1, 71), &base, &new, &mut copies);
         assert_eq!(copies, [copy(108, 1004, 36), copy(144, 3000, 16), copy(500, 3016, 16)]);
@@ -314,8 +346,11 @@ mod tests {
         // Nothing fits there, and what is left ends with the tables.
         cut(&copy(4, 2, 20), &base, &new, &mut copies);
         assert_eq!(copies, []);
+        // What is left of a table is too short.
         cut(&copy(0, 76, 100), &base, &new, &mut copies);
-        assert_eq!(copies, [copy(100, 3036, 4)]);
+        assert_eq!(copies, []);
+        cut(&copy(0, 60, 100), &base, &new, &mut copies);
+        assert_eq!(copies, [copy(100, 3020, 20)]);
     }
 
     #[test]

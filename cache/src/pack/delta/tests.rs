@@ -148,6 +148,24 @@ proptest! {
         let _ = apply(&base, &Packed { head, groups: packed.groups });
     }
 
+    /// Headers are hints: whatever they say, the new file comes back.
+    #[test]
+    fn files_that_lie_about_themselves_come_back(
+        lies in proptest::collection::vec((any::<u16>(), any::<u8>(), any::<bool>()), 1..6),
+    ) {
+        let offsets: Vec<u32> = (0..600).map(|n| n * 300).collect();
+        let (mut base, mut new) = (unwinding(&offsets), unwinding(&offsets[1..]));
+        for (at, byte, of_base) in lies {
+            let file = if of_base { &mut base } else { &mut new };
+            // The header of the file, and those of its sections at its end.
+            let table = file.len() - 5 * 64;
+            let at = usize::from(at) % (64 + 5 * 64);
+            file[if at < 64 { at } else { table + at - 64 }] = byte;
+        }
+        let packed = make(&base, &new, 1).unwrap();
+        prop_assert!(apply(&base, &packed).unwrap() == new);
+    }
+
     #[test]
     fn garbage_is_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         prop_assert!(Delta::parse(&bytes).is_err());

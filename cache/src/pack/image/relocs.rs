@@ -10,10 +10,15 @@ use crate::pack::delta::wire::{Reader, put};
 
 /// Bytes of a word.
 const WORD: usize = 4;
+/// Fewer bytes are not worth a blob of their own.
+const FEW: usize = 256;
 
-/// The distances between words, each modulo 2³², the first from zero. `None` for what is no whole
-/// number of words, does not get shorter this way, or does not come back.
+/// The distances between words, each modulo 2³², the first from zero. `None` for what is little, no
+/// whole number of words, does not get shorter this way, or does not come back.
 pub(crate) fn shorten(words: &[u8]) -> Option<Vec<u8>> {
+    if words.len() < FEW {
+        return None;
+    }
     let (mut out, mut last) = (Vec::with_capacity(words.len() / 2), 0_u32);
     let mut words_left = words.chunks_exact(WORD);
     for word in words_left.by_ref() {
@@ -74,7 +79,9 @@ mod tests {
             assert_eq!(shorten(&table[cut..]), None);
         }
         assert_eq!(shorten(&[]), None);
-        assert_eq!(shorten(&bytes(&[9 << 28, 0, 9 << 28])), None, "longer than before");
+        assert_eq!(shorten(&[0; FEW - WORD]), None, "padding");
+        let wide: Vec<u32> = (0..100).map(|n| n % 2 * 9 << 28).collect();
+        assert_eq!(shorten(&bytes(&wide)), None, "longer than before");
     }
 
     #[test]
