@@ -134,7 +134,7 @@ pub enum StoreError {
     #[error(
         "the index {database} is damaged ({why}): move it (a file with its -wal and -shm files) \
          away, or name an empty database with --database; Kiln rebuilds what it knows of builds \
-         from their manifests (evidence and bisection records come back only from a copy)"
+         from their manifests (evidence, bisection records, tokens and names given later come back only from a copy)"
     )]
     IndexDamaged {
         /// The database.

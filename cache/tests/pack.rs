@@ -147,6 +147,24 @@ async fn one_packer_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_packer_held_that_was_ended_is_free() {
+    let fixture = Fixture::new().await;
+    chain(&fixture, 5).await;
+    let third = tokio::sync::Notify::new();
+    let progress = |at: kiln_cache::pack::PackProgress| {
+        if at.done == 3 {
+            third.notify_one();
+        }
+    };
+    tokio::select! {
+        _ = fixture.store.pack(LIGHT, &progress) => panic!("it was not interrupted"),
+        () = third.notified() => {}
+    }
+    let report = fixture.reopen().await.gc(&merciless()).await.unwrap();
+    assert_eq!((report.gone.len(), report.freed_blobs), (5, 5), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_newer_form_is_not_called_corrupt() {
     let fixture = Fixture::new().await;
     let path = fixture.file("x", &noise(1, 5000));

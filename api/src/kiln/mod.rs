@@ -162,7 +162,7 @@ async fn interrupted() -> anyhow::Error {
         return error.into();
     }
     let kept = "interrupted; what is in the store is kept. A bisection goes on with `kiln bisect \
-                resume`; a compile that did not end begins again";
+                resume`; anything else when it is run again";
     Fault::new(Exit::Interrupted, kept).into()
 }
 

@@ -10,6 +10,9 @@ use super::open::Index;
 use super::value::digest;
 use super::write::Write;
 
+/// How the names of those begin who hold something because they pack.
+pub(crate) const PACKER: &str = "pack:";
+
 impl Index {
     /// Holds names for an upload: from now on nothing of that name is removed, until the upload lets
     /// go of it or is so old that it must have died.
@@ -38,6 +41,16 @@ impl Index {
         let mut write = self.write_for_now(doing).await?;
         let delete = sqlx::query("DELETE FROM reservations WHERE owner = $1").bind(owner);
         delete.execute(&mut *write).await.map_err(self.fail(doing))?;
+        write.commit().await.map_err(self.fail(doing))
+    }
+
+    /// Lets go of what packers held.
+    pub(crate) async fn release_packers(&self) -> Result<(), StoreError> {
+        let doing = "letting blobs go";
+        let mut write = self.write_for_now(doing).await?;
+        let delete = sqlx::query("DELETE FROM reservations WHERE owner LIKE $1");
+        let delete = delete.bind(format!("{PACKER}%")).execute(&mut *write).await;
+        delete.map_err(self.fail(doing))?;
         write.commit().await.map_err(self.fail(doing))
     }
 

@@ -23,6 +23,7 @@ mod write;
 
 pub(crate) use builds::Indexed;
 pub(crate) use find::Found;
+pub(crate) use hold::PACKER;
 pub(crate) use house::{Alone, Condemn, Seen};
 pub(crate) use open::Index;
 pub(crate) use uses::Use;

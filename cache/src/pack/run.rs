@@ -13,7 +13,7 @@ use crate::blob::reader::BlobReader;
 use crate::blob::table::Form;
 use crate::digest::Digest;
 use crate::error::StoreError;
-use crate::index::Alone;
+use crate::index::{Alone, PACKER};
 use crate::store::Store;
 
 use super::keyframes::{Decision, Earlier, Keyframes};
@@ -68,7 +68,7 @@ impl Store {
         let folder = self.folder();
         let house = self.house().await?;
         let index = &self.inner().index;
-        let owner = Uuid::new_v4().to_string();
+        let owner = format!("{PACKER}{}", Uuid::new_v4());
         let mut plan = plan(&self.inner().objects).await?;
         let total = plan.values().map(|blobs| blobs.len() as u64).sum();
         let mut run = Run {
@@ -92,7 +92,8 @@ impl Store {
         for (name, blobs) in plan {
             run.pack_name(&name, blobs).await?;
         }
-        // After an error they stay held: what was sent may still arrive.
+        // After an error they stay held, as what was sent may still arrive: until the next one packs or
+        // collects, or in a bucket until they are old.
         index.release(&owner).await?;
         Ok(run.report)
     }

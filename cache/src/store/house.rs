@@ -43,6 +43,12 @@ impl Store {
         self.inner.may_be_collected().await?;
         let _lock = lock::claim(&self.folder())?;
         let alone = self.inner.index.alone().await?.ok_or(StoreError::Busy)?;
+        // Nobody packs who has not got the lock, and what one that was ended had sent has arrived or
+        // never will: what it held is free. In a bucket it may arrive yet, and a server's lock may be
+        // lost by who still works: there it stays held until it is old.
+        if self.inner.objects.are_local() && self.inner.index.is_file() {
+            self.inner.index.release_packers().await?;
+        }
         Ok(House { alone, _lock })
     }
 
