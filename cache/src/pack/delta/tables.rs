@@ -15,8 +15,6 @@ const PAGE: usize = 4096;
 const FEW: usize = 32;
 /// Length of an entry of a relocation table with addends.
 const RELA: usize = 24;
-/// A shorter run is not worth the bytes that say it.
-const SHORT: u64 = 16;
 /// Length of an entry of a symbol table.
 const SYMBOL: usize = 24;
 
@@ -92,9 +90,7 @@ fn cut(run: &Copy, base: &[Table], new: &[Table], copies: &mut Vec<Copy>) {
         if len == 0 {
             return;
         }
-        if len >= SHORT {
-            copies.push(Copy { new: here.0, base: source.0, len });
-        }
+        copies.push(Copy { new: here.0, base: source.0, len });
         (at, there, left) = (at + len, there + len, left - len);
     }
 }
@@ -346,11 +342,8 @@ mod tests {
         // Nothing fits there, and what is left ends with the tables.
         cut(&copy(4, 2, 20), &base, &new, &mut copies);
         assert_eq!(copies, []);
-        // What is left of a table is too short.
         cut(&copy(0, 76, 100), &base, &new, &mut copies);
-        assert_eq!(copies, []);
-        cut(&copy(0, 60, 100), &base, &new, &mut copies);
-        assert_eq!(copies, [copy(100, 3020, 20)]);
+        assert_eq!(copies, [copy(100, 3036, 4)]);
     }
 
     #[test]
