@@ -108,9 +108,10 @@ fn is_empty(folder: &Path) -> io::Result<bool> {
         let name = entry?.file_name();
         let is_left = name == LOCK || name == staged_name().as_str() || name == "lost+found";
         let is_ours = || FOLDERS.iter().any(|ours| name == *ours);
-        if !is_left && !(is_ours() && holds_no_file(&folder.join(&name), 2)?) {
-            return Ok(false);
+        if is_left || is_ours() && holds_no_file(&folder.join(&name), 2)? {
+            continue;
         }
+        return Ok(false);
     }
     Ok(true)
 }

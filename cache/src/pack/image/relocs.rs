@@ -80,7 +80,7 @@ mod tests {
         }
         assert_eq!(shorten(&[]), None);
         assert_eq!(shorten(&[0; FEW - WORD]), None, "padding");
-        let wide: Vec<u32> = (0..100).map(|n| n % 2 * 9 << 28).collect();
+        let wide: Vec<u32> = (0..100).map(|n| (n % 2 * 9) << 28).collect();
         assert_eq!(shorten(&bytes(&wide)), None, "longer than before");
     }
 
