@@ -16,7 +16,6 @@ pub mod bisection;
 pub mod boot;
 pub mod console;
 pub mod detector;
-mod file_digest;
 pub mod graph;
 pub mod log;
 pub mod picture;

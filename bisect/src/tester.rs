@@ -11,7 +11,6 @@ use kiln_cache::{Artifact, Digest, Manifest, Store, StoreError};
 
 use crate::boot::{self, Arch, BuildPaths, HostCommand, Machine, PreparedPayload};
 use crate::console::Patterns;
-use crate::file_digest::file_digest;
 
 /// What one run gave.
 #[derive(Clone, Debug)]
@@ -172,7 +171,7 @@ async fn fetch(store: &Store, artifact: &Artifact, place: &Path) -> Result<PathB
 /// Whether a file has this size and digest. One that can't be read has not.
 fn is(path: &Path, (size, digest): (u64, Digest)) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == size)
-        && file_digest(path).is_ok_and(|found| found == digest)
+        && Digest::of_file(path).is_ok_and(|found| found == digest)
 }
 
 #[cfg(test)]

@@ -23,10 +23,15 @@ impl Digest {
 
     /// The digest of all that a reader gives, and its length. Blocks; a mapping would count as memory of
     /// this process.
-    pub fn of_reader(reader: impl std::io::Read) -> std::io::Result<(Self, u64)> {
+    pub(crate) fn of_reader(reader: impl std::io::Read) -> std::io::Result<(Self, u64)> {
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(reader)?;
         Ok((hasher.finalize().into(), hasher.count()))
+    }
+
+    /// The digest of the content of a file of any size. Blocks while it reads.
+    pub fn of_file(path: &std::path::Path) -> std::io::Result<Self> {
+        Ok(Self::of_reader(std::fs::File::open(path)?)?.0)
     }
 
     /// The raw bytes.
@@ -107,5 +112,14 @@ mod tests {
         for text in ["", "abc", &"g".repeat(64), &"0".repeat(63)] {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn of_a_file_it_is_that_of_its_content() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let content = vec![7; 300_000];
+        std::fs::write(file.path(), &content).unwrap();
+        assert_eq!(Digest::of_file(file.path()).unwrap(), Digest::of(&content));
+        assert!(Digest::of_file(std::path::Path::new("/no/such")).is_err());
     }
 }

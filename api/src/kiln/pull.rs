@@ -183,8 +183,7 @@ impl Wanted {
             return Ok(false);
         }
         let path = self.output.clone();
-        let hashed = move || File::open(path).and_then(Digest::of_reader);
-        let (found, _) = tokio::task::spawn_blocking(hashed)
+        let found = tokio::task::spawn_blocking(move || Digest::of_file(&path))
             .await?
             .with_context(|| format!("reading {}", self.output.display()))?;
         let name = self.output.display();

@@ -18,7 +18,6 @@ use super::capture::Capture;
 use super::child::{self, Group};
 use super::machine;
 use super::runner::BootReport;
-use crate::file_digest::file_digest;
 
 const OUTPUT_LIMIT: usize = 4 << 20;
 /// How long output is awaited from a command that has ended.
@@ -168,7 +167,8 @@ fn named_files(command: &str, folder: &Path) -> Result<BTreeMap<String, Digest>,
     for word in bare.chain(quoted).filter(|word| !word.is_empty()) {
         let path = folder.join(word);
         if !files.contains_key(word) && path.is_file() {
-            let content = file_digest(&path).map_err(|source| NamedFileError { path, source })?;
+            let content =
+                Digest::of_file(&path).map_err(|source| NamedFileError { path, source })?;
             files.insert(word.to_owned(), content);
         }
     }

@@ -18,7 +18,7 @@ impl Index {
     /// go of it or is so old that it must have died.
     pub(crate) async fn reserve(&self, owner: &str, names: &[Digest]) -> Result<(), StoreError> {
         let (doing, now) = ("holding blobs", self.now().await);
-        let mut write = self.write_for_now(doing).await?;
+        let mut write = self.write_unsynced(doing).await?;
         take_turn(&mut write).await.map_err(self.fail(doing))?;
         hold(&mut write, owner, names, now).await.map_err(self.fail(doing))?;
         write.commit().await.map_err(self.fail(doing))
@@ -37,20 +37,20 @@ impl Index {
 
     /// Lets go of what an upload held: its build names it now.
     pub(crate) async fn release(&self, owner: &str) -> Result<(), StoreError> {
-        let doing = "letting blobs go";
-        let mut write = self.write_for_now(doing).await?;
-        let delete = sqlx::query("DELETE FROM reservations WHERE owner = $1").bind(owner);
-        delete.execute(&mut *write).await.map_err(self.fail(doing))?;
-        write.commit().await.map_err(self.fail(doing))
+        self.release_by("DELETE FROM reservations WHERE owner = $1", owner).await
     }
 
     /// Lets go of what packers held.
     pub(crate) async fn release_packers(&self) -> Result<(), StoreError> {
+        let owners = format!("{PACKER}%");
+        self.release_by("DELETE FROM reservations WHERE owner LIKE $1", &owners).await
+    }
+
+    async fn release_by(&self, delete: &'static str, owner: &str) -> Result<(), StoreError> {
         let doing = "letting blobs go";
-        let mut write = self.write_for_now(doing).await?;
-        let delete = sqlx::query("DELETE FROM reservations WHERE owner LIKE $1");
-        let delete = delete.bind(format!("{PACKER}%")).execute(&mut *write).await;
-        delete.map_err(self.fail(doing))?;
+        let mut write = self.write_unsynced(doing).await?;
+        let delete = sqlx::query(delete).bind(owner);
+        delete.execute(&mut *write).await.map_err(self.fail(doing))?;
         write.commit().await.map_err(self.fail(doing))
     }
 

@@ -46,7 +46,7 @@ impl Index {
     /// synced: it was there before, and after a power cut its last use may be the one before.
     async fn used_at(&self, key: &InputKey, at: i64) -> Result<(), StoreError> {
         let doing = "noting a use";
-        let mut write = self.write_for_now(doing).await?;
+        let mut write = self.write_unsynced(doing).await?;
         note_use(&mut write, key, at).await.map_err(self.fail(doing))?;
         write.commit().await.map_err(self.fail(doing))
     }

@@ -16,7 +16,7 @@ use super::open::{DURABLE, Index, WRITTEN};
 pub(super) struct Write {
     connection: PoolConnection<Any>,
     /// Whether the connection is to be made durable again.
-    for_now: bool,
+    unsynced: bool,
     done: bool,
 }
 
@@ -26,34 +26,33 @@ impl Index {
     /// PostgreSQL writers lock rows, always in the order builds, requests, revisions, uses, journals,
     /// and each of those by its key.
     pub(super) async fn write(&self, doing: &'static str) -> Result<Write, StoreError> {
-        let connection = self.pool.acquire().await.map_err(self.fail(doing))?;
-        let mut write = Write { connection, for_now: false, done: false };
-        let begin = if self.database.is_file() { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        sqlx::query(begin).execute(&mut *write).await.map_err(self.fail(doing))?;
-        Ok(write)
+        self.begin(doing, false).await
     }
 
     /// The same for what matters to running processes only, as what uploads hold: a power cut, which
     /// ends them as well, may undo it. Nobody waits for a disk, if it is a file; a server may go on
     /// with its clients after its own power cut, and is left as it is.
-    pub(super) async fn write_for_now(&self, doing: &'static str) -> Result<Write, StoreError> {
+    pub(super) async fn write_unsynced(&self, doing: &'static str) -> Result<Write, StoreError> {
+        self.begin(doing, self.database.is_file()).await
+    }
+
+    async fn begin(&self, doing: &'static str, unsynced: bool) -> Result<Write, StoreError> {
         let connection = self.pool.acquire().await.map_err(self.fail(doing))?;
-        let for_now = self.database.is_file();
-        let mut write = Write { connection, for_now, done: false };
-        let begin = if for_now { &[WRITTEN, "BEGIN IMMEDIATE"][..] } else { &["BEGIN"] };
-        for statement in begin {
-            sqlx::query(*statement).execute(&mut *write).await.map_err(self.fail(doing))?;
+        let mut write = Write { connection, unsynced, done: false };
+        let begin = if self.database.is_file() { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        for statement in unsynced.then_some(WRITTEN).into_iter().chain([begin]) {
+            sqlx::query(statement).execute(&mut *write).await.map_err(self.fail(doing))?;
         }
         Ok(write)
     }
 }
 
 impl Write {
-    /// Makes everything visible, and durable unless it is for now.
+    /// Makes everything visible, and durable unless it is unsynced.
     pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
         sqlx::query("COMMIT").execute(&mut *self).await?;
         // Whoever has the connection next relies on it. One that can't be set back is closed.
-        if self.for_now && sqlx::query(DURABLE).execute(&mut *self).await.is_err() {
+        if self.unsynced && sqlx::query(DURABLE).execute(&mut *self).await.is_err() {
             return Ok(());
         }
         self.done = true;
@@ -96,7 +95,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_written_after_something_for_now_is_durable() {
+    async fn what_is_written_after_something_unsynced_is_durable() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::Sqlite(folder.path().join("index.sqlite"));
         let index = Index::open(&database).await.unwrap();
@@ -111,8 +110,8 @@ mod tests {
         }
         drop(all);
         // Given up halfway, and under way.
-        drop(index.write_for_now("x").await.unwrap());
-        let mut write = index.write_for_now("x").await.unwrap();
+        drop(index.write_unsynced("x").await.unwrap());
+        let mut write = index.write_unsynced("x").await.unwrap();
         assert_eq!(synced(&mut write).await, 1);
         write.commit().await.unwrap();
         let mut write = index.write("x").await.unwrap();

@@ -189,8 +189,7 @@ impl Pace {
 /// The digest of a file.
 pub(super) async fn digest_of(path: &Path) -> Result<Digest, RemoteError> {
     let owned = path.to_owned();
-    let hashed =
-        tokio::task::spawn_blocking(move || Ok(Digest::of_reader(std::fs::File::open(owned)?)?.0));
-    let hashed = hashed.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    let hashed = tokio::task::spawn_blocking(move || Digest::of_file(&owned)).await;
+    let hashed = hashed.unwrap_or_else(|error| Err(std::io::Error::other(error)));
     hashed.map_err(|source| RemoteError::File { doing: "read", path: path.to_owned(), source })
 }

@@ -180,8 +180,7 @@ fn sign_object(path: &Path, digest: &Digest) -> Result<Option<Signature>, StoreE
 
 /// Signatures are of the bytes that the store holds, so those that were read must be the same.
 fn must_be(path: &Path, digest: &Digest) -> Result<(), StoreError> {
-    let hashed = std::fs::File::open(path).and_then(Digest::of_reader);
-    let (found, _) = hashed.map_err(|source| StoreError::file("read", path, source))?;
+    let found = Digest::of_file(path).map_err(|source| StoreError::file("read", path, source))?;
     if found == *digest { Ok(()) } else { Err(StoreError::Changed(path.to_owned())) }
 }
 

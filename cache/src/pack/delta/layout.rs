@@ -66,8 +66,8 @@ impl Layout {
             }
             low = low.min(addr);
             high = high.max(addr.checked_add(len)?);
-            let end = start.checked_add(len)?;
-            if section.kind != SHT_NOBITS && end <= file.len() as u64 {
+            start.checked_add(len)?;
+            if section.place(file).is_some() {
                 spans.push(Span { start, len, addr });
             }
         }
@@ -113,7 +113,7 @@ impl Section {
     }
 
     /// Whether it is part of the program.
-    fn is_loaded(&self) -> bool {
+    pub(super) fn is_loaded(&self) -> bool {
         self.flags & SHF_ALLOC != 0 && self.addr >= UPPER_HALF && self.len > 0
     }
 

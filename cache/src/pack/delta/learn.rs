@@ -102,12 +102,10 @@ impl Model {
         // Nothing but what can't be mistaken: instructions where those are, and pointers in data.
         let mut classes = vec![Class::Raw; (base.len() >> PAGE_LOG2) + 1];
         for section in sections {
-            let class = match () {
-                () if section.is_code() => Class::Code,
-                () if section.is_data() => Class::Words,
-                () => continue,
-            };
-            if let Some(place) = section.place(base) {
+            if section.is_loaded()
+                && let Some(place) = section.place(base)
+            {
+                let class = if section.is_code() { Class::Code } else { Class::Words };
                 classes[place.start >> PAGE_LOG2..=place.end >> PAGE_LOG2].fill(class);
             }
         }
@@ -115,7 +113,7 @@ impl Model {
         let class = |page: u64| classes.get(page as usize).copied().unwrap_or(Class::Raw);
         self.look(base, new, class, &mut seen);
         let (shifts, low) = (Shifts::learn(seen), self.base.low);
-        tables::runs(base, new, |address| {
+        tables::runs((base, &self.base), (new, &self.new), |address| {
             address.wrapping_add_signed(i64::from(shifts.at(address.wrapping_sub(low) as u32)))
         })
     }
@@ -131,10 +129,8 @@ impl Model {
         let mut wrong = 0;
         for _ in 0..2 {
             (self.classes, wrong) = self.choose(base, new);
-            let classes = self.classes.clone();
-            let class = |page: u64| classes.get(page as usize).copied().unwrap_or(Class::Raw);
             let mut seen = Vec::new();
-            self.look(base, new, class, &mut seen);
+            self.look(base, new, |page| self.class(page), &mut seen);
             self.shifts = Shifts::learn(seen);
         }
         (self, wrong)

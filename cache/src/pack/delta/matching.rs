@@ -57,19 +57,22 @@ pub(crate) fn find(base: &[u8], new: &[u8], starts: &[(u64, u64)]) -> Vec<Copy> 
         if end > begin {
             let copy =
                 Copy { new: begin as u64, base: (there - back) as u64, len: (end - begin) as u64 };
-            match copies.last_mut() {
-                Some(last)
-                    if last.new + last.len == copy.new && last.base + last.len == copy.base =>
-                {
-                    last.len += copy.len;
-                }
-                _ => copies.push(copy),
-            }
+            append(&mut copies, copy);
         }
         at = end.max(at + 1);
     }
     copies.retain(|copy| copy.len > 0);
     copies
+}
+
+/// Adds a run behind others: one that goes on in both files where the last one ends makes that longer.
+pub(super) fn append(copies: &mut Vec<Copy>, copy: Copy) {
+    match copies.last_mut() {
+        Some(last) if last.new + last.len == copy.new && last.base + last.len == copy.base => {
+            last.len += copy.len;
+        }
+        _ => copies.push(copy),
+    }
 }
 
 /// How many of the next bytes agree.

@@ -100,7 +100,7 @@ impl Model {
         Place { offset: piece.base, addr: piece.addr, low, size }
     }
 
-    fn class(&self, page: u64) -> Class {
+    pub(super) fn class(&self, page: u64) -> Class {
         usize::try_from(page).ok().and_then(|n| self.classes.get(n)).copied().unwrap_or(Class::Raw)
     }
 

@@ -7,7 +7,7 @@
 //! in all bytes and all others in none.
 
 use super::layout::{Layout, SHT_RELA, Section};
-use super::matching::{Copy, find};
+use super::matching::{Copy, append, find};
 
 /// Bytes that are looked at together to tell whether they are a table.
 const PAGE: usize = 4096;
@@ -29,17 +29,6 @@ enum Kind {
     Negated,
     /// 24 bytes: place, kind, symbol and addend (`Elf64_Rela`). The section of its symbols.
     Relocations(u64),
-}
-
-impl Kind {
-    fn salt(&self) -> u64 {
-        match self {
-            Self::FromHere(_) => 1 << 60,
-            Self::Offsets => 2 << 60,
-            Self::Negated => 3 << 60,
-            Self::Relocations(_) => 0,
-        }
-    }
 }
 
 /// A part of a file that is a table.
@@ -67,7 +56,11 @@ struct Tables<'a> {
 /// The runs of the tables of `new`, by where their entries lead: to be laid over those that were found
 /// by bytes. `moved` gives where an address of the base is in the new file. Empty where there are no
 /// tables.
-pub(super) fn runs(base: &[u8], new: &[u8], moved: impl Fn(u64) -> u64) -> Vec<Copy> {
+pub(super) fn runs(
+    base: (&[u8], &Layout),
+    new: (&[u8], &Layout),
+    moved: impl Fn(u64) -> u64,
+) -> Vec<Copy> {
     let (Some(base), Some(new)) = (Tables::of(base), Tables::of(new)) else { return Vec::new() };
     let runs = find(&base.meanings(moved), &new.meanings(|address| address), &[]);
     let mut copies = Vec::new();
@@ -107,8 +100,7 @@ fn place(tables: &[Table], offset: u64) -> Option<(u64, u64)> {
 impl<'a> Tables<'a> {
     /// `None` of a file without tables, or without a layout: in that one sections may overlap, and
     /// looking at each of them would never end.
-    fn of(file: &'a [u8]) -> Option<Self> {
-        let Layout { low, size, .. } = Layout::of_elf(file);
+    fn of((file, &Layout { low, size, .. }): (&'a [u8], &Layout)) -> Option<Self> {
         if size == 0 {
             return None;
         }
@@ -216,24 +208,19 @@ impl<'a> Tables<'a> {
         let moved = |address: u64| if self.is_inside(address) { moved(address) } else { address };
         for Table { start, len, kind, .. } in &self.tables {
             let bytes = &self.file[*start..*start + *len];
-            match kind {
-                Kind::Relocations(symbols) => self.relocations(bytes, *symbols, &moved, &mut out),
-                _ => {
-                    out.extend(bytes.chunks_exact(4).map(le32).enumerate().flat_map(|(n, word)| {
-                        let target = match kind {
-                            _ if word == 0 => 0,
-                            Kind::Offsets => moved(self.low.wrapping_add(word.into())),
-                            Kind::Negated => moved(self.low.wrapping_add((!word).into())),
-                            Kind::FromHere(addr) => {
-                                let here = addr.wrapping_add(4 * n as u64);
-                                moved(here.wrapping_add_signed(i64::from(word as i32)))
-                            }
-                            Kind::Relocations(_) => 0,
-                        };
-                        // Entries of another kind mean something else.
-                        (mix(target ^ kind.salt()) as u32).to_le_bytes()
-                    }))
-                }
+            // Entries of another kind mean something else: each has a salt of its own.
+            match *kind {
+                Kind::Relocations(symbols) => self.relocations(bytes, symbols, &moved, &mut out),
+                Kind::FromHere(addr) => words(bytes, 1 << 60, &mut out, |n, word| {
+                    let here = addr.wrapping_add(4 * n);
+                    moved(here.wrapping_add_signed(i64::from(word as i32)))
+                }),
+                Kind::Offsets => words(bytes, 2 << 60, &mut out, |_, word| {
+                    moved(self.low.wrapping_add(word.into()))
+                }),
+                Kind::Negated => words(bytes, 3 << 60, &mut out, |_, word| {
+                    moved(self.low.wrapping_add((!word).into()))
+                }),
             }
         }
         out
@@ -274,6 +261,14 @@ impl Table {
     }
 }
 
+/// Appends what words mean, by where each leads; zero leads nowhere.
+fn words(bytes: &[u8], salt: u64, out: &mut Vec<u8>, target: impl Fn(u64, u32) -> u64) {
+    for (n, word) in (0..).zip(bytes.chunks_exact(4).map(le32)) {
+        let target = if word == 0 { 0 } else { target(n, word) };
+        out.extend((mix(target ^ salt) as u32).to_le_bytes());
+    }
+}
+
 fn le32(bytes: &[u8]) -> u32 {
     bytes.first_chunk().map_or(0, |it| u32::from_le_bytes(*it))
 }
@@ -293,12 +288,10 @@ fn mix(mut number: u64) -> u64 {
 /// that of `over`.
 pub(super) fn lay_over(under: &[Copy], over: &[Copy]) -> Vec<Copy> {
     let mut out: Vec<Copy> = Vec::with_capacity(under.len() + over.len());
-    let mut add = |copy: Copy| match out.last_mut() {
-        _ if copy.len == 0 => {}
-        Some(last) if last.new + last.len == copy.new && last.base + last.len == copy.base => {
-            last.len += copy.len;
+    let mut add = |copy: Copy| {
+        if copy.len > 0 {
+            append(&mut out, copy);
         }
-        _ => out.push(copy),
     };
     let mut over = over.iter().copied().peekable();
     let mut at = 0;
