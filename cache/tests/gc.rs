@@ -78,6 +78,38 @@ async fn what_others_rest_on_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_quota_a_little_too_small_does_not_take_most_of_a_packed_store() {
+    let fixture = Fixture::new().await;
+    let builds = neighbours(&fixture, 6).await;
+    fixture.store.pack(LIGHT, &|_| {}).await.unwrap();
+    let bytes = fixture.store.stats().await.unwrap().stored_bytes;
+    // The keyframe is nearly all of it.
+    let quota = Some(bytes * 9 / 10);
+    let policy = Policy { quota, spare_most: true, ..Policy::default() };
+    let said = fixture.store.gc(&Policy { dry_run: true, ..policy.clone() }).await.unwrap();
+    let most = said.refused.unwrap();
+    assert_eq!((said.gone.len(), most.builds, most.going, most.half), (6, 6, 6, 3));
+    assert_eq!(said.gone.iter().map(|gone| gone.freed).sum::<u64>(), said.freed_bytes);
+    assert_eq!(most.all_free, said.freed_bytes);
+    assert!(most.half_frees * 10 < most.all_free, "{most:?}");
+    let error = fixture.store.gc(&policy).await.unwrap_err();
+    assert!(matches!(error, StoreError::MostGo(it) if it == most), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("--most-may-go") && text.contains(&most.smallest.to_string()), "{text}");
+    for build in &builds {
+        assert!(readable(&fixture, build).await);
+    }
+    // What it offers does what it says.
+    let offered = Policy { quota: Some(most.smallest), ..policy.clone() };
+    let done = fixture.store.gc(&offered).await.unwrap();
+    assert_eq!((done.gone.len(), done.freed_bytes, done.above_quota), (3, most.half_frees, 0));
+    // What goes for its age is not asked about, and counts neither here nor there.
+    fixture.execute("UPDATE uses SET at = at - 100000").await;
+    let aged = Policy { max_age: Some(50_000), quota: Some(0), trust_clock: true, ..policy };
+    assert_eq!(fixture.store.gc(&aged).await.unwrap().gone.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_asks_for_a_file_by_its_digest_uses_its_build() {
     let fixture = Fixture::new().await;
     let builds = neighbours(&fixture, 3).await;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use kiln_cache::InputKey;
 use kiln_cache::retention::{GcPhase, GcProgress, GcReport, Gone, LetGo, Policy, Reason};
+use kiln_cache::{InputKey, StoreError};
 
 use super::common::{Context, answer, answer_json, when};
 use super::pull::find_named;
@@ -19,6 +19,7 @@ The file of --policy, all of it optional; the command line goes before it:
   quota = \"200G\"          # of all files together
   max-age = 180             # days since a build was last asked for
   debug-max-age = 30        # the same, for debug information alone
+  most-may-go = false       # true: more than half of the builds may go for the quota
   keep-debug-info = false   # true: builds go whole, the longest unused first
   embargo = 24              # hours for uploads to end
   repo = \"/srv/linux.git\"  # where revisions and tags are looked up
@@ -39,6 +40,9 @@ pub(crate) struct Args {
     /// goes first (the kernels stay), then builds, the longest unused first
     #[arg(long, value_name = "SIZE", env = "KILN_QUOTA")]
     quota: Option<Room>,
+    /// Let more than half of the builds go, if the quota asks for it; otherwise nothing goes then
+    #[arg(long)]
+    most_may_go: bool,
     /// Remove builds that nobody has asked for in so many days
     #[arg(long, value_name = "DAYS", env = "KILN_MAX_AGE")]
     max_age: Option<u32>,
@@ -83,6 +87,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let file = args.file.read()?;
     let wishes = Wishes {
         quota: args.quota,
+        most_may_go: args.most_may_go,
         max_age: args.max_age,
         debug_max_age: args.debug_max_age,
         keep_debug_info: args.keep_debug_info,
@@ -106,7 +111,11 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     } else {
         answer(text(&report, policy.quota));
     }
-    Ok(Exit::Done)
+    match report.refused {
+        // Of a rehearsal: the collection ends with this, before anything goes.
+        Some(most) => Err(StoreError::MostGo(most).into()),
+        None => Ok(Exit::Done),
+    }
 }
 
 /// A reason, for people.
@@ -136,10 +145,10 @@ fn text(report: &GcReport, quota: Option<u64>) -> String {
     if !report.gone.is_empty() {
         let row = |gone: &Gone| {
             let [build, commit] = names(gone.build, &gone.commit);
-            vec![build, commit, when(gone.last_use), why(gone.reason).into()]
+            vec![build, commit, when(gone.last_use), size(gone.freed), why(gone.reason).into()]
         };
         let rows: Vec<_> = report.gone.iter().map(row).collect();
-        parts.push(render(&["build", "commit", "last used (UTC)", "why"], &rows, &[]));
+        parts.push(render(&["build", "commit", "last used (UTC)", "frees", "why"], &rows, &[3]));
     }
     parts.push(sums(report, quota, verb));
     parts.join("\n")
@@ -235,7 +244,13 @@ mod tests {
             dry_run,
             builds: 12_345,
             kept_by_name: 1_234,
-            gone: vec![Gone { build, commit: commit.clone(), last_use: 0, reason: Reason::Age }],
+            gone: vec![Gone {
+                build,
+                commit: commit.clone(),
+                last_use: 0,
+                freed: 812_300_000,
+                reason: Reason::Age,
+            }],
             let_go: vec![LetGo { build, commit, name, digest, size, freed, reason: Reason::Quota }],
             blobs: 123_456,
             bytes: 300_000_000_000,
@@ -244,6 +259,7 @@ mod tests {
             embargoed: 123_456,
             aside_bytes: 456_700_000,
             aside_freed: 345_600_000,
+            refused: None,
             above_quota: 456_700_000,
         }
     }
@@ -254,7 +270,7 @@ mod tests {
         assert_eq!(would.replace("would go", "went"), went);
         assert!(would.lines().all(|line| line.chars().count() <= WIDTH), "{would}");
         for said in [
-            "1970-01-01 00:00  unused for too long",
+            "1970-01-01 00:00  812.3 MB  unused for too long",
             "builds     12345: 1 would go, 12344 stay, 1234 of them kept by name",
             "left       200.5 GB, of a quota of 200.0 GB",
             "still 456.7 MB over the quota",

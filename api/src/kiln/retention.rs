@@ -30,6 +30,9 @@ pub(crate) struct PolicyFile {
 pub(crate) struct Wishes {
     /// Room that the files of the store may take.
     pub(crate) quota: Option<Room>,
+    /// Whether more than half of the builds may go for the quota.
+    #[serde(default)]
+    pub(crate) most_may_go: bool,
     /// Days since a build was last asked for.
     pub(crate) max_age: Option<u32>,
     /// The same, for debug information alone.
@@ -94,6 +97,7 @@ impl Wishes {
     pub(crate) fn or(self, other: Self) -> Self {
         Self {
             quota: self.quota.or(other.quota),
+            most_may_go: self.most_may_go || other.most_may_go,
             max_age: self.max_age.or(other.max_age),
             debug_max_age: self.debug_max_age.or(other.debug_max_age),
             keep_debug_info: self.keep_debug_info || other.keep_debug_info,
@@ -115,6 +119,7 @@ impl Wishes {
         let hours = self.embargo.unwrap_or(EMBARGO);
         Ok(Policy {
             quota: self.quota.map(|room| room.0),
+            spare_most: !self.most_may_go,
             max_age: self.max_age.map(days),
             debug_first: !self.keep_debug_info,
             debug_age: self.debug_max_age.map(days),

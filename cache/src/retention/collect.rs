@@ -9,6 +9,7 @@ use crate::store::Store;
 
 use super::aside::KEPT;
 use super::debug::{Choice, last_uses};
+use super::most::most_go;
 use super::needed::Holders;
 use super::policy::{Policy, Reason};
 use super::remove::Removal;
@@ -33,7 +34,8 @@ impl Store {
     /// Refuses ([`StoreError::Refused`]) when a manifest can't be read, or when nothing of what builds
     /// name is here: then it does not see what it thinks it sees; and ([`StoreError::Clock`]) when
     /// all that would go for its age may only seem old, by a clock that was set ahead: unless the
-    /// policy says that the clock is right. [`StoreError::Busy`] when
+    /// policy says that the clock is right; and ([`StoreError::MostGo`]) when more than half of the builds
+    /// would go for the quota, if the policy says so. [`StoreError::Busy`] when
     /// another process packs or collects, [`StoreError::NotShared`] or [`StoreError::AlsoUsedBy`]
     /// where nobody can know what must stay, or can't any more, [`StoreError::Overtaken`] when another
     /// process began to pack or collect because this one had lost its lock.
@@ -130,16 +132,28 @@ impl Store {
         let saved = let_go.iter().map(|file| (file.digest, file.freed)).collect();
         let mut holders = Holders::new(&shelf, &saved);
         let files = |key: &InputKey| names.get(key).into_iter().flatten().map(|file| file.digest);
-        let staying = names.keys().filter(|key| !gone.contains(key)).flat_map(files);
-        staying.chain(consoles.iter().chain(&young).copied()).for_each(|it| holders.add(it));
+        let all = names.keys().flat_map(files);
+        all.chain(consoles.iter().chain(&young).copied()).for_each(|it| holders.add(it));
+        // What the blobs take before each build that goes for the quota, and after the last of them.
+        // (Those that go for their age come first: they are the longest unused.)
+        let (mut left, aged) = (Vec::new(), gone.len());
         for (build, reason) in order {
             let over = policy.quota.is_some_and(|quota| holders.bytes() > quota);
             let Some(reason) = reason.or(over.then_some(Reason::Quota)) else { continue };
-            let (key, commit, last_use) = (build.key, build.commit.clone(), build.last_use);
-            report.gone.push(Gone { build: key, commit, last_use, reason });
-            if gone.insert(key) {
-                files(&key).for_each(|digest| holders.remove(digest));
+            if reason == Reason::Quota {
+                left.push(holders.bytes());
             }
+            let (key, commit, last_use) = (build.key, build.commit.clone(), build.last_use);
+            let freed = files(&key).map(|digest| holders.remove(digest)).sum();
+            report.gone.push(Gone { build: key, commit, last_use, freed, reason });
+            gone.insert(key);
+        }
+        left.push(holders.bytes());
+        if let Some(quota) = policy.quota.filter(|_| policy.spare_most) {
+            report.refused = most_go(quota, builds.len() - aged, &left);
+        }
+        if let Some(most) = report.refused.filter(|_| !policy.dry_run) {
+            return Err(StoreError::MostGo(most));
         }
         let room = policy.quota.map(|quota| quota.saturating_sub(holders.bytes()));
         let is_old = |since| {

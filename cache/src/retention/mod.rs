@@ -63,6 +63,7 @@ mod aside;
 mod collect;
 mod debug;
 mod look;
+mod most;
 mod needed;
 mod policy;
 mod remove;
@@ -74,6 +75,7 @@ mod tests;
 #[cfg(doc)]
 use crate::error::StoreError;
 
+pub use most::MostGo;
 pub use policy::{Policy, Reason};
 pub(crate) use remove::remove_manifest;
 pub use report::{GcPhase, GcProgress, GcReport, Gone, LetGo};

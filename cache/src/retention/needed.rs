@@ -105,9 +105,9 @@ impl<'a> Holders<'a> {
         }
     }
 
-    /// One that held a blob does no more.
-    pub(super) fn remove(&mut self, digest: Digest) {
-        let mut todo = vec![digest];
+    /// One that held a blob does no more. Gives what becomes free when it goes, in bytes.
+    pub(super) fn remove(&mut self, digest: Digest) -> u64 {
+        let (mut todo, mut freed) = (vec![digest], 0);
         while let Some(digest) = todo.pop() {
             let Some(count) = self.counts.get_mut(&digest).filter(|count| **count > 0) else {
                 continue;
@@ -115,9 +115,11 @@ impl<'a> Holders<'a> {
             *count -= 1;
             if *count == 0 {
                 self.bytes -= self.takes(&digest);
+                freed += self.shelf.bytes([&digest]);
                 todo.extend(self.shelf.blobs.get(&digest).into_iter().flat_map(|it| &it.rests_on));
             }
         }
+        freed
     }
 }
 
@@ -166,7 +168,7 @@ mod tests {
         for gone in 0..builds.len() {
             let staying = shelf.reach(builds[gone..].iter().flatten().copied());
             assert_eq!(holders.bytes(), shelf.bytes(&staying), "{gone} gone");
-            builds[gone].iter().for_each(|digest| holders.remove(*digest));
+            builds[gone].iter().for_each(|digest| _ = holders.remove(*digest));
         }
         assert_eq!(holders.bytes(), 0);
     }

@@ -7,12 +7,17 @@ use serde::{Deserialize, Serialize};
 use crate::index::Seen;
 use crate::input::InputKey;
 
+#[cfg(doc)]
+use super::most::MostGo;
+
 /// What the owner of a store wants.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     /// Bytes that the store may take; no limit without. Builds go for what blobs take alone; for
     /// the rest, copies of images and the oldest of the quarantine do.
     pub quota: Option<u64>,
+    /// Whether nothing goes when more than half of the builds would go for the quota: see [`MostGo`].
+    pub spare_most: bool,
     /// Seconds since its last use after which a build goes; never without.
     pub max_age: Option<i64>,
     /// Whether debug information goes before any build does, where there is a quota.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::input::InputKey;
 
+use super::most::MostGo;
 use super::policy::Reason;
 
 /// What a collection is doing.
@@ -38,6 +39,9 @@ pub struct Gone {
     pub commit: String,
     /// When it was last used, seconds since 1970.
     pub last_use: i64,
+    /// What becomes free when it goes after those before it, in bytes: what others rest on stays.
+    #[serde(default)]
+    pub freed: u64,
     /// Why.
     pub reason: Reason,
 }
@@ -91,6 +95,9 @@ pub struct GcReport {
     /// What goes beside that: what was quarantined a month ago, and what has no room.
     #[serde(default)]
     pub aside_freed: u64,
+    /// What a rehearsal found that the collection would refuse.
+    #[serde(default)]
+    pub refused: Option<MostGo>,
     /// Bytes above the quota that remain, because nothing more may go.
     pub above_quota: u64,
 }

@@ -72,7 +72,8 @@ async fn what_is_pinned_between_the_turns_stays_and_is_found() {
     let removal =
         Removal { store: &store, alone: &alone, shelf: &shelf, names: &names, progress, spared };
     let seen = HashMap::from([(key, &seen)]);
-    let gone = Gone { build: key, commit: String::new(), last_use: 0, reason: Reason::Age };
+    let gone =
+        Gone { build: key, commit: String::new(), last_use: 0, freed: 0, reason: Reason::Age };
     let hidden = removal.hide(&[gone], &seen).await.unwrap();
     assert_eq!((&hidden[..], index.manifest_of(&key).await.unwrap()), (&[key][..], None));
     store.pin(&key, true).await.unwrap();
