@@ -1,5 +1,6 @@
 //! From a finished build's files to a manifest: every digest, size and signature computed here.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -42,6 +43,19 @@ pub(super) async fn ingest(
     Ok(artifacts)
 }
 
+/// Stores the files of a build as [`ingest`] does, while they are signed.
+pub(super) async fn ingest_signed(
+    inner: &Inner,
+    owner: &str,
+    draft: &BuildDraft,
+) -> Result<(Vec<Artifact>, Signed), StoreError> {
+    let (stored, signed) = futures::join!(
+        ingest(inner, owner, &draft.artifacts),
+        sign(&draft.result, &draft.artifacts)
+    );
+    Ok((stored?, signed?))
+}
+
 /// Those of some blobs, each with its file, that are not here with all that they rest on.
 pub(super) async fn missing(
     inner: &Inner,
@@ -62,15 +76,93 @@ pub(super) async fn missing(
     Ok(missing)
 }
 
-/// The manifest of a build whose files have been stored as these artifacts.
-pub(super) async fn describe(
+/// What is said of a kernel by its files alone.
+#[derive(Default)]
+pub(super) struct Signed {
+    signatures: Signatures,
+    build_id: Option<String>,
+    /// What was read for it, by name: where it was, and what it was.
+    read: BTreeMap<String, (PathBuf, Digest)>,
+}
+
+/// Signs the kernel of a build by its `vmlinux`, `vmlinux.o` and what else is named by `image`;
+/// nothing without a `vmlinux` that is an ELF file (a fake's is none).
+pub(super) async fn sign(
+    result: &BuildResult,
+    files: &[(String, PathBuf)],
+) -> Result<Signed, StoreError> {
+    let parts: Vec<_> = files.iter().filter(|(name, _)| is_signed(name)).cloned().collect();
+    if matches!(result, BuildResult::Failed { .. }) {
+        return Ok(Signed::default());
+    }
+    blocking(move || sign_files(&parts)).await?
+}
+
+fn is_signed(name: &str) -> bool {
+    name == VMLINUX_O || signature::is_named_by_image(name)
+}
+
+fn sign_files(files: &[(String, PathBuf)]) -> Result<Signed, StoreError> {
+    let Some((_, vmlinux)) = files.iter().find(|(name, _)| name == VMLINUX) else {
+        return Ok(Signed::default());
+    };
+    if !is_elf(vmlinux)? {
+        return Ok(Signed::default());
+    }
+    let fail = |source| StoreError::Signature { path: vmlinux.clone(), source };
+    let mut signatures = signature::sign_build(files).map_err(fail)?;
+    let build_id = signature::build_id(vmlinux).map_err(fail)?;
+    if let Some((_, object)) = files.iter().find(|(name, _)| name == VMLINUX_O)
+        && let Some(code) = sign_object(object)?
+    {
+        signatures.0.insert(SignatureKind::Code, code);
+    }
+    // Last, so that it is of what was read above, as long as nobody writes.
+    let read = files.iter().map(|(name, path)| {
+        let found = Digest::of_file(path).map_err(|source| StoreError::file("read", path, source));
+        Ok((name.clone(), (path.clone(), found?)))
+    });
+    let read = read.collect::<Result<_, StoreError>>()?;
+    Ok(Signed { signatures, build_id, read })
+}
+
+/// The `code` signature of a file; `None` when it is no ELF file, or one of a machine that this
+/// signature does not know.
+fn sign_object(path: &Path) -> Result<Option<Signature>, StoreError> {
+    if !is_elf(path)? {
+        return Ok(None);
+    }
+    match signature::sign_kind(path, SignatureKind::Code) {
+        Ok(signature) => Ok(Some(signature)),
+        Err(SignatureError::Elf { source: ElfError::Machine(_), .. }) => Ok(None),
+        Err(source) => Err(StoreError::Signature { path: path.to_owned(), source }),
+    }
+}
+
+/// The manifest of a build whose files have been stored as these artifacts. What was signed must be
+/// what was stored, and all of it: a kernel named by some of its files would be another kernel.
+pub(super) fn describe(
     draft: BuildDraft,
     artifacts: Vec<Artifact>,
+    signed: Signed,
 ) -> Result<Manifest, StoreError> {
-    let (signatures, build_id) = match draft.result {
-        BuildResult::Built => sign(&draft, &artifacts).await?,
-        BuildResult::Failed { .. } => (Signatures::default(), None),
-    };
+    let Signed { mut signatures, build_id, read } = signed;
+    if !signatures.0.is_empty() {
+        for stored in artifacts.iter().filter(|it| is_signed(&it.name)) {
+            match read.get(&stored.name) {
+                Some((_, digest)) if *digest == stored.digest => {}
+                Some((path, _)) => return Err(StoreError::Changed(path.clone())),
+                None => {
+                    let missing = std::io::ErrorKind::NotFound.into();
+                    return Err(StoreError::file("sign", Path::new(&stored.name), missing));
+                }
+            }
+        }
+    }
+    if draft.result == BuildResult::Built {
+        let content = content_signature(&artifacts, signatures.get(SignatureKind::Image));
+        signatures.0.insert(SignatureKind::Content, content);
+    }
     Ok(Manifest {
         format: FORMAT,
         input_key: draft.input.key(),
@@ -86,102 +178,6 @@ pub(super) async fn describe(
         seconds: draft.seconds,
         created: now(),
     })
-}
-
-/// A kernel is signed by its `vmlinux` and `vmlinux.o`, and everything by its content.
-async fn sign(
-    draft: &BuildDraft,
-    artifacts: &[Artifact],
-) -> Result<(Signatures, Option<String>), StoreError> {
-    let (mut signatures, build_id) = sign_kernel(draft, artifacts).await?;
-    let content = content_signature(artifacts, signatures.get(SignatureKind::Image));
-    signatures.0.insert(SignatureKind::Content, content);
-    Ok((signatures, build_id))
-}
-
-/// Signatures and build id of the kernel of a build; none without a `vmlinux`. With one, each
-/// artifact that is signed must have its place in the draft: a kernel named by some of its files
-/// would be another kernel.
-async fn sign_kernel(
-    draft: &BuildDraft,
-    artifacts: &[Artifact],
-) -> Result<(Signatures, Option<String>), StoreError> {
-    let stored = |name: &str| {
-        let (_, path) = draft.artifacts.iter().find(|(it, _)| it == name)?;
-        let artifact = artifacts.iter().find(|it| it.name == name)?;
-        Some((path.clone(), artifact.digest))
-    };
-    if !artifacts.iter().any(|it| it.name == VMLINUX) {
-        return Ok((Signatures::default(), None));
-    }
-    let must_have = |name: &str| {
-        let missing = std::io::ErrorKind::NotFound.into();
-        stored(name).ok_or_else(|| StoreError::file("sign", Path::new(name), missing))
-    };
-    let mut parts = Vec::new();
-    for part in artifacts.iter().filter(|it| signature::is_named_by_image(&it.name)) {
-        parts.push((part.name.clone(), must_have(&part.name)?));
-    }
-    let object = match artifacts.iter().any(|it| it.name == VMLINUX_O) {
-        true => Some(must_have(VMLINUX_O)?),
-        false => None,
-    };
-    let signed = blocking(move || {
-        let Some((mut signatures, build_id)) = sign_parts(&parts)? else {
-            return Ok::<_, StoreError>(None);
-        };
-        if let Some((path, digest)) = object
-            && let Some(code) = sign_object(&path, &digest)?
-        {
-            signatures.0.insert(SignatureKind::Code, code);
-        }
-        Ok(Some((signatures, build_id)))
-    });
-    let signed = signed.await??;
-    Ok(signed.unwrap_or_default())
-}
-
-/// Signs the files that were stored under these names with these digests; `None` when the
-/// `vmlinux` is no ELF file (a fake's).
-fn sign_parts(
-    parts: &[(String, (PathBuf, Digest))],
-) -> Result<Option<(Signatures, Option<String>)>, StoreError> {
-    let files: Vec<(String, PathBuf)> =
-        parts.iter().map(|(name, (path, _))| (name.clone(), path.clone())).collect();
-    let Some((_, vmlinux)) = files.iter().find(|(name, _)| name == VMLINUX) else {
-        return Ok(None);
-    };
-    if !is_elf(vmlinux)? {
-        return Ok(None);
-    }
-    let fail = |source| StoreError::Signature { path: vmlinux.clone(), source };
-    let signatures = signature::sign_build(&files).map_err(fail)?;
-    let build_id = signature::build_id(vmlinux).map_err(fail)?;
-    for (_, (path, digest)) in parts {
-        must_be(path, digest)?;
-    }
-    Ok(Some((signatures, build_id)))
-}
-
-/// The `code` signature of the file that was stored as `digest`; `None` when it is no ELF file, or
-/// one of a machine that this signature does not know.
-fn sign_object(path: &Path, digest: &Digest) -> Result<Option<Signature>, StoreError> {
-    if !is_elf(path)? {
-        return Ok(None);
-    }
-    let signature = match signature::sign_kind(path, SignatureKind::Code) {
-        Ok(signature) => signature,
-        Err(SignatureError::Elf { source: ElfError::Machine(_), .. }) => return Ok(None),
-        Err(source) => return Err(StoreError::Signature { path: path.to_owned(), source }),
-    };
-    must_be(path, digest)?;
-    Ok(Some(signature))
-}
-
-/// Signatures are of the bytes that the store holds, so those that were read must be the same.
-fn must_be(path: &Path, digest: &Digest) -> Result<(), StoreError> {
-    let found = Digest::of_file(path).map_err(|source| StoreError::file("read", path, source))?;
-    if found == *digest { Ok(()) } else { Err(StoreError::Changed(path.to_owned())) }
 }
 
 fn is_elf(path: &Path) -> Result<bool, StoreError> {

@@ -17,7 +17,7 @@ use crate::objects::Created;
 use crate::signature::is_named_by_image;
 
 use super::Store;
-use super::ingest::{describe, ingest};
+use super::ingest::{describe, ingest_signed, sign};
 
 #[cfg(test)]
 mod tests;
@@ -65,10 +65,11 @@ impl Store {
     ) -> Result<Pushed, StoreError> {
         // Names are checked before anything is written; the rest of a draft is made of content.
         let nothing = [Artifact { name: String::new(), digest: Digest::of(b""), size: 0 }];
-        draft(&nothing, files.clone(), commit).check()?;
+        let unread = draft(&nothing, files.clone(), commit);
+        unread.check()?;
         let owner = Uuid::new_v4().to_string();
-        let artifacts = ingest(&self.inner, &owner, &files).await?;
-        let made = describe(draft(&artifacts, files.clone(), commit), artifacts).await?;
+        let (artifacts, signed) = ingest_signed(&self.inner, &owner, &unread).await?;
+        let made = describe(draft(&artifacts, files.clone(), commit), artifacts, signed)?;
         let (manifest, _) = self.add_described(&owner, made).await?;
         self.put_back(&manifest, &files).await?;
         self.inner.index.release(&owner).await?;
@@ -132,7 +133,8 @@ impl Store {
             return Err(error);
         }
         artifacts.sort_by(|a, b| a.name.cmp(&b.name));
-        let made = describe(draft(&artifacts, places, commit), artifacts).await?;
+        let signed = sign(&BuildResult::Built, &places).await?;
+        let made = describe(draft(&artifacts, places, commit), artifacts, signed)?;
         let uses = self.inner.index.times(&made.input_key).await?;
         let (manifest, created) = self.add_described(&owner, made).await?;
         // One may have been removed before the build named it: by somebody whose clock is so far

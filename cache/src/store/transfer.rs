@@ -23,7 +23,7 @@ use crate::transfer::{Selection, TransferPhase, TransferProgress, TransferReport
 use crate::verify::Problem;
 
 use super::builds::Added;
-use super::ingest::{describe, ingest};
+use super::ingest::{describe, ingest, sign};
 use super::{Mark, Store};
 
 /// What transfers tell while they run.
@@ -259,7 +259,8 @@ impl Store {
             let what = format!("the manifest of build {}", manifest.input_key);
             return Err(StoreError::Damaged { what, why: "it does not describe its files".into() });
         }
-        let mut made = describe(draft_of(manifest, files.clone()), found).await?;
+        let signed = sign(&manifest.result, &files).await?;
+        let mut made = describe(draft_of(manifest, files.clone()), found, signed)?;
         let image = manifest.signatures.get(SignatureKind::Image);
         let content = content_signature(&manifest.artifacts, image);
         made.signatures.0.insert(SignatureKind::Content, content);
