@@ -45,6 +45,10 @@
 //! Version 4 is kind 2 of version 2 with a recipe of three parts, of which older Kilns know nothing:
 //! they say that it is newer than they are, and leave it alone.
 
+use std::io;
+
+use zstd::bulk::Compressor;
+
 use crate::digest::Digest;
 
 use super::merge::{hash_frame, merge};
@@ -62,12 +66,24 @@ const LEVEL: i32 = 1;
 
 /// Makes the stored form, frame by frame, with the memory of one frame.
 pub(crate) struct FrameWriter {
+    frames: Frames,
+    compressor: Compressor<'static>,
+}
+
+/// The frames of a stored form that were made so far.
+pub(crate) struct Frames {
     log2: u8,
     form: Form,
-    compressor: zstd::bulk::Compressor<'static>,
     entries: Vec<Entry>,
     /// Digest of the first frame by itself: the answer when no other follows.
     first: Option<Digest>,
+    plain_size: u64,
+}
+
+/// A frame that was made, perhaps beside others of its blob.
+pub(crate) struct Packed {
+    entry: Entry,
+    whole: Option<Digest>,
     plain_size: u64,
 }
 
@@ -81,45 +97,69 @@ pub(crate) struct Finished {
 
 impl FrameWriter {
     /// A writer of frames of `2^log2` bytes.
-    pub(crate) fn new(log2: u8) -> std::io::Result<Self> {
-        Self::with(log2, LEVEL, Form::Fast)
+    pub(crate) fn new(log2: u8) -> io::Result<Self> {
+        Ok(Self { frames: Frames::new(log2, Form::Fast), compressor: fast()? })
     }
 
     /// A writer that takes its time.
-    pub(crate) fn hard(log2: u8, level: i32) -> std::io::Result<Self> {
-        Self::with(log2, level, Form::Frames)
-    }
-
-    fn with(log2: u8, level: i32, form: Form) -> std::io::Result<Self> {
-        Ok(Self {
-            log2,
-            form,
-            compressor: zstd::bulk::Compressor::new(level)?,
-            entries: Vec::new(),
-            first: None,
-            plain_size: 0,
-        })
+    pub(crate) fn hard(log2: u8, level: i32) -> io::Result<Self> {
+        let compressor = Compressor::new(level)?;
+        Ok(Self { frames: Frames::new(log2, Form::Frames), compressor })
     }
 
     /// Takes the next frame (all but the last must be full, none may be empty) and returns its
     /// stored bytes, or `None` when they are the plain bytes themselves.
-    pub(crate) fn frame(&mut self, plain: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
-        debug_assert!(!plain.is_empty() && plain.len() <= 1 << self.log2);
+    pub(crate) fn frame(&mut self, plain: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let (packed, bytes) = pack_frame(&mut self.compressor, self.frames.plain_size, plain)?;
+        self.frames.add(packed);
+        Ok(bytes)
+    }
+
+    /// Ends the stored form.
+    pub(crate) fn finish(self) -> Finished {
+        self.frames.finish()
+    }
+}
+
+/// What compresses the frames of [`FrameWriter::new`].
+pub(crate) fn fast() -> io::Result<Compressor<'static>> {
+    Compressor::new(LEVEL)
+}
+
+/// Makes a frame of the plain bytes that begin at `offset` of a blob; gives it with its stored bytes,
+/// `None` when they are the plain bytes themselves.
+pub(crate) fn pack_frame(
+    compressor: &mut Compressor<'_>,
+    offset: u64,
+    plain: &[u8],
+) -> io::Result<(Packed, Option<Vec<u8>>)> {
+    debug_assert!(!plain.is_empty());
+    let hash = hash_frame(offset, plain);
+    let packed = compressor.compress(plain)?;
+    let smaller = packed.len() < plain.len();
+    let entry = Entry {
+        // A frame has at most 2^24 bytes.
+        stored: if smaller { packed.len() } else { plain.len() } as u32,
+        encoding: if smaller { Encoding::Zstd } else { Encoding::Plain },
+        hash: hash.part,
+    };
+    let made = Packed { entry, whole: hash.whole, plain_size: plain.len() as u64 };
+    Ok((made, smaller.then_some(packed)))
+}
+
+impl Frames {
+    /// Frames of `2^log2` bytes.
+    pub(crate) fn new(log2: u8, form: Form) -> Self {
+        Self { log2, form, entries: Vec::new(), first: None, plain_size: 0 }
+    }
+
+    /// Takes the next frame.
+    pub(crate) fn add(&mut self, packed: Packed) {
+        debug_assert!(packed.plain_size <= 1 << self.log2);
         debug_assert_eq!(self.plain_size, (self.entries.len() as u64) << self.log2);
-        let hash = hash_frame(self.plain_size, plain);
-        if let Some(whole) = hash.whole {
-            self.first = Some(whole);
-        }
-        let packed = self.compressor.compress(plain)?;
-        let smaller = packed.len() < plain.len();
-        self.entries.push(Entry {
-            // A frame has at most 2^24 bytes.
-            stored: if smaller { packed.len() } else { plain.len() } as u32,
-            encoding: if smaller { Encoding::Zstd } else { Encoding::Plain },
-            hash: hash.part,
-        });
-        self.plain_size += plain.len() as u64;
-        Ok(smaller.then_some(packed))
+        self.first = self.first.or(packed.whole);
+        self.entries.push(packed.entry);
+        self.plain_size += packed.plain_size;
     }
 
     /// Ends the stored form.

@@ -57,9 +57,30 @@ impl Blobs {
         let (digest, size) = hash_file(path).await?;
         let _turn = self.storing.take(&digest).await;
         if !self.holds(&digest).await? {
-            upload_file(&self.objects, path, &digest).await?;
+            upload_file(&self.objects, path, (digest, size)).await?;
         }
         Ok((digest, size))
+    }
+
+    /// The same of a file that was hashed a while ago. It is read once more, at least:
+    /// [`StoreError::Changed`] when it is another one by now.
+    pub(crate) async fn put_hashed(
+        &self,
+        path: &Path,
+        hashed: (Digest, u64),
+    ) -> Result<(Digest, u64), StoreError> {
+        let (digest, size) = hashed;
+        let found = if size <= FRAME as u64 {
+            self.put_file(path).await?
+        } else {
+            let _turn = self.storing.take(&digest).await;
+            if !self.holds(&digest).await? {
+                upload_file(&self.objects, path, hashed).await?;
+                return Ok(hashed);
+            }
+            hash_file(path).await?
+        };
+        if found == hashed { Ok(hashed) } else { Err(StoreError::Changed(path.to_owned())) }
     }
 
     /// Stores bytes.
@@ -199,5 +220,28 @@ mod tests {
         blobs.note_absent(&digest, content.len() as u64).await.unwrap();
         let reader = blobs.reader(&digest).await.unwrap();
         assert_eq!(reader.read(0..reader.size()).await.unwrap(), content);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_changed_since_it_was_hashed_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::new(Objects::in_folder(folder.path()).unwrap());
+        let path = folder.path().join("file");
+        for size in [1000, FRAME + 1000, 3 * FRAME] {
+            std::fs::write(&path, vec![1; size]).unwrap();
+            let hashed = hash_file(&path).await.unwrap();
+            let changed = [vec![2; size], vec![1; size - 1], vec![1; size + 1]];
+            // Once while it is not here, and once while it is.
+            for _ in 0..2 {
+                for content in &changed {
+                    std::fs::write(&path, content).unwrap();
+                    let refused = blobs.put_hashed(&path, hashed).await;
+                    assert!(matches!(refused, Err(StoreError::Changed(_))), "{refused:?}");
+                }
+                std::fs::write(&path, vec![1; size]).unwrap();
+                assert_eq!(blobs.put_hashed(&path, hashed).await.unwrap(), hashed);
+            }
+            blobs.reader(&hashed.0).await.unwrap().check().await.unwrap();
+        }
     }
 }

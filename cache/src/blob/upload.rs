@@ -2,19 +2,26 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::num::NonZero;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::{MultipartUpload, PutPayload};
 use tokio::sync::mpsc;
+use zstd::bulk::Compressor;
 
 use crate::blocking::blocking;
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::objects::Objects;
 
-use super::frames::{FRAME, FRAME_LOG2, Finished, FrameWriter};
+use super::frames::{FRAME, FRAME_LOG2, Finished, Frames, Packed, fast, pack_frame};
 use super::store::object_of;
+use super::table::Form;
 
 /// Stored bytes that are sent as one part. S3 wants at least 5 MiB in all parts but the last.
 const PART: usize = 8 << 20;
@@ -43,17 +50,18 @@ pub(crate) async fn hash_file(path: &Path) -> Result<(Digest, u64), StoreError> 
     on_file("read", path, |path| Digest::of_reader(open(path)?)).await
 }
 
-/// Packs a file and stores it as the blob `digest`; an error if it has other content by now.
+/// Packs a file of so many bytes and stores it as the blob `digest`; an error if it has other content
+/// by now.
 pub(crate) async fn upload_file(
     objects: &Objects,
     path: &Path,
-    digest: &Digest,
+    (digest, size): (Digest, u64),
 ) -> Result<(), StoreError> {
-    let object = object_of(digest);
+    let object = object_of(&digest);
     let mut upload = objects.upload(&object).await?;
     let fail = |source| objects.fail(format!("storing {}", path.display()), source);
-    let done = match pack_into(&mut *upload, path, &fail).await {
-        Ok(finished) if finished.digest == *digest => upload.complete().await.map_err(&fail),
+    let done = match pack_into(&mut *upload, path, size, &fail).await {
+        Ok(packed) if packed == digest => upload.complete().await.map_err(&fail),
         Ok(_) => Err(StoreError::Changed(path.to_owned())),
         Err(error) => Err(error),
     };
@@ -68,13 +76,15 @@ pub(crate) async fn upload_file(
     Ok(())
 }
 
+/// Sends the stored form of a file of so many bytes; gives the digest of what was sent.
 async fn pack_into(
     upload: &mut dyn MultipartUpload,
     path: &Path,
+    size: u64,
     fail: &impl Fn(object_store::Error) -> StoreError,
-) -> Result<Finished, StoreError> {
+) -> Result<Digest, StoreError> {
     let (sender, mut frames) = mpsc::channel(WAITING);
-    let packing = on_file("read", path, move |path| pack(path, &sender));
+    let packing = pack(path, size, sender);
     let sending = async move {
         let (mut part, mut len) = (Vec::new(), 0);
         while let Some(bytes) = frames.recv().await {
@@ -104,28 +114,73 @@ async fn send(
     upload.put_part(payload).await
 }
 
-/// Sends the stored form of a file. Ends early, with a result that nobody reads, when the
-/// receiver is gone.
-fn pack(path: &Path, frames: &mpsc::Sender<Bytes>) -> io::Result<Finished> {
-    let mut file = open(path)?;
-    let mut writer = FrameWriter::new(FRAME_LOG2)?;
-    loop {
-        let mut plain = BytesMut::zeroed(FRAME);
-        let len = fill(&mut file, &mut plain)?;
-        if len == 0 {
-            break;
-        }
-        plain.truncate(len);
-        let packed = writer.frame(&plain)?;
-        let bytes = packed.map_or_else(|| plain.freeze(), Bytes::from);
-        if frames.blocking_send(bytes).is_err() || len < FRAME {
+/// Packs a file, several frames side by side, and sends its stored form in order. Ends early, with a
+/// result that nobody reads, when the receiver is gone.
+async fn pack(path: &Path, size: u64, sender: mpsc::Sender<Bytes>) -> Result<Digest, StoreError> {
+    let file = Arc::new(on_file("read", path, open).await?);
+    let benches = Arc::new(Mutex::new(Vec::new()));
+    let packed = stream::iter((0..size).step_by(FRAME)).map(|offset| {
+        let (file, benches) = (file.clone(), benches.clone());
+        let len = (size - offset).min(FRAME as u64) as usize;
+        on_file("read", path, move |_| pack_frame_of(&file, offset, len, &benches))
+    });
+    let mut packed = pin!(packed.buffered(side_by_side()));
+    let mut frames = Frames::new(FRAME_LOG2, Form::Fast);
+    while let Some(packed) = packed.try_next().await? {
+        let Some((packed, bytes)) = packed else {
+            return Err(StoreError::Changed(path.to_owned()));
+        };
+        frames.add(packed);
+        if sender.send(bytes).await.is_err() {
             break;
         }
     }
-    let mut finished = writer.finish();
-    let tail = Bytes::from(std::mem::take(&mut finished.tail));
-    let _receiver_may_be_gone = frames.blocking_send(tail);
-    Ok(finished)
+    // It may have grown.
+    let behind = on_file("read", path, {
+        let file = file.clone();
+        move |_| file.read_at(&mut [0], size)
+    })
+    .await?;
+    if behind > 0 {
+        return Err(StoreError::Changed(path.to_owned()));
+    }
+    let Finished { digest, tail } = frames.finish();
+    let _receiver_may_be_gone = sender.send(tail.into()).await;
+    Ok(digest)
+}
+
+/// Frames of one file that are packed at a time: more would wait for the disk.
+fn side_by_side() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get).min(4)
+}
+
+/// What one thread packs a frame with; fresh memory for each frame would cost as much as hashing it.
+struct Bench {
+    compressor: Compressor<'static>,
+    plain: Vec<u8>,
+}
+
+/// Reads a frame of a file and packs it, on a bench that is free or a new one; gives it with its
+/// stored bytes, `None` when the file ends before the frame does.
+fn pack_frame_of(
+    file: &File,
+    offset: u64,
+    len: usize,
+    benches: &Mutex<Vec<Bench>>,
+) -> io::Result<Option<(Packed, Bytes)>> {
+    let free = || benches.lock().unwrap_or_else(PoisonError::into_inner);
+    let waiting = free().pop();
+    let make = || Ok::<_, io::Error>(Bench { compressor: fast()?, plain: vec![0; FRAME] });
+    let mut bench = waiting.map_or_else(make, Ok)?;
+    let plain = &mut bench.plain[..len];
+    match file.read_exact_at(plain, offset) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        read => read?,
+    }
+    let (packed, bytes) = pack_frame(&mut bench.compressor, offset, plain)?;
+    let bytes = bytes.map_or_else(|| Bytes::copy_from_slice(plain), Bytes::from);
+    free().push(bench);
+    Ok(Some((packed, bytes)))
 }
 
 /// Opens a regular file: a pipe or a device would block or never end.
@@ -134,20 +189,6 @@ fn open(path: &Path) -> io::Result<File> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     File::open(path)
-}
-
-/// Reads until the buffer is full or the file ends.
-fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut len = 0;
-    while len < buffer.len() {
-        match file.read(&mut buffer[len..]) {
-            Ok(0) => break,
-            Ok(read) => len += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(len)
 }
 
 /// Works on a file where blocking is allowed.

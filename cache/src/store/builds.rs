@@ -16,7 +16,7 @@ use crate::signature::Signature;
 
 use super::Store;
 use super::heal::restless;
-use super::ingest::{describe, ingest_signed, missing};
+use super::ingest::{describe, ingest, missing};
 use super::push::{AT_ONCE, RECIPE};
 
 /// How often a build is stored while others store and remove the same one.
@@ -63,9 +63,10 @@ impl Store {
     ) -> Result<Added, StoreError> {
         draft.check()?;
         let owner = Uuid::new_v4().to_string();
-        let (artifacts, signed) = ingest_signed(&self.inner, &owner, &draft).await?;
+        let (artifacts, signed) =
+            ingest(&self.inner, &owner, &draft.result, &draft.artifacts).await?;
         let files = draft.artifacts.clone();
-        let manifest = judge(describe(draft, artifacts, signed)?)?;
+        let manifest = judge(describe(draft, artifacts, signed))?;
         let made = manifest.clone();
         let (manifest, _) = self.add_described(&owner, manifest).await?;
         self.put_back(&manifest, &files).await?;

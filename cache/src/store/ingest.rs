@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
+use crate::blob::upload::hash_file;
 use crate::blocking::blocking;
 use crate::build_draft::{BuildDraft, VMLINUX, VMLINUX_O, content_signature};
 use crate::digest::Digest;
@@ -17,15 +18,29 @@ use crate::time::now;
 use super::Inner;
 use super::push::AT_ONCE;
 
-/// Stores the files of a build, and holds them for the upload `owner`.
+/// Signs the files of a build that came about so, stores them, and holds them for the upload `owner`.
+///
+/// What is signed is hashed before, and read again when it is stored: signatures are of the bytes
+/// that the store holds, or there is no build.
 pub(super) async fn ingest(
     inner: &Inner,
     owner: &str,
+    result: &BuildResult,
     files: &[(String, PathBuf)],
-) -> Result<Vec<Artifact>, StoreError> {
+) -> Result<(Vec<Artifact>, Signed), StoreError> {
+    let mut hashed = BTreeMap::new();
+    let mut signed = Signed::default();
+    let parts: Vec<_> = files.iter().filter(|(name, _)| is_signed(name)).cloned().collect();
+    if *result == BuildResult::Built && is_kernel(&parts)? {
+        hashed = hash(&parts).await?;
+        signed = blocking(move || sign(&parts)).await??;
+    }
     let mut artifacts = Vec::with_capacity(files.len());
     for (name, path) in files {
-        let (digest, size) = inner.blobs.put_file(path).await?;
+        let (digest, size) = match hashed.get(path) {
+            Some(known) => inner.blobs.put_hashed(path, *known).await?,
+            None => inner.blobs.put_file(path).await?,
+        };
         artifacts.push(Artifact { name: name.clone(), digest, size });
     }
     let digests: Vec<_> = artifacts.iter().map(|artifact| artifact.digest).collect();
@@ -40,20 +55,15 @@ pub(super) async fn ingest(
         }
     }
     artifacts.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(artifacts)
+    Ok((artifacts, signed))
 }
 
-/// Stores the files of a build as [`ingest`] does, while they are signed.
-pub(super) async fn ingest_signed(
-    inner: &Inner,
-    owner: &str,
-    draft: &BuildDraft,
-) -> Result<(Vec<Artifact>, Signed), StoreError> {
-    let (stored, signed) = futures::join!(
-        ingest(inner, owner, &draft.artifacts),
-        sign(&draft.result, &draft.artifacts)
-    );
-    Ok((stored?, signed?))
+/// Digests and sizes of files.
+async fn hash(files: &[(String, PathBuf)]) -> Result<BTreeMap<PathBuf, (Digest, u64)>, StoreError> {
+    let look = |(_, path): (String, PathBuf)| async move {
+        Ok::<_, StoreError>((path.clone(), hash_file(&path).await?))
+    };
+    stream::iter(files.to_vec()).map(look).buffered(AT_ONCE).boxed().try_collect().await
 }
 
 /// Those of some blobs, each with its file, that are not here with all that they rest on.
@@ -76,54 +86,38 @@ pub(super) async fn missing(
     Ok(missing)
 }
 
-/// What is said of a kernel by its files alone.
+/// What the files of a kernel say of it.
 #[derive(Default)]
 pub(super) struct Signed {
     signatures: Signatures,
     build_id: Option<String>,
-    /// What was read for it, by name: where it was, and what it was.
-    read: BTreeMap<String, (PathBuf, Digest)>,
 }
 
-/// Signs the kernel of a build by its `vmlinux`, `vmlinux.o` and what else is named by `image`;
-/// nothing without a `vmlinux` that is an ELF file (a fake's is none).
-pub(super) async fn sign(
-    result: &BuildResult,
-    files: &[(String, PathBuf)],
-) -> Result<Signed, StoreError> {
-    let parts: Vec<_> = files.iter().filter(|(name, _)| is_signed(name)).cloned().collect();
-    if matches!(result, BuildResult::Failed { .. }) {
-        return Ok(Signed::default());
-    }
-    blocking(move || sign_files(&parts)).await?
-}
-
-fn is_signed(name: &str) -> bool {
+/// Whether an artifact is one that a kernel is signed by.
+pub(super) fn is_signed(name: &str) -> bool {
     name == VMLINUX_O || signature::is_named_by_image(name)
 }
 
-fn sign_files(files: &[(String, PathBuf)]) -> Result<Signed, StoreError> {
-    let Some((_, vmlinux)) = files.iter().find(|(name, _)| name == VMLINUX) else {
-        return Ok(Signed::default());
-    };
-    if !is_elf(vmlinux)? {
-        return Ok(Signed::default());
-    }
+/// Whether there is a `vmlinux`, and it is an ELF file (a fake's is none). Blocks for a moment.
+pub(super) fn is_kernel(files: &[(String, PathBuf)]) -> Result<bool, StoreError> {
+    let vmlinux = files.iter().find(|(name, _)| name == VMLINUX);
+    vmlinux.map_or(Ok(false), |(_, path)| is_elf(path))
+}
+
+/// Signs a kernel by all of its files that [`is_signed`] names: by some of them it would be another
+/// kernel. Nobody may write to them meanwhile. Blocks.
+pub(super) fn sign(files: &[(String, PathBuf)]) -> Result<Signed, StoreError> {
+    let place = |wanted: &str| files.iter().find(|(name, _)| name == wanted).map(|(_, path)| path);
+    let Some(vmlinux) = place(VMLINUX) else { return Ok(Signed::default()) };
     let fail = |source| StoreError::Signature { path: vmlinux.clone(), source };
     let mut signatures = signature::sign_build(files).map_err(fail)?;
     let build_id = signature::build_id(vmlinux).map_err(fail)?;
-    if let Some((_, object)) = files.iter().find(|(name, _)| name == VMLINUX_O)
+    if let Some(object) = place(VMLINUX_O)
         && let Some(code) = sign_object(object)?
     {
         signatures.0.insert(SignatureKind::Code, code);
     }
-    // Last, so that it is of what was read above, as long as nobody writes.
-    let read = files.iter().map(|(name, path)| {
-        let found = Digest::of_file(path).map_err(|source| StoreError::file("read", path, source));
-        Ok((name.clone(), (path.clone(), found?)))
-    });
-    let read = read.collect::<Result<_, StoreError>>()?;
-    Ok(Signed { signatures, build_id, read })
+    Ok(Signed { signatures, build_id })
 }
 
 /// The `code` signature of a file; `None` when it is no ELF file, or one of a machine that this
@@ -139,31 +133,14 @@ fn sign_object(path: &Path) -> Result<Option<Signature>, StoreError> {
     }
 }
 
-/// The manifest of a build whose files have been stored as these artifacts. What was signed must be
-/// what was stored, and all of it: a kernel named by some of its files would be another kernel.
-pub(super) fn describe(
-    draft: BuildDraft,
-    artifacts: Vec<Artifact>,
-    signed: Signed,
-) -> Result<Manifest, StoreError> {
-    let Signed { mut signatures, build_id, read } = signed;
-    if !signatures.0.is_empty() {
-        for stored in artifacts.iter().filter(|it| is_signed(&it.name)) {
-            match read.get(&stored.name) {
-                Some((_, digest)) if *digest == stored.digest => {}
-                Some((path, _)) => return Err(StoreError::Changed(path.clone())),
-                None => {
-                    let missing = std::io::ErrorKind::NotFound.into();
-                    return Err(StoreError::file("sign", Path::new(&stored.name), missing));
-                }
-            }
-        }
-    }
+/// The manifest of a build whose files have been stored as these artifacts, and signed so.
+pub(super) fn describe(draft: BuildDraft, artifacts: Vec<Artifact>, signed: Signed) -> Manifest {
+    let Signed { mut signatures, build_id } = signed;
     if draft.result == BuildResult::Built {
         let content = content_signature(&artifacts, signatures.get(SignatureKind::Image));
         signatures.0.insert(SignatureKind::Content, content);
     }
-    Ok(Manifest {
+    Manifest {
         format: FORMAT,
         input_key: draft.input.key(),
         input: draft.input,
@@ -177,7 +154,7 @@ pub(super) fn describe(
         compiler: draft.compiler,
         seconds: draft.seconds,
         created: now(),
-    })
+    }
 }
 
 fn is_elf(path: &Path) -> Result<bool, StoreError> {

@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::blob::table::Form;
-use crate::build_draft::{BuildDraft, VMLINUX, VMLINUX_O};
+use crate::blocking::blocking;
+use crate::build_draft::{BuildDraft, VMLINUX};
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::input::{BuildInput, InputKey};
 use crate::manifest::{Artifact, BuildResult, Manifest};
 use crate::objects::Created;
-use crate::signature::is_named_by_image;
 
 use super::Store;
-use super::ingest::{describe, ingest_signed, sign};
+use super::ingest::{Signed, describe, ingest, is_kernel, is_signed, sign};
 
 #[cfg(test)]
 mod tests;
@@ -65,11 +65,10 @@ impl Store {
     ) -> Result<Pushed, StoreError> {
         // Names are checked before anything is written; the rest of a draft is made of content.
         let nothing = [Artifact { name: String::new(), digest: Digest::of(b""), size: 0 }];
-        let unread = draft(&nothing, files.clone(), commit);
-        unread.check()?;
+        draft(&nothing, files.clone(), commit).check()?;
         let owner = Uuid::new_v4().to_string();
-        let (artifacts, signed) = ingest_signed(&self.inner, &owner, &unread).await?;
-        let made = describe(draft(&artifacts, files.clone(), commit), artifacts, signed)?;
+        let (artifacts, signed) = ingest(&self.inner, &owner, &BuildResult::Built, &files).await?;
+        let made = describe(draft(&artifacts, files.clone(), commit), artifacts, signed);
         let (manifest, _) = self.add_described(&owner, made).await?;
         self.put_back(&manifest, &files).await?;
         self.inner.index.release(&owner).await?;
@@ -99,7 +98,7 @@ impl Store {
             .map_err(|source| StoreError::file("write in", &folder, source))?;
         let has_kernel = files.iter().any(|(name, _)| name == VMLINUX);
         let numbered = files.iter().cloned().enumerate().map(|(n, (name, digest))| {
-            let is_signed = has_kernel && (name == VMLINUX_O || is_named_by_image(&name));
+            let is_signed = has_kernel && is_signed(&name);
             let place = is_signed.then(|| folder.path().join(n.to_string()));
             (self.clone(), name, digest, place)
         });
@@ -133,8 +132,13 @@ impl Store {
             return Err(error);
         }
         artifacts.sort_by(|a, b| a.name.cmp(&b.name));
-        let signed = sign(&BuildResult::Built, &places).await?;
-        let made = describe(draft(&artifacts, places, commit), artifacts, signed)?;
+        // They were proven on the way here, where nobody else writes.
+        let made = draft(&artifacts, places.clone(), commit);
+        let signed = blocking(move || match is_kernel(&places)? {
+            true => sign(&places),
+            false => Ok(Signed::default()),
+        });
+        let made = describe(made, artifacts, signed.await??);
         let uses = self.inner.index.times(&made.input_key).await?;
         let (manifest, created) = self.add_described(&owner, made).await?;
         // One may have been removed before the build named it: by somebody whose clock is so far

@@ -23,7 +23,7 @@ use crate::transfer::{Selection, TransferPhase, TransferProgress, TransferReport
 use crate::verify::Problem;
 
 use super::builds::Added;
-use super::ingest::{describe, ingest, sign};
+use super::ingest::{describe, ingest};
 use super::{Mark, Store};
 
 /// What transfers tell while they run.
@@ -253,14 +253,13 @@ impl Store {
         let_go: &[&Artifact],
     ) -> Result<(), StoreError> {
         let owner = Uuid::new_v4().to_string();
-        let found = ingest(&self.inner, &owner, &files).await?;
+        let (found, signed) = ingest(&self.inner, &owner, &manifest.result, &files).await?;
         let said = manifest.artifacts.iter().filter(|it| !let_go.contains(it));
         if !found.iter().eq(said) {
             let what = format!("the manifest of build {}", manifest.input_key);
             return Err(StoreError::Damaged { what, why: "it does not describe its files".into() });
         }
-        let signed = sign(&manifest.result, &files).await?;
-        let mut made = describe(draft_of(manifest, files.clone()), found, signed)?;
+        let mut made = describe(draft_of(manifest, files.clone()), found, signed);
         let image = manifest.signatures.get(SignatureKind::Image);
         let content = content_signature(&manifest.artifacts, image);
         made.signatures.0.insert(SignatureKind::Content, content);
