@@ -7,6 +7,7 @@ pub(crate) mod evidence;
 mod import;
 mod list;
 mod mail;
+mod question;
 pub(crate) mod releases;
 mod replay_check;
 pub(crate) mod report;
@@ -230,6 +231,13 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         Some(Command::Show { id }) => {
             let store = context.open_existing().await?;
             let record = find(&store, &id).await?;
+            if !context.json {
+                answer(question::asked(&record));
+                let why = question::why(&record);
+                if !why.is_empty() {
+                    answer(format_args!("\n{}", why.trim_end()));
+                }
+            }
             report::print(context, &record)
         }
         Some(Command::Log { id, format }) => {
