@@ -17,8 +17,8 @@ pub enum StoreError {
     /// Bytes that don't match their name. They were moved away and are never served.
     #[error(
         "blob {digest} is corrupt ({what}); {moved}. \
-         To get it back, store the same file again: rebuild the revision it came from, \
-         or pull it from another Kiln"
+         To get it back, store the same file again (`kiln push FILE`), or let `kiln verify` get it: \
+         --remote URL from another Kiln, --rebuild DIR from its sources"
     )]
     Corrupt {
         /// The blob's name.
@@ -31,7 +31,8 @@ pub enum StoreError {
     /// A blob that is not there.
     #[error(
         "blob {0} is not in this store; if a build refers to it, it was quarantined or removed: \
-         rebuild the revision it came from, or pull it from another Kiln"
+         push the same file again (`kiln push FILE`), or let `kiln verify` get it: --remote URL from \
+         another Kiln, --rebuild DIR from its sources"
     )]
     Missing(Digest),
     /// A blob that was let go of by a policy; its build is here without it.

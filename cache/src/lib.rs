@@ -43,7 +43,7 @@ pub use input::{BuildInput, InputKey};
 pub use location::{Location, ParseLocationError};
 pub use manifest::{Artifact, Manifest};
 pub use objects::{Backend, BucketError, Patience};
-pub use query::{BuildSummary, FamilyBuild, Query};
+pub use query::{BuildFilter, BuildSummary, FamilyBuild, ListedBuild, Query};
 pub use remote::{Remote, RemoteError};
 pub use stats::Stats;
 pub use store::{Added, Mark, Pushed, PushedFile, Refuted, Store, Withdrawn, files_of, refutation};

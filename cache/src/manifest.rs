@@ -12,6 +12,9 @@ use crate::signature::{ImageId, SignatureKind, Signatures};
 /// 3 has a checksum of its own bytes.
 pub const FORMAT: u32 = 3;
 
+/// Stands in the place of a recipe's version where nobody here knows how a build was made.
+pub(crate) const PUSHED: &str = "pushed";
+
 /// One file of a build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
@@ -71,6 +74,17 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Whether it was made elsewhere, and only pushed: then nobody here knows of what, or how.
+    pub fn is_pushed(&self) -> bool {
+        self.input.recipe == PUSHED
+    }
+
+    /// The commit it was first built for, if anybody said it. (What is pushed without one stands under
+    /// digits of its content.)
+    pub fn told_commit(&self) -> Option<&str> {
+        (!self.is_pushed() || self.commit != self.input.tree).then_some(&self.commit)
+    }
+
     /// The artifact of a name.
     pub fn artifact(&self, name: &str) -> Option<&Artifact> {
         self.artifacts.iter().find(|artifact| artifact.name == name)

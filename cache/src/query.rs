@@ -183,6 +183,62 @@ impl BuildSummary {
     }
 }
 
+/// Which builds are listed; all of them by default.
+#[derive(Clone, Debug, Default)]
+pub struct BuildFilter {
+    /// Those that a commit leads to, or several that begin like this.
+    pub commit: Option<Query>,
+    /// Those of the configuration, toolchain and recipe of a build.
+    pub like: Option<InputKey>,
+    /// Pinned ones only.
+    pub pinned: bool,
+    /// Only those that do not compile.
+    pub failed: bool,
+}
+
+/// A build in a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ListedBuild {
+    /// Its key.
+    pub input_key: InputKey,
+    /// The commit it was first built for. Of one that was pushed without one, [`Self::tree`].
+    pub commit: String,
+    /// The git tree that it was made from; of one that was pushed, digits of its content.
+    pub tree: String,
+    /// What builds of the same configuration, toolchain and recipe share.
+    pub family: InputKey,
+    /// The identity of its image; `None` when it does not compile, or has none.
+    pub image: Option<ImageId>,
+    /// Whether it compiles.
+    pub built: bool,
+    /// Wall time of the compile in seconds; 0 of one that was pushed.
+    pub seconds: f64,
+    /// When it was made or pushed, seconds since 1970.
+    pub created: i64,
+    /// When it was last made, pushed or asked for, likewise.
+    pub last_use: i64,
+    /// Commits that lead to it.
+    pub commits: u64,
+    /// Its files.
+    pub files: u64,
+    /// What they take as they are, in bytes: less is stored.
+    pub size: u64,
+    /// Whether it stays whatever a policy says.
+    pub pinned: bool,
+}
+
+impl ListedBuild {
+    /// Whether it was made elsewhere: nobody here knows how long that took.
+    pub fn is_pushed(&self) -> bool {
+        self.built && self.seconds == 0.0
+    }
+
+    /// The commit it was first built for, if anybody said it.
+    pub fn told_commit(&self) -> Option<&str> {
+        (self.commit != self.tree).then_some(&self.commit)
+    }
+}
+
 /// A build with a closure, as far as a proof needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FamilyBuild {

@@ -23,8 +23,18 @@ pub struct Stats {
     pub blobs: u64,
     /// What the artifacts' blobs take on disk.
     pub stored_bytes: u64,
-    /// What all other blobs (consoles) take on disk.
+    /// What all other blobs take on disk: consoles, parts of boot images that were taken apart, and
+    /// files that no build names yet or any more.
     pub other_stored_bytes: u64,
+    /// How many these are.
+    #[serde(default)]
+    pub other_blobs: u64,
+    /// Of these, the consoles.
+    #[serde(default)]
+    pub consoles: u64,
+    /// What they take on disk.
+    #[serde(default)]
+    pub console_stored_bytes: u64,
     /// Recorded runs.
     pub runs: u64,
     /// Journals.

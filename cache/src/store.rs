@@ -30,6 +30,7 @@ mod heal;
 mod house;
 mod ingest;
 mod journals;
+mod list;
 mod lookup;
 mod marks;
 mod numbers;

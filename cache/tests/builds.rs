@@ -8,7 +8,7 @@ use kiln_cache::error::StoreError;
 use kiln_cache::manifest::BuildResult;
 use kiln_cache::query::QueryError;
 use kiln_cache::signature::SignatureKind;
-use kiln_cache::{Digest, InputKey, Query};
+use kiln_cache::{BuildFilter, Digest, InputKey, Query};
 
 #[tokio::test]
 async fn a_build_comes_back_by_every_name() {
@@ -505,4 +505,99 @@ async fn numbers() {
     assert_eq!((stats.artifact_bytes, stats.plain_bytes), (200_012, 100_004));
     assert!(stats.stored_bytes < 1000, "{stats:?}");
     assert_eq!(stats.other_stored_bytes, 9 + 80);
+    // No run has it: it is none.
+    assert_eq!((stats.other_blobs, stats.consoles, stats.console_stored_bytes), (1, 0, 0));
+}
+
+#[tokio::test]
+async fn the_last_used_is_listed_first_and_filters_take_what_they_say() {
+    let fixture = Fixture::new().await;
+    let (store, mut builds) = (&fixture.store, Vec::new());
+    for seed in 0..4_u64 {
+        let file = fixture.file("image", &seed.to_le_bytes());
+        let mut draft = draft(seed, &[("image", &file)]);
+        if seed == 3 {
+            draft.result = BuildResult::Failed { errors: vec![] };
+            draft.family_key = InputKey(Digest::of(b"another family"));
+        }
+        builds.push(store.add_build(draft).await.unwrap());
+    }
+    fixture
+        .execute(
+            "UPDATE uses SET at = at - 10000 WHERE input_key IN \
+             (SELECT input_key FROM builds WHERE result = 'built')",
+        )
+        .await;
+    store.pin(&builds[1].input_key, true).await.unwrap();
+    store.add_revision(&commit(9), &builds[2].input_key).await.unwrap();
+    let list = async |filter: BuildFilter, limit| {
+        let mut listed = Vec::new();
+        store.list(&filter, limit, &mut |build| listed.push(build)).await.unwrap();
+        listed
+    };
+    let keys = async |filter: BuildFilter| -> Vec<u64> {
+        let listed = list(filter, 100).await;
+        let place = |key| builds.iter().position(|build| build.input_key == key).unwrap() as u64;
+        listed.iter().map(|build| place(build.input_key)).collect()
+    };
+    // The new name was a use, too.
+    let all = keys(BuildFilter::default()).await;
+    assert_eq!(all.len(), 4);
+    assert!(all[..2].contains(&2) && all[..2].contains(&3), "{all:?}");
+    assert_eq!(list(BuildFilter::default(), 2).await.len(), 2);
+    let by = |text: &str| BuildFilter { commit: Query::parse(text).ok(), ..Default::default() };
+    assert_eq!(keys(by(&commit(9)[..10])).await, [2]);
+    assert_eq!(keys(by(&commit(3))).await, [3]);
+    assert_eq!(keys(by("ffffffffffffffff")).await, [0; 0]);
+    assert_eq!(keys(BuildFilter { pinned: true, ..Default::default() }).await, [1]);
+    assert_eq!(keys(BuildFilter { failed: true, ..Default::default() }).await, [3]);
+    let like = Some(builds[1].input_key);
+    assert_eq!(keys(BuildFilter { like, ..Default::default() }).await.len(), 3);
+    let named = &list(by(&commit(9)), 1).await[0];
+    assert_eq!((named.commits, named.files, named.size, named.pinned), (2, 1, 8, false));
+    assert_eq!((named.told_commit(), named.is_pushed()), (Some(&*commit(2)), false));
+    let mut both = [commit(2), commit(9)];
+    both.sort();
+    assert_eq!(store.commits_of(&builds[2].input_key, 9).await.unwrap(), both);
+    assert_eq!(store.commits_of(&builds[2].input_key, 1).await.unwrap(), both[..1]);
+    let pushed = store.push(vec![("a".into(), fixture.file("a", b"a"))], None).await.unwrap();
+    assert_eq!((pushed.manifest.told_commit(), pushed.manifest.is_pushed()), (None, true));
+    let told = store.push(vec![("a".into(), fixture.file("a", b"b"))], Some(&commit(7))).await;
+    assert_eq!(told.unwrap().manifest.told_commit(), Some(&*commit(7)));
+    let listed = list(BuildFilter::default(), 9).await;
+    let untold = listed.iter().find(|it| it.input_key == pushed.manifest.input_key).unwrap();
+    assert_eq!((untold.told_commit(), untold.is_pushed()), (None, true));
+}
+
+#[tokio::test]
+async fn a_file_is_found_by_the_beginning_of_its_digest() {
+    let fixture = Fixture::new().await;
+    let mut files = Vec::new();
+    for n in 0..40_u8 {
+        files.push((format!("{n}"), fixture.file(&format!("{n}"), &[n])));
+    }
+    fixture.store.push(files, None).await.unwrap();
+    for n in 0..40 {
+        let digest = Digest::of(&[n]);
+        for length in [8, 12, 64] {
+            let query = Query::parse(&digest.to_hex()[..length].to_uppercase()).unwrap();
+            assert_eq!(fixture.store.find_digest(&query).await.unwrap(), Some(digest));
+        }
+    }
+    let query = Query::parse("00000000").unwrap();
+    assert_eq!(fixture.store.find_digest(&query).await.unwrap(), None);
+    // Another one that begins like the first: what the index says is enough.
+    let hex = Digest::of(&[0]).to_hex();
+    let other = format!("{}{}", &hex[..20], &Digest::of(&[39]).to_hex()[20..]);
+    fixture
+        .execute(
+            "UPDATE artifacts SET digest = (SELECT SUBSTR(digest, 1, 20) FROM artifacts \
+             WHERE name = '0') || SUBSTR(digest, 21) WHERE name = '39'",
+        )
+        .await;
+    let error = fixture.store.find_digest(&Query::parse(&hex[..12]).unwrap()).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("ambiguous") && text.contains(&hex) && text.contains(&other), "{text}");
+    let found = fixture.store.find_digest(&Query::parse(&hex[..24]).unwrap()).await.unwrap();
+    assert_eq!(found, Some(Digest::of(&[0])));
 }

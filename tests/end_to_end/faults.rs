@@ -298,7 +298,7 @@ fn what_is_pushed_is_all_that_was_named_and_goes_where_it_was_told_to() {
     assert_eq!(std::fs::read(&place).unwrap(), b"bytes");
     pulled(&["-o", "no/folder"]).exits(1).complains(&["there is no folder no:"]);
     std::fs::remove_file(&place).unwrap();
-    kiln.run(&["pull", &commits[2]]).exits(1).complains(&["NAME", "64 digits"]);
+    kiln.run(&["pull", &commits[2]]).exits(1).complains(&["which file", "image", "--all"]);
     // Whoever names a store means it.
     kiln.set("KILN_REMOTE", "http://127.0.0.1:1");
     let store = kiln.store();

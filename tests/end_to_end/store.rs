@@ -57,3 +57,120 @@ fn most_builds_go_only_when_it_is_said() {
     let freed = gone["gone"].as_array().unwrap().iter().map(|it| it["freed"].as_u64().unwrap());
     assert_eq!(freed.sum::<u64>(), gone["freed_bytes"].as_u64().unwrap());
 }
+
+#[test]
+fn builds_are_listed_and_found_by_what_the_list_shows() {
+    let kiln = Kiln::new();
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    kiln.run(&["ls"]).exits(3);
+    let untold = pushed(&kiln, &[("image", b"one"), (".config", b"A=y\n")], &[]);
+    let told = pushed(&kiln, &[("image", b"two")], &["--commit", commit]);
+    kiln.run(&["pin", text(&told["build"])]).exits(0);
+    let list = kiln.run(&["ls"]).exits(0).stdout;
+    assert!(list.lines().all(|line| line.chars().count() <= 80), "{list}");
+    let row = |key: &Value| list.lines().find(|line| line.starts_with(&text(key)[..12])).unwrap();
+    assert!(row(&told["build"]).contains("0123456789ab  pushed"), "{list}");
+    assert!(row(&told["build"]).ends_with("pin"), "{list}");
+    assert!(row(&untold["build"]).contains("  -             pushed"), "{list}");
+    // What it shows names the build.
+    kiln.run(&["show", row(&untold["build"]).split(' ').next().unwrap()]).exits(0);
+    let list = |args: &[&str]| {
+        let all = kiln.run(&[&["ls", "--json"], args].concat()).exits(0).json();
+        all.as_array()
+            .unwrap()
+            .iter()
+            .map(|it| text(&it["input_key"]).to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(list(&[]).len(), 2);
+    assert_eq!(list(&["--pinned"]), [text(&told["build"])]);
+    assert_eq!(list(&["--commit", &commit[..9]]), [text(&told["build"])]);
+    assert_eq!(list(&["--like", text(&told["build"])]), [text(&told["build"])]);
+    assert_eq!(list(&["--failed"]), [""; 0]);
+    let first = kiln.run(&["ls", "-n", "1"]).exits(0).complains(&["--limit 0"]);
+    assert_eq!(first.stdout.lines().count(), 2);
+}
+
+#[test]
+fn a_file_is_pulled_by_a_part_of_its_digest_and_a_build_says_what_it_has() {
+    let kiln = Kiln::new();
+    let place = scratch();
+    let out = place.path().to_str().unwrap();
+    let files: [(&str, &[u8]); 2] = [("image", b"one"), (".config", b"A=y\n")];
+    let build = pushed(&kiln, &files, &[]);
+    let (key, digest) = (text(&build["build"]), text(&build["digest"]));
+    // Into a folder, which stays one.
+    let pulled = kiln.run(&["pull", &digest[..12], "-o", out, "--json"]).exits(0).json();
+    assert_eq!(std::fs::read(place.path().join(digest)).unwrap(), b"A=y\n", "{pulled}");
+    kiln.run(&["pull", &key[..12], "image", "-o", out]).exits(0);
+    assert_eq!(std::fs::read(place.path().join("image")).unwrap(), b"one");
+    // Nobody named this file.
+    std::fs::write(place.path().join("image"), "my own").unwrap();
+    kiln.run(&["pull", &key[..12], "image", "-o", out]).exits(1).complains(&["is here already"]);
+    let asked = kiln.run(&["pull", &key[..12]]).exits(1);
+    let said = asked.complains(&["which file", "It has 2:", "3 B  image", ".config", "--all"]);
+    assert!(said.stderr.lines().all(|line| line.chars().count() <= 80), "{said:?}");
+    let all = place.path().join("all");
+    kiln.run(&["pull", key, "--all", "-o", all.to_str().unwrap()]).exits(0);
+    for (name, content) in files {
+        assert_eq!(std::fs::read(all.join(name)).unwrap(), content);
+    }
+    // A file is no build, and the error knows which it is of.
+    kiln.run(&["show", &digest[..12]]).exits(3).complains(&[".config", &key[..12], "kiln pull"]);
+    kiln.run(&["pull", "00000000"]).exits(3).complains(&["kiln ls"]);
+}
+
+#[test]
+fn a_name_of_several_builds_is_no_question_where_they_have_one_file() {
+    let kiln = Kiln::new();
+    let commit = ["--commit", "0123456789abcdef0123456789abcdef01234567"];
+    pushed(&kiln, &[("image", b"same"), ("log", b"1")], &commit);
+    pushed(&kiln, &[("image", b"same"), ("log", b"2")], &commit);
+    pushed(&kiln, &[("other", b"3")], &commit);
+    let get = |name| kiln.run(&["pull", commit[1], name, "-o", "-"]);
+    assert_eq!(get("image").exits(0).stdout, "same");
+    assert_eq!(get("other").exits(0).stdout, "3");
+    get("log").exits(1).complains(&["ambiguous", "input:"]);
+    get("none").exits(1);
+}
+
+#[test]
+fn nothing_is_made_up_for_a_pushed_build() {
+    let kiln = Kiln::new();
+    let commits = ["0123456789abcdef0123456789abcdef01234567", "89".repeat(20).as_str()]
+        .map(ToOwned::to_owned);
+    let build = pushed(&kiln, &[("image", b"one")], &[]);
+    let shown = |name: &str| kiln.run(&["show", name]).exits(0).stdout;
+    let first = shown(text(&build["build"]));
+    assert!(first.starts_with("commit     not told"), "{first}");
+    assert!(!first.contains("compiled in") && !first.contains("tree "), "{first}");
+    // The same files again, with their commits.
+    for commit in &commits {
+        let again = pushed(&kiln, &[("image", b"one")], &["--commit", commit]);
+        assert_eq!(again["build"], build["build"]);
+    }
+    let later = shown(text(&build["build"]));
+    assert!(commits.iter().all(|commit| later.contains(commit.as_str())), "{later}");
+    let asked = shown(&commits[0]);
+    assert_eq!(asked.matches(commits[0].as_str()).count(), 1, "{asked}");
+}
+
+#[test]
+fn a_push_that_may_mean_something_else_is_refused() {
+    let kiln = Kiln::new();
+    let (_one, one) = folder(&[("image", b"1")]);
+    let (_two, two) = folder(&[("image", b"2")]);
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let outside = scratch();
+    let push = |args: &[&str]| {
+        let repo = ["push", "--repo", outside.path().to_str().unwrap()];
+        kiln.run(&[&repo[..], args].concat())
+    };
+    push(&[&one, &two, "--commit", commit]).exits(1).complains(&["2 builds", "--commit"]);
+    push(&[&one, "--commit", "12345"]).exits(1).complains(&["12345", "40 digits"]);
+    let (a, b) = (format!("{one}/image"), format!("{two}/image"));
+    push(&[&a, &b]).exits(1).complains(&[&a, &b, "one name"]);
+    kiln.run(&["ls"]).exits(3);
+    push(&[&one, &two]).exits(0);
+    push(&[&one, "--commit", commit]).exits(0);
+}

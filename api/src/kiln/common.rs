@@ -223,6 +223,13 @@ pub(crate) fn answer_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The day of a time in seconds since 1970, in UTC.
+pub(crate) fn day(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds)
+        .map(|at| at.strftime("%Y-%m-%d").to_string())
+        .unwrap_or_default()
+}
+
 /// Seconds since 1970 as local people of the field write it: UTC, to the minute.
 pub(crate) fn when(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use kiln_cache::retention::{GcPhase, GcProgress, GcReport, Gone, LetGo, Policy, Reason};
-use kiln_cache::{InputKey, StoreError};
+use kiln_cache::{BuildFilter, InputKey, ListedBuild, StoreError};
 
 use super::common::{Context, answer, answer_json, when};
 use super::pull::find_named;
@@ -223,7 +223,12 @@ pub(crate) async fn pin(context: &Context, args: PinArgs) -> anyhow::Result<Exit
     } else if pins.is_empty() {
         answer("nothing is pinned");
     } else {
-        pins.iter().for_each(answer);
+        let mut each = |build: ListedBuild| {
+            let commit = build.told_commit().unwrap_or("no commit was told");
+            answer(format_args!("{:.16}  {commit}", build.input_key.to_string()));
+        };
+        let pinned = BuildFilter { pinned: true, ..BuildFilter::default() };
+        store.list(&pinned, u64::MAX, &mut each).await?;
     }
     Ok(Exit::Done)
 }

@@ -11,6 +11,7 @@ mod explain;
 mod gc;
 mod kernels;
 pub(crate) mod logs;
+mod ls;
 mod own_file;
 mod pack;
 mod pull;
@@ -25,6 +26,7 @@ pub(crate) mod title_patterns;
 mod token;
 mod toolchains;
 mod transfer;
+mod usage;
 mod verify;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -62,6 +64,8 @@ enum Command {
     Bisect(Box<bisect::Args>),
     /// Name the first crash that a kernel's console tells of
     CrashTitle(crash_title::Args),
+    /// List the builds of the store, the last used first
+    Ls(ls::Args),
     /// Show a build of the store
     Show(show::Args),
     /// Say which functions and data differ between two kernels
@@ -103,12 +107,14 @@ const LAST_WORK: Duration = Duration::from_millis(1500);
 
 /// Parses the command line, runs the command and turns its result into an exit code.
 pub(crate) fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
+    let matches = Cli::command()
+        .try_get_matches()
+        .unwrap_or_else(|error| usage::without_variables(error, &Cli::command()).exit());
     let mut cli = Cli::from_arg_matches(&matches)
         .unwrap_or_else(|error| error.format(&mut Cli::command()).exit());
     cli.context = cli.context.with_sources(&matches);
     let serves = matches!(cli.command, Command::Serve(_));
-    init_tracing();
+    init_tracing(serves);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::Error::from(error).context("can't start threads")),
@@ -138,6 +144,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Sign(args) => sign::run(&context, args).await,
         Command::Bisect(args) => bisect::run(&context, *args).await,
         Command::CrashTitle(args) => crash_title::run(&context, args).await,
+        Command::Ls(args) => ls::run(&context, args).await,
         Command::Show(args) => show::run(&context, args).await,
         Command::Diff(args) => diff::run(&context, args).await,
         Command::Explain(args) => explain::run(&context, args).await,
@@ -207,11 +214,15 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         .unwrap_or(Exit::Failed)
 }
 
-fn init_tracing() {
+fn init_tracing(serves: bool) {
     use tracing_subscriber::EnvFilter;
-    // fuser warns of every call that the traced view leaves to the kernel on purpose.
-    let filter =
-        EnvFilter::try_from_env("KILN_LOG").unwrap_or_else(|_| EnvFilter::new("warn,fuser=error"));
+    // fuser warns of every call that the traced view leaves to the kernel on purpose. What a reader
+    // finds wrong a command says itself, at its end; a server's client may not hear of it.
+    let filter = match serves {
+        true => "warn,fuser=error",
+        false => "warn,fuser=error,kiln_cache::blob::reader=off",
+    };
+    let filter = EnvFilter::try_from_env("KILN_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
     let colours = std::io::stderr().is_terminal();
     let messages = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
     messages.with_writer(std::io::stderr).init();

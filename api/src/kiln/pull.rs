@@ -18,15 +18,19 @@ use crate::terminal::text::size;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A revision, input key, signature or build id; of the latter 8 digits are enough when no
-    /// other build has them. Or, without NAME, the digest of any file
+    /// A revision, input key, signature or build id; of these 8 digits are enough when no other
+    /// build has them. Or, without NAME, the digest of any file, or 8 digits of it or more
     build: String,
-    /// The file: bzImage, vmlinux, System.map, .config, build.log, modules/…
+    /// The file: bzImage, vmlinux, System.map, .config, build.log, modules/…; without it, the files
+    /// of the build are listed
     name: Option<String>,
-    /// Where to put it, "-" for standard output; what is there is replaced [default: its name or
-    /// digest, in this folder, unless there is another file of that name]
+    /// Where to put it: a file, which is replaced; a folder; or "-" for standard output [default:
+    /// its name or digest, in this folder, unless there is another file of that name]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// All files of the build, into the folder of --output [default: this folder]
+    #[arg(long, conflicts_with = "name")]
+    all: bool,
     /// The git repository in which names of revisions are looked up
     #[arg(long, value_name = "DIR", default_value = ".")]
     repo: PathBuf,
@@ -37,24 +41,24 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let what = match args.name {
-        Some(name) => What::File(selector(&args.build, &args.repo)?, name),
-        None => {
-            let digest = args.build.parse();
-            What::Blob(digest.context("without a NAME, give the digest of a file: 64 digits")?)
-        }
+    if args.all {
+        return all(context, &args).await;
+    }
+    let what = match &args.name {
+        Some(name) => What::File(selector(&args.build, &args.repo)?, name.clone()),
+        None => What::Blob(unnamed(context, &args).await?),
     };
-    let may_replace = args.output.is_some();
-    let output = match (args.output, &what) {
-        (Some(output), _) => output,
-        (None, What::Blob(digest)) => digest.to_hex().into(),
-        (None, What::File(_, name)) => {
-            // An artifact's name may hold folders; the default output never leaves this one.
-            let file = name.rsplit('/').next().unwrap_or_default();
-            anyhow::ensure!(!file.is_empty(), "'{name}' names no file");
-            PathBuf::from(file)
-        }
+    let own_name = match &what {
+        What::Blob(digest) => digest.to_hex(),
+        // An artifact's name may hold folders; the default output never leaves this one.
+        What::File(_, name) => name.rsplit('/').next().unwrap_or_default().to_owned(),
     };
+    anyhow::ensure!(!own_name.is_empty(), "'{}' names no file", args.name.unwrap_or_default());
+    let into = args.output.as_ref().filter(|output| output.is_dir());
+    let into = into.map(|folder| folder.join(&own_name));
+    // Who named a folder named no file in it.
+    let may_replace = args.output.is_some() && into.is_none();
+    let output = into.or(args.output).unwrap_or_else(|| own_name.into());
     // Nothing is printed before it is verified whole.
     let printed = (output.as_os_str() == "-")
         .then(|| tempfile::tempdir().context("no folder for temporary files"))
@@ -78,21 +82,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     );
     let progress = context.progress();
     let wanted = Wanted { what, output, may_replace };
-    let pulled = match &context.remote(args.remote.as_deref()) {
-        Some(url) => match wanted.pull_remote(url, &progress).await {
-            // A cache that is down must not stop whoever has the file at home.
-            Err(error) if is_outage(&error) => {
-                progress.line(format!("{error}; looking in this store instead"));
-                // What this store has not got is the remote's failure; what it has broken is not.
-                wanted
-                    .pull_local(context, &progress)
-                    .await
-                    .map_err(|local| if exit_of(&local) == Exit::NotFound { error } else { local })
-            }
-            pulled => pulled,
-        },
-        None => wanted.pull_local(context, &progress).await,
-    };
+    let remote = context.remote(args.remote.as_deref());
+    let pulled = wanted.pull(context, remote.as_deref(), &progress).await;
     progress.clear();
     let (artifact, output) = (pulled?, wanted.output);
     if printed.is_some() {
@@ -105,22 +96,116 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             }
         }
     } else if context.json {
-        answer_json(&serde_json::json!({
-            "file": output,
-            "name": artifact.name,
-            "digest": artifact.digest,
-            "size": artifact.size,
-        }))?;
+        answer_json(&json(&output, &artifact))?;
     } else {
-        answer(format_args!(
-            "{}  {}  blake3 {}",
-            output.display(),
-            size(artifact.size),
-            artifact.digest
-        ));
+        said(&output, &artifact);
     }
     Ok(Exit::Done)
 }
+
+/// Pulls all files of a build, each to its place below a folder. What is gone is told and left out.
+async fn all(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let remote = context.remote(args.remote.as_deref());
+    let build = match &remote {
+        Some(url) => {
+            let selector = selector(&args.build, &args.repo)?;
+            let build = super::common::remote(url, Timeouts::default())?.build(&selector).await?;
+            build.ok_or_else(|| missing(&format!("'{selector}'")))?
+        }
+        None => find_named(&context.open_existing().await?, &args.build, &args.repo).await?.1,
+    };
+    let (progress, folder) = (context.progress(), args.output.as_deref().unwrap_or(Path::new(".")));
+    let (mut files, mut exit) = (Vec::new(), Exit::Done);
+    for file in &build.artifacts {
+        let is_inside = Path::new(&file.name)
+            .components()
+            .all(|part| matches!(part, std::path::Component::Normal(_)));
+        anyhow::ensure!(is_inside, "'{}' would leave the folder: pull it by itself", file.name);
+        let output = folder.join(&file.name);
+        let place = output.parent().unwrap_or(folder);
+        std::fs::create_dir_all(place)
+            .with_context(|| format!("can't make the folder {}", place.display()))?;
+        let wanted = Wanted { what: What::Blob(file.digest), output, may_replace: false };
+        match wanted.pull(context, remote.as_deref(), &progress).await {
+            Ok(_) => files.push((wanted.output, file)),
+            Err(error) if exit_of(&error) == Exit::NotFound => {
+                progress.line(format!("{}: {error:#}", file.name));
+                exit = Exit::NotFound;
+            }
+            Err(error) => return Err(error.context(file.name.clone())),
+        }
+    }
+    progress.clear();
+    if context.json {
+        let file = |(place, file): &(PathBuf, &Artifact)| json(place, file);
+        answer_json(&files.iter().map(file).collect::<Vec<_>>())?;
+    } else {
+        files.iter().for_each(|(place, file)| said(place, file));
+    }
+    Ok(exit)
+}
+
+/// A file that was pulled, for programs.
+fn json(place: &Path, file: &Artifact) -> serde_json::Value {
+    serde_json::json!({
+        "file": place,
+        "name": file.name,
+        "digest": file.digest,
+        "size": file.size,
+    })
+}
+
+/// The same for people.
+fn said(place: &Path, file: &Artifact) {
+    answer(format_args!("{}  {}  blake3 {}", place.display(), size(file.size), file.digest));
+}
+
+/// The file that is meant by what stands alone on the command line: its digest, or the beginning of
+/// one. A build is none: the error then says which files it has.
+async fn unnamed(context: &Context, args: &Args) -> anyhow::Result<Digest> {
+    if let Ok(digest) = args.build.parse() {
+        return Ok(digest);
+    }
+    let repo = &args.repo;
+    let manifest = match context.remote(args.remote.as_deref()) {
+        Some(url) => {
+            let selector = selector(&args.build, repo)?;
+            let found = remote(&url, Timeouts::default())?.build(&selector).await?;
+            let way_out = "of a file that a Kiln serves, all 64 digits of its digest are needed";
+            found.ok_or_else(|| {
+                Fault::new(Exit::NotFound, format!("no build is known by '{selector}'; {way_out}"))
+            })?
+        }
+        None => {
+            let store = context.open_existing().await?;
+            if let Ok(query) = Query::parse(&args.build)
+                && let Some(digest) = store.find_digest(&query).await?
+            {
+                return Ok(digest);
+            }
+            find_named(&store, &args.build, repo).await?.1
+        }
+    };
+    Err(Fault::new(Exit::Failed, files_of(&args.build, &manifest)).into())
+}
+
+/// What files a build has, for who named none of them.
+fn files_of(build: &str, manifest: &Manifest) -> String {
+    let files = &manifest.artifacts;
+    let mut lines = vec![format!("which file of '{build}'? It has {}:", files.len())];
+    let row = |file: &Artifact| format!("  {:>9}  {}", size(file.size), file.name);
+    lines.extend(files.iter().take(LISTED).map(row));
+    if files.len() > LISTED {
+        lines.push(format!("  and {} more: kiln show {build}", files.len() - LISTED));
+    }
+    let name = files.first().map_or("NAME", |file| &file.name);
+    lines.push(format!("one of them: kiln pull {build} {name}"));
+    lines.push(format!("all of them: kiln pull {build} --all --output FOLDER"));
+    lines.join("\n")
+}
+
+/// Files of a build that an error lists.
+const LISTED: usize = 20;
 
 /// What is pulled.
 enum What {
@@ -139,6 +224,26 @@ struct Wanted {
 }
 
 impl Wanted {
+    /// Gets the file from a remote Kiln, if there is one, else from this store.
+    async fn pull(
+        &self,
+        context: &Context,
+        remote: Option<&str>,
+        progress: &Progress,
+    ) -> anyhow::Result<Artifact> {
+        let Some(url) = remote else { return self.pull_local(context, progress).await };
+        match self.pull_remote(url, progress).await {
+            // A cache that is down must not stop whoever has the file at home.
+            Err(error) if is_outage(&error) => {
+                progress.line(format!("{error}; looking in this store instead"));
+                // What this store has not got is the remote's failure; what it has broken is not.
+                let local = self.pull_local(context, progress).await;
+                local.map_err(|local| if exit_of(&local) == Exit::NotFound { error } else { local })
+            }
+            pulled => pulled,
+        }
+    }
+
     async fn pull_remote(&self, url: &str, progress: &Progress) -> anyhow::Result<Artifact> {
         let remote = remote(url, Timeouts::default())?;
         let artifact = match &self.what {
@@ -162,7 +267,7 @@ impl Wanted {
     async fn pull_local(&self, context: &Context, progress: &Progress) -> anyhow::Result<Artifact> {
         let store = context.open_existing().await?;
         let artifact = match &self.what {
-            What::File(selector, name) => choose(&find(&store, selector).await?, name)?.clone(),
+            What::File(selector, name) => file(&store, selector, name).await?,
             What::Blob(digest) => blob(digest, store.reader(digest).await?.size()),
         };
         progress.status(format!("pulling {}", artifact.name));
@@ -228,11 +333,44 @@ pub(crate) async fn find_named(
 ) -> anyhow::Result<(String, Manifest)> {
     let selector = selector(name, repo)?;
     let build = store.find_build(&Query::parse(&selector)?).await?;
-    match build {
-        Some(build) => Ok((selector, build)),
-        None if selector == name => Err(missing(&format!("'{name}'")).into()),
-        None => Err(missing(&format!("'{name}' (commit {selector:.12})")).into()),
+    let Some(build) = build else {
+        let known = match selector == name {
+            true => format!("'{name}'"),
+            false => format!("'{name}' (commit {selector:.12})"),
+        };
+        let is_file = is_a_file(store, &selector).await?;
+        return Err(is_file.unwrap_or_else(|| missing(&known)).into());
+    };
+    Ok((selector, build))
+}
+
+/// The error for digits that are those of a file, and of no build.
+async fn is_a_file(store: &Store, selector: &str) -> anyhow::Result<Option<Fault>> {
+    let Some(digest) = store.find_digest(&Query::parse(selector)?).await? else { return Ok(None) };
+    let builds = store.builds_with(&digest).await?;
+    let Some(build) = builds.first() else { return Ok(None) };
+    let name = build.artifacts.iter().find(|file| file.digest == digest);
+    let why = format!(
+        "'{selector}' is no build, but a file of one: '{}' of {:.12}. `kiln pull {selector}` gives \
+         it, `kiln show {:.12}` shows the build",
+        name.map_or("", |file| &file.name),
+        build.input_key.to_string(),
+        build.input_key.to_string()
+    );
+    Ok(Some(Fault::new(Exit::NotFound, why)))
+}
+
+/// The file of a name, of the one build that a selector names; or of any of several, when all that
+/// have one of this name have the same.
+async fn file(store: &Store, selector: &str, name: &str) -> anyhow::Result<Artifact> {
+    let builds = store.find_builds(&Query::parse(selector)?).await?;
+    let mut found = builds.iter().filter_map(|build| build.artifact(name));
+    if let Some(first) = found.next()
+        && found.all(|other| other.digest == first.digest)
+    {
+        return Ok(first.clone());
     }
+    Ok(choose(&find(store, selector).await?, name)?.clone())
 }
 
 /// The one build that a selector names.
@@ -242,7 +380,7 @@ async fn find(store: &Store, selector: &str) -> anyhow::Result<Manifest> {
 }
 
 fn missing(name: &str) -> Fault {
-    let way_out = "`kiln build --config FILE` makes one, `kiln stats` says what is here";
+    let way_out = "`kiln build --config FILE` makes one, `kiln ls` says what is here";
     Fault::new(Exit::NotFound, format!("no build is known by {name}; {way_out}"))
 }
 

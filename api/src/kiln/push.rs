@@ -1,6 +1,6 @@
 //! `kiln push`: files that were built elsewhere enter the store.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -18,7 +18,7 @@ pub(crate) struct Args {
     /// is taken; of any other, everything); and files, which are one build together
     #[arg(required = true, value_name = "DIR|FILE")]
     paths: Vec<PathBuf>,
-    /// The commit that it was built from: its digits, or a name of it in --repo
+    /// The commit that it was built from: all its digits, or a name of it in --repo
     #[arg(long, value_name = "COMMIT")]
     commit: Option<String>,
     /// The git repository in which names of commits are looked up
@@ -43,19 +43,28 @@ type Files = Vec<(String, PathBuf)>;
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let builds = builds(&args.paths)?;
+    anyhow::ensure!(
+        builds.len() == 1 || args.commit.is_none(),
+        "these are {} builds (each folder is one, and all single files together are one), and \
+         --commit names the commit of one: push each by itself, with its own --commit",
+        builds.len()
+    );
     let progress = context.progress();
     let commit = args.commit.as_deref().map(|name| commit(name, &args.repo)).transpose()?;
     let commit = commit.as_deref();
     let remote = context.remote(args.remote.as_deref());
     let remote = remote.map(|url| common::remote(&url, Timeouts::default())).transpose()?;
-    let total: usize = builds.iter().map(Vec::len).sum();
+    let total: u64 = builds.iter().map(bytes_of).sum();
+    let mut done = 0;
     let mut lines = Vec::new();
     let store = match &remote {
         None => Some(context.open().await?),
         Some(_) => None,
     };
     for files in builds {
-        progress.counted_status("pushing", lines.len() as u64, total as u64);
+        let own = bytes_of(&files);
+        progress.status(format!("pushing {}, {} of {} done", size(own), size(done), size(total)));
+        done += own;
         let (build, files) = match (&store, &remote) {
             (Some(store), _) => {
                 let pushed = store.push(files, commit).await?;
@@ -91,22 +100,29 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The commit that a name means: digits as they are, anything else as the repository says.
+/// What files take, in bytes, as far as anybody can tell before they are read.
+fn bytes_of(files: &Files) -> u64 {
+    files.iter().filter_map(|(_, path)| path.metadata().ok()).map(|it| it.len()).sum()
+}
+
+/// The commit that a name means: all digits of one (of SHA-1 or SHA-256) as they are, anything else as
+/// the repository says. A part of the digits would be a commit that nobody finds.
 fn commit(name: &str, repo: &Path) -> anyhow::Result<String> {
-    if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if matches!(name.len(), 40 | 64) && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(name.to_owned());
     }
-    let repository = Repository::open(repo);
-    let repository = repository.with_context(|| format!("looking for the commit '{name}'"))?;
+    let repository = Repository::open(repo).with_context(|| {
+        format!("looking for the commit '{name}': give all 40 digits, or --repo with a repository")
+    })?;
     Ok(repository.resolve(name)?.commit)
 }
 
-/// The builds that paths mean: each folder is one; files are one together, until a name comes for
-/// the second time.
+/// The builds that paths mean: each folder is one; files are one together, so two of one name are an
+/// error.
 fn builds(paths: &[PathBuf]) -> anyhow::Result<Vec<Files>> {
     let mut builds = Vec::new();
     let mut loose: Files = Vec::new();
-    let mut names = HashSet::new();
+    let mut names: HashMap<String, &Path> = HashMap::new();
     for path in paths {
         if path.is_dir() {
             let files = files_of(path).with_context(|| format!("can't read {}", path.display()))?;
@@ -115,9 +131,13 @@ fn builds(paths: &[PathBuf]) -> anyhow::Result<Vec<Files>> {
             continue;
         }
         let name = name_of(path)?;
-        if !names.insert(name.clone()) {
-            builds.push(std::mem::take(&mut loose));
-            names = HashSet::from([name.clone()]);
+        if let Some(other) = names.insert(name.clone(), path) {
+            anyhow::bail!(
+                "{} and {} have one name, and single files are one build together: push them one \
+                 after the other",
+                other.display(),
+                path.display()
+            );
         }
         loose.push((name, path.clone()));
     }

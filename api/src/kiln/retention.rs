@@ -56,15 +56,27 @@ pub(crate) struct Wishes {
 }
 
 /// A number of bytes, written as `20G`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Room(pub(crate) u64);
 
-impl TryFrom<String> for Room {
-    type Error = String;
+impl<'de> Deserialize<'de> for Room {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(Sizes)
+    }
+}
 
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
+/// Reads a [`Room`]; a number alone is none, since nobody knows of what.
+struct Sizes;
+
+impl serde::de::Visitor<'_> for Sizes {
+    type Value = Room;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a size with its unit in quotes, as \"200G\"")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Room, E> {
+        text.parse().map_err(E::custom)
     }
 }
 
@@ -227,6 +239,7 @@ mod tests {
     fn mistakes_are_named_and_paths_are_relative_to_the_file() {
         for (text, said) in [
             ("quota = '5 bananas'", "bananas"),
+            ("quota = 10", "a size with its unit in quotes, as \"200G\""),
             ("max-age = -1", "max-age"),
             ("quotas = '5G'", "quotas"),
         ] {

@@ -13,7 +13,22 @@ use super::retention::PolicyFile;
 use crate::service;
 use crate::terminal::exit::Exit;
 
+/// The end of the help; `service/mod.rs` says more of each.
+const ROUTES: &str = "\
+Routes (NAME of a build: input key, commit, signature or build id):
+  GET  /                              the bisections, as pages
+  GET  /v1/builds/NAME                a build, as JSON
+  GET  /v1/builds/NAME/artifacts/FILE a file of it
+  GET  /v1/blobs/DIGEST               any file; with Range, ETag
+  GET  /v1/bisections                 the bisections; /ID: one; /ID/log: its log
+  GET  /v1/stats                      what the store holds
+  GET  /metrics, /healthz             for Prometheus, and whether it answers
+  PUT  /v1/blobs/DIGEST               takes a file
+  POST /v1/builds                     makes a build of files that were taken
+A token is sent as 'Authorization: Bearer TOKEN'; kiln takes it from KILN_TOKEN.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = ROUTES)]
 pub(crate) struct Args {
     /// Address and port; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5456")]

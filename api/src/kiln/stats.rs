@@ -2,7 +2,7 @@
 
 use super::common::{Context, answer, answer_json};
 use crate::terminal::exit::Exit;
-use crate::terminal::text::size;
+use crate::terminal::text::{hanging, size};
 
 pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let stats = context.open_existing().await?.stats().await?;
@@ -20,10 +20,17 @@ pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
         size(stats.plain_bytes),
         size(stats.stored_bytes)
     ));
+    answer(format_args!("blobs        {}", stats.blobs));
     answer(format_args!(
-        "blobs        {}, {} of them consoles",
-        stats.blobs,
-        size(stats.other_stored_bytes)
+        "  consoles   {}, stored in {}",
+        stats.consoles,
+        size(stats.console_stored_bytes)
+    ));
+    let others = stats.other_blobs.saturating_sub(stats.consoles);
+    let bytes = stats.other_stored_bytes.saturating_sub(stats.console_stored_bytes);
+    answer(hanging(
+        "  others     ",
+        &format!("{others}, stored in {}: parts of boot images, files of no build", size(bytes)),
     ));
     answer(format_args!("runs         {}", stats.runs));
     answer(format_args!("bisections   {}", stats.journals));

@@ -182,7 +182,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     ));
     if report.orphans > 0 {
         answer(format_args!(
-            "orphans    {} blobs of interrupted writes, {} (harmless)",
+            "orphans    {} blobs that no build names, {}: `kiln gc` removes them",
             report.orphans,
             size(report.orphan_bytes)
         ));
@@ -192,7 +192,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
     if report.staged > 0 {
         answer(format_args!(
-            "staged     {} files of writes that go on or broke off today, {} (harmless)",
+            "staged     {} files of writes under way, or broken off today, {}",
             report.staged,
             size(report.staged_bytes)
         ));
@@ -202,13 +202,15 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
     if report.quarantined > 0 {
         answer(format_args!(
-            "quarantine {} objects, {}",
+            "quarantine {} objects, {}: damaged, never given out; gc removes old ones",
             report.quarantined,
             size(report.quarantined_bytes)
         ));
     }
     answer(match report.problems.len() {
-        0 if !report.deep => "nothing wrong in names and tables; no blob was read".to_owned(),
+        0 if !report.deep => {
+            "nothing wrong in names and tables; --deep reads the contents, too".to_owned()
+        }
         0 => "nothing wrong".to_owned(),
         1 => "1 problem".to_owned(),
         n => format!("{n} problems"),

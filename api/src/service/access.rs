@@ -49,8 +49,8 @@ impl Access {
             }
             refused("no-token");
             return Err(ApiError::unauthorized(format!(
-                "this needs a token for '{}': send it as Authorization: Bearer TOKEN \
-                 (`kiln token create` makes one)",
+                "this needs a token for '{}': `kiln token create` makes one where the store is; kiln \
+                 takes it from KILN_TOKEN, other programs send Authorization: Bearer TOKEN",
                 needed.name()
             )));
         };

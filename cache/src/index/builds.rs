@@ -242,7 +242,7 @@ impl Index {
 /// Request, build, image, result, seconds, closure and provenance.
 type SummaryRow = (String, String, Option<String>, String, f64, Option<String>, Option<String>);
 
-const BUILT: &str = "built";
+pub(super) const BUILT: &str = "built";
 const FAILED: &str = "failed";
 const BY_INPUT: &str = "input";
 const BY_CLOSURE: &str = "closure";

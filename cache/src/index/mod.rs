@@ -12,6 +12,7 @@ mod find;
 mod hold;
 mod house;
 mod journals;
+mod list;
 mod numbers;
 mod open;
 mod settings;

@@ -17,7 +17,7 @@ use crate::signature::Signature;
 use super::Store;
 use super::heal::restless;
 use super::ingest::{describe, ingest, missing};
-use super::push::{AT_ONCE, RECIPE};
+use super::push::AT_ONCE;
 
 /// How often a build is stored while others store and remove the same one.
 const RETRIES: usize = 3;
@@ -235,7 +235,7 @@ fn is_misnamed(first: &Manifest, made: &Manifest) -> bool {
             .get(kind)
             .is_some_and(|made| made.version == was.version && made.hash != was.hash)
     };
-    first.input.recipe == RECIPE
+    first.is_pushed()
         && first.artifacts == made.artifacts
         && first.signatures.0.iter().any(|(kind, was)| differs(*kind, was))
 }

@@ -12,7 +12,7 @@ use crate::query::{BuildSummary, Query, QueryError};
 use super::Store;
 
 /// Names that an error lists.
-const LISTED: usize = 10;
+pub(super) const LISTED: usize = 10;
 
 impl Store {
     /// The build that a request is known to lead to. One that was proved leads only to the build whose

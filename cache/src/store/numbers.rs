@@ -14,6 +14,7 @@ impl Store {
     pub async fn stats(&self) -> Result<Stats, StoreError> {
         let numbers = self.inner.index.numbers().await?;
         let sizes = self.inner.index.artifact_sizes().await?;
+        let consoles = self.inner.index.consoles().await?;
         let mut stats = Stats {
             builds: numbers.builds,
             failed_builds: numbers.failed_builds,
@@ -34,8 +35,13 @@ impl Store {
             stats.blobs += 1;
             if sizes.contains_key(&digest) {
                 stats.stored_bytes += blob.size;
-            } else {
-                stats.other_stored_bytes += blob.size;
+                continue;
+            }
+            stats.other_blobs += 1;
+            stats.other_stored_bytes += blob.size;
+            if consoles.contains_key(&digest) {
+                stats.consoles += 1;
+                stats.console_stored_bytes += blob.size;
             }
         }
         Ok(stats)

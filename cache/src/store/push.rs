@@ -13,7 +13,7 @@ use crate::build_draft::{BuildDraft, VMLINUX};
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::input::{BuildInput, InputKey};
-use crate::manifest::{Artifact, BuildResult, Manifest};
+use crate::manifest::{Artifact, BuildResult, Manifest, PUSHED};
 use crate::objects::Created;
 
 use super::Store;
@@ -21,9 +21,6 @@ use super::ingest::{Signed, describe, ingest, is_kernel, is_signed, sign};
 
 #[cfg(test)]
 mod tests;
-
-/// Stands in the place of a recipe's version: nobody here knows how it was built.
-pub(super) const RECIPE: &str = "pushed";
 
 /// Files that are looked at together: a bucket answers slowly, but many at a time.
 pub(super) const AT_ONCE: usize = 16;
@@ -219,7 +216,7 @@ fn draft(
         config,
         arch: "unknown".into(),
         toolchain: Digest::of(b""),
-        recipe: RECIPE.into(),
+        recipe: PUSHED.into(),
         targets: artifacts.iter().map(|it| it.name.clone()).collect(),
     };
     let family = BuildInput { tree: String::new(), targets: Vec::new(), ..input.clone() };

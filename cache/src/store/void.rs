@@ -17,7 +17,6 @@ use crate::error::StoreError;
 use crate::input::InputKey;
 use crate::manifest::Manifest;
 
-use super::push::RECIPE;
 use super::{Mark, Store};
 
 /// The stage that proves by a closure alone. When that is wrong, the closure proves nothing in any stage.
@@ -238,7 +237,7 @@ impl Refuted {
             return Ok(true);
         }
         // Files that were pushed say nothing, whatever they are called.
-        let said = build.artifact(PROVENANCE).filter(|_| build.input.recipe != RECIPE);
+        let said = build.artifact(PROVENANCE).filter(|_| !build.is_pushed());
         let Some(said) = said else { return Ok(false) };
         if self.is_empty() {
             return Ok(false);
