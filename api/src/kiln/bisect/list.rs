@@ -1,7 +1,9 @@
 //! `kiln bisect list`: the bisections of this store, and the logs of others that it keeps.
 
+use std::collections::HashSet;
+
 use kiln_bisect::log::import::{Answer, Imported};
-use kiln_bisect::record::{JOURNAL_KIND, Record};
+use kiln_bisect::record::{Commit, JOURNAL_KIND, Record};
 use kiln_cache::Store;
 use kiln_cache::journal::JournalSummary;
 use serde_json::{Value, json};
@@ -15,6 +17,8 @@ use crate::terminal::table;
 struct Row {
     created: i64,
     id: String,
+    /// The ends that were searched between, or the one that is known.
+    range: String,
     answer: String,
     culprit: String,
     json: Value,
@@ -37,12 +41,40 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
         answer("no bisection yet; `kiln bisect --help` says how to start one");
         return Ok(Exit::Done);
     }
+    // Logs are asked for by the whole name.
+    let is_own = |row: &&Row| row.json["imported"] == json!(false);
+    let own: Vec<&str> = rows.iter().filter(is_own).map(|row| row.id.as_str()).collect();
+    let digits = distinct(&own);
     let rows: Vec<Vec<String>> = rows
         .into_iter()
-        .map(|row| vec![row.id, when(row.created), row.answer, row.culprit])
+        .map(|row| {
+            let cut = row.id.get(..digits).filter(|_| is_own(&&row));
+            let id = cut.unwrap_or(&row.id).to_owned();
+            vec![id, when(row.created), row.range, row.answer, row.culprit]
+        })
         .collect();
-    answer(table::render(&["id", "kept (UTC)", "answer", "culprit"], &rows, &[]).trim_end());
+    let heading = ["id", "kept (UTC)", "range", "answer", "culprit"];
+    answer(table::render_for_answer(&heading, &rows, &[]).trim_end());
     Ok(Exit::Done)
+}
+
+/// First digits of ids that tell them apart, and that may be given for the whole; eight at least.
+fn distinct(ids: &[&str]) -> usize {
+    let longest = ids.iter().map(|id| id.len()).max().unwrap_or_default();
+    let tells = |digits: &usize| {
+        let short: HashSet<&str> = ids.iter().map(|id| id.get(..*digits).unwrap_or(id)).collect();
+        short.len() == ids.len()
+    };
+    (8..longest).find(tells).unwrap_or(longest)
+}
+
+/// Eight digits an end: what else is in a row must have room.
+fn range(record: &Record) -> String {
+    let short = |commit: &Commit| commit.id.get(..8).unwrap_or(&commit.id).to_owned();
+    match record.ends() {
+        Some((older, newer)) => format!("{}..{}", short(older), short(newer)),
+        None => format!("..{}", short(&record.header.bad)),
+    }
 }
 
 async fn own(store: &Store) -> anyhow::Result<Vec<Row>> {
@@ -65,6 +97,7 @@ async fn own(store: &Store) -> anyhow::Result<Vec<Row>> {
         rows.push(Row {
             created: record.created,
             id: record.id.clone(),
+            range: range(&record),
             answer: verdict.map_or("unfinished", |verdict| verdict.word()).to_owned(),
             culprit: culprit
                 .map(|commit| format!("{} {}", commit.short(), commit.subject))
@@ -87,6 +120,7 @@ async fn own(store: &Store) -> anyhow::Result<Vec<Row>> {
 fn unreadable(summary: JournalSummary, imported: bool, why: &str) -> Row {
     Row {
         created: summary.created,
+        range: String::new(),
         answer: "unreadable".into(),
         culprit: String::new(),
         json: json!({
@@ -114,6 +148,7 @@ async fn imported(store: &Store) -> anyhow::Result<Vec<Row>> {
         };
         rows.push(Row {
             created: summary.created,
+            range: String::new(),
             answer: format!("{}, imported", log.answer.word()),
             culprit: culprit(&log),
             json: json!({
@@ -143,6 +178,14 @@ mod tests {
     use kiln_cache::Location;
 
     use super::*;
+
+    #[test]
+    fn ids_are_cut_to_what_tells_them_apart() {
+        assert_eq!(distinct(&[]), 0);
+        assert_eq!(distinct(&["0123456789abcdef"]), 8);
+        assert_eq!(distinct(&["0123456789abcdef", "0123456789aacdef"]), 12);
+        assert_eq!(distinct(&["0123", "0124"]), 4);
+    }
 
     #[tokio::test]
     async fn a_record_that_cannot_be_read_hides_no_other() {
