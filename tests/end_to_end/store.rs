@@ -174,3 +174,38 @@ fn a_push_that_may_mean_something_else_is_refused() {
     push(&[&one, &two]).exits(0);
     push(&[&one, "--commit", commit]).exits(0);
 }
+
+#[test]
+fn damage_is_told_once_with_the_way_out_which_leads_out() {
+    let kiln = Kiln::new();
+    let (_folder, path) = folder(&[("image", &noise(1, 50_000))]);
+    let build = kiln.run(&["push", &path, "--json"]).exits(0).json()[0].clone();
+    let (key, digest) = (text(&build["build"]), text(&build["digest"]));
+    let blob = kiln.store().join("blobs").join(&digest[..2]).join(digest);
+    let mut bytes = std::fs::read(&blob).unwrap();
+    bytes[1000] ^= 1;
+    std::fs::write(&blob, bytes).unwrap();
+    let pull = ["pull", key, "image", "-o", "-"];
+    let said = kiln.run(&pull).exits(8).complains(&["is corrupt", "kiln push FILE"]);
+    assert_eq!(said.stderr.matches("corrupt").count(), 1, "{}", said.stderr);
+    assert_eq!(said.stderr.lines().count(), 1, "{}", said.stderr);
+    let verified = kiln.run(&["verify"]).exits(8).stdout;
+    assert!(verified.contains("quarantine 1 object,"), "{verified}");
+    assert!(verified.contains("never given out"), "{verified}");
+    kiln.run(&["push", &path]).exits(0);
+    kiln.run(&pull).exits(0);
+    kiln.run(&["verify", "--deep"]).exits(0);
+}
+
+#[test]
+fn what_is_pinned_is_listed_with_its_commit_and_what_is_stored_by_what_it_is() {
+    let kiln = Kiln::new();
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let build = pushed(&kiln, &[("image", b"one")], &["--commit", commit]);
+    let pins = kiln.run(&["pin", text(&build["build"])]).exits(0).stdout;
+    let line = format!("{:.16}  {commit}\n", text(&build["build"]));
+    assert_eq!(pins, line);
+    let stats = kiln.run(&["stats"]).exits(0).stdout;
+    assert!(stats.contains("consoles   0, stored in 0 B"), "{stats}");
+    assert!(stats.contains("others     0, stored in 0 B: parts of boot images"), "{stats}");
+}

@@ -202,8 +202,9 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
     if report.quarantined > 0 {
         answer(format_args!(
-            "quarantine {} objects, {}: damaged, never given out; gc removes old ones",
+            "quarantine {} {}, {}: damaged, never given out; gc removes old ones",
             report.quarantined,
+            if report.quarantined == 1 { "object" } else { "objects" },
             size(report.quarantined_bytes)
         ));
     }
