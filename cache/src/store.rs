@@ -195,8 +195,8 @@ impl Store {
     }
 
     /// Stores a file as a blob; gives its digest and size in bytes. When this returns, the blob is
-    /// durable. A content that is there already is not written again. Uses a few mebibytes of
-    /// memory whatever the size. A file that changes meanwhile is refused.
+    /// durable. A content that is there already is not written again. Uses some 20 MiB of
+    /// memory at most, whatever the size. A file that changes meanwhile is refused.
     pub async fn put_file(&self, path: &Path) -> Result<(Digest, u64), StoreError> {
         loop {
             let (digest, size) = self.inner.blobs.put_file(path).await?;
@@ -222,10 +222,16 @@ impl Store {
         path: &Path,
         digest: &Digest,
     ) -> Result<Option<(Digest, u64)>, StoreError> {
-        if hash_file(path).await?.0 != *digest {
+        let hashed = hash_file(path).await?;
+        if hashed.0 != *digest {
             return Ok(None);
         }
-        self.put_file(path).await.map(Some)
+        loop {
+            self.inner.blobs.put_hashed(path, hashed).await?;
+            if self.hold(digest).await? {
+                return Ok(Some(hashed));
+            }
+        }
     }
 
     /// Stores bytes as a blob; gives its digest. When this returns, the blob is durable.

@@ -97,7 +97,7 @@ async fn a_flipped_byte_is_refused_quarantined_and_healed() {
         let place = format!("quarantine/{digest}-");
         assert!(matches!(moved, Quarantine::Moved(to) if to.starts_with(&place)), "{moved:?}");
         let text = error.to_string();
-        for word in ["corrupt", "quarantine/", "never served", "rebuild", "pull"] {
+        for word in ["corrupt", "quarantine/", "never served", "kiln push", "rebuild"] {
             assert!(text.contains(word), "'{word}' is not in: {text}");
         }
         // Nobody gets it any more, not even who opened it before.

@@ -67,7 +67,14 @@ const LEVEL: i32 = 1;
 /// Makes the stored form, frame by frame, with the memory of one frame.
 pub(crate) struct FrameWriter {
     frames: Frames,
+    packer: FramePacker,
+}
+
+/// Makes frames, in any order.
+pub(crate) struct FramePacker {
     compressor: Compressor<'static>,
+    /// The last frame that was made.
+    packed: Vec<u8>,
 }
 
 /// The frames of a stored form that were made so far.
@@ -80,14 +87,14 @@ pub(crate) struct Frames {
     plain_size: u64,
 }
 
-/// A frame that was made, perhaps beside others of its blob.
+/// A frame that was made, without its bytes.
 pub(crate) struct Packed {
     entry: Entry,
     whole: Option<Digest>,
     plain_size: u64,
 }
 
-/// What [`FrameWriter::finish`] gives.
+/// What the end of a stored form gives.
 pub(crate) struct Finished {
     /// Digest of all plain bytes that went through.
     pub(crate) digest: Digest,
@@ -98,19 +105,18 @@ pub(crate) struct Finished {
 impl FrameWriter {
     /// A writer of frames of `2^log2` bytes.
     pub(crate) fn new(log2: u8) -> io::Result<Self> {
-        Ok(Self { frames: Frames::new(log2, Form::Fast), compressor: fast()? })
+        Ok(Self { frames: Frames::new(log2, Form::Fast), packer: FramePacker::fast()? })
     }
 
     /// A writer that takes its time.
     pub(crate) fn hard(log2: u8, level: i32) -> io::Result<Self> {
-        let compressor = Compressor::new(level)?;
-        Ok(Self { frames: Frames::new(log2, Form::Frames), compressor })
+        Ok(Self { frames: Frames::new(log2, Form::Frames), packer: FramePacker::new(level)? })
     }
 
     /// Takes the next frame (all but the last must be full, none may be empty) and returns its
     /// stored bytes, or `None` when they are the plain bytes themselves.
-    pub(crate) fn frame(&mut self, plain: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        let (packed, bytes) = pack_frame(&mut self.compressor, self.frames.plain_size, plain)?;
+    pub(crate) fn frame(&mut self, plain: &[u8]) -> io::Result<Option<&[u8]>> {
+        let (packed, bytes) = self.packer.pack(self.frames.plain_size, plain)?;
         self.frames.add(packed);
         Ok(bytes)
     }
@@ -121,30 +127,38 @@ impl FrameWriter {
     }
 }
 
-/// What compresses the frames of [`FrameWriter::new`].
-pub(crate) fn fast() -> io::Result<Compressor<'static>> {
-    Compressor::new(LEVEL)
-}
+impl FramePacker {
+    /// One that packs as [`FrameWriter::new`] does.
+    pub(crate) fn fast() -> io::Result<Self> {
+        Self::new(LEVEL)
+    }
 
-/// Makes a frame of the plain bytes that begin at `offset` of a blob; gives it with its stored bytes,
-/// `None` when they are the plain bytes themselves.
-pub(crate) fn pack_frame(
-    compressor: &mut Compressor<'_>,
-    offset: u64,
-    plain: &[u8],
-) -> io::Result<(Packed, Option<Vec<u8>>)> {
-    debug_assert!(!plain.is_empty());
-    let hash = hash_frame(offset, plain);
-    let packed = compressor.compress(plain)?;
-    let smaller = packed.len() < plain.len();
-    let entry = Entry {
-        // A frame has at most 2^24 bytes.
-        stored: if smaller { packed.len() } else { plain.len() } as u32,
-        encoding: if smaller { Encoding::Zstd } else { Encoding::Plain },
-        hash: hash.part,
-    };
-    let made = Packed { entry, whole: hash.whole, plain_size: plain.len() as u64 };
-    Ok((made, smaller.then_some(packed)))
+    fn new(level: i32) -> io::Result<Self> {
+        Ok(Self { compressor: Compressor::new(level)?, packed: Vec::new() })
+    }
+
+    /// Makes the frame of the plain bytes that begin at `offset` of a blob; gives it with its stored
+    /// bytes, `None` when they are the plain bytes themselves.
+    pub(crate) fn pack(
+        &mut self,
+        offset: u64,
+        plain: &[u8],
+    ) -> io::Result<(Packed, Option<&[u8]>)> {
+        debug_assert!(!plain.is_empty());
+        let hash = hash_frame(offset, plain);
+        self.packed.clear();
+        self.packed.reserve(zstd::zstd_safe::compress_bound(plain.len()));
+        self.compressor.compress_to_buffer(plain, &mut self.packed)?;
+        let smaller = self.packed.len() < plain.len();
+        let entry = Entry {
+            // A frame has at most 2^24 bytes.
+            stored: if smaller { self.packed.len() } else { plain.len() } as u32,
+            encoding: if smaller { Encoding::Zstd } else { Encoding::Plain },
+            hash: hash.part,
+        };
+        let made = Packed { entry, whole: hash.whole, plain_size: plain.len() as u64 };
+        Ok((made, smaller.then_some(self.packed.as_slice())))
+    }
 }
 
 impl Frames {
@@ -153,7 +167,7 @@ impl Frames {
         Self { log2, form, entries: Vec::new(), first: None, plain_size: 0 }
     }
 
-    /// Takes the next frame.
+    /// Takes the next frame: they come in order, and all but the last are full.
     pub(crate) fn add(&mut self, packed: Packed) {
         debug_assert!(packed.plain_size <= 1 << self.log2);
         debug_assert_eq!(self.plain_size, (self.entries.len() as u64) << self.log2);

@@ -117,7 +117,7 @@ mod tests {
         let mut writer = FrameWriter::new(10).unwrap();
         let mut stored = Vec::new();
         for frame in plain.chunks(1024) {
-            stored.extend(writer.frame(frame).unwrap().unwrap_or_else(|| frame.to_vec()));
+            stored.extend(writer.frame(frame).unwrap().unwrap_or(frame));
         }
         let finished = writer.finish();
         stored.extend(&finished.tail);

@@ -6,6 +6,7 @@ pub(crate) mod forms;
 pub(crate) mod frames;
 pub(crate) mod made;
 pub(crate) mod merge;
+mod packers;
 pub(crate) mod quarantine;
 pub(crate) mod reader;
 pub(crate) mod store;

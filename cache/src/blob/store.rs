@@ -8,11 +8,12 @@ use std::sync::Arc;
 use crate::blocking::blocking;
 use crate::digest::Digest;
 use crate::error::StoreError;
-use crate::objects::Objects;
+use crate::objects::{Created, Objects};
 use crate::turns::Turns;
 
 use super::cache::FrameCache;
 use super::frames::{FRAME, FRAME_LOG2, FrameWriter};
+use super::packers::Packers;
 use super::reader::{BlobReader, DEPTH};
 use super::table::encode_let_go;
 use super::upload::{hash_file, read_small, upload_file};
@@ -39,14 +40,16 @@ pub(crate) struct Blobs {
     cache: Arc<FrameCache>,
     /// Two that store one content here and now cost one.
     storing: Turns,
+    packers: Arc<Packers>,
 }
 
 impl Blobs {
     pub(crate) fn new(objects: Objects) -> Self {
-        Self { objects, cache: Arc::default(), storing: Turns::default() }
+        Self { objects, cache: Arc::default(), storing: Turns::default(), packers: Arc::default() }
     }
 
-    /// Stores a file; gives its digest and size. Uses a few mebibytes of memory whatever the size.
+    /// Stores a file; gives its digest and size. Uses some 20 MiB of memory at most, whatever the size:
+    /// a part of the upload, and the frames that are packed or wait for it.
     /// When the content is there already, nothing is written, but what is there is read and proven,
     /// unless this process did so lately; a corrupt one is quarantined and replaced.
     pub(crate) async fn put_file(&self, path: &Path) -> Result<(Digest, u64), StoreError> {
@@ -54,33 +57,40 @@ impl Blobs {
             let size = bytes.len() as u64;
             return Ok((self.put_bytes(bytes).await?, size));
         }
-        let (digest, size) = hash_file(path).await?;
-        let _turn = self.storing.take(&digest).await;
-        if !self.holds(&digest).await? {
-            upload_file(&self.objects, path, (digest, size)).await?;
-        }
-        Ok((digest, size))
+        let hashed = hash_file(path).await?;
+        self.put_large(path, hashed).await?;
+        Ok(hashed)
     }
 
-    /// The same of a file that was hashed a while ago. It is read once more, at least:
-    /// [`StoreError::Changed`] when it is another one by now.
+    /// The same of a file that was hashed a while ago. It is read once more:
+    /// [`StoreError::Changed`], and nothing stored, when it is another one by now.
     pub(crate) async fn put_hashed(
         &self,
         path: &Path,
         hashed: (Digest, u64),
-    ) -> Result<(Digest, u64), StoreError> {
-        let (digest, size) = hashed;
-        let found = if size <= FRAME as u64 {
-            self.put_file(path).await?
-        } else {
-            let _turn = self.storing.take(&digest).await;
-            if !self.holds(&digest).await? {
-                upload_file(&self.objects, path, hashed).await?;
-                return Ok(hashed);
-            }
-            hash_file(path).await?
-        };
-        if found == hashed { Ok(hashed) } else { Err(StoreError::Changed(path.to_owned())) }
+    ) -> Result<(), StoreError> {
+        let changed = || StoreError::Changed(path.to_owned());
+        if hashed.1 <= FRAME as u64 {
+            let bytes = read_small(path, FRAME as u64).await?;
+            let bytes = bytes.filter(|bytes| Digest::of(bytes) == hashed.0).ok_or_else(changed)?;
+            return self.put_bytes(bytes).await.map(|_| ());
+        }
+        if self.put_large(path, hashed).await? == Created::Exists
+            && hash_file(path).await? != hashed
+        {
+            return Err(changed());
+        }
+        Ok(())
+    }
+
+    /// Stores a file with this digest and size, unless that is here; to store it is to read it.
+    async fn put_large(&self, path: &Path, hashed: (Digest, u64)) -> Result<Created, StoreError> {
+        let _turn = self.storing.take(&hashed.0).await;
+        if self.holds(&hashed.0).await? {
+            return Ok(Created::Exists);
+        }
+        upload_file(&self.objects, &self.packers, path, hashed).await?;
+        Ok(Created::New)
     }
 
     /// Stores bytes.
@@ -198,7 +208,7 @@ fn pack(bytes: &Bytes) -> std::io::Result<Vec<Bytes>> {
     let mut parts = Vec::with_capacity(bytes.len() / FRAME + 2);
     for plain in bytes.chunks(FRAME) {
         let packed = writer.frame(plain)?;
-        parts.push(packed.map_or_else(|| bytes.slice_ref(plain), Bytes::from));
+        parts.push(packed.map_or_else(|| bytes.slice_ref(plain), Bytes::copy_from_slice));
     }
     parts.push(writer.finish().tail.into());
     Ok(parts)
@@ -239,7 +249,7 @@ mod tests {
                     assert!(matches!(refused, Err(StoreError::Changed(_))), "{refused:?}");
                 }
                 std::fs::write(&path, vec![1; size]).unwrap();
-                assert_eq!(blobs.put_hashed(&path, hashed).await.unwrap(), hashed);
+                blobs.put_hashed(&path, hashed).await.unwrap();
             }
             blobs.reader(&hashed.0).await.unwrap().check().await.unwrap();
         }

@@ -1,25 +1,24 @@
-//! From a file to a blob, with a few mebibytes of memory and nothing visible before the end.
+//! From a file to a blob, with little memory and nothing visible before the end.
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::num::NonZero;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::{MultipartUpload, PutPayload};
 use tokio::sync::mpsc;
-use zstd::bulk::Compressor;
 
-use crate::blocking::blocking;
+use crate::blocking::{blocking, threads};
 use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::objects::Objects;
 
-use super::frames::{FRAME, FRAME_LOG2, Finished, Frames, Packed, fast, pack_frame};
+use super::frames::{FRAME, FRAME_LOG2, Finished, Frames};
+use super::packers::Packers;
 use super::store::object_of;
 use super::table::Form;
 
@@ -54,13 +53,14 @@ pub(crate) async fn hash_file(path: &Path) -> Result<(Digest, u64), StoreError> 
 /// by now.
 pub(crate) async fn upload_file(
     objects: &Objects,
+    packers: &Arc<Packers>,
     path: &Path,
     (digest, size): (Digest, u64),
 ) -> Result<(), StoreError> {
     let object = object_of(&digest);
     let mut upload = objects.upload(&object).await?;
     let fail = |source| objects.fail(format!("storing {}", path.display()), source);
-    let done = match pack_into(&mut *upload, path, size, &fail).await {
+    let done = match pack_into(&mut *upload, packers, path, size, &fail).await {
         Ok(packed) if packed == digest => upload.complete().await.map_err(&fail),
         Ok(_) => Err(StoreError::Changed(path.to_owned())),
         Err(error) => Err(error),
@@ -79,12 +79,13 @@ pub(crate) async fn upload_file(
 /// Sends the stored form of a file of so many bytes; gives the digest of what was sent.
 async fn pack_into(
     upload: &mut dyn MultipartUpload,
+    packers: &Arc<Packers>,
     path: &Path,
     size: u64,
     fail: &impl Fn(object_store::Error) -> StoreError,
 ) -> Result<Digest, StoreError> {
     let (sender, mut frames) = mpsc::channel(WAITING);
-    let packing = pack(path, size, sender);
+    let packing = pack(packers, path, size, sender);
     let sending = async move {
         let (mut part, mut len) = (Vec::new(), 0);
         while let Some(bytes) = frames.recv().await {
@@ -116,71 +117,35 @@ async fn send(
 
 /// Packs a file, several frames side by side, and sends its stored form in order. Ends early, with a
 /// result that nobody reads, when the receiver is gone.
-async fn pack(path: &Path, size: u64, sender: mpsc::Sender<Bytes>) -> Result<Digest, StoreError> {
+async fn pack(
+    packers: &Arc<Packers>,
+    path: &Path,
+    size: u64,
+    sender: mpsc::Sender<Bytes>,
+) -> Result<Digest, StoreError> {
     let file = Arc::new(on_file("read", path, open).await?);
-    let benches = Arc::new(Mutex::new(Vec::new()));
-    let packed = stream::iter((0..size).step_by(FRAME)).map(|offset| {
-        let (file, benches) = (file.clone(), benches.clone());
+    let making = stream::iter((0..size).step_by(FRAME)).map(|offset| {
         let len = (size - offset).min(FRAME as u64) as usize;
-        on_file("read", path, move |_| pack_frame_of(&file, offset, len, &benches))
+        packers.clone().pack(file.clone(), path, offset, len)
     });
-    let mut packed = pin!(packed.buffered(side_by_side()));
+    let mut made = pin!(making.buffered(threads()));
     let mut frames = Frames::new(FRAME_LOG2, Form::Fast);
-    while let Some(packed) = packed.try_next().await? {
-        let Some((packed, bytes)) = packed else {
-            return Err(StoreError::Changed(path.to_owned()));
-        };
-        frames.add(packed);
+    let changed = || StoreError::Changed(path.to_owned());
+    while let Some(frame) = made.try_next().await? {
+        let (frame, bytes) = frame.ok_or_else(changed)?;
+        frames.add(frame);
         if sender.send(bytes).await.is_err() {
-            break;
+            return Ok(frames.finish().digest);
         }
     }
     // It may have grown.
-    let behind = on_file("read", path, {
-        let file = file.clone();
-        move |_| file.read_at(&mut [0], size)
-    })
-    .await?;
-    if behind > 0 {
-        return Err(StoreError::Changed(path.to_owned()));
+    let end = file.clone();
+    if on_file("read", path, move |_| end.read_at(&mut [0], size)).await? > 0 {
+        return Err(changed());
     }
     let Finished { digest, tail } = frames.finish();
     let _receiver_may_be_gone = sender.send(tail.into()).await;
     Ok(digest)
-}
-
-/// Frames of one file that are packed at a time: more would wait for the disk.
-fn side_by_side() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get).min(4)
-}
-
-/// What one thread packs a frame with; fresh memory for each frame would cost as much as hashing it.
-struct Bench {
-    compressor: Compressor<'static>,
-    plain: Vec<u8>,
-}
-
-/// Reads a frame of a file and packs it, on a bench that is free or a new one; gives it with its
-/// stored bytes, `None` when the file ends before the frame does.
-fn pack_frame_of(
-    file: &File,
-    offset: u64,
-    len: usize,
-    benches: &Mutex<Vec<Bench>>,
-) -> io::Result<Option<(Packed, Bytes)>> {
-    let free = || benches.lock().unwrap_or_else(PoisonError::into_inner);
-    let waiting = free().pop();
-    let make = || Ok::<_, io::Error>(Bench { compressor: fast()?, plain: vec![0; FRAME] });
-    let mut bench = waiting.map_or_else(make, Ok)?;
-    let plain = &mut bench.plain[..len];
-    match file.read_exact_at(plain, offset) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        read => read?,
-    }
-    let (packed, bytes) = pack_frame(&mut bench.compressor, offset, plain)?;
-    let bytes = bytes.map_or_else(|| Bytes::copy_from_slice(plain), Bytes::from);
-    free().push(bench);
-    Ok(Some((packed, bytes)))
 }
 
 /// Opens a regular file: a pipe or a device would block or never end.

@@ -33,13 +33,13 @@ pub(super) async fn frames(plain: &Arc<Spool>, level: i32) -> Result<Pieces, Sto
         let mut pieces = Vec::new();
         for frame in plain.chunks(FRAME) {
             let packed = writer.frame(frame)?;
-            if let Some(packed) = &packed {
+            if let Some(packed) = packed {
                 let back = zstd::bulk::decompress(packed, frame.len())?;
                 if back != frame {
                     return Err(std::io::Error::other("zstd does not give back what it was given"));
                 }
             }
-            pieces.push(Bytes::from(packed.unwrap_or_else(|| frame.to_vec())));
+            pieces.push(Bytes::copy_from_slice(packed.unwrap_or(frame)));
         }
         pieces.push(writer.finish().tail.into());
         Ok(pieces)

@@ -1,12 +1,10 @@
 //! Independent pieces of work on several threads.
 
-use std::num::NonZero;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// The largest section is most of a kernel: more threads than this find nothing to do.
-const MAX_THREADS: usize = 4;
+use crate::blocking::threads;
 
 /// Does `work` for 0, 1, … `count - 1` and gives the results in that order. The one with the
 /// largest `weight` is begun first, so that no thread is left alone with it at the end.
@@ -25,9 +23,8 @@ pub(crate) fn side_by_side<T: Send + Sync>(
             made[index].get_or_init(|| work(index));
         }
     };
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS);
     thread::scope(|scope| {
-        for _ in 1..threads.min(count) {
+        for _ in 1..threads().min(count) {
             scope.spawn(go_on);
         }
         go_on();

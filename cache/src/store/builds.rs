@@ -84,8 +84,11 @@ impl Store {
         let place = |(name, path): &(String, PathBuf)| {
             Some((manifest.artifact(name)?.digest, path.clone()))
         };
-        for (_, path) in missing(&self.inner, files.iter().filter_map(place).collect()).await? {
-            self.inner.blobs.put_file(&path).await?;
+        let files = files.iter().filter_map(place).collect();
+        for (digest, path) in missing(&self.inner, files).await? {
+            if self.inner.blobs.put_file(&path).await?.0 != digest {
+                return Err(StoreError::Changed(path));
+            }
         }
         Ok(())
     }

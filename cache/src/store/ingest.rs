@@ -1,13 +1,12 @@
 //! From a finished build's files to a manifest: every digest, size and signature computed here.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::blob::upload::hash_file;
-use crate::blocking::blocking;
+use crate::blocking::{blocking, threads};
 use crate::build_draft::{BuildDraft, VMLINUX, VMLINUX_O, content_signature};
 use crate::digest::Digest;
 use crate::error::StoreError;
@@ -20,8 +19,10 @@ use super::push::AT_ONCE;
 
 /// Signs the files of a build that came about so, stores them, and holds them for the upload `owner`.
 ///
-/// What is signed is hashed before, and read again when it is stored: signatures are of the bytes
-/// that the store holds, or there is no build.
+/// What is signed is hashed before, and must be the same when it is read again to be stored: a file
+/// that is written to meanwhile ends with [`StoreError::Changed`], and there is no build. (Who writes
+/// other bytes and then the old ones again, just while it is signed, is not seen; nobody should write
+/// to a build at all, and who cuts the file off ends the process.)
 pub(super) async fn ingest(
     inner: &Inner,
     owner: &str,
@@ -31,14 +32,17 @@ pub(super) async fn ingest(
     let mut hashed = BTreeMap::new();
     let mut signed = Signed::default();
     let parts: Vec<_> = files.iter().filter(|(name, _)| is_signed(name)).cloned().collect();
-    if *result == BuildResult::Built && is_kernel(&parts)? {
+    if *result == BuildResult::Built && parts.iter().any(|(name, _)| name == VMLINUX) {
         hashed = hash(&parts).await?;
         signed = blocking(move || sign(&parts)).await??;
     }
     let mut artifacts = Vec::with_capacity(files.len());
     for (name, path) in files {
         let (digest, size) = match hashed.get(path) {
-            Some(known) => inner.blobs.put_hashed(path, *known).await?,
+            Some(known) => {
+                inner.blobs.put_hashed(path, *known).await?;
+                *known
+            }
             None => inner.blobs.put_file(path).await?,
         };
         artifacts.push(Artifact { name: name.clone(), digest, size });
@@ -63,7 +67,7 @@ async fn hash(files: &[(String, PathBuf)]) -> Result<BTreeMap<PathBuf, (Digest, 
     let look = |(_, path): (String, PathBuf)| async move {
         Ok::<_, StoreError>((path.clone(), hash_file(&path).await?))
     };
-    stream::iter(files.to_vec()).map(look).buffered(AT_ONCE).boxed().try_collect().await
+    stream::iter(files.to_vec()).map(look).buffered(threads()).boxed().try_collect().await
 }
 
 /// Those of some blobs, each with its file, that are not here with all that they rest on.
@@ -98,18 +102,16 @@ pub(super) fn is_signed(name: &str) -> bool {
     name == VMLINUX_O || signature::is_named_by_image(name)
 }
 
-/// Whether there is a `vmlinux`, and it is an ELF file (a fake's is none). Blocks for a moment.
-pub(super) fn is_kernel(files: &[(String, PathBuf)]) -> Result<bool, StoreError> {
-    let vmlinux = files.iter().find(|(name, _)| name == VMLINUX);
-    vmlinux.map_or(Ok(false), |(_, path)| is_elf(path))
-}
-
 /// Signs a kernel by all of its files that [`is_signed`] names: by some of them it would be another
-/// kernel. Nobody may write to them meanwhile. Blocks.
+/// kernel. Without a `vmlinux` that is an ELF file (a fake's is none) there is nothing to sign. Nobody
+/// may write to them meanwhile. Blocks.
 pub(super) fn sign(files: &[(String, PathBuf)]) -> Result<Signed, StoreError> {
     let place = |wanted: &str| files.iter().find(|(name, _)| name == wanted).map(|(_, path)| path);
     let Some(vmlinux) = place(VMLINUX) else { return Ok(Signed::default()) };
     let fail = |source| StoreError::Signature { path: vmlinux.clone(), source };
+    if !signature::is_elf(vmlinux).map_err(fail)? {
+        return Ok(Signed::default());
+    }
     let mut signatures = signature::sign_build(files).map_err(fail)?;
     let build_id = signature::build_id(vmlinux).map_err(fail)?;
     if let Some(object) = place(VMLINUX_O)
@@ -123,13 +125,14 @@ pub(super) fn sign(files: &[(String, PathBuf)]) -> Result<Signed, StoreError> {
 /// The `code` signature of a file; `None` when it is no ELF file, or one of a machine that this
 /// signature does not know.
 fn sign_object(path: &Path) -> Result<Option<Signature>, StoreError> {
-    if !is_elf(path)? {
+    let fail = |source| StoreError::Signature { path: path.to_owned(), source };
+    if !signature::is_elf(path).map_err(fail)? {
         return Ok(None);
     }
     match signature::sign_kind(path, SignatureKind::Code) {
         Ok(signature) => Ok(Some(signature)),
         Err(SignatureError::Elf { source: ElfError::Machine(_), .. }) => Ok(None),
-        Err(source) => Err(StoreError::Signature { path: path.to_owned(), source }),
+        Err(source) => Err(fail(source)),
     }
 }
 
@@ -155,11 +158,4 @@ pub(super) fn describe(draft: BuildDraft, artifacts: Vec<Artifact>, signed: Sign
         seconds: draft.seconds,
         created: now(),
     }
-}
-
-fn is_elf(path: &Path) -> Result<bool, StoreError> {
-    let mut magic = Vec::with_capacity(4);
-    let read = std::fs::File::open(path).and_then(|file| file.take(4).read_to_end(&mut magic));
-    read.map_err(|source| StoreError::file("read", path, source))?;
-    Ok(magic == b"\x7fELF")
 }

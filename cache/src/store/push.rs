@@ -17,7 +17,7 @@ use crate::manifest::{Artifact, BuildResult, Manifest, PUSHED};
 use crate::objects::Created;
 
 use super::Store;
-use super::ingest::{Signed, describe, ingest, is_kernel, is_signed, sign};
+use super::ingest::{describe, ingest, is_signed, sign};
 
 #[cfg(test)]
 mod tests;
@@ -65,7 +65,7 @@ impl Store {
         draft(&nothing, files.clone(), commit).check()?;
         let owner = Uuid::new_v4().to_string();
         let (artifacts, signed) = ingest(&self.inner, &owner, &BuildResult::Built, &files).await?;
-        let made = describe(draft(&artifacts, files.clone(), commit), artifacts, signed);
+        let made = describe(draft(&artifacts, Vec::new(), commit), artifacts, signed);
         let (manifest, _) = self.add_described(&owner, made).await?;
         self.put_back(&manifest, &files).await?;
         self.inner.index.release(&owner).await?;
@@ -95,8 +95,7 @@ impl Store {
             .map_err(|source| StoreError::file("write in", &folder, source))?;
         let has_kernel = files.iter().any(|(name, _)| name == VMLINUX);
         let numbered = files.iter().cloned().enumerate().map(|(n, (name, digest))| {
-            let is_signed = has_kernel && is_signed(&name);
-            let place = is_signed.then(|| folder.path().join(n.to_string()));
+            let place = (has_kernel && is_signed(&name)).then(|| folder.path().join(n.to_string()));
             (self.clone(), name, digest, place)
         });
         let numbered: Vec<_> = numbered.collect();
@@ -129,13 +128,10 @@ impl Store {
             return Err(error);
         }
         artifacts.sort_by(|a, b| a.name.cmp(&b.name));
-        // They were proven on the way here, where nobody else writes.
-        let made = draft(&artifacts, places.clone(), commit);
-        let signed = blocking(move || match is_kernel(&places)? {
-            true => sign(&places),
-            false => Ok(Signed::default()),
-        });
-        let made = describe(made, artifacts, signed.await??);
+        // They were proven on the way to this folder, where nobody else writes: a disk that gives
+        // other bytes back at once is not guarded against.
+        let signed = blocking(move || sign(&places)).await??;
+        let made = describe(draft(&artifacts, Vec::new(), commit), artifacts, signed);
         let uses = self.inner.index.times(&made.input_key).await?;
         let (manifest, created) = self.add_described(&owner, made).await?;
         // One may have been removed before the build named it: by somebody whose clock is so far

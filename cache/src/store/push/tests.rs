@@ -106,3 +106,39 @@ async fn a_build_that_was_misnamed_is_named_anew_when_it_is_pushed_again() {
     }
     assert!(store.pins().await.unwrap().contains(&right.input_key));
 }
+
+/// Somebody writes to the kernel at some moment of a push: what it is named by is what is stored, or
+/// there is no build.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kernel_that_changes_while_it_is_signed_is_never_named_wrong() {
+    use std::os::unix::fs::FileExt;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Location::folder(folder.path().join("store"))).await.unwrap();
+    let (path, back) = (folder.path().join("vmlinux"), folder.path().join("back"));
+    let elf = kernel(&Build::new(), TestElf::new()).elf;
+    let at = elf.offset(".text") as u64;
+    let (mut stored, mut refused) = (0, 0);
+    for n in 0..80_u64 {
+        std::fs::write(&path, elf.build()).unwrap();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.write_all_at(&(2 * n).to_le_bytes(), at).unwrap();
+        let writer = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_micros(n * 50));
+            file.write_all_at(&(2 * n + 1).to_le_bytes(), at).unwrap();
+        });
+        match store.push(vec![(VMLINUX.to_owned(), path.clone())], None).await {
+            Ok(pushed) => {
+                stored += 1;
+                store.read_to_file(&pushed.files[0].digest, &back).await.unwrap();
+                let right = crate::signature::sign_file(&back).unwrap();
+                for kind in [SignatureKind::Image, SignatureKind::Syzkaller] {
+                    assert_eq!(pushed.manifest.signatures.get(kind), right.get(kind), "{n} {kind}");
+                }
+            }
+            Err(crate::StoreError::Changed(_)) => refused += 1,
+            Err(error) => panic!("{error}"),
+        }
+        writer.join().unwrap();
+    }
+    assert!(stored > 0 && refused > 0, "{stored} stored, {refused} refused");
+}
