@@ -89,6 +89,11 @@ impl Query {
         &self.digits
     }
 
+    /// Whether no kind of name was said.
+    pub(crate) fn is_of_any_kind(&self) -> bool {
+        self.field.is_none()
+    }
+
     /// The kinds of names to look among.
     pub(crate) fn fields(&self) -> Vec<Field> {
         match self.field {

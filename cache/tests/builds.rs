@@ -584,8 +584,12 @@ async fn a_file_is_found_by_the_beginning_of_its_digest() {
             assert_eq!(fixture.store.find_digest(&query).await.unwrap(), Some(digest));
         }
     }
-    let query = Query::parse("00000000").unwrap();
-    assert_eq!(fixture.store.find_digest(&query).await.unwrap(), None);
+    // Those of no file, whole or not, and those that are said to be something else.
+    let (none, other) = ("0".repeat(64), format!("image:{}", Digest::of(&[1])));
+    for text in ["00000000", &none, &other, &other[..14]] {
+        let query = Query::parse(text).unwrap();
+        assert_eq!(fixture.store.find_digest(&query).await.unwrap(), None, "{text}");
+    }
     // Another one that begins like the first: what the index says is enough.
     let hex = Digest::of(&[0]).to_hex();
     let other = format!("{}{}", &hex[..20], &Digest::of(&[39]).to_hex()[20..]);

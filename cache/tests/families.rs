@@ -7,7 +7,8 @@ use std::slice::from_ref;
 use common::{Fixture, commit, draft, input, merciless, neighbours, quiet, request};
 use kiln_cache::build_draft::{CLOSURE, PROVENANCE};
 use kiln_cache::{
-    BuildDraft, Digest, FamilyBuild, InputKey, Manifest, Mark, Query, Store, StoreError, refutation,
+    BuildDraft, BuildFilter, Digest, FamilyBuild, InputKey, Manifest, Mark, Query, Store,
+    StoreError, refutation,
 };
 
 #[tokio::test]
@@ -101,12 +102,25 @@ async fn a_commit_is_known_by_a_proof_as_long_as_that_is_believed() {
     store.add_proved_revision(&commit(2), &build.input_key, &closure).await.unwrap();
     // The commit's own name is no matter of proof, whatever is said of it later.
     store.add_proved_revision(&commit(1), &build.input_key, &closure).await.unwrap();
+    let shown = async |seed| {
+        let commit = Some(Query::parse(&commit(seed)).unwrap());
+        let mut counts = Vec::new();
+        let filter = BuildFilter { commit, like: Some(build.input_key), ..Default::default() };
+        store.list(&filter, 9, &mut |build| counts.push(build.commits)).await.unwrap();
+        (counts, store.commits_of(&build.input_key, 9).await.unwrap().len())
+    };
     for seed in [1, 2] {
         assert_eq!(by_commit(store, seed).await, from_ref(&build));
+        assert_eq!(shown(seed).await, (vec![2], 2));
     }
+    // Proved of another build that lay here once.
+    let elsewhere = Digest::of(b"elsewhere");
+    store.add_proved_revision(&commit(3), &build.input_key, &elsewhere).await.unwrap();
+    assert_eq!((by_commit(store, 3).await, shown(3).await), (vec![], (vec![], 2)));
     store.mark(Mark::Revoked, &refutation(&closure, "closure")).await.unwrap();
-    assert_eq!(by_commit(store, 2).await, []);
+    assert_eq!((by_commit(store, 2).await, shown(2).await), (vec![], (vec![], 1)));
     assert_eq!(by_commit(store, 1).await, from_ref(&build));
+    assert_eq!(shown(1).await, (vec![1], 1));
     // What another closure proves it proves of another build, and what was compiled needs no proof.
     let other = Digest::of(b"another closure");
     store.add_proved_revision(&commit(2), &build.input_key, &other).await.unwrap();

@@ -107,6 +107,12 @@ fn a_file_is_pulled_by_a_part_of_its_digest_and_a_build_says_what_it_has() {
     // Nobody named this file.
     std::fs::write(place.path().join("image"), "my own").unwrap();
     kiln.run(&["pull", &key[..12], "image", "-o", out]).exits(1).complains(&["is here already"]);
+    // So does the whole key that `push` printed, which looks like the digest of a file.
+    for name in [key, &format!("input:{key}")] {
+        kiln.run(&["pull", name]).exits(1).complains(&["which file", ".config"]);
+    }
+    kiln.run(&["pull", &format!("image:{}", &digest[..12])]).exits(3);
+    kiln.run(&["pull", &"0".repeat(64)]).exits(3).complains(&["blob", "is not in this store"]);
     let asked = kiln.run(&["pull", &key[..12]]).exits(1);
     let said = asked.complains(&["which file", "It has 2:", "3 B  image", ".config", "--all"]);
     assert!(said.stderr.lines().all(|line| line.chars().count() <= 80), "{said:?}");
@@ -208,4 +214,25 @@ fn what_is_pinned_is_listed_with_its_commit_and_what_is_stored_by_what_it_is() {
     let stats = kiln.run(&["stats"]).exits(0).stdout;
     assert!(stats.contains("consoles   0, stored in 0 B"), "{stats}");
     assert!(stats.contains("others     0, stored in 0 B: parts of boot images"), "{stats}");
+}
+
+#[test]
+fn what_is_found_corrupt_on_the_way_is_told_once() {
+    let kiln = Kiln::new();
+    let build = pushed(&kiln, &[("vmlinux", &noise(1, 50_000)), ("image", &noise(2, 5_000))], &[]);
+    for name in ["vmlinux", "image"] {
+        let manifest = kiln.run(&["show", text(&build["build"]), "--json"]).exits(0).json();
+        let files = manifest["artifacts"].as_array().unwrap();
+        let file = files.iter().find(|file| file["name"] == name).unwrap();
+        let digest = text(&file["digest"]);
+        let blob = kiln.store().join("blobs").join(&digest[..2]).join(digest);
+        let mut stored = std::fs::read(&blob).unwrap();
+        stored[0] ^= 1;
+        std::fs::write(&blob, stored).unwrap();
+    }
+    // It looks for debug information, and goes on without.
+    let gc = kiln.run(&["gc", "--quota", "1k", "--most-may-go", "--dry-run"]).exits(0);
+    gc.complains(&["corrupt blob"]);
+    let pull = kiln.run(&["pull", text(&build["build"]), "image", "-o", "-"]);
+    assert!(pull.stderr.contains("corrupt") && !pull.stderr.contains("corrupt blob"), "{pull:?}");
 }

@@ -114,7 +114,7 @@ pub(crate) fn main() -> ExitCode {
         .unwrap_or_else(|error| error.format(&mut Cli::command()).exit());
     cli.context = cli.context.with_sources(&matches);
     let serves = matches!(cli.command, Command::Serve(_));
-    init_tracing(serves);
+    init_tracing(matches!(cli.command, Command::Pull(_) | Command::Verify(_)));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::Error::from(error).context("can't start threads")),
@@ -214,13 +214,14 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         .unwrap_or(Exit::Failed)
 }
 
-fn init_tracing(serves: bool) {
+/// `tells`: the command itself says what a reader finds wrong. All others may go on without what was
+/// moved to the quarantine, and only the log says that it was.
+fn init_tracing(tells: bool) {
     use tracing_subscriber::EnvFilter;
-    // fuser warns of every call that the traced view leaves to the kernel on purpose. What a reader
-    // finds wrong a command says itself, at its end; a server's client may not hear of it.
-    let filter = match serves {
-        true => "warn,fuser=error",
-        false => "warn,fuser=error,kiln_cache::blob::reader=off",
+    // fuser warns of every call that the traced view leaves to the kernel on purpose.
+    let filter = match tells {
+        false => "warn,fuser=error",
+        true => "warn,fuser=error,kiln_cache::blob::reader=off",
     };
     let filter = EnvFilter::try_from_env("KILN_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
     let colours = std::io::stderr().is_terminal();

@@ -163,30 +163,67 @@ fn said(place: &Path, file: &Artifact) {
 /// The file that is meant by what stands alone on the command line: its digest, or the beginning of
 /// one. A build is none: the error then says which files it has.
 async fn unnamed(context: &Context, args: &Args) -> anyhow::Result<Digest> {
-    if let Ok(digest) = args.build.parse() {
-        return Ok(digest);
-    }
-    let repo = &args.repo;
-    let manifest = match context.remote(args.remote.as_deref()) {
-        Some(url) => {
-            let selector = selector(&args.build, repo)?;
-            let found = remote(&url, Timeouts::default())?.build(&selector).await?;
-            let way_out = "of a file that a Kiln serves, all 64 digits of its digest are needed";
-            found.ok_or_else(|| {
-                Fault::new(Exit::NotFound, format!("no build is known by '{selector}'; {way_out}"))
-            })?
-        }
-        None => {
-            let store = context.open_existing().await?;
-            if let Ok(query) = Query::parse(&args.build)
-                && let Some(digest) = store.find_digest(&query).await?
-            {
-                return Ok(digest);
-            }
-            find_named(&store, &args.build, repo).await?.1
-        }
+    let build = match context.remote(args.remote.as_deref()) {
+        Some(url) => unnamed_remote(&url, args).await?,
+        None => unnamed_local(&context.open_existing().await?, args).await?,
     };
-    Err(Fault::new(Exit::Failed, files_of(&args.build, &manifest)).into())
+    match build {
+        Meant::File(digest) => Ok(digest),
+        Meant::Build(manifest) => {
+            Err(Fault::new(Exit::Failed, files_of(&args.build, &manifest)).into())
+        }
+    }
+}
+
+/// What stands alone on the command line.
+enum Meant {
+    File(Digest),
+    Build(Box<Manifest>),
+}
+
+/// The 64 digits of an input key look like those of a file: what is here says which they are, and a
+/// file goes first.
+async fn unnamed_local(store: &Store, args: &Args) -> anyhow::Result<Meant> {
+    let whole = args.build.parse::<Digest>().ok();
+    if let Some(digest) = whole
+        && store.contains(&digest).await?
+    {
+        return Ok(Meant::File(digest));
+    }
+    if let Ok(query) = Query::parse(&args.build) {
+        if let Some(digest) = store.find_digest(&query).await? {
+            return Ok(Meant::File(digest));
+        }
+        if let Some(digest) = whole
+            && store.find_builds(&query).await?.is_empty()
+        {
+            // Pulling says what is wrong.
+            return Ok(Meant::File(digest));
+        }
+    }
+    Ok(Meant::Build(Box::new(find_named(store, &args.build, &args.repo).await?.1)))
+}
+
+/// The same of a remote Kiln, which knows files by whole digests only.
+async fn unnamed_remote(url: &str, args: &Args) -> anyhow::Result<Meant> {
+    let (remote, whole) = (remote(url, Timeouts::default())?, args.build.parse::<Digest>().ok());
+    if let Some(digest) = whole {
+        match remote.size(&digest).await {
+            Err(RemoteError::Missing { .. }) => {}
+            // Where there is another error, pulling says it, or does without the remote.
+            _ => return Ok(Meant::File(digest)),
+        }
+    }
+    let selector = selector(&args.build, &args.repo)?;
+    match (remote.build(&selector).await?, whole) {
+        (Some(build), _) => Ok(Meant::Build(Box::new(build))),
+        (None, Some(digest)) => Ok(Meant::File(digest)),
+        (None, None) => {
+            let way_out = "of a file that a Kiln serves, all 64 digits of its digest are needed";
+            let why = format!("no build is known by '{selector}'; {way_out}");
+            Err(Fault::new(Exit::NotFound, why).into())
+        }
+    }
 }
 
 /// What files a build has, for who named none of them.
@@ -347,8 +384,7 @@ pub(crate) async fn find_named(
 /// The error for digits that are those of a file, and of no build.
 async fn is_a_file(store: &Store, selector: &str) -> anyhow::Result<Option<Fault>> {
     let Some(digest) = store.find_digest(&Query::parse(selector)?).await? else { return Ok(None) };
-    let builds = store.builds_with(&digest).await?;
-    let Some(build) = builds.first() else { return Ok(None) };
+    let Some(build) = store.build_with(&digest).await? else { return Ok(None) };
     let name = build.artifacts.iter().find(|file| file.digest == digest);
     let why = format!(
         "'{selector}' is no build, but a file of one: '{}' of {:.12}. `kiln pull {selector}` gives \

@@ -114,12 +114,17 @@ impl Index {
         .transpose()
     }
 
-    /// The builds that have a file of this content.
-    pub(crate) async fn builds_with(&self, digest: &Digest) -> Result<Vec<InputKey>, StoreError> {
-        let select =
-            "SELECT DISTINCT input_key FROM artifacts WHERE digest = $1 ORDER BY input_key";
+    /// The builds that have a file of this content, at most `limit`, in the order of their keys.
+    pub(crate) async fn builds_with(
+        &self,
+        digest: &Digest,
+        limit: u32,
+    ) -> Result<Vec<InputKey>, StoreError> {
+        let select = "SELECT DISTINCT input_key FROM artifacts WHERE digest = $1 \
+                      ORDER BY input_key LIMIT $2";
         let rows: Vec<(String,)> = sqlx::query_as(select)
             .bind(digest.to_hex())
+            .bind(i64::from(limit))
             .fetch_all(&self.pool)
             .await
             .map_err(self.fail("looking for the builds of a file"))?;

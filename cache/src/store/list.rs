@@ -17,21 +17,23 @@ impl Store {
         limit: u64,
         each: &mut (dyn FnMut(ListedBuild) + Send),
     ) -> Result<(), StoreError> {
-        self.inner.index.list(filter, limit, each).await
+        let refuted = self.refuted().await?.closures();
+        self.inner.index.list(filter, &refuted, limit, each).await
     }
 
     /// Commits that lead to a build, its first one included, in the order of their digits; at most
-    /// `limit`.
+    /// `limit`. Like [`Store::find_builds`] it knows nothing of what rests on a refuted proof.
     pub async fn commits_of(&self, key: &InputKey, limit: u32) -> Result<Vec<String>, StoreError> {
-        self.inner.index.commits_of(key, limit).await
+        let refuted = self.refuted().await?.closures();
+        self.inner.index.commits_of(key, &refuted, limit).await
     }
 
     /// The file of a build, or the console of a run, whose digest begins with these digits; `None` when
-    /// there is none. Whole digests are taken as they are. [`QueryError::Ambiguous`] when several
-    /// files begin like this.
+    /// there is none, and for a query with a kind of name, which no file has. [`QueryError::Ambiguous`]
+    /// when several files begin like this.
     pub async fn find_digest(&self, query: &Query) -> Result<Option<Digest>, StoreError> {
-        if let Ok(digest) = query.digits().parse() {
-            return Ok(Some(digest));
+        if !query.is_of_any_kind() {
+            return Ok(None);
         }
         let found = self.inner.index.digests_like(query.digits(), LISTED as u32 + 1).await?;
         if found.len() > 1 {

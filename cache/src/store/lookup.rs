@@ -70,10 +70,19 @@ impl Store {
     /// The builds that have a file of this content.
     pub async fn builds_with(&self, digest: &Digest) -> Result<Vec<Manifest>, StoreError> {
         let mut builds = Vec::new();
-        for key in self.inner.index.builds_with(digest).await? {
+        for key in self.inner.index.builds_with(digest, u32::MAX).await? {
             builds.extend(self.build_by_input(&key).await?);
         }
         Ok(builds)
+    }
+
+    /// One of the builds that have a file of this content, the first by its key: of some files there
+    /// are thousands.
+    pub async fn build_with(&self, digest: &Digest) -> Result<Option<Manifest>, StoreError> {
+        match self.inner.index.builds_with(digest, 1).await?.first() {
+            Some(key) => self.build_by_input(key).await,
+            None => Ok(None),
+        }
     }
 
     /// The one build that a name leads to, `None` when nothing is known by it. Of twins, which are

@@ -231,6 +231,15 @@ impl Refuted {
         self.is_revoked(closure, BY_CLOSURE)
     }
 
+    /// The closures that alone prove nothing any more.
+    pub(super) fn closures(&self) -> Vec<Digest> {
+        let closure = |mark: &String| {
+            let (closure, stage) = mark.split_once('-')?;
+            closure.parse().ok().filter(|_| stage == BY_CLOSURE)
+        };
+        self.revoked.iter().filter_map(closure).collect()
+    }
+
     /// Whether a build is one of those, or rests on anything of that. Its files are those of the store `of`.
     pub(super) async fn voids(&self, of: &Store, build: &Manifest) -> Result<bool, StoreError> {
         if self.withdrawn.has(build) {
