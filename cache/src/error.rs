@@ -8,7 +8,6 @@ use crate::build_draft::InvalidDraft;
 use crate::digest::Digest;
 use crate::input::InputKey;
 use crate::query::QueryError;
-use crate::retention::MostGo;
 use crate::signature::SignatureError;
 
 /// An error of the store.
@@ -291,26 +290,12 @@ pub enum StoreError {
         /// Days without a sign of life.
         days: i64,
     },
-    /// A quota that costs more builds than its owner may mean.
-    #[error(
-        "nothing was removed: for a quota of {} bytes {} of {} builds would go, more than half. {}; \
-         packed neighbours are differences to a file that stays until the last of them has gone. \
-         --quota {} removes no more than half; or let them go: --most-may-go (in the file of \
-         --policy: most-may-go = true)", .0.quota, .0.going, .0.builds, halves(.0), .0.smallest
-    )]
-    MostGo(MostGo),
     /// Garbage can't be told from what is needed.
     #[error("nothing was removed, because {0}: run `kiln verify` first")]
     Refused(String),
     /// A background task was stopped: the process is ending, or it panicked.
     #[error("a background task of the store was stopped ({0})")]
     Stopped(String),
-}
-
-/// What the builds free that may go for a quota unasked, and what the others do.
-fn halves(most: &MostGo) -> String {
-    let others = most.all_free.saturating_sub(most.half_frees);
-    format!("The first {} free {} bytes, the others {others}", most.half, most.half_frees)
 }
 
 /// What became of corrupt bytes.

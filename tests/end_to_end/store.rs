@@ -43,9 +43,15 @@ fn most_builds_go_only_when_it_is_said() {
     let builds: Vec<_> =
         (0..3).map(|n| pushed(&kiln, &[("image", &noise(n, 50_000))], &[])).collect();
     let quota = ["gc", "--quota", "60k"];
-    let dry = kiln.run(&["gc", "--quota", "60k", "--dry-run"]).exits(9);
+    let dry = kiln.run(&["gc", "--quota", "60k", "--most-may-go", "--dry-run"]).exits(0);
     assert!(dry.stdout.contains("frees") && dry.stdout.contains("2 would go"), "{dry:?}");
-    kiln.run(&quota).exits(9).complains(&["2 of 3 builds", "--quota 1", "--most-may-go"]);
+    let dry = kiln.run(&["gc", "--quota", "60k", "--dry-run"]).exits(9);
+    assert!(dry.stdout.contains("0 would go, 3 stay"), "{dry:?}");
+    let none = kiln.run(&quota).exits(9);
+    assert_eq!(none.stdout, dry.stdout.replace("would go", "went"));
+    none.complains(&["60.0 kB", "2 of 3 builds", "--quota 1", "--most-may-go"]);
+    let json = kiln.run(&[&quota[..], &["--json"]].concat()).exits(9).json();
+    assert_eq!((&json["refused"]["going"], json["gone"].as_array().unwrap().len()), (&2.into(), 0));
     for build in &builds {
         kiln.run(&["show", text(&build["build"])]).exits(0);
     }

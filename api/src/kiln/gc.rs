@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use kiln_cache::retention::{GcPhase, GcProgress, GcReport, Gone, LetGo, Policy, Reason};
-use kiln_cache::{BuildFilter, InputKey, ListedBuild, StoreError};
+use kiln_cache::retention::{GcPhase, GcProgress, GcReport, Gone, LetGo, MostGo, Policy, Reason};
+use kiln_cache::{BuildFilter, InputKey, ListedBuild};
 
 use super::common::{Context, answer, answer_json, when};
 use super::pull::find_named;
 use super::retention::{PolicyFile, Room, Wishes};
-use crate::terminal::exit::Exit;
+use crate::terminal::exit::{Exit, Fault};
 use crate::terminal::table::render;
 use crate::terminal::text::size;
 
@@ -40,7 +40,7 @@ pub(crate) struct Args {
     /// goes first (the kernels stay), then builds, the longest unused first
     #[arg(long, value_name = "SIZE", env = "KILN_QUOTA")]
     quota: Option<Room>,
-    /// Let more than half of the builds go, if the quota asks for it; otherwise nothing goes then
+    /// Let more than half of the builds go, if the quota asks for it; otherwise none goes for it then
     #[arg(long)]
     most_may_go: bool,
     /// Remove builds that nobody has asked for in so many days
@@ -112,10 +112,30 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         answer(text(&report, policy.quota));
     }
     match report.refused {
-        // Of a rehearsal: the collection ends with this, before anything goes.
-        Some(most) => Err(StoreError::MostGo(most).into()),
+        Some(most) => Err(Fault::new(Exit::Refused, refusal(&most)).into()),
         None => Ok(Exit::Done),
     }
+}
+
+/// Why no build goes for a quota, and the ways out.
+pub(crate) fn refusal(most: &MostGo) -> String {
+    let MostGo { quota, builds, going, half, half_frees, all_free, smallest } = *most;
+    let (others, rest) = (going - half, all_free.saturating_sub(half_frees));
+    // When each of the first frees far less than each of the others, these share something.
+    let shared = match u128::from(half_frees) * u128::from(others) * 2
+        < u128::from(rest) * u128::from(half)
+    {
+        true => "; what several share stays until the last of them has gone",
+        false => "",
+    };
+    format!(
+        "no build goes for the quota: for {} {going} of {builds} builds would, more than half. The \
+         first {half} free {}, the others {}{shared}. --quota {smallest} removes no more than half; \
+         or let them go: --most-may-go (in the file of --policy: most-may-go = true)",
+        size(quota),
+        size(half_frees),
+        size(rest)
+    )
 }
 
 /// A reason, for people.
@@ -126,8 +146,8 @@ fn why(reason: Reason) -> &'static str {
     }
 }
 
-/// What a collection says, for people: what goes and why, and what that comes to. The rehearsal's text
-/// is the collection's but for the tense.
+/// What a collection says, for people: the files and builds that go, each with what it frees and why, and
+/// then the sums. The rehearsal's text is the collection's but for the tense.
 fn text(report: &GcReport, quota: Option<u64>) -> String {
     let verb = if report.dry_run { "would go" } else { "went" };
     let mut parts = Vec::new();
@@ -189,7 +209,7 @@ fn sums(report: &GcReport, quota: Option<u64>, verb: &str) -> String {
             report.embargoed
         ));
     }
-    if report.above_quota > 0 {
+    if report.above_quota > 0 && report.refused.is_none() {
         lines.push(format!(
             "still {} over the quota: the rest is kept by name, embargoed, or of runs",
             size(report.above_quota)
@@ -282,6 +302,27 @@ mod tests {
         ] {
             assert!(would.contains(said), "{said}: {would}");
         }
+    }
+
+    #[test]
+    fn what_is_shared_is_told_of_where_it_is_why_so_little_goes() {
+        let most = MostGo {
+            quota: 60_000_000,
+            builds: 10,
+            going: 8,
+            half: 5,
+            half_frees: 5_000_000,
+            all_free: 95_000_000,
+            smallest: 95_123_456,
+        };
+        let said = refusal(&most);
+        for words in
+            ["for 60.0 MB 8 of 10", "first 5 free 5.0 MB, the others 90.0 MB; what", "95123456"]
+        {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        let alone = refusal(&MostGo { half_frees: 50_000_000, all_free: 80_000_000, ..most });
+        assert!(alone.contains("the others 30.0 MB. --quota"), "{alone}");
     }
 
     #[test]

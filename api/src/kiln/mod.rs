@@ -203,7 +203,6 @@ fn exit_of(error: &anyhow::Error) -> Exit {
                 | StoreError::UnknownDatabase(_) => Some(Exit::NotFound),
                 StoreError::Corrupt { .. } | StoreError::Damaged { .. } => Some(Exit::Corrupt),
                 StoreError::Refused(_)
-                | StoreError::MostGo(_)
                 | StoreError::Clock { .. }
                 | StoreError::NotShared(_)
                 | StoreError::AlsoUsedBy { .. }

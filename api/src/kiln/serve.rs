@@ -9,6 +9,7 @@ use kiln_cache::retention::GcReport;
 use kiln_cache::{Store, StoreError};
 
 use super::common::{Context, answer, answer_json, told_to_stop};
+use super::gc::refusal;
 use super::retention::PolicyFile;
 use crate::service;
 use crate::terminal::exit::Exit;
@@ -44,7 +45,9 @@ pub(crate) struct Args {
     /// which the server must have beside all it serves
     #[arg(long, value_name = "MIB", default_value_t = 100)]
     pack_largest: u64,
-    /// Collect garbage by the policy's file every so many hours, as `kiln gc` does; 0 for never
+    /// Collect garbage by the policy's file every so many hours, as `kiln gc` does; 0 for never. No
+    /// build goes for a quota that more than half of them would go for, unless the file says
+    /// most-may-go = true
     #[arg(long, value_name = "HOURS", default_value_t = 0)]
     gc_every: u64,
     #[command(flatten)]
@@ -77,13 +80,18 @@ async fn collect_now_and_then(store: Store, every: Duration, file: PolicyFile) {
     loop {
         tokio::time::sleep(every).await;
         match collect(&store, &file).await {
-            Ok(report) => tracing::info!(
-                builds = report.gone.len(),
-                debug_info = report.let_go.len(),
-                freed = report.freed_bytes,
-                above_quota = report.above_quota,
-                "collected garbage"
-            ),
+            Ok(report) => {
+                tracing::info!(
+                    builds = report.gone.len(),
+                    debug_info = report.let_go.len(),
+                    freed = report.freed_bytes,
+                    above_quota = report.above_quota,
+                    "collected garbage"
+                );
+                if let Some(most) = &report.refused {
+                    tracing::warn!("the store stays above its quota: {}", refusal(most));
+                }
+            }
             Err(error) => tracing::warn!("collecting garbage failed: {error:#}"),
         }
     }

@@ -34,9 +34,10 @@ impl Store {
     /// Refuses ([`StoreError::Refused`]) when a manifest can't be read, or when nothing of what builds
     /// name is here: then it does not see what it thinks it sees; and ([`StoreError::Clock`]) when
     /// all that would go for its age may only seem old, by a clock that was set ahead: unless the
-    /// policy says that the clock is right; and ([`StoreError::MostGo`]) when more than half of the builds
-    /// would go for the quota, if the policy says so. [`StoreError::Busy`] when
-    /// another process packs or collects, [`StoreError::NotShared`] or [`StoreError::AlsoUsedBy`]
+    /// policy says that the clock is right. Where [`Policy::spare_most`] is set and more than half of
+    /// the builds would go for the quota, none goes for it, and the report says so
+    /// ([`GcReport::refused`]); everything else goes as ever. [`StoreError::Busy`] when another process
+    /// packs or collects, [`StoreError::NotShared`] or [`StoreError::AlsoUsedBy`]
     /// where nobody can know what must stay, or can't any more, [`StoreError::Overtaken`] when another
     /// process began to pack or collect because this one had lost its lock.
     pub async fn gc(&self, policy: &Policy) -> Result<GcReport, StoreError> {
@@ -134,26 +135,31 @@ impl Store {
         let files = |key: &InputKey| names.get(key).into_iter().flatten().map(|file| file.digest);
         let all = names.keys().flat_map(files);
         all.chain(consoles.iter().chain(&young).copied()).for_each(|it| holders.add(it));
-        // What the blobs take before each build that goes for the quota, and after the last of them.
+        // What the blobs take before each build that goes for the quota, and what becomes free with it.
         // (Those that go for their age come first: they are the longest unused.)
-        let (mut left, aged) = (Vec::new(), gone.len());
+        let (mut left, mut for_quota, aged) = (Vec::new(), Vec::new(), gone.len());
         for (build, reason) in order {
             let over = policy.quota.is_some_and(|quota| holders.bytes() > quota);
             let Some(reason) = reason.or(over.then_some(Reason::Quota)) else { continue };
-            if reason == Reason::Quota {
-                left.push(holders.bytes());
-            }
+            let before = holders.bytes();
             let (key, commit, last_use) = (build.key, build.commit.clone(), build.last_use);
             let freed = files(&key).map(|digest| holders.remove(digest)).sum();
+            if reason == Reason::Quota {
+                left.push(before);
+                for_quota.push(freed);
+            }
             report.gone.push(Gone { build: key, commit, last_use, freed, reason });
             gone.insert(key);
         }
-        left.push(holders.bytes());
         if let Some(quota) = policy.quota.filter(|_| policy.spare_most) {
-            report.refused = most_go(quota, builds.len() - aged, &left);
+            report.refused = most_go(quota, builds.len() - aged, &left, &for_quota);
         }
-        if let Some(most) = report.refused.filter(|_| !policy.dry_run) {
-            return Err(StoreError::MostGo(most));
+        if report.refused.is_some() {
+            // They stay, and so does what they hold.
+            for spared in report.gone.extract_if(.., |it| it.reason == Reason::Quota) {
+                gone.remove(&spared.build);
+                files(&spared.build).for_each(|digest| holders.add(digest));
+            }
         }
         let room = policy.quota.map(|quota| quota.saturating_sub(holders.bytes()));
         let is_old = |since| {

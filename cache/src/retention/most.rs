@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(doc)]
+use super::report::Gone;
+
 /// A quota for which more than half of the builds would go. That is seldom meant: a slip in the number
 /// does it, and so does a store that is packed, where neighbours are differences to a keyframe that
 /// stays until the last of them has gone. Removing one then frees next to nothing, and a quota a
@@ -25,22 +28,22 @@ pub struct MostGo {
 }
 
 /// Says so if more than half of `builds` go for a quota. `left`: what the blobs take before the first of
-/// them goes, after it, after the second, and so on, in bytes.
+/// them goes, before the second, and so on; `freed`: what becomes free with each ([`Gone::freed`]); in
+/// bytes.
 ///
 /// Only the number of builds counts, not how much each frees: so a smaller quota is never refused less
 /// than a larger one, and who collects again and again, and has a few builds more each time, is
 /// never asked.
-pub(super) fn most_go(quota: u64, builds: usize, left: &[u64]) -> Option<MostGo> {
-    let (half, going) = (builds / 2, left.len().saturating_sub(1));
-    let (first, last) = (*left.first()?, *left.last()?);
+pub(super) fn most_go(quota: u64, builds: usize, left: &[u64], freed: &[u64]) -> Option<MostGo> {
+    let (half, going) = (builds / 2, freed.len());
     let smallest = *left.get(half).filter(|_| going > half)?;
     Some(MostGo {
         quota,
         builds: builds as u64,
         going: going as u64,
         half: half as u64,
-        half_frees: first.saturating_sub(smallest),
-        all_free: first.saturating_sub(last),
+        half_frees: freed[..half].iter().sum(),
+        all_free: freed.iter().sum(),
         smallest,
     })
 }
@@ -52,8 +55,8 @@ mod tests {
     #[test]
     fn the_last_neighbour_takes_the_keyframe_along() {
         // Six differences of 10 bytes to a keyframe of 100.
-        let left = [160, 150, 140, 130, 120, 110, 0];
-        let said = most_go(90, 6, &left).unwrap();
+        let (left, freed) = ([160, 150, 140, 130, 120, 110], [10, 10, 10, 10, 10, 110]);
+        let said = most_go(90, 6, &left, &freed).unwrap();
         let expected = MostGo {
             quota: 90,
             builds: 6,
@@ -65,16 +68,17 @@ mod tests {
         };
         assert_eq!(said, expected);
         // What it offers is not refused, and the next smaller one is.
-        assert_eq!(most_go(130, 6, &left[..4]), None);
-        assert_eq!(most_go(129, 6, &left[..5]).map(|it| it.smallest), Some(130));
+        assert_eq!(most_go(130, 6, &left[..3], &freed[..3]), None);
+        assert_eq!(most_go(129, 6, &left[..4], &freed[..4]).map(|it| it.smallest), Some(130));
     }
 
     #[test]
     fn half_may_go_and_few_builds_are_builds() {
-        assert_eq!(most_go(0, 0, &[0]), None);
-        assert_eq!(most_go(0, 9, &[]), None);
-        assert_eq!(most_go(5, 2, &[10, 5]), None);
-        assert_eq!(most_go(5, 3, &[15, 10, 5]).map(|it| (it.half, it.smallest)), Some((1, 10)));
-        assert_eq!(most_go(0, 1, &[10, 0]).map(|it| (it.half, it.smallest)), Some((0, 10)));
+        assert_eq!(most_go(0, 0, &[], &[]), None);
+        assert_eq!(most_go(0, 9, &[], &[]), None);
+        assert_eq!(most_go(5, 2, &[10], &[5]), None);
+        let said = |most: Option<MostGo>| most.map(|it| (it.half, it.smallest));
+        assert_eq!(said(most_go(5, 3, &[15, 10], &[5, 5])), Some((1, 10)));
+        assert_eq!(said(most_go(0, 1, &[10], &[10])), Some((0, 10)));
     }
 }

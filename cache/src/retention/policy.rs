@@ -16,7 +16,7 @@ pub struct Policy {
     /// Bytes that the store may take; no limit without. Builds go for what blobs take alone; for
     /// the rest, copies of images and the oldest of the quarantine do.
     pub quota: Option<u64>,
-    /// Whether nothing goes when more than half of the builds would go for the quota: see [`MostGo`].
+    /// Whether no build goes for the quota when more than half of them would: see [`MostGo`].
     pub spare_most: bool,
     /// Seconds since its last use after which a build goes; never without.
     pub max_age: Option<i64>,

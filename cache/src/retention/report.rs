@@ -39,7 +39,8 @@ pub struct Gone {
     pub commit: String,
     /// When it was last used, seconds since 1970.
     pub last_use: i64,
-    /// What becomes free when it goes after those before it, in bytes: what others rest on stays.
+    /// What becomes free when it goes after those before it, in bytes: what others rest on stays. As
+    /// planned: what an upload came to want meanwhile stays, too.
     #[serde(default)]
     pub freed: u64,
     /// Why.
@@ -95,7 +96,7 @@ pub struct GcReport {
     /// What goes beside that: what was quarantined a month ago, and what has no room.
     #[serde(default)]
     pub aside_freed: u64,
-    /// What a rehearsal found that the collection would refuse.
+    /// Why no build went for the quota, though the blobs take more.
     #[serde(default)]
     pub refused: Option<MostGo>,
     /// Bytes above the quota that remain, because nothing more may go.
