@@ -7,8 +7,8 @@ use kiln_bisect::belief::Find;
 use kiln_bisect::record::{Commit, Header, Limits, Obtained, Record, TestSpec};
 
 use super::evidence::{Visit, visits};
-use crate::terminal::table::render_for_answer;
-use crate::terminal::text::{duration, labelled, percent};
+use crate::terminal::table::render;
+use crate::terminal::text::{duration, hanging, labelled, percent};
 
 /// The question, a line each: the range, what was built and how, what ran, and the limits.
 pub(super) fn asked(record: &Record) -> String {
@@ -87,16 +87,22 @@ fn count(n: u64, what: &str) -> String {
 
 /// The visits of revisions in order: what each cost and left, and why it was made.
 pub(super) fn why(record: &Record) -> String {
-    let mut built = HashSet::new();
-    let mut row = |visit: &Visit<'_>| {
-        let is_first = built.insert(visit.first.commit.id.clone());
-        row(visit, is_first)
-    };
-    let rows: Vec<Vec<String>> = visits(record).iter().map(&mut row).collect();
-    if rows.is_empty() {
+    let visits = visits(record);
+    if visits.is_empty() {
         return String::new();
     }
-    render_for_answer(&["visit", "build", "runs", "left", "why"], &rows, &[2, 3])
+    let mut built = HashSet::new();
+    let rows: Vec<Vec<String>> = visits
+        .iter()
+        .map(|visit| row(visit, built.insert(visit.first.commit.id.as_str())))
+        .collect();
+    let table = render(&["visit", "build", "runs", "left"], &rows, &[2, 3]);
+    let reasons = std::iter::once("why").chain(visits.iter().map(|visit| visit.first.why.as_str()));
+    let width = table.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+    // The reasons are wrapped beside it: cut, they would be none.
+    let beside = |(line, why): (&str, &str)| hanging(&format!("{line:<width$}  "), why);
+    let lines = table.lines().zip(reasons).map(beside);
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn row(visit: &Visit<'_>, is_first: bool) -> Vec<String> {
@@ -113,7 +119,6 @@ fn row(visit: &Visit<'_>, is_first: bool) -> Vec<String> {
         build,
         visit.counts.total().to_string(),
         visit.credible.map(|left| left.to_string()).unwrap_or_default(),
-        step.why.clone(),
     ]
 }
 
