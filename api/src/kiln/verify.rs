@@ -17,7 +17,7 @@ use crate::terminal::exit::Exit;
 use crate::terminal::observe::BuildProgress;
 use crate::terminal::problems::problems;
 use crate::terminal::progress::Progress;
-use crate::terminal::text::size;
+use crate::terminal::text::{count, size};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -202,9 +202,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
     if report.quarantined > 0 {
         answer(format_args!(
-            "quarantine {} {}, {}: damaged, never given out; gc removes old ones",
-            report.quarantined,
-            if report.quarantined == 1 { "object" } else { "objects" },
+            "quarantine {}, {}: damaged, never given out; gc removes old ones",
+            count(report.quarantined, "object"),
             size(report.quarantined_bytes)
         ));
     }

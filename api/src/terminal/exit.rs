@@ -22,8 +22,8 @@ pub(crate) enum Exit {
     NotReproduced = 7,
     /// The store holds wrong bytes, or a proof was wrong.
     Corrupt = 8,
-    /// Nothing was removed or packed, since nobody can tell what must stay; or nothing was removed,
-    /// since more than half of the builds would go for a quota.
+    /// Nothing was removed or packed, since nobody can tell what must stay; or no build was removed for
+    /// a quota, since more than half of them would go.
     Refused = 9,
     /// A signal ended it: 128 and the number of SIGINT, as shells say it.
     Interrupted = 130,
@@ -41,8 +41,8 @@ Exit codes:
   6  the good end (or each release that can be tested) shows the crash too
   7  the bad end does not show the crash
   8  the store holds wrong bytes, or an audit has found a wrong proof
-  9  nothing was removed or packed, since nobody can tell what must stay, or since
-     most builds would go
+  9  nothing was removed or packed, since nobody can tell what must stay; or no
+     build was removed for a quota, since most would go
   130  interrupted; what was finished is kept";
 
 impl From<Exit> for ExitCode {

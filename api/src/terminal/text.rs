@@ -15,6 +15,12 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
+/// "1 build", "2 builds".
+pub(crate) fn count(n: impl Into<u64>, what: &str) -> String {
+    let n = n.into();
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
 /// "12.4 MB" (powers of ten, as disks are sold and `ls --si` prints).
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];

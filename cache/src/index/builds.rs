@@ -248,7 +248,7 @@ impl Index {
 type SummaryRow = (String, String, Option<String>, String, f64, Option<String>, Option<String>);
 
 pub(super) const BUILT: &str = "built";
-const FAILED: &str = "failed";
+pub(super) const FAILED: &str = "failed";
 const BY_INPUT: &str = "input";
 const BY_CLOSURE: &str = "closure";
 

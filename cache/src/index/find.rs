@@ -6,7 +6,7 @@ use crate::input::InputKey;
 use crate::query::{Field, Query};
 
 use super::open::Index;
-use super::value::{digest, input_key};
+use super::value::{behind, digest, input_key};
 
 /// More matches than this of one prefix are not an answer.
 const LIMIT: i64 = 10_000;
@@ -32,8 +32,7 @@ impl Index {
         for field in query.fields() {
             let rows: Vec<Row> = sqlx::query_as(statement(field))
                 .bind(query.digits())
-                // Behind every hexadecimal continuation of the prefix.
-                .bind(format!("{}g", query.digits()))
+                .bind(behind(query.digits()))
                 .bind(match field {
                     Field::Signature(Some(kind)) => kind.name(),
                     _ => "",

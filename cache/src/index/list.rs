@@ -9,8 +9,9 @@ use crate::input::InputKey;
 use crate::query::{BuildFilter, ListedBuild};
 use crate::signature::ImageId;
 
+use super::builds::{BUILT, FAILED};
 use super::open::Index;
-use super::value::{digest, from_column, input_key};
+use super::value::{behind, digest, from_column, input_key};
 
 /// The builds that a filter takes, the last used first, and at equal times by key.
 ///
@@ -57,8 +58,7 @@ fn conditions(filter: &BuildFilter, leads: &str) -> (String, Vec<String>) {
             "b.input_key IN (SELECT r.input_key FROM revisions r \
              WHERE r.commit_id >= $2 AND r.commit_id < $3 AND {leads})"
         ));
-        // The second is behind every hexadecimal continuation of the prefix.
-        bound.extend([commit.digits().to_owned(), format!("{}g", commit.digits())]);
+        bound.extend([commit.digits().to_owned(), behind(commit.digits())]);
     }
     if let Some(like) = filter.like {
         bound.push(like.to_string());
@@ -71,7 +71,7 @@ fn conditions(filter: &BuildFilter, leads: &str) -> (String, Vec<String>) {
         all.push("b.input_key IN (SELECT input_key FROM pins)".to_owned());
     }
     if filter.failed {
-        all.push("b.result = 'failed'".to_owned());
+        all.push(format!("b.result = '{FAILED}'"));
     }
     (all.join(" AND "), bound)
 }
@@ -141,7 +141,7 @@ impl Index {
                       ORDER BY 1 LIMIT $3";
         let rows: Vec<(String,)> = sqlx::query_as(select)
             .bind(digits)
-            .bind(format!("{digits}g"))
+            .bind(behind(digits))
             .bind(i64::from(limit))
             .fetch_all(&self.pool)
             .await
@@ -172,7 +172,7 @@ fn listed(row: Row) -> Result<ListedBuild, StoreError> {
         tree,
         family: input_key(&family)?,
         image: image.map(|text| digest("builds.image", &text)).transpose()?.map(ImageId),
-        built: result == super::builds::BUILT,
+        built: result == BUILT,
         seconds,
         created,
         last_use,

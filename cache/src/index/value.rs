@@ -19,6 +19,12 @@ pub(super) fn damaged(column: &str, why: impl std::fmt::Display) -> StoreError {
     StoreError::Damaged { what: format!("the index's column {column}"), why: why.to_string() }
 }
 
+/// What comes right behind all names that begin with these lower-case hexadecimal digits, and before
+/// all others that come later: the end of their range.
+pub(super) fn behind(digits: &str) -> String {
+    format!("{digits}g")
+}
+
 /// `$first, $first+1, …`: so many placeholders.
 pub(super) fn placeholders(first: usize, count: usize) -> String {
     let names: Vec<String> = (first..first + count).map(|n| format!("${n}")).collect();

@@ -11,7 +11,7 @@ use super::import::{Args, complain, kept, open, print, stated, summary, word};
 use crate::kiln::common::{Context, answer};
 use crate::terminal::exit::{Exit, Fault};
 use crate::terminal::table;
-use crate::terminal::text::{duration, labelled, percent};
+use crate::terminal::text::{count, duration, labelled, percent};
 
 /// Logs that are read and judged at a time.
 const AT_ONCE: usize = 8;
@@ -202,11 +202,6 @@ fn advice(audit: &Audit) {
         ),
     };
     answer(labelled("next", &text));
-}
-
-/// "1 build", "2 builds".
-fn count(n: u32, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 fn savings(audit: &Audit) {

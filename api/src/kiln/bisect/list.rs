@@ -9,6 +9,7 @@ use kiln_cache::journal::JournalSummary;
 use serde_json::{Value, json};
 
 use super::import;
+use super::report::named;
 use crate::kiln::common::{Context, answer, answer_json, when};
 use crate::terminal::exit::Exit;
 use crate::terminal::table;
@@ -99,9 +100,7 @@ async fn own(store: &Store) -> anyhow::Result<Vec<Row>> {
             id: record.id.clone(),
             range: range(&record),
             answer: verdict.map_or("unfinished", |verdict| verdict.word()).to_owned(),
-            culprit: culprit
-                .map(|commit| format!("{} {}", commit.short(), commit.subject))
-                .unwrap_or_default(),
+            culprit: culprit.map(named).unwrap_or_default(),
             json: json!({
                 "id": record.id,
                 "imported": false,

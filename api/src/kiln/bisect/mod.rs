@@ -235,7 +235,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
                 answer(question::asked(&record));
                 let why = question::why(&record);
                 if !why.is_empty() {
-                    answer(format_args!("\n{}", why.trim_end()));
+                    answer(format_args!("\n{why}"));
                 }
             }
             report::print(context, &record)

@@ -4,11 +4,12 @@
 use std::collections::HashSet;
 
 use kiln_bisect::belief::Find;
-use kiln_bisect::record::{Commit, Header, Limits, Obtained, Record, TestSpec};
+use kiln_bisect::record::{Header, Limits, Obtained, Record, TestSpec};
 
 use super::evidence::{Visit, visits};
+use super::report::named;
 use crate::terminal::table::render;
-use crate::terminal::text::{duration, hanging, labelled, percent};
+use crate::terminal::text::{count, duration, hanging, labelled, percent};
 
 /// The question, a line each: the range, what was built and how, what ran, and the limits.
 pub(super) fn asked(record: &Record) -> String {
@@ -52,10 +53,6 @@ pub(super) fn asked(record: &Record) -> String {
     lines.join("\n")
 }
 
-fn named(commit: &Commit) -> String {
-    format!("{} {}", commit.short(), commit.subject)
-}
-
 fn built(header: &Header) -> Vec<(&'static str, String)> {
     if let Some(command) = &header.build_command {
         return vec![("built by", command.clone())];
@@ -75,14 +72,10 @@ fn limits(limits: &Limits) -> String {
         format!("named at {}", percent(limits.confidence)),
         format!("{} at a time", count(limits.machines as u64, "machine")),
     ];
-    said.extend(limits.max_builds.map(|most| format!("at most {}", count(most.into(), "build"))));
-    said.extend(limits.max_runs.map(|most| format!("at most {}", count(most.into(), "boot"))));
+    said.extend(limits.max_builds.map(|most| format!("at most {}", count(most, "build"))));
+    said.extend(limits.max_runs.map(|most| format!("at most {}", count(most, "boot"))));
     said.extend(limits.budget_seconds.map(|most| format!("at most {} in all", duration(most))));
     said.join(", ")
-}
-
-fn count(n: u64, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// The visits of revisions in order: what each cost and left, and why it was made.

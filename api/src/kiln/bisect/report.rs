@@ -82,6 +82,11 @@ fn print_evidence(record: &Record) {
     }
 }
 
+/// A commit in one line.
+pub(super) fn named(commit: &Commit) -> String {
+    format!("{} {}", commit.short(), commit.subject)
+}
+
 /// The answer, for people.
 fn verdict_text(record: &Record, verdict: &Verdict) -> String {
     let mut lines = Vec::new();
@@ -94,7 +99,6 @@ fn verdict_text(record: &Record, verdict: &Verdict) -> String {
                 Find::Cause => "good parent",
                 Find::Fix => "bad parent",
             };
-            let named = |commit: &Commit| format!("{} {}", commit.short(), commit.subject);
             lines.extend(parents.iter().map(|parent| labelled(label, &named(parent))));
             lines.extend(untested.iter().map(|parent| labelled("not tested", &named(parent))));
             for finding in findings {
@@ -150,8 +154,7 @@ fn verdict_text(record: &Record, verdict: &Verdict) -> String {
             }
             for (commit, probability) in credible {
                 let share = percent(*probability);
-                let line = format!("  {share:>6}  {} {}", commit.short(), commit.subject);
-                lines.push(fit(&line, WIDTH));
+                lines.push(fit(&format!("  {share:>6}  {}", named(commit)), WIDTH));
             }
             if *older > 0.0005 {
                 let (share, what) = (percent(*older), all_bad(record));
