@@ -1,8 +1,10 @@
 //! How long the planner takes for a decision, and how much memory, on a history of a given size.
 //!
-//!     planner-speed COMMITS [linear|merges]
+//!     planner-speed COMMITS [linear|merges] [MACHINES BUILDERS]
 //!
-//! Plays one bisection (a third of the way, one run in ten crashes) and times every decision of it.
+//! Plays one bisection (a third of the way, one run in ten crashes) and times every decision of it, with
+//! what builders and machines are to do beside it where there are builders. Two of three commits change
+//! nothing that the builds read, and each has its own price of a build, as real ones have.
 //! Prints one line of JSON; `tests/bench/planner` runs it.
 
 // Its one line is its answer.
@@ -13,27 +15,35 @@ use std::time::Instant;
 
 use kiln_bisect::belief::Counts;
 use kiln_bisect::graph::Graph;
-use kiln_bisect::plan::{Costs, Decision, Place, Problem, Settings, State, Status, decide};
+use kiln_bisect::plan::{Costs, Decision, Place, Problem, Settings, State, Status, beside, decide};
 use kiln_bisect::simulate::merge_history;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let commits: u32 = args.next().ok_or("planner-speed COMMITS [linear|merges]")?.parse()?;
     let merges = args.next().as_deref() == Some("merges");
+    let machines: u32 = args.next().as_deref().unwrap_or("1").parse()?;
+    let builders: usize = args.next().as_deref().unwrap_or("0").parse()?;
     let graph = match merges {
         true => Graph::new(merge_history(commits, 1))?,
         false => Graph::linear(commits)?,
     };
     let culprit = commits / 3;
     let bad = graph.descendants(culprit);
-    let mut problem = Problem::new(Arc::new(graph), Costs::default());
+    let mut problem = Problem { machines, ..Problem::new(Arc::new(graph), Costs::default()) };
+    problem.untouched = (0..commits).filter(|at| at % 3 > 0 && *at != culprit).collect();
+    problem.builds = (0..commits).map(|at| 10.0 + f64::from(at.wrapping_mul(7919) % 600)).collect();
     let mut runs = 0u32;
     let mut took = Vec::new();
     loop {
         let start = Instant::now();
-        let decision = decide(&problem, &Settings::default())?;
+        let settings = Settings::default();
+        let decision = decide(&problem, &settings)?;
+        let beside = beside(&problem, &settings, builders, &decision)?;
         took.push(start.elapsed().as_secs_f64());
         let Decision::Test(test) = decision else { break };
+        // (What is built ahead is thrown away here: it is about what thinking of it takes.)
+        std::hint::black_box(beside);
         let image = match problem.status(test.revision).image {
             Some(image) => image,
             None => {

@@ -26,8 +26,7 @@ pub struct Kernel<'a> {
 /// What the crashing kernel has, and the clean one not, that may be why only one shows the crash;
 /// sentences for people. `reproducer` is the source of what provokes it.
 ///
-/// Sees configuration and system calls. Does not see a check that the commit itself adds, nor devices
-/// or file systems that it brings.
+/// Sees configuration and system calls. Does not see devices or file systems that the commit brings.
 pub fn visible_only(
     crashing: Kernel<'_>,
     clean: Kernel<'_>,

@@ -26,6 +26,12 @@ pub enum Happening<'a> {
         /// Runs that are wanted of it.
         runs: u32,
     },
+    /// These revisions are run side by side, in one round of all machines. What each shows is told when
+    /// all have run.
+    SideBySide {
+        /// Which.
+        commits: &'a [Commit],
+    },
     /// How it stands, before the next step.
     Stands {
         /// What is known.

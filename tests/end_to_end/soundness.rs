@@ -216,6 +216,7 @@ fn a_budget_of_time_is_kept() {
     // Single tests may take longer than expected, on a busy machine much longer.
     assert!(begun.elapsed().as_secs_f64() < 30.0, "{:?}", begun.elapsed());
     let said = &answer["answer"];
+    assert!(answer["bill"]["runs_made"].as_u64().unwrap() > 3, "{:#}", answer["bill"]);
     assert!(said["why"].as_str().unwrap().contains("budget"), "{said:#}");
     assert!(said["more"]["runs"].as_u64().unwrap() > 0, "{said:#}");
     assert!(said["more"]["seconds"].as_f64().unwrap() > 0.0, "{said:#}");

@@ -10,7 +10,7 @@ use kiln_cache::evidence::Counts;
 use super::progress::Progress;
 use super::screen::{Frame, forecast, screen};
 use super::table::WIDTH;
-use super::text::{duration, fit, hanging, percent, wrapped};
+use super::text::{count, duration, fit, hanging, percent, wrapped};
 use super::walk::{beginning, walk_screen};
 use crate::kiln::bisect::report::outcome_word;
 
@@ -187,6 +187,12 @@ impl Watch for BisectProgress {
                 }
                 progress.status(format!("{}: {why}", commit.short()));
             }
+            Happening::SideBySide { commits } => {
+                let all = count(commits.len() as u64, "revision");
+                self.visit(&mut visit, all.clone());
+                self.line(format!("{all} side by side:"));
+                progress.status(format!("{all} side by side"));
+            }
             Happening::Stands { picture, spent, left } => {
                 self.draw(|stands| stands.picture = Some((picture.clone(), spent, left)));
                 if let (Some(left), false) = (left, visit.forecast) {
@@ -267,7 +273,7 @@ impl Watch for BisectProgress {
             Happening::Ran { outcome, done, wanted } => progress.counted_status(
                 format!(
                     "{} runs, last: {}",
-                    visit.commit.get(..12).unwrap_or_default(),
+                    visit.commit.get(..12).unwrap_or(&visit.commit),
                     fit(&outcome_word(outcome), 30)
                 ),
                 u64::from(done),

@@ -54,7 +54,8 @@ impl Bisection {
     ) -> Result<Vec<Finding>, BisectError> {
         let mut findings = Vec::new();
         if let Some(parent) = parents.iter().find(|parent| parent.is_settled()) {
-            findings.extend(self.visibility(Place::Commit(commit), parent.parent).await?);
+            let visibility = self.visibility(tester, Place::Commit(commit), parent.parent).await?;
+            findings.extend(visibility);
         }
         if self.header.confirm_revert {
             findings.push(self.reverted(tester, commit, rate).await?);
@@ -62,9 +63,11 @@ impl Bisection {
         Ok(findings)
     }
 
-    /// Whether configuration or system calls explain why only one of two kernels crashes.
+    /// Whether configuration, system calls or a check that the commit brings explain why only one of two
+    /// kernels crashes.
     async fn visibility(
         &mut self,
+        tester: &Tester,
         commit: Place,
         parent: Place,
     ) -> Result<Option<Finding>, BisectError> {
@@ -84,10 +87,13 @@ impl Bisection {
             Kernel { config: texts.0.as_deref(), symbols: texts.1.as_deref() }
         }
         let (own, other) = (kernel(&texts[0]), kernel(&texts[1]));
-        let reasons = match self.header.find {
+        let mut reasons = match self.header.find {
             Find::Cause => visible_only(own, other, source.as_deref()),
             Find::Fix => visible_only(other, own, source.as_deref()),
         };
+        if self.header.find == Find::Cause {
+            reasons.extend(self.new_check(tester, commit, parent).await?);
+        }
         Ok((!reasons.is_empty()).then_some(Finding::Visibility { reasons }))
     }
 
@@ -224,6 +230,7 @@ impl Bisection {
                 target: Some(&target),
                 machines: self.header.limits.machines,
                 most: self.runs_left(),
+                deadline: None,
                 has_run: self.knowledge.has_run(),
             };
             let Ran { records, gave_up } = batch.run(runs, &*self.watch).await?;

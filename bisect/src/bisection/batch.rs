@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kiln_cache::Store;
 use kiln_cache::evidence::{Outcome, Run};
@@ -42,6 +42,8 @@ pub(crate) struct Batch<'a> {
     pub(crate) machines: usize,
     /// Runs that may be made in all, failures of the host among them.
     pub(crate) most: u32,
+    /// When no further run is begun, whatever was wanted.
+    pub(crate) deadline: Option<Instant>,
     /// Whether anything has run on this host before.
     pub(crate) has_run: bool,
 }
@@ -64,6 +66,7 @@ impl Batch<'_> {
         let mut gave_up = None;
         while gave_up.is_none() {
             while !seen
+                && self.deadline.is_none_or(|deadline| Instant::now() < deadline)
                 && flying.len() < self.machines
                 && done + (flying.len() as u32) < wanted
                 && records.len() + flying.len() < self.most as usize
@@ -186,6 +189,7 @@ mod tests {
             target: None,
             machines: 2,
             most: 3,
+            deadline: None,
             has_run: true,
         };
         let Ran { records, gave_up } = batch.run(10, &Deaf).await.unwrap();

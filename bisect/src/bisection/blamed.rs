@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kiln_builder::commits_changing;
 use kiln_cache::evidence::Outcome;
+use kiln_cache::signature::ImageId;
 
 use super::error::BisectError;
 use super::setup::{Bisection, blocking};
@@ -48,21 +49,29 @@ impl Bisection {
             if target.informative(&self.knowledge.counts(image)).target == 0 {
                 continue;
             }
-            for run in self.store.runs(&image, &tester.key()).await? {
-                let Outcome::Crash { title } = &run.outcome else { continue };
-                let Some(console) = run.console.filter(|_| target.is(title)) else { continue };
-                // Consoles may go before the runs that they are of, and be damaged: `verify` tells.
-                let Ok(reader) = self.store.reader(&console).await else { continue };
-                let bytes = match reader.read(0..reader.size().min(LONGEST)).await {
-                    Ok(bytes) => bytes,
-                    Err(error) => {
-                        tracing::warn!(%console, %error, "a console can't be read");
-                        continue;
-                    }
-                };
-                let functions =
-                    crash_functions(&without_payload(&bytes), &self.patterns, FUNCTIONS);
-                return Ok(Some(functions));
+            if let Some(console) = self.target_console(tester, image).await? {
+                return Ok(Some(crash_functions(&console, &self.patterns, FUNCTIONS)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the kernel said in a run of an image that showed the target; nothing when none of its consoles
+    /// is at hand.
+    pub(super) async fn target_console(
+        &self,
+        tester: &Tester,
+        image: ImageId,
+    ) -> Result<Option<Vec<u8>>, BisectError> {
+        let target = self.target()?;
+        for run in self.store.runs(&image, &tester.key()).await? {
+            let Outcome::Crash { title } = &run.outcome else { continue };
+            let Some(console) = run.console.filter(|_| target.is(title)) else { continue };
+            // Consoles may go before the runs that they are of, and be damaged: `verify` tells.
+            let Ok(reader) = self.store.reader(&console).await else { continue };
+            match reader.read(0..reader.size().min(LONGEST)).await {
+                Ok(bytes) => return Ok(Some(without_payload(&bytes).into_owned())),
+                Err(error) => tracing::warn!(%console, %error, "a console can't be read"),
             }
         }
         Ok(None)

@@ -1,11 +1,8 @@
 //! What the user allows to be spent.
 
-use super::error::BisectError;
+use std::time::{Duration, Instant};
+
 use super::setup::Bisection;
-use super::verdict_of::verdict_of;
-use crate::plan;
-use crate::title::Target;
-use crate::verdict::Verdict;
 
 const NO_TIME: &str = "the budget of time is used up";
 
@@ -26,29 +23,15 @@ impl Bisection {
         self.header.limits.budget_seconds.is_some_and(|budget| self.elapsed() + seconds > budget)
     }
 
-    /// The answer when another test would go beyond the time that the user gave.
-    pub(super) async fn too_dear(
-        &self,
-        target: &Target,
-        test: &plan::Test,
-    ) -> Result<Option<Verdict>, BisectError> {
-        if !self.is_late_in(test.expected_seconds) {
-            return Ok(None);
-        }
-        let Some(belief) = self.belief().await? else { return Ok(None) };
-        let answer = plan::Verdict::Inconclusive {
-            why: NO_TIME.to_owned(),
-            set: belief.set(),
-            more: Some(plan::More {
-                revision: test.revision,
-                runs: test.runs,
-                build: test.build,
-                bits: test.expected_gain,
-                seconds: test.expected_seconds,
-            }),
-            contradiction: belief.contradiction(),
-        };
-        Ok(Some(verdict_of(self, target, answer, Vec::new())))
+    /// Seconds until the time that the user gave is over; nothing where it never is.
+    pub(super) fn seconds_left(&self) -> Option<f64> {
+        self.header.limits.budget_seconds.map(|budget| (budget - self.elapsed()).max(0.0))
+    }
+
+    /// When no further run is begun, since the time that the user gave is over.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let left = Duration::try_from_secs_f64(self.seconds_left()?).ok()?;
+        Instant::now().checked_add(left)
     }
 
     /// Why a build, or so many runs, would go beyond what the user allows; nothing when they don't.

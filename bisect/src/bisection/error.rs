@@ -88,6 +88,13 @@ pub enum BisectError {
         /// The file.
         path: std::path::PathBuf,
     },
+    /// The test is another than the one that the record's runs are of.
+    #[error(
+        "the test is not what it was when this bisection started: the files that its command names, the \
+         title patterns, or what runs the machines (KVM or not) have changed, so the runs it has made don't \
+         count; start a new one (what was built is still known)"
+    )]
+    OtherTest,
     /// A file that the bisection needs.
     #[error("{path}: {source}")]
     Io {

@@ -6,9 +6,9 @@
 //! asks for builds and learns of them, [`doubts`] forgets them,
 //! [`host`] tells kernels that can't be run from a host that runs none, [`titled`] finds out which crash
 //! is hunted, [`written`] tells the record, [`after`] looks at a commit
-//! that is to be named, [`walking`] for a good end among
+//! that is to be named ([`new_check`]: whether it brings what tells of the bug), [`walking`] for a good end among
 //! releases and [`able`] at one that is to be it, [`running`] keeps two processes from one bisection,
-//! [`setup`] prepares the test, [`verdict_of`] puts the planner's answer into words. The loop itself is
+//! [`setup`] prepares the test, [`visits`] carries a decision out, [`verdict_of`] puts the planner's answer into words. The loop itself is
 //! in [`steps`].
 
 mod able;
@@ -23,6 +23,7 @@ mod error;
 mod host;
 pub(crate) mod knowledge;
 mod made;
+mod new_check;
 mod old;
 pub(crate) mod prepared;
 mod proofs;
@@ -34,6 +35,7 @@ mod titled;
 mod unseen;
 mod untouched;
 mod verdict_of;
+mod visits;
 mod walking;
 mod workshop;
 mod written;

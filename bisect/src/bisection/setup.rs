@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use kiln_builder::closure::Edges;
 use kiln_builder::{Builder, Config, History, How, Observer, Repository, Request, Revision};
+use kiln_cache::evidence::TestKey;
 use kiln_cache::{Remote, Store};
 use uuid::Uuid;
 
@@ -89,6 +90,8 @@ pub struct Bisection {
     pub(super) left_behind: HashMap<String, Span>,
     /// Whether what it is expected to need was said.
     pub(super) expected: bool,
+    /// The test that the record's runs are of.
+    pub(super) tested: Option<TestKey>,
     /// Seconds spent before this process went on.
     pub(super) before: f64,
     /// When this process began.
@@ -121,6 +124,7 @@ impl Bisection {
         bisection.knowledge.spent.runs = bill.runs_made as u32;
         bisection.expected = record.expected().is_some();
         bisection.before = record.seconds();
+        bisection.tested = record.test();
         let left_behind = record.begun().into_iter();
         bisection.left_behind =
             left_behind.map(|begun| (begun.commit.id.clone(), begun.span())).collect();
@@ -209,6 +213,7 @@ impl Bisection {
             notes: Vec::new(),
             decided: None,
             expected: false,
+            tested: None,
             before: 0.0,
             begun: Instant::now(),
             recorded: HashMap::new(),
@@ -260,13 +265,25 @@ impl Bisection {
     }
 
     /// Makes the test ready. The kernel that was just built shows whether KVM works here.
+    ///
+    /// # Errors
+    /// Also when the record's runs are of another test.
     pub(super) async fn make_tester(
-        &self,
+        &mut self,
         manifest: &kiln_cache::Manifest,
     ) -> Result<Tester, BisectError> {
         let limits = &self.header.limits;
         let patterns = &self.patterns;
-        self.test.tester(limits, &self.store, &self.work, &self.kernels(), manifest, patterns).await
+        let kernels = self.kernels();
+        let made = self.test.tester(limits, &self.store, &self.work, &kernels, manifest, patterns);
+        let tester = made.await?;
+        let test = tester.key();
+        match self.tested.replace(test) {
+            Some(before) if before != test => return Err(BisectError::OtherTest),
+            Some(_) => {}
+            None => self.write(Event::Tested { test }).await?,
+        }
+        Ok(tester)
     }
 
     /// Appends to the record.

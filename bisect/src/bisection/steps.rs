@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use kiln_cache::evidence::Outcome;
 use kiln_cache::manifest::BuildResult;
 
-use super::batch::{Batch, Ran};
 use super::error::BisectError;
 use super::setup::{Bisection, blocking};
 use super::verdict_of::verdict_of;
 use crate::picture::Forecast;
 use crate::plan::{self, Beside, Decision, Place, Settings, Spent};
 use crate::record::{Decided, Event, Record};
-use crate::tester::Tester;
 use crate::title::Target;
 use crate::verdict::Verdict;
 use crate::watch::{Happening, Paid};
@@ -62,11 +59,13 @@ impl Bisection {
             let (decision, beside) = self.decide(&target).await?;
             match decision {
                 Decision::Test(test) => {
-                    if let Some(verdict) = self.too_dear(&target, &test).await? {
-                        return self.finish(verdict).await;
+                    let several = beside.several.clone();
+                    if !self.prepare(&tester, &test, beside).await? {
+                        continue;
                     }
-                    if self.prepare(&tester, &test, beside).await? {
-                        self.visit(&tester, test.revision, test.runs, &test.why).await?
+                    match several.is_empty() {
+                        true => self.visit(&tester, test.revision, test.runs, &test.why).await?,
+                        false => self.visit_several(&tester, &several).await?,
                     }
                 }
                 Decision::Stop(answer) => {
@@ -127,6 +126,7 @@ impl Bisection {
     async fn decide(&mut self, target: &Target) -> Result<(Decision, Beside), BisectError> {
         self.learn_efforts().await;
         let mut problem = self.knowledge.problem(target, self.header.limits.machines);
+        problem.seconds_left = self.seconds_left();
         self.workshop.tell(&mut problem);
         let builders = self.header.limits.builders;
         let settings = self.settings();
@@ -170,68 +170,5 @@ impl Bisection {
             max_runs: self.header.limits.max_runs,
             ..Settings::default()
         }
-    }
-
-    /// One step: get the build, and run its image unless the store knows better. Returns why it was not
-    /// run as often as it was to be, if the host failed again and again.
-    pub(super) async fn try_visit(
-        &mut self,
-        tester: &Arc<Tester>,
-        place: Place,
-        runs: u32,
-        why: &str,
-    ) -> Result<Option<BisectError>, BisectError> {
-        let commit = self.commit(place);
-        self.watch.happening(Happening::Chosen { commit: &commit, why, runs });
-        let known_before = self.knowledge.build(place);
-        let made = self.build(place).await?;
-        let Some(image) = made.manifest.image() else {
-            self.write_build_only(place, why, made.record).await?;
-            return Ok(None);
-        };
-        // A build that is new to this bisection may be the twin of one that has run before.
-        if known_before.is_none() || known_before != self.knowledge.build(place) {
-            let recalled = self.recall_runs(tester, image).await?;
-            if !recalled.is_empty() {
-                self.write_step(place, why, made.record, recalled).await?;
-                return Ok(None);
-            }
-        }
-        // Once is enough to learn whether an image that timed out elsewhere boots here.
-        let runs = if self.knowledge.doubted(image) { 1 } else { runs };
-        let folder = self.kernels();
-        let files = tester.place(&self.store, &image, &made.manifest, &folder).await?;
-        let (store, watch) = (self.store.clone(), Arc::clone(&self.watch));
-        let target = self.target.clone();
-        let machines = self.header.limits.machines;
-        let (most, has_run) = (self.runs_left().max(1), self.knowledge.has_run());
-        let batch = async {
-            let batch = Batch {
-                store: &store,
-                tester,
-                image,
-                commit: &commit.id,
-                place: &files,
-                target: target.as_ref(),
-                machines,
-                most,
-                has_run,
-            };
-            batch.run(runs, &*watch).await
-        };
-        let Ran { records, gave_up } = self.beside(batch).await?;
-        let before = self.knowledge.counts(image);
-        let mut counts = before.clone();
-        for run in &records {
-            counts.add(&run.outcome, 1);
-            self.knowledge.learn_run_seconds(run.seconds);
-            self.knowledge.spent.runs += 1;
-        }
-        self.knowledge.learn_counts(image, counts);
-        if records.iter().any(|run| !matches!(run.outcome, Outcome::Infra { .. })) {
-            self.knowledge.learn_tried(image, before);
-        }
-        self.write_step(place, why, made.record, records).await?;
-        Ok(gave_up)
     }
 }

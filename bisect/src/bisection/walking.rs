@@ -165,9 +165,6 @@ impl Bisection {
             let target = self.target()?.clone();
             if let Some(decision) = self.bad_end_first(&target).await? {
                 match decision {
-                    plan::Decision::Test(test) if self.is_late_in(test.expected_seconds) => {
-                        return Ok(Some(self.unfinished("the budget of time is used up", None)));
-                    }
                     plan::Decision::Test(test) => {
                         self.visit(tester, test.revision, test.runs, &test.why).await?;
                         continue;
@@ -257,7 +254,8 @@ impl Bisection {
         if self.walk.as_ref().is_none_or(|walk| walk.last.is_some()) {
             return Ok(None);
         }
-        let problem = self.knowledge.problem(target, self.header.limits.machines);
+        let mut problem = self.knowledge.problem(target, self.header.limits.machines);
+        problem.seconds_left = self.seconds_left();
         let settings = self.settings();
         let Some(decision) = plan::bad_end_first(&problem, &settings)? else { return Ok(None) };
         let before = self.decided.as_ref().map(|(problem, settings)| (problem, settings));

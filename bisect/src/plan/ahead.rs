@@ -11,6 +11,7 @@ use crate::belief::Counts;
 use super::choose::Search;
 use super::decide::{Decision, Steps, Test, searching};
 use super::problem::{Place, Problem, ProblemError, State, Status};
+use super::scarce::builds_left;
 use super::settings::Settings;
 
 /// Futures less probable than this are not looked into.
@@ -96,11 +97,8 @@ fn worth_building(
     test: &Test,
 ) -> Vec<Need> {
     let own = test.build && problem.build_under_way(test.revision).is_none();
-    let taken = problem.spent.builds + problem.building.len() as u32 + u32::from(own);
-    let (mut left, worth) = match settings.max_builds {
-        Some(most) => (most.saturating_sub(taken), WORTH_LIMITED),
-        None => (u32::MAX, WORTH),
-    };
+    let mut left = builds_left(problem, settings).saturating_sub(u32::from(own));
+    let worth = if settings.max_builds.is_some() { WORTH_LIMITED } else { WORTH };
     needs.retain(|need| {
         if problem.build_under_way(need.place).is_some() {
             return true;
@@ -113,7 +111,7 @@ fn worth_building(
 }
 
 /// Probability that a test shows the target.
-fn shows(search: &Search<'_>, test: &Test) -> f64 {
+pub(super) fn shows(search: &Search<'_>, test: &Test) -> f64 {
     let bad = match test.revision {
         Place::Base => search.posterior.bad_base,
         Place::Commit(commit) => search.posterior.bad[commit as usize],
@@ -123,7 +121,7 @@ fn shows(search: &Search<'_>, test: &Test) -> f64 {
 }
 
 /// How it would stand after a test.
-fn after(problem: &Problem, test: &Test, crashed: bool, rate: f64) -> Problem {
+pub(super) fn after(problem: &Problem, test: &Test, crashed: bool, rate: f64) -> Problem {
     let mut next = problem.clone();
     let image = problem.status(test.revision).image.unwrap_or_else(|| {
         next.images.push(Counts::default());
@@ -148,5 +146,6 @@ fn after(problem: &Problem, test: &Test, crashed: bool, rate: f64) -> Problem {
     }
     next.spent.builds += u32::from(test.build);
     next.spent.runs += clean + u32::from(crashed);
+    next.seconds_left = next.seconds_left.map(|left| (left - test.expected_seconds).max(0.0));
     next
 }

@@ -1,4 +1,5 @@
-//! What to do beside a test: builds that will be asked for soon, and runs while a build is waited for.
+//! What to do beside a test, or in its place: builds that will be asked for soon, runs while a build is
+//! waited for, and rounds of several revisions.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +8,7 @@ use super::decide::{Decision, Test};
 use super::meanwhile::meanwhile;
 use super::problem::{Building, Place, Problem, ProblemError};
 use super::settings::Settings;
+use super::several::several;
 
 /// Work for builders and machines that a test leaves without any.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,6 +20,10 @@ pub struct Beside {
     /// Runs of what is built, while the test waits for its build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meanwhile: Option<Test>,
+    /// Runs of several revisions side by side, instead of those that the test asks for: a round of all
+    /// machines, after which is decided again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub several: Vec<Test>,
     /// A build under way that is given up, so that the one which the test needs can begin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub give_up: Option<Place>,
@@ -30,8 +36,7 @@ impl Beside {
     }
 }
 
-/// What to do beside a decision, with so many builders that work while machines run. Nothing without
-/// builders, and nothing at the end. Like the decision, it depends on nothing but its arguments.
+/// What to do beside a decision, with so many builders that work while machines run. Nothing at the end. Like the decision, it depends on nothing but its arguments.
 ///
 /// # Errors
 /// As [`super::decide`].
@@ -42,13 +47,14 @@ pub fn beside(
     decision: &Decision,
 ) -> Result<Beside, ProblemError> {
     let Decision::Test(test) = decision else { return Ok(Beside::default()) };
+    let several = several(problem, settings, test)?;
     if builders == 0 {
-        return Ok(Beside::default());
+        return Ok(Beside { several, ..Beside::default() });
     }
     let ahead = ahead(problem, settings, builders, test)?;
     let meanwhile = if test.build { meanwhile(problem, settings, test)? } else { None };
     let give_up = given_up(problem, builders, test, &ahead);
-    Ok(Beside { ahead, meanwhile, give_up })
+    Ok(Beside { ahead, meanwhile, several, give_up })
 }
 
 /// Which build under way is given up for the one that a test needs, when all builders are at work. By

@@ -5,6 +5,7 @@ use crate::belief::{Counts, Find, Posterior, RateGrid};
 use super::confirm::clean_runs;
 use super::gain::{Prospect, Quiet, Terms};
 use super::problem::{Place, Problem, State, Status};
+use super::scarce::{Scarce, builds_left, runs_left};
 use super::settings::Settings;
 
 /// Classes of "probability of being bad" among which one revision each is weighed in full.
@@ -47,6 +48,8 @@ pub(super) struct Search<'a> {
     pub(super) testable: &'a [f64],
     /// For each image whether some revision with it is built.
     pub(super) built: &'a [bool],
+    /// Of what there may be too little.
+    pub(super) scarce: Scarce,
 }
 
 impl Search<'_> {
@@ -66,11 +69,11 @@ impl Search<'_> {
         }
     }
 
-    /// Seconds that getting `place` is charged with when tests are held against each other. Where the
-    /// number of builds is limited, each must tell as much as it can: a cheap one costs as many.
+    /// Seconds that getting `place` is charged with when tests are held against each other. Where builds
+    /// are scarce, each must tell as much as it can: a cheap one costs as many.
     fn price(&self, place: Place) -> f64 {
         let is_begun = self.problem.build_under_way(place).is_some();
-        match self.settings.max_builds.is_none() || is_begun || !self.needs_build(place) {
+        match !self.scarce.builds || is_begun || !self.needs_build(place) {
             true => self.build_seconds(place),
             false => self.problem.costs.build_seconds,
         }
@@ -104,16 +107,23 @@ impl Search<'_> {
         }
     }
 
+    /// Runs of `place` that surely end before the time is over that the user gives, its build first; whole
+    /// rounds of all machines.
+    pub(super) fn runs_in_time(&self, place: Place) -> u32 {
+        let Some(left) = self.problem.seconds_left else { return u32::MAX };
+        let rounds = (left - self.build_seconds(place)) / self.problem.costs.run_seconds;
+        // (Saturates, and what is negative is none.)
+        (rounds as u32).saturating_mul(self.problem.machines.max(1))
+    }
+
     /// Runs that the budget leaves.
     pub(super) fn runs_left(&self) -> u32 {
-        let most = self.settings.max_runs.unwrap_or(u32::MAX);
-        most.saturating_sub(self.problem.spent.runs)
+        runs_left(self.problem, self.settings)
     }
 
     /// Whether the budget allows another build beside those under way.
     pub(super) fn may_build(&self) -> bool {
-        let builds = self.problem.spent.builds + self.problem.building.len() as u32;
-        self.settings.max_builds.is_none_or(|most| builds < most)
+        builds_left(self.problem, self.settings) > 0
     }
 
     /// Whether the budget allows the build that testing `place` needs, if any.
@@ -135,7 +145,8 @@ impl Search<'_> {
             posterior: self.posterior,
             epsilon: self.settings.model.epsilon,
             run_seconds: self.problem.costs.run_seconds,
-            machines: self.problem.machines,
+            // Where runs are scarce each must tell as much as it can, not each round.
+            machines: if self.scarce.runs { 1 } else { self.problem.machines },
             most_runs: runs_left.min(400),
         };
         if runs_left == 0 {
@@ -176,10 +187,14 @@ impl Search<'_> {
             let price = self.price(place);
             let seen = self.problem.counts(place);
             let works = self.works(place);
+            let most = match which {
+                Which::Any => u32::MAX,
+                Which::Allowed | Which::AtHand { .. } => self.runs_in_time(place),
+            };
             let prospect = if seen.total() == 0 {
-                never_run.best(&terms, &bad, price, works)
+                never_run.best(&terms, &bad, price, works, most)
             } else {
-                Quiet::new(&terms, seen).best(&terms, &bad, price, works)
+                Quiet::new(&terms, seen).best(&terms, &bad, price, works, most)
             };
             let Some(prospect) = prospect else { continue };
             if best.is_none_or(|b| prospect.value() > b.prospect.value()) {

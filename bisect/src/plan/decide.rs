@@ -10,6 +10,7 @@ use super::choose::{Choice, Search, Which};
 use super::confirm::{self, Missing, clean_runs};
 use super::problem::{Place, Problem, ProblemError, State};
 use super::renamed::{Renamed, renamed};
+use super::scarce::Scarce;
 use super::settings::Settings;
 use super::spans::{indistinguishable, testable};
 use super::verdict::{More, Verdict};
@@ -102,6 +103,7 @@ pub(super) fn searching<T>(
         posterior: &posterior,
         testable: &chances,
         built: &built,
+        scarce: Scarce::of(problem, settings, &posterior),
     }))
 }
 
@@ -141,9 +143,9 @@ impl Steps<'_> {
         }
         match self.search.best(Which::Allowed) {
             Some(choice) if self.worthwhile(&choice) => {
-                // Without builds left, what is built can be run for ever and tell nothing new.
-                let forbidden =
-                    if self.search.may_build() { None } else { self.search.best(Which::Any) };
+                // Without builds left, or time for one, what is built can be run on and tell nothing new.
+                let may_all = self.search.may_build() && problem.seconds_left.is_none();
+                let forbidden = if may_all { None } else { self.search.best(Which::Any) };
                 match forbidden {
                     Some(better)
                         if better.prospect.value()
@@ -378,14 +380,22 @@ impl Steps<'_> {
     fn ask(&self, place: Place, runs: u32, why: String) -> Decision {
         let problem = self.search.problem;
         let build = self.search.needs_build(place);
-        let allowed = runs.max(1).min(self.search.runs_left());
+        let in_time = match problem.spent.runs {
+            // Nobody knows what a run takes before there was one.
+            0 if problem.seconds_left.is_none_or(|left| left > 0.0) => {
+                self.search.runs_in_time(place).max(problem.machines.max(1))
+            }
+            _ => self.search.runs_in_time(place),
+        };
+        let allowed = runs.max(1).min(self.search.runs_left()).min(in_time);
         let seconds = |runs: u32| {
             self.search.build_seconds(place) + problem.costs.seconds(false, runs, problem.machines)
         };
         if allowed == 0 || !self.search.may_get(place) {
             let runs = runs.max(1);
             let more = More { revision: place, runs, build, bits: 0.0, seconds: seconds(runs) };
-            return self.inconclusive(format!("the budget is used up; next: {why}"), Some(more));
+            let used_up = self.used_up(in_time == 0);
+            return self.inconclusive(format!("{used_up}; next: {why}"), Some(more));
         }
         Decision::Test(Test {
             revision: place,
@@ -403,8 +413,10 @@ impl Steps<'_> {
 
     fn nothing_left(&self) -> Decision {
         let more = self.search.best(Which::Any).filter(|c| self.worthwhile(c));
-        let why = match more {
-            Some(_) => "the budget is used up",
+        let why = match &more {
+            Some(choice) => {
+                self.used_up(self.search.runs_in_time(choice.place) < choice.prospect.runs)
+            }
             None => "no revision that can be built and run would tell more",
         };
         let more = more.map(|c| More {
@@ -415,6 +427,15 @@ impl Steps<'_> {
             seconds: c.seconds,
         });
         self.inconclusive(why.to_owned(), more)
+    }
+
+    /// Which budget has no room for a test.
+    fn used_up(&self, late: bool) -> &'static str {
+        match (late, self.search.runs_left()) {
+            (true, _) => "the budget of time is used up",
+            (false, 0) => "the budget of runs is used up",
+            (false, _) => "the budget of builds is used up",
+        }
     }
 
     fn inconclusive(&self, why: String, more: Option<More>) -> Decision {

@@ -92,7 +92,7 @@ impl Quiet {
     /// The number of runs with the most information about the culprit for its cost.
     ///
     /// `bad` is the mass of each group, and of "older", under which this revision is bad; `build`
-    /// the seconds to get it, `works` the chance that it can be tested. What is told is the mutual
+    /// the seconds to get it, `works` the chance that it can be tested, `most` the runs there is time for. What is told is the mutual
     /// information between the culprit and whether a run crashes: it includes what a crash tells
     /// of the rate, and so of all the clean runs seen before. Nothing when no run can tell anything.
     pub(super) fn best(
@@ -101,6 +101,7 @@ impl Quiet {
         bad: &[f64],
         build: f64,
         works: f64,
+        most: u32,
     ) -> Option<Prospect> {
         let good = (1.0 - bad.iter().sum::<f64>()).clamp(0.0, 1.0);
         let mut quiet = vec![0.0; self.runs.len()];
@@ -121,7 +122,7 @@ impl Quiet {
         let (mut seconds, mut before, mut done) = (0.0, 1.0, 0);
         let mut best: Option<Prospect> = None;
         let mut peak = 0.0f64;
-        for (i, runs) in self.runs.iter().enumerate() {
+        for (i, runs) in self.runs.iter().enumerate().take_while(|(_, runs)| **runs <= most) {
             seconds += f64::from(runs - done) * round * (before + quiet[i]) / 2.0;
             (before, done) = (quiet[i], *runs);
             let prospect = Prospect {

@@ -9,7 +9,9 @@ mod gain;
 mod meanwhile;
 mod problem;
 mod renamed;
+mod scarce;
 mod settings;
+mod several;
 mod spans;
 mod verdict;
 

@@ -134,6 +134,8 @@ pub struct Problem {
     pub building: Vec<Building>,
     /// For the budgets of [`super::Settings`].
     pub spent: Spent,
+    /// Seconds until the time that the user gives is over; nothing where there is no such limit.
+    pub seconds_left: Option<f64>,
 }
 
 /// Why a problem can't be decided.
@@ -206,6 +208,7 @@ impl Problem {
             machines: 1,
             building: Vec::new(),
             spent: Spent::default(),
+            seconds_left: None,
         }
     }
 

@@ -55,6 +55,9 @@ pub struct Decided {
     pub building: Vec<Building>,
     /// What was paid so far.
     pub spent: Spent,
+    /// Seconds until the time that the user gives is over, where there is such a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<f64>,
     /// Thresholds and budgets, where they are others than before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Settings>,
@@ -124,6 +127,7 @@ impl Decided {
             machines: problem.machines,
             building: problem.building.clone(),
             spent: problem.spent,
+            seconds_left: problem.seconds_left,
             settings: before.is_none_or(|(_, before)| before != settings).then_some(*settings),
             decision,
             beside,
@@ -279,6 +283,7 @@ impl Replay {
         problem.machines = decided.machines;
         problem.building.clone_from(&decided.building);
         problem.spent = decided.spent;
+        problem.seconds_left = decided.seconds_left;
         if let Some(settings) = decided.settings {
             self.settings = Some(settings);
         }

@@ -8,7 +8,7 @@ mod bill;
 mod decided;
 mod releases;
 
-use kiln_cache::evidence::Outcome;
+use kiln_cache::evidence::{Outcome, TestKey};
 use kiln_cache::signature::Signatures;
 use kiln_cache::{Digest, InputKey};
 use serde::{Deserialize, Serialize};
@@ -259,6 +259,11 @@ pub enum Event {
         /// How many of them the store has evidence of for this test.
         evidence_known: usize,
     },
+    /// The test was made ready. Runs of another test are other evidence: a bisection can't go on with one.
+    Tested {
+        /// The key that its evidence is kept under.
+        test: TestKey,
+    },
     /// A revision was compiled. Its step comes when its runs are done; should Kiln be killed before
     /// that, a later step finds the build in the store.
     Compiled {
@@ -407,6 +412,14 @@ pub struct RecordError {
 }
 
 impl Record {
+    /// What its revisions were tested by, as far as it came; older records don't say.
+    pub(crate) fn test(&self) -> Option<TestKey> {
+        self.events.iter().find_map(|(_, event)| match event {
+            Event::Tested { test } => Some(*test),
+            _ => None,
+        })
+    }
+
     /// Reads a journal.
     pub fn from_journal(journal: kiln_cache::journal::Journal) -> Result<Self, RecordError> {
         let id = journal.id;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kiln_builder::{Builder, Config};
 use kiln_cache::Store;
@@ -304,10 +304,15 @@ impl ConfigSearch {
         }
     }
 
+    /// When the time is used up; nothing when it never is.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let budget = Duration::try_from_secs_f64(self.question.limits.budget_seconds?).ok()?;
+        self.begun.checked_add(budget)
+    }
+
     /// Whether the time is used up.
     fn is_late(&self) -> bool {
-        let budget = self.question.limits.budget_seconds;
-        budget.is_some_and(|most| self.begun.elapsed().as_secs_f64() > most)
+        self.deadline().is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     /// Runs that may still be made.

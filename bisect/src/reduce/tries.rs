@@ -164,6 +164,7 @@ impl ConfigSearch {
                 target: self.target.as_ref(),
                 machines: self.question.limits.machines,
                 most: self.runs_left().max(1),
+                deadline: self.deadline(),
                 has_run: self.answer.runs_made > 0,
             };
             let Ran { records, gave_up } = batch.run(runs, &*self.watch).await?;

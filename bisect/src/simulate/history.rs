@@ -66,6 +66,19 @@ impl History {
         Self { graph, culprit, bad, broken, second, suspects, image, rate }
     }
 
+    /// The commits that change nothing: their image is their parent's.
+    pub(super) fn unchanging(&self) -> Vec<u32> {
+        let same = |commit: &u32| {
+            let parent = match self.graph.parents(*commit) {
+                [] => 0,
+                [parent] => self.image[*parent as usize],
+                _ => return false,
+            };
+            self.image[*commit as usize] == parent
+        };
+        (0..self.graph.len() as u32).filter(same).collect()
+    }
+
     pub(super) fn image_of(&self, place: Place) -> u32 {
         match place {
             Place::Base => 0,

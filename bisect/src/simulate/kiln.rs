@@ -9,13 +9,15 @@ use crate::plan::{
     Verdict, decide,
 };
 
+use super::history::History;
 use super::lab::{Lab, Seen};
 
 /// Steps after which a bisection counts as endless.
 const MOST_STEPS: u32 = 5000;
 
-/// Plays [`decide`] to its end. Images are known beforehand, as closures tell them, when not every
-/// commit changes the image; else only once built. Nothing when there is no end.
+/// Plays [`decide`] to its end. Where not every commit changes the image, closures tell what they do in
+/// real bisections: which commits change nothing that a build at hand reads (hardly one of them is the one),
+/// and of what is built the commits around it that give the same. Nothing when there is no end.
 pub(super) fn play(lab: &mut Lab<'_>, settings: &Settings) -> Option<Verdict> {
     let history = lab.history;
     let costs = Costs {
@@ -27,10 +29,15 @@ pub(super) fn play(lab: &mut Lab<'_>, settings: &Settings) -> Option<Verdict> {
     problem.images = vec![Counts::default(); history.rate.len()];
     problem.others = vec![BTreeMap::new(); history.rate.len()];
     if lab.world.changing < 1.0 {
-        for (status, image) in problem.revisions.iter_mut().zip(&history.image) {
-            status.image = Some(*image);
+        problem.untouched = history.unchanging();
+    }
+    if lab.world.warm {
+        let commits = (0..history.graph.len() as u32).map(Place::Commit);
+        for place in commits.chain([Place::Base]) {
+            let works = lab.works(place);
+            let state = if works { State::Built } else { State::Broken };
+            problem.set(place, Status { image: works.then(|| history.image_of(place)), state });
         }
-        problem.base.image = Some(0);
     }
     let builders = lab.world.builders as usize;
     for _ in 0..MOST_STEPS {
@@ -52,7 +59,7 @@ pub(super) fn play(lab: &mut Lab<'_>, settings: &Settings) -> Option<Verdict> {
         if test.build {
             begin(lab, Some(test.revision), &beside);
             if let Some(side) = beside.meanwhile {
-                run(lab, &mut problem, &side);
+                run(lab, &mut problem, &[side]);
                 continue;
             }
             lab.wait();
@@ -66,7 +73,10 @@ pub(super) fn play(lab: &mut Lab<'_>, settings: &Settings) -> Option<Verdict> {
             let image = Some(history.image_of(test.revision));
             problem.set(test.revision, Status { image, state: State::Built });
         }
-        run(lab, &mut problem, &test);
+        match beside.several.is_empty() {
+            true => run(lab, &mut problem, &[test]),
+            false => run(lab, &mut problem, &beside.several),
+        }
     }
     None
 }
@@ -83,15 +93,37 @@ fn learn_builds(lab: &mut Lab<'_>, problem: &mut Problem) {
     for place in lab.ended() {
         let works = lab.works(place);
         let state = if works { State::Built } else { State::Broken };
-        problem.set(place, Status { image: works.then_some(lab.history.image_of(place)), state });
+        let image = lab.history.image_of(place);
+        if works && lab.world.changing < 1.0 {
+            prove(lab.history, problem, image);
+        }
+        problem.set(place, Status { image: works.then_some(image), state });
     }
     problem.building = lab.building().map(|(place, seconds)| Building { place, seconds }).collect();
     problem.spent.builds = lab.builds - problem.building.len() as u32;
 }
 
-fn run(lab: &mut Lab<'_>, problem: &mut Problem, test: &Test) {
-    let image = lab.history.image_of(test.revision) as usize;
-    for seen in lab.run(test.revision, test.runs, |seen| seen == Seen::Target) {
+/// Takes note of all revisions that give this image: between any two of them lie only commits that change
+/// nothing.
+fn prove(history: &History, problem: &mut Problem, image: u32) {
+    let same = problem.revisions.iter_mut().zip(&history.image).filter(|(_, own)| **own == image);
+    same.for_each(|(status, _)| status.image = Some(image));
+    if image == 0 {
+        problem.base.image = Some(image);
+    }
+}
+
+/// Runs of one revision, or a round of several.
+fn run(lab: &mut Lab<'_>, problem: &mut Problem, tests: &[Test]) {
+    let seen = match tests {
+        [test] => {
+            let runs = lab.run(test.revision, test.runs, |seen| seen == Seen::Target);
+            runs.into_iter().map(|seen| (test.revision, seen)).collect()
+        }
+        several => lab.round(several.iter().map(|test| (test.revision, test.runs))),
+    };
+    for (place, seen) in seen {
+        let image = lab.history.image_of(place) as usize;
         let counts = &mut problem.images[image];
         match seen {
             Seen::Target => counts.crashes += 1,

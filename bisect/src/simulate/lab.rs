@@ -148,6 +148,21 @@ impl<'a> Lab<'a> {
         all
     }
 
+    /// One round, of as many runs of each of these as is said: no more in all than there are machines.
+    pub(super) fn round(
+        &mut self,
+        tests: impl Iterator<Item = (Place, u32)>,
+    ) -> Vec<(Place, Seen)> {
+        self.pass(self.minutes + self.world.run_minutes);
+        let mut all = Vec::new();
+        for (place, runs) in tests {
+            self.runs += runs;
+            all.extend((0..runs).map(|_| (place, self.once(place))));
+        }
+        debug_assert!(all.len() <= self.world.machines.max(1) as usize);
+        all
+    }
+
     fn once(&mut self, place: Place) -> Seen {
         let (world, random) = (self.world, &mut self.random);
         let (bad, second) = match place {

@@ -55,6 +55,8 @@ pub struct World {
     pub machines: u32,
     /// Builds side by side while machines run; none are made then when it is zero.
     pub builders: u32,
+    /// Whether all that builds is built when the bisection begins.
+    pub warm: bool,
     /// Minutes for a build.
     pub build_minutes: f64,
     /// Minutes for a run.
@@ -83,6 +85,7 @@ impl Default for World {
             changing: 1.0,
             machines: 1,
             builders: 0,
+            warm: false,
             build_minutes: 10.0,
             run_minutes: 2.0,
         }
@@ -103,8 +106,8 @@ impl World {
         let bits =
             n.log2() + error * (error / (n - 1.0)).log2() + (1.0 - error) * (1.0 - error).log2();
         let runs = bits / capacity / f64::from(self.machines.max(1));
-        let (building, running) =
-            (bits * self.build_minutes / 60.0, runs * self.run_minutes / 60.0);
+        let build_minutes = if self.warm { 0.0 } else { self.build_minutes };
+        let (building, running) = (bits * build_minutes / 60.0, runs * self.run_minutes / 60.0);
         match self.builders {
             0 => building + running,
             builders => running.max(building / f64::from(builders)),

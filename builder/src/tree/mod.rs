@@ -4,6 +4,7 @@ mod changes;
 mod error;
 mod history;
 mod kernel;
+mod lines;
 mod releases;
 mod repository;
 mod revert;

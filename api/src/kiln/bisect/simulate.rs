@@ -35,6 +35,9 @@ pub(super) struct Args {
     /// Builds side by side while machines run; 0: a build and runs take turns
     #[arg(long, value_name = "W", default_value_t = 0)]
     builders: u32,
+    /// All that builds is built when the bisection begins
+    #[arg(long)]
+    warm: bool,
     /// What goes wrong beside the bug
     #[arg(long, value_enum, default_value_t)]
     world: Name,
@@ -115,6 +118,7 @@ impl Args {
             changing: self.changing,
             machines: self.machines,
             builders: self.builders,
+            warm: self.warm,
             shape: match self.graph {
                 Graph::Linear => Shape::Linear,
                 Graph::Merges => Shape::Merges,

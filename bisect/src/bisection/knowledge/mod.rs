@@ -363,6 +363,7 @@ impl Knowledge {
             }),
             machines: machines as u32,
             building: Vec::new(),
+            seconds_left: None,
             spent: self.spent,
         }
     }

@@ -1,6 +1,6 @@
 //! The posterior, as records keep it.
 
-use crate::belief::{Credible, Evidence, Find, Model, Posterior};
+use crate::belief::{Evidence, Find, Model, Posterior};
 use crate::picture::{Picture, Seen};
 use crate::plan::{Place, Problem, Settings, State};
 use crate::record::Commit;
@@ -64,16 +64,6 @@ impl Belief {
         seen: Vec<Seen>,
     ) -> Picture {
         Picture::new(&self.posterior, self.credible, commit, seen)
-    }
-
-    /// What remains possible.
-    pub(in crate::bisection) fn set(&self) -> Credible {
-        self.posterior.credible(Settings::default().credible)
-    }
-
-    /// The runs speak against every commit.
-    pub(in crate::bisection) fn contradiction(&self) -> bool {
-        self.posterior.contradiction
     }
 
     /// How often a bad revision shows the target.

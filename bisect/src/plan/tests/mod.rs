@@ -2,6 +2,7 @@
 
 mod endless;
 mod fix;
+mod hours;
 mod unequal;
 
 use std::sync::Arc;
@@ -52,6 +53,9 @@ impl Play {
 
     fn step(&mut self, test: &Test) {
         self.tested.push((test.revision, test.runs, test.why.clone()));
+        if let Some(left) = &mut self.problem.seconds_left {
+            *left -= self.problem.costs.seconds(test.build, test.runs, self.problem.machines);
+        }
         assert!(test.runs > 0 && !test.why.is_empty());
         if self.status(test.revision).state == State::Unknown {
             let known = self.status(test.revision).image;
