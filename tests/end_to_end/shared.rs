@@ -5,7 +5,8 @@ mod support;
 use std::process::Command;
 
 use serde_json::Value;
-use support::{Kiln, Repo, coin, events};
+use support::killing::runs_that_count_once;
+use support::{Kiln, Repo, coin, culprit, events};
 
 const BUILD: &str = "cat * >\"$KILN_OUT/program\"";
 
@@ -94,6 +95,40 @@ fn bisections_of_one_range_share_builds_and_of_one_test_also_runs() {
     assert_eq!(bill(&answers[1], "runs_avoided_evidence"), 0, "another test has other evidence");
     assert_eq!((compiled[3], bill(&answers[3], "runs_made")), (0, 0));
     assert!(bill(&answers[3], "runs_avoided_evidence") > 0);
+}
+
+/// What is built beforehand is run side by side, and each revision's runs are its own.
+#[test]
+fn machines_run_several_revisions_where_all_is_built() {
+    let (repo, commits) = two_bugs();
+    let kiln = Kiln::new();
+    for commit in &commits {
+        let build = ["build", commit, "--repo", repo.arg(), "--build-command", BUILD];
+        kiln.run(&build).exits(0);
+    }
+    let ends = ["--good", commits[0].as_str(), "--bad", commits[63].as_str()];
+    let command = "sleep 0.2; ! grep -q first-bug \"$KILN_ARTIFACTS/program\"";
+    let how = ["--build-command", BUILD, "--command", command, "--machines", "6", "--json"];
+    let args = [&["bisect", "--repo", repo.arg()][..], &ends, &how].concat();
+    let answer = kiln.run(&args).exits(0).complains(&["revisions side by side:"]);
+    let record = answer.json();
+    assert_eq!(culprit(&record), commits[21], "{record:#}");
+    assert_eq!(bill(&record, "builds_compiled"), 0);
+    let rounds: Vec<&Value> = events(&record, "decided")
+        .filter_map(|decided| decided["beside"]["several"].as_array())
+        .flatten()
+        .collect();
+    assert!(rounds.len() > 4, "{rounds:?}");
+    // One crashes always and the other never: nothing of one was counted for another.
+    for step in events(&record, "step") {
+        let at = commits.iter().position(|commit| step["commit"]["id"] == **commit).unwrap();
+        for run in step["runs"].as_array().unwrap() {
+            let crashed = run["outcome"]["kind"] == "crash";
+            assert_eq!(crashed, at >= 21, "{at}: {run:#}");
+        }
+    }
+    runs_that_count_once(&record);
+    kiln.run(&["bisect", "replay-check", record["id"].as_str().unwrap()]).exits(0);
 }
 
 #[test]

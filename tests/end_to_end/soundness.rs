@@ -3,9 +3,10 @@
 
 mod support;
 
-use std::time::Instant;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use support::{Kiln, Repo, coin, culprit};
+use support::{Kiln, Repo, coin, culprit, events};
 
 /// The "kernel" is all files together.
 const BUILD: &str = "cat * >\"$KILN_OUT/program\"";
@@ -202,6 +203,39 @@ fn a_commit_that_only_switched_the_detector_on_is_flagged() {
     let finding = &answer["answer"]["findings"][0];
     assert_eq!(finding["finding"], "visibility", "{answer:#}");
     assert!(finding["reasons"][0].as_str().unwrap().contains("CONFIG_KASAN"), "{finding:#}");
+}
+
+/// Its runs would be counted beside those of another test.
+#[test]
+fn another_test_is_no_way_to_go_on() {
+    let (repo, commits) = history(64, |i| (i == 40).then_some(("more", "bug\n")));
+    let kiln = Kiln::new();
+    let script = kiln.work().with_extension("sh");
+    std::fs::write(&script, format!("#!/bin/sh\nsleep 0.3; {}\n", flaky())).unwrap();
+    let command = format!("sh {}", script.display());
+    let mut start = kiln.command();
+    start.args(["bisect", "--repo", repo.arg(), "--good", &commits[0], "--bad", &commits[63]]);
+    start.args(["--build-command", BUILD, "--command", &command]);
+    let mut child = start.stderr(Stdio::null()).spawn().unwrap();
+    let list = || kiln.run(&["bisect", "list", "--json"]).exits(0).json();
+    let shown = |id: &str| kiln.run(&["bisect", "show", id, "--json"]).exits(0).json();
+    let begun = Instant::now();
+    let id = loop {
+        assert!(begun.elapsed().as_secs() < 120 && child.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(50));
+        if let Some(id) = list()[0]["id"].as_str()
+            && events(&shown(id), "step").next().is_some()
+        {
+            break id.to_owned();
+        }
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    std::fs::write(&script, "#!/bin/sh\nexit 0\n").unwrap();
+    kiln.run(&["bisect", "resume", &id]).exits(1).complains(&["the test is not what it was"]);
+    std::fs::write(&script, format!("#!/bin/sh\nsleep 0.3; {}\n", flaky())).unwrap();
+    let answer = kiln.run(&["bisect", "resume", &id, "--json"]).exits(0).json();
+    assert_eq!(culprit(&answer), commits[40], "{answer:#}");
 }
 
 #[test]
