@@ -334,7 +334,7 @@ impl Weights {
         let left = (untouched + blamed + plain).max(1.0);
         // With nothing else to suspect there is nothing to tell apart; and nobody is suspected less
         // for being blamed.
-        let hardly = if untouched < n { model.untouched.min(untouched / left) } else { 1.0 };
+        let hardly = if untouched < left { model.untouched.min(untouched / left) } else { 1.0 };
         let rest = 1.0 - hardly;
         let mostly = match (blamed > 0.0, plain > 0.0) {
             (false, _) => 0.0,

@@ -434,3 +434,32 @@ fn first_suspects_share_half_and_are_not_named_for_it() {
     let after = with(&[30, 70], &[], &[clean, crashes, crashes]);
     assert_eq!(after.top().0, 60);
 }
+
+#[test]
+fn where_only_untouched_commits_are_left_they_have_all_of_the_prior() {
+    // Of the two images 30 to 60 and 90 to 99, nothing but untouched commits lies outside.
+    let graph = Graph::linear(100).unwrap();
+    let class = |c: u32| match c {
+        0..=60 => Some(0),
+        90..=99 => Some(1),
+        _ => None,
+    };
+    let images: Vec<Option<u32>> = (0..100).map(class).collect();
+    let untouched: Vec<u32> = (61..=90).chain([0]).collect();
+    let counts = [Counts::default(); 2];
+    let evidence = Evidence {
+        graph: &graph,
+        images: &images,
+        base: None,
+        find: Find::Cause,
+        unchanged: &[],
+        untouched: &untouched,
+        blamed: &[],
+        counts: &counts,
+    };
+    let got = Posterior::new(&evidence, &Model::default());
+    let model = Model::default();
+    let within = 1.0 - model.older - model.not_reproducible;
+    let left: f64 = untouched.iter().map(|c| got.commits[*c as usize]).sum();
+    assert!((left - within).abs() < 1e-6 && (got.older - model.older).abs() < 1e-6, "{left}");
+}
