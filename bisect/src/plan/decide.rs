@@ -135,11 +135,9 @@ impl Steps<'_> {
             return self.name(top, probability);
         }
         if unsure {
-            let why = format!(
-                "{} commits in a row can't be told apart: all but the last don't build or boot",
-                same.len()
-            );
-            return self.inconclusive(why, None);
+            return self
+                .tried_between(&same)
+                .unwrap_or_else(|| self.inconclusive(alike(problem, &same), None));
         }
         match self.search.best(Which::Allowed) {
             Some(choice) if self.worthwhile(&choice) => {
@@ -407,6 +405,25 @@ impl Steps<'_> {
         })
     }
 
+    /// Tries a commit among those that can't be told apart, if most of them lie between two that failed and
+    /// were only given up for that: nobody may know that none of them works without having tried one.
+    fn tried_between(&self, same: &[u32]) -> Option<Decision> {
+        let Search { problem, settings, posterior, .. } = self.search;
+        let untried = |commit: &u32| problem.revisions[*commit as usize].state == State::Unknown;
+        let stretches = same.chunk_by(|one, other| untried(one) && untried(other));
+        let longest = stretches.filter(|them| untried(&them[0])).max_by_key(|them| them.len())?;
+        if 2 * longest.len() < same.len() {
+            return None;
+        }
+        let place = Place::Commit(longest[longest.len() / 2]);
+        let why = format!(
+            "{} commits lie between others that don't build or boot: shows whether they all do so",
+            longest.len()
+        );
+        let runs = clean_runs(posterior.rate.mean, settings.parent_doubt);
+        Some(self.ask(place, runs, why)).filter(|it| matches!(it, Decision::Test(_)))
+    }
+
     fn worthwhile(&self, choice: &Choice) -> bool {
         choice.prospect.value() * self.search.problem.costs.run_seconds >= NOTHING_TO_LEARN
     }
@@ -451,4 +468,34 @@ impl Steps<'_> {
             contradiction: posterior.contradiction,
         })
     }
+}
+
+/// Why commits of a group can't be told apart, of which the last is one that works.
+fn alike(problem: &Problem, same: &[u32]) -> String {
+    let [before @ .., _] = same else { return String::new() };
+    let is_line = same.windows(2).all(|two| problem.graph.parents(two[1]) == [two[0]]);
+    let states = || before.iter().map(|commit| problem.revisions[*commit as usize].state);
+    let count = |is: fn(&State) -> bool| states().filter(is).count();
+    let broken = count(|state| matches!(state, State::Broken | State::Untestable));
+    let unclear = count(|state| *state == State::Unclear);
+    let others = before.len() - broken - unclear;
+    let of_unclear = match problem.find {
+        Find::Cause => "had the bug before their branch forked off",
+        Find::Fix => "are not known to have had the bug",
+    };
+    let kinds = [
+        (broken, "don't build or boot"),
+        (unclear, of_unclear),
+        (others, "lie between such as don't, and were not tried"),
+    ];
+    let told: Vec<String> = kinds
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| match *n == before.len() {
+            true => format!("all but the last {what}"),
+            false => format!("{n} {what}"),
+        })
+        .collect();
+    let row = if is_line { " in a row" } else { "" };
+    format!("{} commits{row} can't be told apart: {}", same.len(), told.join(", "))
 }

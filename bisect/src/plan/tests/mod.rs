@@ -1,5 +1,6 @@
 //! The planner against kernels whose behaviour is given.
 
+mod alike;
 mod endless;
 mod fix;
 mod hours;
