@@ -57,6 +57,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 problem.base = status;
                 false
             }
+            Place::Fork(_) => unreachable!("no branch forked off before the older end"),
             Place::Commit(commit) => {
                 problem.revisions[commit as usize] = status;
                 bad[commit as usize]

@@ -119,6 +119,18 @@ pub enum Finding {
         /// Why.
         why: String,
     },
+    /// A parent of the commit lies before the good end, where a branch forked off, and can't be tested:
+    /// the bug may have been there already.
+    ForkUntested {
+        /// That parent.
+        fork: Commit,
+    },
+    /// A branch forked off before the good end where the bug was already: what its commits show was left
+    /// out.
+    ForkShows {
+        /// Where.
+        fork: Commit,
+    },
     /// The crashing one of the commit and its parent can show what the other can't: the commit may
     /// have made the bug visible (or hidden it).
     Visibility {

@@ -72,6 +72,9 @@ pub struct Evidence<'a> {
     pub images: &'a [Option<u32>],
     /// The older end's image, where known.
     pub base: Option<u32>,
+    /// The images of the graph's fork points, where known. What they show says nothing of the commits
+    /// of the range, none of which they contain; but what gives the same image is as good.
+    pub forks: &'a [Option<u32>],
     /// What is sought.
     pub find: Find,
     /// Commits known to change nothing that runs, by other means than equal images.
@@ -82,6 +85,13 @@ pub struct Evidence<'a> {
     pub blamed: &'a [u32],
     /// What was seen of each image.
     pub counts: &'a [Counts],
+}
+
+impl Evidence<'_> {
+    /// Whether an image is known to contain no commit of the range.
+    pub(super) fn is_from_before(&self, image: u32) -> bool {
+        self.base == Some(image) || self.forks.contains(&Some(image))
+    }
 }
 
 /// For each commit the tested images that contain it, and how it stands.
@@ -160,9 +170,9 @@ fn splits(evidence: &Evidence<'_>, members: &[Vec<u32>], sweep: &mut [u64]) -> V
     let mut split = vec![false; graph.len()];
     let mut chunk = Chunk::default();
     for (image, list) in members.iter().enumerate() {
-        if evidence.base == Some(image as u32) {
-            // No commit of the range is in the older end's history: each that is in the history of
-            // a twin of it is split off.
+        if evidence.is_from_before(image as u32) {
+            // No commit of the range is in the older end's history, or in a fork point's: each that is in
+            // the history of a twin of it is split off.
             sweep.fill(0);
             list.iter().for_each(|c| sweep[*c as usize] = 1);
             graph.carry_to_ancestors(sweep);

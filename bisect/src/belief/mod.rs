@@ -4,6 +4,7 @@
 mod evidence;
 mod math;
 mod model;
+mod older;
 mod posterior;
 mod rate;
 

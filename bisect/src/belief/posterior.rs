@@ -8,6 +8,7 @@ use crate::graph::Graph;
 
 use super::evidence::{Evidence, Find, Seen, Standing};
 use super::model::Model;
+use super::older::Older;
 use super::rate::{POINTS, Rate, RateGrid};
 
 /// What is believed after the runs. All probabilities add up to one over `commits`, `older` and
@@ -25,11 +26,15 @@ pub struct Posterior {
     pub bad: Vec<f64>,
     /// The same for the older end.
     pub bad_base: f64,
+    /// For each fork point the probability that it is bad, by its own runs alone: what is told of the
+    /// range does not tell whether a branch was bad before.
+    pub forks: Vec<f64>,
     /// How often a bad kernel crashes, given that there is one.
     pub rate: Rate,
     /// The runs contradict every commit: a bug that was reverted and came back, two bugs of one
     /// title, or images taken for equal that are not.
     pub contradiction: bool,
+    if_older: IfOlder,
     joint: Joint,
     seen: Vec<u64>,
     words: usize,
@@ -47,6 +52,17 @@ pub struct Credible {
     pub not_reproducible: Option<f64>,
     /// What the whole set holds.
     pub share: f64,
+}
+
+/// Probability, by what revisions have from before the range, that they are bad should the bug be older;
+/// empty where all are.
+#[derive(Clone, Debug)]
+struct IfOlder(Vec<f64>);
+
+impl IfOlder {
+    fn bad(&self, graph: &Graph, commit: u32) -> f64 {
+        self.0.get(graph.origin(commit) as usize).copied().unwrap_or(1.0)
+    }
 }
 
 /// Masses by rate. Commits that the same tested images contain share theirs.
@@ -73,7 +89,7 @@ impl Posterior {
         let seen = Seen::new(evidence);
         let counts: Vec<_> = seen.tested.iter().map(|i| &evidence.counts[*i as usize]).collect();
         // Relative to "every tested image is good", each bad image multiplies by a ratio; one that
-        // is also the older end's contains no commit, whichever that is.
+        // is also the older end's, or a fork point's, contains no commit, whichever that is.
         let ratio: Vec<[f64; POINTS]> = counts
             .iter()
             .map(|c| {
@@ -81,8 +97,8 @@ impl Posterior {
                 grid.ln_bad(c).map(|bad| bad - good)
             })
             .collect();
-        let is_base: Vec<bool> =
-            seen.tested.iter().map(|image| evidence.base == Some(*image)).collect();
+        let from_before: Vec<bool> =
+            seen.tested.iter().map(|image| evidence.is_from_before(*image)).collect();
         let (group, keys) = groups(&seen);
         let weights = Weights::new(model, &seen.standing);
         let mut ln: Vec<[f64; POINTS]> = keys
@@ -91,7 +107,7 @@ impl Posterior {
                 let mut sum = [weights.ln(*standing); POINTS];
                 let own = seen.of(*at as usize);
                 for (i, r) in ratio.iter().enumerate() {
-                    let contains = own[i / 64] >> (i % 64) & 1 == 1 && !is_base[i];
+                    let contains = own[i / 64] >> (i % 64) & 1 == 1 && !from_before[i];
                     if evidence.find.bad(contains) {
                         (0..POINTS).for_each(|k| sum[k] += r[k]);
                     }
@@ -99,10 +115,8 @@ impl Posterior {
                 sum
             })
             .collect();
-        let mut older = [0.0; POINTS];
-        for r in &ratio {
-            (0..POINTS).for_each(|k| older[k] += r[k]);
-        }
+        let mut all_bad = Older::new(evidence);
+        let mut older = all_bad.ln(&seen.tested, &ratio);
         // Back from logarithms, scaled so that the largest is one.
         let top = ln.iter().chain(std::iter::once(&older)).flatten().fold(0.0f64, |a, b| a.max(*b));
         let within = (1.0 - model.older - model.not_reproducible).max(1e-9);
@@ -117,16 +131,16 @@ impl Posterior {
         let mut joint = Joint { group, mass: ln, older, rates: grid.rate, by_rate: [0.0; POINTS] };
         let total = joint.total() + never;
         joint.scale(1.0 / total);
-        Self::finish(evidence, model, grid, joint, never / total, seen)
+        Self::finish(evidence, model, grid, (joint, never / total), seen, &all_bad)
     }
 
     fn finish(
         evidence: &Evidence<'_>,
         model: &Model,
         grid: &RateGrid,
-        mut joint: Joint,
-        never: f64,
+        (mut joint, never): (Joint, f64),
         seen: Seen,
+        all_bad: &Older,
     ) -> Self {
         let by_group: Vec<f64> = joint.mass.iter().map(|m| m.iter().sum()).collect();
         let commits: Vec<f64> = joint.group.iter().map(|g| by_group[*g as usize]).collect();
@@ -135,17 +149,33 @@ impl Posterior {
         for (g, size) in joint.sizes().iter().enumerate() {
             (0..POINTS).for_each(|k| joint.by_rate[k] += joint.mass[g][k] * size);
         }
-        let bad = evidence
-            .graph
-            .ancestor_mass(|c| [commits[c as usize]])
-            .into_iter()
-            .map(|[mass]| match evidence.find {
-                Find::Cause => (mass + older).clamp(0.0, 1.0),
+        let if_older = IfOlder(all_bad.bad_by_origin(&joint.older));
+        let bad = (0u32..)
+            .zip(evidence.graph.ancestor_mass(|c| [commits[c as usize]]))
+            .map(|(commit, [mass])| match evidence.find {
+                Find::Cause => {
+                    let older = older * if_older.bad(evidence.graph, commit);
+                    (mass + older).clamp(0.0, 1.0)
+                }
                 Find::Fix => (1.0 - never - mass).clamp(0.0, 1.0),
             })
             .collect();
         let rate = grid.summary(&joint.by_rate);
-        let contradiction = contradicts(evidence, model, &commits, older, never, &seen, rate.mean);
+        let tested = seen.tested.iter();
+        let bad_if_older: Vec<bool> =
+            tested.map(|image| all_bad.bad_image(*image, &joint.older) >= 0.5).collect();
+        let shares = (&*commits, older, never);
+        let contradiction = contradicts(evidence, model, shares, &seen, &bad_if_older, rate.mean);
+        let by_own_runs = |image: &Option<u32>| {
+            let counts = image.and_then(|image| evidence.counts.get(image as usize).copied());
+            let counts = counts.unwrap_or_default();
+            let (good, shown) = (grid.ln_good(&counts), grid.ln_bad(&counts));
+            let weighed =
+                shown.iter().zip(&joint.by_rate).map(|(ln, mass)| mass * (ln - good).exp());
+            let (bad, all) = (weighed.sum::<f64>(), joint.by_rate.iter().sum::<f64>());
+            bad / (bad + all).max(f64::MIN_POSITIVE)
+        };
+        let forks = evidence.forks.iter().map(by_own_runs).collect();
         Self {
             commits,
             older,
@@ -155,13 +185,20 @@ impl Posterior {
                 Find::Cause => older,
                 Find::Fix => (1.0 - never).clamp(0.0, 1.0),
             },
+            forks,
             rate,
             contradiction,
+            if_older,
             joint,
             seen: seen.bits,
             words: seen.words,
             tested: seen.tested,
         }
+    }
+
+    /// Mass of "the bug is older" under which a commit's revision is bad.
+    pub(crate) fn older_at(&self, graph: &Graph, commit: u32) -> f64 {
+        self.older * self.if_older.bad(graph, commit)
     }
 
     /// The most probable commit, the latest of equals.
@@ -382,14 +419,14 @@ fn groups(seen: &Seen) -> (Vec<u32>, Vec<(u32, Standing)>) {
     (group, keys)
 }
 
-/// Whether the best explanation left is one that the runs speak loudly against.
+/// Whether the best explanation left is one that the runs speak loudly against. `bad_if_older`: whether
+/// each tested image is bad, should the bug be older.
 fn contradicts(
     evidence: &Evidence<'_>,
     model: &Model,
-    commits: &[f64],
-    older: f64,
-    never: f64,
+    (commits, older, never): (&[f64], f64, f64),
     seen: &Seen,
+    bad_if_older: &[bool],
     rate: f64,
 ) -> bool {
     let pairs = commits.iter().zip(&seen.standing);
@@ -410,8 +447,9 @@ fn contradicts(
     }
     seen.tested.iter().enumerate().any(|(i, image)| {
         let counts = &evidence.counts[*image as usize];
-        let contains = seen.of(best)[i / 64] >> (i % 64) & 1 == 1 && evidence.base != Some(*image);
-        let bad = is_older || evidence.find.bad(contains);
+        let contains =
+            seen.of(best)[i / 64] >> (i % 64) & 1 == 1 && !evidence.is_from_before(*image);
+        let bad = if is_older { bad_if_older[i] } else { evidence.find.bad(contains) };
         if bad {
             // A bad image that should have crashed long ago.
             counts.crashes == 0 && f64::from(counts.clean) * rate > 12.0

@@ -122,7 +122,7 @@ proptest! {
         let find = if fix { Find::Fix } else { Find::Cause };
         let model = Model { split_floor: 0.0, ..Model::default() };
         let graph = Graph::new(parents.clone()).unwrap();
-        let evidence = Evidence { graph: &graph, images: &images, base, find, unchanged: &[], untouched: &[], blamed: &[], counts: &counts };
+        let evidence = Evidence { graph: &graph, images: &images, base, forks: &[], find, unchanged: &[], untouched: &[], blamed: &[], counts: &counts };
         let got = Posterior::new(&evidence, &model);
         let (commits, older, never) = enumerate(&parents, &images, base, &counts, &model, find);
         for (c, want) in commits.iter().enumerate() {
@@ -151,7 +151,7 @@ proptest! {
         // Without the two escapes: a good image with a rate of its own explains more crashes better.
         let model = Model { stray: 0.0, hidden: 0.0, ..Model::default() };
         let at = |counts: &[Counts]| {
-            Posterior::new(&Evidence { graph: &graph, images: &images, base: None, find: Find::Cause, unchanged: &[], untouched: &[], blamed: &[], counts }, &model)
+            Posterior::new(&Evidence { graph: &graph, images: &images, base: None, forks: &[], find: Find::Cause, unchanged: &[], untouched: &[], blamed: &[], counts }, &model)
         };
         let before = at(&all);
         all[r].crashes += 1;
@@ -187,8 +187,8 @@ proptest! {
         let moved_images: Vec<Option<u32>> = order.iter().map(|c| images[*c]).collect();
         let model = Model::default();
         let (a, b) = (Graph::new(parents).unwrap(), Graph::new(moved).unwrap());
-        let one = Posterior::new(&Evidence { graph: &a, images: &images, base, find: Find::Cause, unchanged: &[], untouched: &[], blamed: &[], counts: &counts }, &model);
-        let two = Posterior::new(&Evidence { graph: &b, images: &moved_images, base, find: Find::Cause, unchanged: &[], untouched: &[], blamed: &[], counts: &counts }, &model);
+        let one = Posterior::new(&Evidence { graph: &a, images: &images, base, forks: &[], find: Find::Cause, unchanged: &[], untouched: &[], blamed: &[], counts: &counts }, &model);
+        let two = Posterior::new(&Evidence { graph: &b, images: &moved_images, base, forks: &[], find: Find::Cause, unchanged: &[], untouched: &[], blamed: &[], counts: &counts }, &model);
         for (c, at) in place.iter().enumerate() {
             prop_assert!((one.commits[c] - two.commits[*at as usize]).abs() < 1e-9);
         }
@@ -216,6 +216,7 @@ fn equal_images_clear_the_commits_between_them() {
             graph: &graph,
             images,
             base: None,
+            forks: &[],
             find: Find::Cause,
             unchanged: &[],
             untouched: &[],
@@ -244,6 +245,7 @@ fn long_lists_of_equal_images_are_exact() {
             graph: &graph,
             images: &images,
             base: None,
+            forks: &[],
             find: Find::Cause,
             unchanged: &[],
             untouched: &[],
@@ -265,6 +267,7 @@ fn a_bug_that_was_reverted_and_came_back_contradicts() {
         graph: &graph,
         images: &images,
         base: None,
+        forks: &[],
         find: Find::Cause,
         unchanged: &[],
         untouched: &[],
@@ -281,6 +284,7 @@ fn a_bug_that_was_reverted_and_came_back_contradicts() {
         graph: &graph,
         images: &images,
         base: Some(1),
+        forks: &[],
         find: Find::Cause,
         unchanged: &[],
         untouched: &[],
@@ -306,6 +310,7 @@ fn the_first_seed_bisection_leaves_its_base_in_doubt() {
             graph: &graph,
             images: &images,
             base: Some(1),
+            forks: &[],
             find: Find::Cause,
             unchanged: &[],
             untouched: &[],
@@ -326,6 +331,7 @@ fn credible_sets_hold_their_share() {
         graph: &graph,
         images: &images,
         base: None,
+        forks: &[],
         find: Find::Cause,
         unchanged: &[],
         untouched: &[],
@@ -349,6 +355,7 @@ fn a_commit_that_changes_nothing_is_not_the_one() {
             graph: &graph,
             images: &images,
             base: None,
+            forks: &[],
             find: Find::Cause,
             unchanged,
             untouched: &[],
@@ -375,6 +382,7 @@ fn commits_that_touch_nothing_share_a_small_part_and_can_still_be_the_one() {
             graph: &graph,
             images: &images,
             base: None,
+            forks: &[],
             find: Find::Cause,
             unchanged: &[],
             untouched: &untouched,
@@ -408,6 +416,7 @@ fn first_suspects_share_half_and_are_not_named_for_it() {
             graph: &graph,
             images: &images,
             base: None,
+            forks: &[],
             find: Find::Cause,
             unchanged: &[],
             untouched,
@@ -451,6 +460,7 @@ fn where_only_untouched_commits_are_left_they_have_all_of_the_prior() {
         graph: &graph,
         images: &images,
         base: None,
+        forks: &[],
         find: Find::Cause,
         unchanged: &[],
         untouched: &untouched,

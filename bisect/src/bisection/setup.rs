@@ -23,7 +23,7 @@ use super::walking::Walk;
 use super::workshop::{Stages, Workshop};
 use crate::belief::Find;
 use crate::console::Patterns;
-use crate::graph::{Graph, GraphError};
+use crate::graph::{Graph, GraphError, Outside};
 use crate::plan::{Place, Problem, Settings};
 use crate::record::{Bill, Commit, Event, Header, JOURNAL_KIND, Record, Span};
 use crate::tester::Tester;
@@ -200,7 +200,7 @@ impl Bisection {
             left_behind: HashMap::new(),
             builder,
             config,
-            knowledge: Knowledge::new(graph, header.find, &holders(&history)),
+            knowledge: Knowledge::new(graph, header.find),
             doubts: Doubts::default(),
             walk,
             target,
@@ -243,6 +243,7 @@ impl Bisection {
         match place {
             Place::Base => self.history.base.clone(),
             Place::Commit(index) => self.history.commits[index as usize].revision(),
+            Place::Fork(fork) => self.history.forks[fork as usize].clone(),
         }
     }
 
@@ -293,24 +294,21 @@ impl Bisection {
     }
 }
 
-/// The graph of a range, for the planner.
+/// The graph of a range, for the planner. Its fork points are those of the history, in the same order.
 ///
 /// # Errors
 /// When the range is empty.
 pub fn graph_of(history: &History) -> Result<Graph, GraphError> {
     let near = |commit: &kiln_builder::Commit| commit.parents.iter().map(|p| *p as u32).collect();
-    Graph::new(history.commits.iter().map(near).collect())
-}
-
-/// For each commit whether it descends from the older end, and so contains its bugs.
-pub(super) fn holders(history: &History) -> Vec<bool> {
-    let mut holds: Vec<bool> = Vec::with_capacity(history.commits.len());
-    for commit in &history.commits {
-        let own = commit.outside.contains(&history.base.commit)
-            || commit.parents.iter().any(|parent| holds[*parent]);
-        holds.push(own);
-    }
-    holds
+    let numbered = (0..).zip(&history.forks);
+    let forks: HashMap<&str, u32> = numbered.map(|(at, fork)| (&*fork.commit, at)).collect();
+    let outside = (0..).zip(&history.commits).flat_map(|(at, commit)| {
+        let parents = commit.outside.iter();
+        let known = |parent: &String| forks.get(&**parent).copied();
+        parents.map(move |parent| (at, known(parent).map_or(Outside::Base, Outside::Fork)))
+    });
+    let outside = outside.collect();
+    Graph::with_outside(history.commits.iter().map(near).collect(), outside)
 }
 
 /// The kernel configuration that a bisection builds with. One that was changed since it started

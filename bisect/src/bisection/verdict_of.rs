@@ -2,10 +2,14 @@
 
 use super::knowledge::Known;
 use super::setup::Bisection;
-use crate::belief::Find;
+use crate::belief::{Credible, Find};
 use crate::plan::{self, Place};
+use crate::record::Commit;
 use crate::title::{self, Target};
 use crate::verdict::{Finding, MoreRuns, Verdict};
+
+/// Points where branches forked off that are named, at most.
+const NAMED: usize = 3;
 
 /// Turns the planner's verdict into the record's.
 pub(super) fn verdict_of(
@@ -16,6 +20,8 @@ pub(super) fn verdict_of(
 ) -> Verdict {
     match verdict {
         plan::Verdict::Culprit { commit, probability, parents, .. } => {
+            let mut findings = findings;
+            findings.extend(of_forks(bisection, target, &parents));
             let (good, untested): (Vec<_>, Vec<_>) = parents.iter().partition(|p| p.is_settled());
             let commits = |list: Vec<&plan::Cleared>| {
                 list.into_iter().map(|parent| bisection.commit(parent.parent)).collect()
@@ -62,14 +68,9 @@ pub(super) fn verdict_of(
             Verdict::NotReproduced { clean, crashes }
         }
         plan::Verdict::Inconclusive { why, set, more, contradiction } => {
-            let holds = bisection.knowledge.holds_bug(target);
-            let unclear = set.commits.iter().filter(|(commit, _)| !holds[*commit as usize]).count();
-            let why = match unclear {
-                0 => why,
-                n => format!(
-                    "{why}; {n} of the commits lie on branches that forked off before the bad end, \
-                     and are not known to have had the bug"
-                ),
+            let why = match unclear(bisection, target, &set) {
+                None => why,
+                Some(unclear) => format!("{why}; {unclear}"),
             };
             Verdict::Inconclusive {
                 credible: set
@@ -90,6 +91,49 @@ pub(super) fn verdict_of(
             }
         }
     }
+}
+
+/// What is said of the branches that an answer without a commit leaves out.
+fn unclear(bisection: &Bisection, target: &Target, set: &Credible) -> Option<String> {
+    let tells = bisection.knowledge.tells(target);
+    let unclear = set.commits.iter().filter(|(commit, _)| !tells[*commit as usize]).count();
+    let bad_forks = bisection.knowledge.bad_forks(target);
+    match bisection.header.find {
+        Find::Fix if unclear > 0 => Some(format!(
+            "{unclear} of the commits lie on branches that forked off before the bad end, and are not \
+             known to have had the bug"
+        )),
+        Find::Cause if !bad_forks.is_empty() => {
+            let named = bad_forks.iter().take(NAMED).map(|fork| {
+                let Commit { id, subject } = bisection.commit(*fork);
+                format!("{} (\"{subject}\")", id.get(..12).unwrap_or(&id))
+            });
+            let named = named.collect::<Vec<_>>().join(", ");
+            let more = match bad_forks.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            Some(format!(
+                "the bug was there before a branch forked off at {named}{more}, and is older than the \
+                 good end or was mended on the way to it: what such a branch shows says nothing, and \
+                 {unclear} of the commits lie there"
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// What is said, beside a culprit, of the points where branches forked off before the good end.
+fn of_forks(bisection: &Bisection, target: &Target, parents: &[plan::Cleared]) -> Vec<Finding> {
+    if bisection.header.find == Find::Fix {
+        return Vec::new();
+    }
+    let untested = parents.iter().filter(|parent| !parent.is_settled());
+    let forks = untested.map(|it| it.parent).filter(|place| matches!(place, Place::Fork(_)));
+    let untested = forks.map(|it| Finding::ForkUntested { fork: bisection.commit(it) });
+    let shown = bisection.knowledge.bad_forks(target).into_iter().take(NAMED);
+    let shown = shown.map(|it| Finding::ForkShows { fork: bisection.commit(it) });
+    untested.chain(shown).collect()
 }
 
 /// What is said when undoing the commit did not help (or, of a fix, did not bring the crash back).

@@ -13,7 +13,7 @@ use kiln_builder::{BuildError, Commit as Node, History, Repository};
 use kiln_cache::signature::SignatureKind;
 
 use super::error::BisectError;
-use super::setup::{Bisection, blocking, graph_of, holders};
+use super::setup::{Bisection, blocking, graph_of};
 use super::verdict_of::verdict_of;
 use crate::belief::{Counts, Model};
 use crate::picture::{ReleaseSeen, WalkPicture};
@@ -105,7 +105,7 @@ impl Walk {
             });
         }
         let (base, tip) = (repository.resolve(&base.commit.id)?, repository.resolve(&bad.id)?);
-        let mut history = History { base, tip, commits };
+        let mut history = History { base, tip, commits, forks: Vec::new() };
         let edges = Arc::new(Edges::new(repository, &history));
         for (at, commit) in history.commits.iter_mut().enumerate() {
             match at.checked_sub(1) {
@@ -463,7 +463,7 @@ impl Bisection {
         self.tell_doubts().await?;
         self.unlearned.clear();
         self.workshop.failed.clear();
-        self.knowledge = self.knowledge.over(graph_of(&history)?, &holders(&history));
+        self.knowledge = self.knowledge.over(graph_of(&history)?);
         (self.history, self.edges) = (history, edges);
         self.untouched = super::untouched::Untouched::default();
         self.asked_for_blamed = false;

@@ -117,8 +117,8 @@ impl Bisection {
             return Ok(None);
         };
         let problem = self.knowledge.problem(target, self.header.limits.machines);
-        let (model, holds) = (self.model(), self.knowledge.holds.clone());
-        blocking(move || Ok(Some(Belief::of(&problem, &model, &holds)))).await
+        let model = self.model();
+        blocking(move || Ok(Some(Belief::of(&problem, &model)))).await
     }
 
     /// Writes the answer down and reads the whole record back.
@@ -148,10 +148,11 @@ impl Bisection {
         Ok(Record::from_journal(journal)?)
     }
 
-    /// The good end and every commit of the range.
+    /// The older end, every commit of the range, and where branches forked off before it.
     pub(super) fn places(&self) -> impl Iterator<Item = Place> + use<> {
-        let commits = self.history.commits.len() as u32;
-        std::iter::once(Place::Base).chain((0..commits).map(Place::Commit))
+        let commits = (0..self.history.commits.len() as u32).map(Place::Commit);
+        let forks = (0..self.history.forks.len() as u32).map(Place::Fork);
+        std::iter::once(Place::Base).chain(commits).chain(forks)
     }
 
     /// Where the kernels under test of this bisection lie, pulled from the store.

@@ -2,6 +2,7 @@
 
 use super::ancestry::{Ancestry, Step};
 use super::order::branch_order;
+use super::origins::{BASE, Origins};
 
 /// Why a list of parents is not a commit graph.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,9 +20,16 @@ pub enum GraphError {
     },
 }
 
+/// A parent of a commit of a range that is not in the range itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outside {
+    /// The older end.
+    Base,
+    /// An ancestor of the older end, where a branch forked off before it: a fork point, by its number.
+    Fork(u32),
+}
+
 /// The commits of a range, parents first; the last one is the newer end.
-///
-/// Parents outside of the range (older than, or equal to, the older end) are simply left out.
 #[derive(Clone, Debug)]
 pub struct Graph {
     /// Where each commit's parents start in `flat`, and one more.
@@ -30,14 +38,33 @@ pub struct Graph {
     /// Node at each position of the branch order.
     order: Vec<u32>,
     steps: Vec<Step>,
+    /// Commits with parents outside of the range, rising.
+    outside: Vec<(u32, Outside)>,
+    origins: Origins,
 }
 
 impl Graph {
-    /// Builds the graph from each commit's parents within the range.
+    /// Builds the graph from each commit's parents within the range; those without any are children of
+    /// the older end.
     ///
     /// # Errors
     /// When there is no commit, or a parent does not come before its child.
     pub fn new(parents: Vec<Vec<u32>>) -> Result<Self, GraphError> {
+        let numbered = (0u32..).zip(&parents);
+        let roots = numbered.filter(|(_, list)| list.is_empty());
+        let outside = roots.map(|(commit, _)| (commit, Outside::Base)).collect();
+        Self::with_outside(parents, outside)
+    }
+
+    /// Builds the graph from each commit's parents within the range, and those outside of it, by the
+    /// commits that have them.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_outside(
+        parents: Vec<Vec<u32>>,
+        mut outside: Vec<(u32, Outside)>,
+    ) -> Result<Self, GraphError> {
         if parents.is_empty() {
             return Err(GraphError::Empty);
         }
@@ -63,7 +90,9 @@ impl Graph {
             flat.extend_from_slice(list);
             first.push(flat.len() as u32);
         }
-        Ok(Self { first, flat, order, steps })
+        outside.sort_unstable();
+        let origins = Origins::new(&parents, &outside);
+        Ok(Self { first, flat, order, steps, outside, origins })
     }
 
     /// A history without merges.
@@ -92,6 +121,45 @@ impl Graph {
     /// Parents of a commit within the range.
     pub fn parents(&self, commit: u32) -> &[u32] {
         &self.flat[self.first[commit as usize] as usize..self.first[commit as usize + 1] as usize]
+    }
+
+    /// Parents of a commit outside of the range.
+    pub fn outside(&self, commit: u32) -> impl Iterator<Item = Outside> {
+        let first = self.outside.partition_point(|(child, _)| *child < commit);
+        let own = self.outside[first..].iter().take_while(move |(child, _)| *child == commit);
+        own.map(|(_, parent)| *parent)
+    }
+
+    /// How many fork points there are.
+    pub fn forks(&self) -> u32 {
+        self.origins.forks()
+    }
+
+    /// Whether the older end is an ancestor of a commit: not on branches that forked off before it, until
+    /// they merge what follows it.
+    pub fn contains_base(&self, commit: u32) -> bool {
+        self.origin(commit) == BASE
+    }
+
+    /// Whether it is an ancestor of all commits.
+    pub(crate) fn all_contain_base(&self) -> bool {
+        self.origins.all_are_base()
+    }
+
+    /// A number for all that a commit has from before the range: that of the older end, or one for each
+    /// set of fork points.
+    pub(crate) fn origin(&self, commit: u32) -> u32 {
+        self.origins.of(commit)
+    }
+
+    /// The same of a fork point itself.
+    pub(crate) fn origin_of_fork(&self, fork: u32) -> u32 {
+        self.origins.of_fork(fork)
+    }
+
+    /// How many such numbers there are.
+    pub(crate) fn origins(&self) -> u32 {
+        self.origins.count()
     }
 
     /// For every commit whether it is `of` or an ancestor of it.

@@ -3,8 +3,10 @@
 mod ancestry;
 mod commits;
 mod order;
+mod origins;
 
-pub use commits::{Graph, GraphError};
+pub use commits::{Graph, GraphError, Outside};
+pub(crate) use origins::BASE;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -99,3 +99,31 @@ fn back_merges_count_each_ancestor_once() {
     assert_eq!(sizes, [1.0, 2.0, 3.0, 2.0, 4.0, 6.0]);
     assert_eq!(graph.merges(), 2);
 }
+
+#[test]
+fn what_forked_off_before_the_older_end_is_told_by_its_fork_points() {
+    // base - 0 - 4 - 6 - 7, 1 and 2 forked off at points of their own, 3 merges them; 5 has 3 merge the
+    // base, and 6 and 7 merge the rest.
+    let parents =
+        vec![vec![], vec![], vec![], vec![1, 2], vec![0], vec![3], vec![4, 1], vec![6, 5]];
+    let outside = vec![
+        (0, Outside::Base),
+        (5, Outside::Base),
+        (2, Outside::Fork(1)),
+        (1, Outside::Fork(0)),
+        (3, Outside::Fork(0)),
+    ];
+    let graph = Graph::with_outside(parents, outside).unwrap();
+    assert_eq!((graph.forks(), graph.all_contain_base()), (2, false));
+    let contains: Vec<bool> = (0..8).map(|commit| graph.contains_base(commit)).collect();
+    assert_eq!(contains, [true, false, false, false, true, true, true, true]);
+    assert_eq!(graph.outside(3).collect::<Vec<_>>(), [Outside::Fork(0)]);
+    assert_eq!(graph.outside(4).count(), 0);
+    assert_eq!(graph.origin(1), graph.origin_of_fork(0));
+    assert_eq!(graph.origin(2), graph.origin_of_fork(1));
+    assert!(graph.origin(3) != graph.origin(1) && graph.origin(3) != graph.origin(2));
+    // Without any, all roots are children of the older end.
+    let graph = Graph::new(vec![vec![], vec![], vec![0, 1]]).unwrap();
+    assert!(graph.all_contain_base() && graph.forks() == 0);
+    assert_eq!(graph.outside(1).collect::<Vec<_>>(), [Outside::Base]);
+}

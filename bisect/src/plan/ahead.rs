@@ -112,10 +112,7 @@ fn worth_building(
 
 /// Probability that a test shows the target.
 pub(super) fn shows(search: &Search<'_>, test: &Test) -> f64 {
-    let bad = match test.revision {
-        Place::Base => search.posterior.bad_base,
-        Place::Commit(commit) => search.posterior.bad[commit as usize],
-    };
+    let bad = search.bad(test.revision);
     let once = |rate: f64| 1.0 - (f64::from(test.runs) * (-rate.clamp(0.0, 0.999)).ln_1p()).exp();
     bad * once(search.posterior.rate.mean) + (1.0 - bad) * once(search.settings.model.epsilon)
 }

@@ -92,6 +92,15 @@ impl Search<'_> {
         self.posterior.shows(commit, &shows) < 0.5
     }
 
+    /// Probability that `place` is bad.
+    pub(super) fn bad(&self, place: Place) -> f64 {
+        match place {
+            Place::Base => self.posterior.bad_base,
+            Place::Commit(commit) => self.posterior.bad[commit as usize],
+            Place::Fork(fork) => self.posterior.forks[fork as usize],
+        }
+    }
+
     /// Probability that `place` can be tested at all.
     pub(super) fn works(&self, place: Place) -> f64 {
         if self.exhausted(place) {
@@ -99,7 +108,7 @@ impl Search<'_> {
         }
         match place {
             Place::Commit(commit) => self.testable[commit as usize],
-            Place::Base => match self.problem.base.state {
+            Place::Base | Place::Fork(_) => match self.problem.status(place).state {
                 State::Built => 1.0,
                 State::Broken | State::Untestable | State::Unclear => 0.0,
                 State::Unknown => 1.0 - self.settings.span_share,
@@ -170,7 +179,9 @@ impl Search<'_> {
         for place in places {
             let mut bad: Vec<f64> = match place {
                 Place::Base if self.problem.find == Find::Cause => vec![0.0; each.len()],
-                Place::Base => each.iter().zip(&sizes).map(|(mass, n)| n * mass).collect(),
+                Place::Base | Place::Fork(_) => {
+                    each.iter().zip(&sizes).map(|(mass, n)| n * mass).collect()
+                }
                 Place::Commit(_) => contents
                     .next()
                     .unwrap_or_default()
@@ -182,7 +193,10 @@ impl Search<'_> {
                     })
                     .collect(),
             };
-            bad.push(self.posterior.older);
+            bad.push(match place {
+                Place::Base | Place::Fork(_) => self.posterior.older,
+                Place::Commit(commit) => self.posterior.older_at(&self.problem.graph, commit),
+            });
             let build = self.needs_build(place);
             let price = self.price(place);
             let seen = self.problem.counts(place);

@@ -26,17 +26,22 @@ pub(crate) fn clean_runs(rate: f64, doubt: f64) -> u32 {
 ///
 /// A parent counts the runs of all tested revisions that contain it and not the commit: they are
 /// all like the parent, or the commit is not the one. One whose image equals the commit's own can't
-/// come here, since the posterior rules the commit out.
+/// come here, since the posterior rules the commit out. One before the range counts its own runs. Where a
+/// branch forked off from it, nothing else tells whether the branch had the bug before: one crash there
+/// may be chance, and asks for as many clean runs again. (With more of them, the branch says nothing:
+/// [`State::Unclear`].)
+///
+/// [`State::Unclear`]: super::problem::State::Unclear
 pub(super) fn check(search: &Search<'_>, commit: u32) -> (Vec<Cleared>, Vec<Missing>) {
     let problem = search.problem;
     let own = problem.counts(Place::Commit(commit));
     let mut missing = Vec::new();
     let mut ask = |place: Place, bad: bool, seen: Counts, tells: bool| {
-        let (have, needed) = match bad {
-            true => (seen.crashes, search.settings.crashes),
-            false => {
-                (seen.clean, clean_runs(search.posterior.rate.mean, search.settings.parent_doubt))
-            }
+        let clean = clean_runs(search.posterior.rate.mean, search.settings.parent_doubt);
+        let (have, needed) = match (bad, place) {
+            (true, _) => (seen.crashes, search.settings.crashes),
+            (false, Place::Fork(_)) => (seen.clean, clean.saturating_mul(1 + seen.crashes)),
+            (false, _) => (seen.clean, clean),
         };
         if have < needed && tells {
             missing.push(match (search.works(place) > 0.0, bad) {
@@ -50,22 +55,22 @@ pub(super) fn check(search: &Search<'_>, commit: u32) -> (Vec<Cleared>, Vec<Miss
         (have, needed)
     };
     ask(Place::Commit(commit), problem.find.bad(true), own, true);
-    let parents = problem.graph.parents(commit);
     let mut cleared = Vec::new();
-    for parent in parents {
-        let between: Vec<u32> = search.posterior.tested_between(*parent, commit).collect();
-        let add = |sum: Counts, image: &u32| sum.and(&problem.images[*image as usize]);
-        let seen = between.iter().fold(Counts::default(), add);
-        let parent = Place::Commit(*parent);
-        // Where revisions with the commit give the parent's image, too, no run of it says anything.
-        let ran = problem.counts(parent).informative() > 0;
-        let tells = !ran || problem.status(parent).image.is_some_and(|own| between.contains(&own));
+    for parent in problem.parents(commit) {
+        let counts = problem.counts(parent);
+        let (seen, tells) = match parent {
+            Place::Base | Place::Fork(_) => (counts, true),
+            Place::Commit(inside) => {
+                let between: Vec<u32> = search.posterior.tested_between(inside, commit).collect();
+                let add = |sum: Counts, image: &u32| sum.and(&problem.images[*image as usize]);
+                let seen = between.iter().fold(Counts::default(), add);
+                // Where revisions with the commit give the parent's image, too, no run of it says
+                // anything.
+                let alone = problem.status(parent).image.is_some_and(|own| between.contains(&own));
+                (seen, counts.informative() == 0 || alone)
+            }
+        };
         let (seen, needed) = ask(parent, problem.find.bad(false), seen, tells);
-        cleared.push(Cleared { parent, seen, needed });
-    }
-    if parents.is_empty() {
-        let parent = Place::Base;
-        let (seen, needed) = ask(parent, problem.find.bad(false), problem.counts(parent), true);
         cleared.push(Cleared { parent, seen, needed });
     }
     (cleared, missing)

@@ -85,12 +85,12 @@ pub(super) fn searching<T>(
     ask: impl FnOnce(&Search<'_>) -> T,
 ) -> Result<T, ProblemError> {
     problem.check()?;
-    let images = problem.image_list();
+    let images = problem.images_of();
     let grid = RateGrid::new(&settings.model);
     let evidence = problem.evidence(&images);
     let posterior = Posterior::with_grid(&evidence, &settings.model, &grid);
     let mut built = vec![false; problem.images.len()];
-    for status in problem.revisions.iter().chain([&problem.base]) {
+    for status in problem.revisions.iter().chain([&problem.base]).chain(&problem.forks) {
         if let (State::Built, Some(image)) = (status.state, status.image) {
             built[image as usize] = true;
         }
@@ -161,11 +161,8 @@ impl Steps<'_> {
     /// How many times better a test may be that the budget forbids. What is settled is not run on while
     /// any other would tell more: the answer would not change.
     fn bearable(&self, choice: &Choice) -> f64 {
-        let Search { posterior, settings, .. } = self.search;
-        let bad = match choice.place {
-            Place::Base => posterior.bad_base,
-            Place::Commit(commit) => posterior.bad[commit as usize],
-        };
+        let settings = self.search.settings;
+        let bad = self.search.bad(choice.place);
         let settled = bad.max(1.0 - bad) >= settings.credible;
         if settled { 1.0 } else { FORBIDDEN_BETTER }
     }
@@ -276,6 +273,9 @@ impl Steps<'_> {
             Some(Missing::Clean(place, runs)) => {
                 let why = match place {
                     Place::Base => "confirms that the good end, its parent, is good",
+                    Place::Fork(_) => {
+                        "shows whether the bug was there before the culprit's branch forked off"
+                    }
                     Place::Commit(commit) if *commit == culprit => "confirms that the fix is good",
                     Place::Commit(_) => "confirms that the culprit's parent is good",
                 };
@@ -335,7 +335,7 @@ impl Steps<'_> {
             place if *place == self.search.problem.good_end() => {
                 format!("checks the good end: it is bad with probability {:.2}", posterior.older)
             }
-            Place::Base => "checks the older end".to_owned(),
+            Place::Base | Place::Fork(_) => "checks the older end".to_owned(),
             Place::Commit(commit) => {
                 let mass = match self.search.problem.find {
                     Find::Cause => posterior.bad[*commit as usize],

@@ -21,6 +21,7 @@ pub(crate) use confirm::clean_runs;
 pub(crate) use decide::bad_end_first;
 pub use decide::{Decision, Test, decide};
 pub(crate) use gain::ladder;
+pub(crate) use problem::parents;
 pub use problem::{Building, Costs, Place, Problem, ProblemError, Spent, State, Status};
 pub use settings::Settings;
 pub use verdict::{Cleared, More, Verdict};

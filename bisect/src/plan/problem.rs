@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::belief::{Counts, Evidence, Find};
-use crate::graph::Graph;
+use crate::graph::{Graph, Outside};
 use crate::rows::Rows;
 
 /// A revision that can be tested.
@@ -18,13 +18,16 @@ pub enum Place {
     Base,
     /// A commit of the range, by its index in the graph.
     Commit(u32),
+    /// A parent of some commits of the range that lies before the older end, by its number in the graph:
+    /// where a branch forked off.
+    Fork(u32),
 }
 
 impl Place {
-    /// The commit, unless it is the older end.
+    /// The commit, unless it lies before the range.
     pub fn commit(self) -> Option<u32> {
         match self {
-            Self::Base => None,
+            Self::Base | Self::Fork(_) => None,
             Self::Commit(commit) => Some(commit),
         }
     }
@@ -43,8 +46,8 @@ pub enum State {
     Broken,
     /// It compiles but never reaches the test.
     Untestable,
-    /// The fix is sought, and the revision is not known to contain the bug: what it shows would say
-    /// nothing.
+    /// What it shows would say nothing: the fix is sought, and the revision is not known to contain the
+    /// bug; or the cause is sought, and its branch had the bug before it forked off.
     Unclear,
 }
 
@@ -107,6 +110,8 @@ pub struct Problem {
     pub revisions: Vec<Status>,
     /// The older end.
     pub base: Status,
+    /// One entry a fork point of the graph.
+    pub forks: Vec<Status>,
     /// What is sought.
     pub find: Find,
     /// Runs of each image.
@@ -146,6 +151,14 @@ pub enum ProblemError {
     Length {
         /// Commits of the graph.
         commits: usize,
+        /// How many were given.
+        statuses: usize,
+    },
+    /// One status a fork point is needed.
+    #[error("the graph has {forks} fork points, but {statuses} statuses of such were given")]
+    Forks {
+        /// Fork points of the graph.
+        forks: u32,
         /// How many were given.
         statuses: usize,
     },
@@ -192,9 +205,11 @@ impl Problem {
     /// A bisection at its start: nothing built, nothing run, one machine.
     pub fn new(graph: Arc<Graph>, costs: Costs) -> Self {
         let revisions = vec![Status::default(); graph.len()];
+        let forks = vec![Status::default(); graph.forks() as usize];
         Self {
             graph,
             revisions,
+            forks,
             base: Status::default(),
             find: Find::Cause,
             images: Vec::new(),
@@ -217,7 +232,13 @@ impl Problem {
         match place {
             Place::Base => self.base,
             Place::Commit(commit) => self.revisions[commit as usize],
+            Place::Fork(fork) => self.forks[fork as usize],
         }
+    }
+
+    /// The parents of a commit, those before the range last.
+    pub(crate) fn parents(&self, commit: u32) -> impl Iterator<Item = Place> {
+        parents(&self.graph, commit)
     }
 
     /// Runs of a revision's image so far.
@@ -229,15 +250,17 @@ impl Problem {
     }
 
     /// Seconds that a build of a revision takes. Of the older end nothing is told: it is charged like
-    /// the dearest of those that follow it.
+    /// the dearest of those that follow it. Fork points may be far away: they take what builds mostly do.
     pub fn build_seconds(&self, place: Place) -> f64 {
         let own = match place {
             Place::Commit(commit) => self.builds.get(commit as usize).copied(),
             Place::Base => {
                 let told = (0..).zip(self.builds.iter().copied());
-                let follow = told.filter(|(commit, _)| self.graph.parents(*commit).is_empty());
+                let is_child = |commit| self.graph.outside(commit).any(|it| it == Outside::Base);
+                let follow = told.filter(|(commit, _)| is_child(*commit));
                 follow.map(|(_, seconds)| seconds).max_by(f64::total_cmp)
             }
+            Place::Fork(_) => None,
         };
         own.unwrap_or(self.costs.build_seconds)
     }
@@ -254,6 +277,7 @@ impl Problem {
         match place {
             Place::Base => self.base = status,
             Place::Commit(commit) => self.revisions[commit as usize] = status,
+            Place::Fork(fork) => self.forks[fork as usize] = status,
         }
     }
 
@@ -285,8 +309,15 @@ impl Problem {
                 statuses: self.revisions.len(),
             });
         }
+        if self.graph.forks() as usize != self.forks.len() {
+            return Err(ProblemError::Forks {
+                forks: self.graph.forks(),
+                statuses: self.forks.len(),
+            });
+        }
         let commits = (0..self.graph.len() as u32).map(Place::Commit);
-        for place in commits.chain([Place::Base]) {
+        let forks = (0..self.graph.forks()).map(Place::Fork);
+        for place in commits.chain([Place::Base]).chain(forks) {
             let status = self.status(place);
             match status.image {
                 Some(image) if image as usize >= self.images.len() => {
@@ -323,15 +354,21 @@ impl Problem {
         }
     }
 
-    pub(super) fn image_list(&self) -> Vec<Option<u32>> {
-        self.revisions.iter().map(|status| status.image).collect()
+    /// The images of the commits, and of the fork points.
+    pub(crate) fn images_of(&self) -> [Vec<Option<u32>>; 2] {
+        [&self.revisions, &self.forks].map(|list| list.iter().map(|status| status.image).collect())
     }
 
-    pub(super) fn evidence<'a>(&'a self, images: &'a [Option<u32>]) -> Evidence<'a> {
+    /// What the posterior depends on; with [`Self::images_of`].
+    pub(crate) fn evidence<'a>(
+        &'a self,
+        [images, forks]: &'a [Vec<Option<u32>>; 2],
+    ) -> Evidence<'a> {
         Evidence {
             graph: &self.graph,
             images,
             base: self.base.image,
+            forks,
             find: self.find,
             unchanged: &self.unchanged,
             untouched: &self.untouched,
@@ -339,4 +376,13 @@ impl Problem {
             counts: &self.images,
         }
     }
+}
+
+/// The parents of a commit of a graph, those before the range last.
+pub(crate) fn parents(graph: &Graph, commit: u32) -> impl Iterator<Item = Place> {
+    let before = graph.outside(commit).map(|parent| match parent {
+        Outside::Base => Place::Base,
+        Outside::Fork(fork) => Place::Fork(fork),
+    });
+    graph.parents(commit).iter().copied().map(Place::Commit).chain(before)
 }

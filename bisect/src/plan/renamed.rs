@@ -77,8 +77,8 @@ fn nearest_bad(search: &Search<'_>, commit: u32) -> Place {
     match search.problem.find {
         Find::Cause => Place::Commit(commit),
         Find::Fix => {
-            let parents = search.problem.graph.parents(commit).iter().copied().map(Place::Commit);
-            parents.clone().find(|p| search.works(*p) > 0.0).unwrap_or(Place::Base)
+            let works = |parent: &Place| search.works(*parent) > 0.0;
+            search.problem.parents(commit).find(works).unwrap_or(Place::Base)
         }
     }
 }
@@ -86,15 +86,15 @@ fn nearest_bad(search: &Search<'_>, commit: u32) -> Place {
 /// The images that are to show that each parent is good, or the fix itself.
 fn good_sides(search: &Search<'_>, commit: u32) -> Vec<BTreeSet<u32>> {
     let own = |place: Place| search.problem.status(place).image;
-    let parents = search.problem.graph.parents(commit);
     match search.problem.find {
         Find::Fix => vec![own(Place::Commit(commit)).into_iter().collect()],
-        Find::Cause if parents.is_empty() => vec![own(Place::Base).into_iter().collect()],
-        Find::Cause => parents
-            .iter()
+        Find::Cause => search
+            .problem
+            .parents(commit)
             .map(|parent| {
-                let between = search.posterior.tested_between(*parent, commit);
-                between.chain(own(Place::Commit(*parent))).collect()
+                let inside = parent.commit().into_iter();
+                let between = inside.flat_map(|it| search.posterior.tested_between(it, commit));
+                between.chain(own(parent)).collect()
             })
             .collect(),
     }

@@ -9,7 +9,7 @@ use super::problem::Place;
 /// A parent of the commit that is named, and what speaks for its being unlike it, if anything can.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cleared {
-    /// The parent: a commit, or the older end for a commit without parents in the range.
+    /// The parent: a commit, the older end, or the point where the commit's branch forked off before that.
     pub parent: Place,
     /// Clean runs (target crashes, when the fix is sought) of it, or of revisions that contain it
     /// and not the commit.

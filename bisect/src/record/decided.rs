@@ -88,7 +88,9 @@ impl Known {
 }
 
 fn places(problem: &Problem) -> impl Iterator<Item = Place> + use<> {
-    std::iter::once(Place::Base).chain((0..problem.revisions.len() as u32).map(Place::Commit))
+    let commits = (0..problem.revisions.len() as u32).map(Place::Commit);
+    let forks = (0..problem.forks.len() as u32).map(Place::Fork);
+    std::iter::once(Place::Base).chain(commits).chain(forks)
 }
 
 impl Decided {
@@ -149,6 +151,9 @@ pub enum ReplayError {
     /// The repository has another history now than the bisection saw.
     #[error("the record speaks of commit {0}, which the range of {1} commits does not have")]
     Position(u32, usize),
+    /// The same of a point where a branch forked off before the range.
+    #[error("the record speaks of fork point {0}, which the range does not have")]
+    Fork(u32),
     /// The record is cut, or from before decisions were written down.
     #[error("the record's first decision does not say what it was made from")]
     NoStart,
@@ -243,6 +248,10 @@ impl Replay {
                 Place::Commit(at) => match problem.revisions.get_mut(*at as usize) {
                     Some(slot) => *slot = *status,
                     None => return Err(ReplayError::Position(*at, n)),
+                },
+                Place::Fork(at) => match problem.forks.get_mut(*at as usize) {
+                    Some(slot) => *slot = *status,
+                    None => return Err(ReplayError::Fork(*at)),
                 },
             }
         }
@@ -399,6 +408,7 @@ mod tests {
                 match test.revision {
                     Place::Base => problem.base = status,
                     Place::Commit(at) => problem.revisions[at as usize] = status,
+                    Place::Fork(at) => problem.forks[at as usize] = status,
                 }
                 problem.spent.builds += 1;
             }

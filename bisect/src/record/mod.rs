@@ -254,7 +254,8 @@ pub enum Event {
     Range {
         /// Commits reachable from the bad end and not from the good one.
         commits: usize,
-        /// How many of them (the good end included) the store has a build of.
+        /// How many of them (and of the good end, and the points where branches forked off before it)
+        /// the store has a build of.
         builds_known: usize,
         /// How many of them the store has evidence of for this test.
         evidence_known: usize,

@@ -81,7 +81,7 @@ impl History {
 
     pub(super) fn image_of(&self, place: Place) -> u32 {
         match place {
-            Place::Base => 0,
+            Place::Base | Place::Fork(_) => 0,
             Place::Commit(commit) => self.image[commit as usize],
         }
     }

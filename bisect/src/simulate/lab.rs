@@ -66,7 +66,7 @@ impl<'a> Lab<'a> {
     /// Whether a revision builds.
     pub(super) fn works(&self, place: Place) -> bool {
         match place {
-            Place::Base => true,
+            Place::Base | Place::Fork(_) => true,
             Place::Commit(commit) => !self.history.broken[commit as usize],
         }
     }
@@ -166,7 +166,7 @@ impl<'a> Lab<'a> {
     fn once(&mut self, place: Place) -> Seen {
         let (world, random) = (self.world, &mut self.random);
         let (bad, second) = match place {
-            Place::Base => (self.history.culprit.is_none(), false),
+            Place::Base | Place::Fork(_) => (self.history.culprit.is_none(), false),
             Place::Commit(c) => (self.history.bad[c as usize], self.history.second[c as usize]),
         };
         if random.chance(world.infra) {

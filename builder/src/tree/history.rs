@@ -1,12 +1,12 @@
 //! The commits between an older and a newer revision, as a graph.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use git2::{Oid, Sort};
 use serde::{Deserialize, Serialize};
 
 use super::error::TreeError;
-use super::repository::{Repository, Revision, subject};
+use super::repository::{Repository, Revision, revision_of, subject};
 
 /// One commit of a range.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,9 @@ pub struct History {
     pub tip: Revision,
     /// Parents before children.
     pub commits: Vec<Commit>,
+    /// Where side branches forked off before the older end: the parents outside the range but for the
+    /// older end itself, in the order of the commits that have them.
+    pub forks: Vec<Revision>,
 }
 
 impl Commit {
@@ -65,7 +68,8 @@ impl Repository {
             return Err(not_an_ancestor(&git, base_id, tip_id));
         }
         let commits = walk(&git, base_id, tip_id).map_err(|source| self.error(source))?;
-        Ok(History { base, tip, commits })
+        let forks = forks(&git, base_id, &commits).map_err(|source| self.error(source))?;
+        Ok(History { base, tip, commits, forks })
     }
 }
 
@@ -101,6 +105,22 @@ fn walk(git: &git2::Repository, base: Oid, tip: Oid) -> Result<Vec<Commit>, git2
         });
     }
     Ok(commits)
+}
+
+fn forks(
+    git: &git2::Repository,
+    base: Oid,
+    commits: &[Commit],
+) -> Result<Vec<Revision>, git2::Error> {
+    let mut seen = HashSet::new();
+    let mut forks = Vec::new();
+    for parent in commits.iter().flat_map(|commit| &commit.outside) {
+        let id = Oid::from_str(parent)?;
+        if id != base && seen.insert(id) {
+            forks.push(revision_of(&git.find_commit(id)?));
+        }
+    }
+    Ok(forks)
 }
 
 fn not_an_ancestor(git: &git2::Repository, base: Oid, tip: Oid) -> TreeError {
@@ -154,6 +174,7 @@ mod tests {
         assert_eq!(commit("bad").parents, [at("merge")]);
         assert_eq!(commit("main").outside, std::slice::from_ref(&good.commit));
         assert_eq!(commit("side").outside, std::slice::from_ref(&fork.commit));
+        assert_eq!(history.forks, std::slice::from_ref(&fork));
         assert_eq!(at("bad"), 3);
         for (position, commit) in history.commits.iter().enumerate() {
             assert!(commit.parents.iter().all(|parent| *parent < position));

@@ -68,11 +68,7 @@ impl Repository {
             let kind = object.kind().map_or("something else", |kind| kind.str());
             unknown(format!("it names a {kind}, not a commit"))
         })?;
-        Ok(Revision {
-            commit: commit.id().to_string(),
-            tree: commit.tree_id().to_string(),
-            subject: subject(&commit),
-        })
+        Ok(revision_of(&commit))
     }
 
     /// A handle for one thread.
@@ -95,6 +91,14 @@ impl Repository {
 }
 
 /// First line of a commit's message; bytes that are not UTF-8 are replaced.
+pub(super) fn revision_of(commit: &git2::Commit<'_>) -> Revision {
+    Revision {
+        commit: commit.id().to_string(),
+        tree: commit.tree_id().to_string(),
+        subject: subject(commit),
+    }
+}
+
 pub(super) fn subject(commit: &git2::Commit<'_>) -> String {
     String::from_utf8_lossy(commit.summary_bytes().unwrap_or_default()).into_owned()
 }

@@ -87,7 +87,10 @@ fn answer(out: &mut String, record: &Record, dossier: &Dossier) {
                         Finding::NotReverted { .. } => {
                             format!("It could not be tried without it: {text}.")
                         }
-                        Finding::Visibility { .. } => format!("{label}: {text}."),
+                        Finding::ForkShows { .. } => format!("Left out was {text}."),
+                        Finding::Visibility { .. } | Finding::ForkUntested { .. } => {
+                            format!("{label}: {text}.")
+                        }
                     },
                 );
             }

@@ -216,6 +216,21 @@ pub(crate) fn finding_text(finding: &Finding) -> (&'static str, String) {
             ("undone", text)
         }
         Finding::NotReverted { why } => ("not undone", why.clone()),
+        Finding::ForkUntested { fork } => (
+            "beware",
+            format!(
+                "its branch forked off at {}, before the good end, which could not be tested: the bug \
+                 may have been there already",
+                named(fork)
+            ),
+        ),
+        Finding::ForkShows { fork } => (
+            "left out",
+            format!(
+                "a branch that forked off before the good end, at {}, where the bug was already",
+                named(fork)
+            ),
+        ),
         Finding::Visibility { reasons } => (
             "beware",
             format!("it may only have made the difference visible: {}", reasons.join("; ")),
@@ -321,7 +336,11 @@ mod tests {
             json!({
                 "verdict": "culprit", "commit": commit("c"), "probability": probability,
                 "parents": [commit("d")], "untested": [commit("e")],
-                "findings": [finding, { "finding": "not-reverted", "why": &long }],
+                "findings": [
+                    finding, { "finding": "not-reverted", "why": &long },
+                    { "finding": "fork-untested", "fork": commit("d") },
+                    { "finding": "fork-shows", "fork": commit("d") },
+                ],
             }),
             json!({
                 "verdict": "older-than-good", "probability": probability, "target": target,

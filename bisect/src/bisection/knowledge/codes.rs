@@ -8,7 +8,7 @@ use kiln_cache::manifest::Artifact;
 use kiln_cache::signature::{CODE_VERSION, SignatureKind, Signatures};
 
 use crate::graph::Graph;
-use crate::plan::Place;
+use crate::plan::{Place, parents};
 
 /// What builds are made of that were looked at.
 pub(crate) struct Codes {
@@ -55,7 +55,7 @@ impl Codes {
     pub(crate) fn unlooked(&self, place: Place) -> Vec<Place> {
         let Some(code) = self.codes.get(&place) else { return Vec::new() };
         let is_parent = |parent: Place, child: Place| match child {
-            Place::Base => false,
+            Place::Base | Place::Fork(_) => false,
             Place::Commit(commit) => {
                 !self.beyond.contains(&commit) && self.parents(commit).contains(&parent)
             }
@@ -75,12 +75,9 @@ impl Codes {
         self.beyond.insert(commit);
     }
 
-    /// Parents of a commit, the older end for one without any in the range.
+    /// Parents of a commit, those before the range among them.
     pub(crate) fn parents(&self, commit: u32) -> Vec<Place> {
-        match self.graph.parents(commit) {
-            [] => vec![Place::Base],
-            parents => parents.iter().copied().map(Place::Commit).collect(),
-        }
+        parents(&self.graph, commit).collect()
     }
 
     /// Commits whose code is that of one of their parents, as is what code does not tell: nothing that
@@ -129,7 +126,7 @@ mod tests {
         use kiln_cache::signature::Signature;
         // 0 - 1 - 3, and 0 - 2 - 3: a merge that keeps the code of its second parent.
         let graph = Graph::new(vec![vec![], vec![0], vec![0], vec![1, 2]]).unwrap();
-        let mut knowledge = Knowledge::new(graph, Find::Cause, &[true; 4]);
+        let mut knowledge = Knowledge::new(graph, Find::Cause);
         let codes = &mut knowledge.codes;
         let digest = |text: &str| kiln_cache::Digest::of(text.as_bytes());
         let code = |text: &str, module: &str| {

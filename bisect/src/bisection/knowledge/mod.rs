@@ -37,10 +37,10 @@ pub(super) use posterior::Belief;
 pub(super) struct Knowledge {
     graph: Arc<Graph>,
     find: Find,
-    /// For each commit whether it certainly contains the bug, unless it contains the fix.
-    pub(super) holds: Vec<bool>,
     revisions: Vec<Option<Known>>,
     base: Option<Known>,
+    /// Where branches forked off before the older end.
+    forks: Vec<Option<Known>>,
     proofs: Proofs,
     /// Commits that change nothing which a build at hand reads.
     pub(super) untouched: Vec<u32>,
@@ -68,17 +68,16 @@ pub(super) struct Knowledge {
 }
 
 impl Knowledge {
-    /// `holds`: for each commit whether it contains the older end. Only those can show that a bug
-    /// was fixed: a branch that forked off earlier may never have had it.
-    pub(super) fn new(graph: Graph, find: Find, holds: &[bool]) -> Self {
+    /// Nothing known of a range.
+    pub(super) fn new(graph: Graph, find: Find) -> Self {
         let defaults = Costs::default();
         let graph = Arc::new(graph);
         Self {
             revisions: vec![None; graph.len()],
+            forks: vec![None; graph.forks() as usize],
             codes: Codes::new(Arc::clone(&graph)),
             graph,
             find,
-            holds: holds.to_vec(),
             base: None,
             proofs: Proofs::default(),
             untouched: Vec::new(),
@@ -99,7 +98,7 @@ impl Knowledge {
     }
 
     /// Nothing known of another range, but for what things take, what was paid and what was tried.
-    pub(super) fn over(&self, graph: Graph, holds: &[bool]) -> Self {
+    pub(super) fn over(&self, graph: Graph) -> Self {
         Self {
             tried: self.tried.clone(),
             unrunnable: self.unrunnable.clone(),
@@ -108,7 +107,7 @@ impl Knowledge {
             pace: self.pace.clone(),
             timed: self.timed.clone(),
             spent: self.spent,
-            ..Self::new(graph, self.find, holds)
+            ..Self::new(graph, self.find)
         }
     }
 
@@ -116,6 +115,7 @@ impl Knowledge {
         match place {
             Place::Base => self.base,
             Place::Commit(commit) => self.revisions[commit as usize],
+            Place::Fork(fork) => self.forks[fork as usize],
         }
     }
 
@@ -201,6 +201,7 @@ impl Knowledge {
     pub(super) fn forget_builds(&mut self) {
         self.revisions.fill(None);
         self.base = None;
+        self.forks.fill(None);
         self.proofs.forget();
         self.untouched.clear();
         self.faults.clear();
@@ -219,6 +220,7 @@ impl Knowledge {
         match place {
             Place::Base => self.base = known,
             Place::Commit(commit) => self.revisions[commit as usize] = known,
+            Place::Fork(fork) => self.forks[fork as usize] = known,
         }
     }
 
@@ -339,7 +341,7 @@ impl Knowledge {
             counts.crashes.retain(|title, _| !target.is(title));
             others[*slot as usize] = counts.crashes;
         }
-        let holds = self.holds_bug(target);
+        let tells = self.tells(target);
         let unclear = Status { image: None, state: State::Unclear };
         Problem {
             graph: Arc::clone(&self.graph),
@@ -347,10 +349,11 @@ impl Knowledge {
             revisions: self
                 .revisions
                 .iter()
-                .zip(holds)
-                .map(|(known, holds)| if holds { status(known) } else { unclear })
+                .zip(tells)
+                .map(|(known, tells)| if tells { status(known) } else { unclear })
                 .collect(),
             base: status(&self.base),
+            forks: self.forks.iter().map(status).collect(),
             images,
             others,
             unchanged: self.codes.unchanged(),
@@ -377,7 +380,7 @@ mod tests {
 
     /// A range of one commit, built, of whose image `counts` is known.
     fn knowing(counts: Counts) -> (Knowledge, ImageId) {
-        let mut knowledge = Knowledge::new(Graph::linear(1).unwrap(), Find::Cause, &[true]);
+        let mut knowledge = Knowledge::new(Graph::linear(1).unwrap(), Find::Cause);
         let image = ImageId(kiln_cache::Digest::of(b"image"));
         knowledge.learn_build(Place::Commit(0), Known::Built { image, seconds: 1.0 });
         knowledge.learn_counts(image, counts);
@@ -396,7 +399,7 @@ mod tests {
     #[test]
     fn a_build_stands_against_a_proof_and_ends_it() {
         let place = Place::Commit;
-        let mut knowledge = Knowledge::new(Graph::linear(4).unwrap(), Find::Cause, &[true; 4]);
+        let mut knowledge = Knowledge::new(Graph::linear(4).unwrap(), Find::Cause);
         assert_eq!(knowledge.settle(place(3), built("a"), key("3")), None);
         let class = [place(0), place(1), place(3)];
         assert_eq!(knowledge.learn_proved(&class, built("a"), key("3")), Ok(2));
@@ -419,7 +422,7 @@ mod tests {
 
     #[test]
     fn a_build_counts_once_for_what_builds_take_however_many_commits_it_proves() {
-        let mut knowledge = Knowledge::new(Graph::linear(100).unwrap(), Find::Cause, &[true; 100]);
+        let mut knowledge = Knowledge::new(Graph::linear(100).unwrap(), Find::Cause);
         let took = |text: &str, seconds| match built(text) {
             Known::Built { image, .. } => Known::Built { image, seconds },
             Known::Broken => unreachable!("it was built"),
@@ -436,7 +439,7 @@ mod tests {
     #[test]
     fn what_was_withdrawn_is_forgotten_and_what_was_seen_is_not() {
         let place = Place::Commit;
-        let mut knowledge = Knowledge::new(Graph::linear(3).unwrap(), Find::Cause, &[true; 3]);
+        let mut knowledge = Knowledge::new(Graph::linear(3).unwrap(), Find::Cause);
         let seen = Counts { ok: 3, ..Counts::default() };
         let Known::Built { image, .. } = built("a") else { unreachable!("it was built") };
         knowledge.settle(Place::Base, built("a"), key("base"));
@@ -455,7 +458,7 @@ mod tests {
 
     #[test]
     fn a_proof_against_a_build_proves_nothing() {
-        let mut knowledge = Knowledge::new(Graph::linear(3).unwrap(), Find::Cause, &[true; 3]);
+        let mut knowledge = Knowledge::new(Graph::linear(3).unwrap(), Find::Cause);
         knowledge.settle(Place::Commit(1), Known::Broken, key("1"));
         let class = [Place::Commit(0), Place::Commit(1)];
         let Refuted { why, proof } =

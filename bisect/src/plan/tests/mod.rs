@@ -3,6 +3,7 @@
 mod alike;
 mod endless;
 mod fix;
+mod forks;
 mod hours;
 mod unequal;
 
@@ -49,6 +50,7 @@ impl Play {
         match place {
             Place::Base => &mut self.problem.base,
             Place::Commit(c) => &mut self.problem.revisions[c as usize],
+            Place::Fork(f) => &mut self.problem.forks[f as usize],
         }
     }
 
