@@ -77,7 +77,7 @@ mod tests {
         problem.images.push(Counts { crashes: 20, clean: 0, censored: 0 });
         problem.set(Place::Commit(999), Status { image: Some(0), state: State::Built });
         let settings = Settings { max_builds, max_runs, ..Settings::default() };
-        let images = problem.image_list();
+        let images = problem.images_of();
         let posterior = Posterior::new(&problem.evidence(&images), &settings.model);
         Scarce::of(&problem, &settings, &posterior)
     }
