@@ -65,6 +65,18 @@ impl IfOlder {
     }
 }
 
+impl Credible {
+    /// Adds commits with their probabilities, where they are not in it.
+    pub(crate) fn add(&mut self, commits: impl Iterator<Item = (u32, f64)>) {
+        for (commit, share) in commits {
+            if self.commits.iter().all(|(known, _)| *known != commit) {
+                self.commits.push((commit, share));
+                self.share += share;
+            }
+        }
+    }
+}
+
 /// Masses by rate. Commits that the same tested images contain share theirs.
 #[derive(Clone, Debug)]
 struct Joint {

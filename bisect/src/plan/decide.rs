@@ -27,6 +27,9 @@ const FORBIDDEN_BETTER: f64 = 10.0;
 /// Runs of the bad end that are asked for at a time.
 const BAD_END_RUNS: u32 = 20;
 
+/// Commits of this share of another's probability are as probable, but for rounding.
+const EQUAL: f64 = 0.999;
+
 /// What is said of runs that no commit explains.
 const CONTRADICTION: &str = "the runs speak against every commit: a bug that was reverted and \
                              came back, two bugs of one title, or builds taken for equal that \
@@ -135,9 +138,7 @@ impl Steps<'_> {
             return self.name(top, probability);
         }
         if unsure {
-            return self
-                .tried_between(&same)
-                .unwrap_or_else(|| self.inconclusive(alike(problem, &same), None));
+            return self.tried_between(&same).unwrap_or_else(|| self.alike(&same));
         }
         match self.search.best(Which::Allowed) {
             Some(choice) if self.worthwhile(&choice) => {
@@ -422,6 +423,18 @@ impl Steps<'_> {
         );
         let runs = clean_runs(posterior.rate.mean, settings.parent_doubt);
         Some(self.ask(place, runs, why)).filter(|it| matches!(it, Decision::Test(_)))
+    }
+
+    /// Ends with commits that can't be told apart. Of equally probable ones all remain possible.
+    fn alike(&self, same: &[u32]) -> Decision {
+        let Search { problem, posterior, .. } = self.search;
+        let mut decision = self.inconclusive(alike(problem, same), None);
+        if let Decision::Stop(Verdict::Inconclusive { set, .. }) = &mut decision {
+            let least = set.commits.iter().map(|(_, p)| *p).fold(1.0, f64::min);
+            let each = same.iter().map(|commit| (*commit, posterior.commits[*commit as usize]));
+            set.add(each.filter(|(_, p)| *p >= EQUAL * least));
+        }
+        decision
     }
 
     fn worthwhile(&self, choice: &Choice) -> bool {

@@ -29,7 +29,10 @@ fn one_of_the_commits_between_two_that_fail_is_tried() {
 #[test]
 fn what_was_tried_and_what_was_not_is_said() {
     let mut play = between(212, |commit| !(200..222).contains(&commit));
-    let Verdict::Inconclusive { why, .. } = play.finish() else { panic!("named one") };
+    let Verdict::Inconclusive { why, set, .. } = play.finish() else { panic!("named one") };
+    let mut commits: Vec<u32> = set.commits.iter().map(|(commit, _)| *commit).collect();
+    commits.sort_unstable();
+    assert_eq!(commits, Vec::from_iter(200..223), "all of them, the last one too");
     assert_eq!(play.problem.spent.builds, 1, "one is enough: {:?}", play.tested);
     let says = "23 commits in a row can't be told apart: 3 don't build or boot, 19 lie between such as \
                 don't, and were not tried";
