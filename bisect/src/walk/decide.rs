@@ -185,7 +185,15 @@ impl<'a> Walk<'a> {
         let known = (0..n).rev().find(|at| shown(at) && self.belief.bad(*at) >= CERTAIN);
         let Some(best) = self.best(known, false) else {
             return match known {
-                Some(oldest) => (self.oldest(oldest), 0.0),
+                Some(oldest) => {
+                    let decision = self.oldest(oldest);
+                    let seconds = match &decision {
+                        Decision::Test(test) => test.expected_seconds,
+                        Decision::Spent { next, .. } => next.expected_seconds,
+                        _ => 0.0,
+                    };
+                    (decision, seconds)
+                }
                 None => (Decision::NoneWorks, 0.0),
             };
         };

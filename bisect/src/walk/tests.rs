@@ -129,6 +129,8 @@ fn all_bad_is_older_than_the_oldest_that_works() {
     // One crash could be chance: no answer is built on it.
     let again = test(&problem);
     assert_eq!((again.release, again.build), (1, false), "{again:?}");
+    let expected = decide(&problem, &Settings::default()).expected_seconds;
+    assert!(expected > 0.0 && expected == again.expected_seconds, "{expected} {again:?}");
     ran(&mut problem, 1, Counts { crashes: 1, ..Counts::default() });
     let Decision::Oldest { release: 1, probability, crashes: 2, clean: 3 } = decision(&problem)
     else {
