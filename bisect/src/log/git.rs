@@ -29,7 +29,8 @@ pub fn git_log(record: &Record) -> String {
         return out;
     };
     let id = &good_end.id;
-    if let Some((Verdict::OlderThanGood { .. }, _)) = record.finish() {
+    let verdict = record.finish().map(|(verdict, _)| verdict);
+    if let Some(Verdict::OlderThanGood { .. } | Verdict::NotFixed { .. }) = verdict {
         // git would take the end for what it was said to be, and all revisions for what it follows.
         let _ = writeln!(out, "# not {good}: [{id}] shows the crash, too: nothing to bisect");
         return out;
@@ -62,4 +63,31 @@ pub fn git_log(record: &Record) -> String {
         let _ = writeln!(out, "# first {first} commit: [{}] {}", culprit.id, culprit.subject);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Event;
+
+    /// A search for a fix that ended with an answer.
+    fn log(verdict: &str) -> String {
+        let mut header = crate::bisection::tests_header();
+        header.find = Find::Fix;
+        let verdict = serde_json::from_str(verdict).unwrap();
+        let finished = Event::Finished { verdict, tested: Vec::new(), picture: None };
+        git_log(&Record { id: "x".into(), created: 0, header, events: vec![(0, finished)] })
+    }
+
+    #[test]
+    fn an_end_that_is_not_fixed_is_not_told_to_be() {
+        let told = "git bisect start '--term-new' 'fixed' '--term-old' 'broken'\n\
+                    # broken: [b] \ngit bisect broken b\n";
+        assert_eq!(
+            log(r#"{"verdict":"not-fixed","probability":0.99,"target":3,"clean":1}"#),
+            format!("{told}# not fixed: [a] shows the crash, too: nothing to bisect\n")
+        );
+        let open = r#"{"verdict":"inconclusive","credible":[],"older":0.0,"why":"x"}"#;
+        assert_eq!(log(open), format!("{told}# fixed: [a] \ngit bisect fixed a\n"));
+    }
 }
