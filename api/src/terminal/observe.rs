@@ -8,7 +8,7 @@ use kiln_builder::{BuildEvent, Observer, Stage};
 use kiln_cache::evidence::Counts;
 
 use super::progress::Progress;
-use super::screen::{Frame, forecast, screen};
+use super::screen::{Frame, beyond, forecast, screen};
 use super::table::WIDTH;
 use super::text::{count, duration, fit, hanging, percent, wrapped};
 use super::walk::{beginning, walk_screen};
@@ -197,6 +197,9 @@ impl Watch for BisectProgress {
                 self.draw(|stands| stands.picture = Some((picture.clone(), spent, left)));
                 if let (Some(left), false) = (left, visit.forecast) {
                     self.line(format!("expected: {}", forecast(&left)));
+                    if let Some(beyond) = beyond(&left.budget) {
+                        self.line(format!("  {beyond}"));
+                    }
                 }
                 visit.forecast |= left.is_some();
             }

@@ -1,11 +1,11 @@
 //! The bisection on one screen: where the commit may be, what was seen where, what it cost and
 //! probably will. At most 80 columns and 22 lines, so that the smallest terminal holds it.
 
-use kiln_bisect::picture::{Forecast, Picture, Seen};
+use kiln_bisect::picture::{Forecast, Left, Picture, Seen};
 use kiln_bisect::watch::Paid;
 
 use super::table::{WIDTH, render};
-use super::text::{duration, fit, percent};
+use super::text::{count, duration, fit, percent};
 
 /// Cells of the range.
 const CELLS: usize = 70;
@@ -52,6 +52,9 @@ pub(crate) fn screen(picture: &Picture, frame: &Frame<'_>) -> Vec<String> {
     lines.push(format!("so far       {builds} builds, {runs} runs, {}", duration(seconds)));
     if let Some(left) = frame.left {
         lines.push(format!("expected     {}", forecast(&left)));
+        lines.extend(
+            beyond(&left.budget).map(|beyond| fit(&format!("             {beyond}"), WIDTH)),
+        );
     }
     if !frame.building.is_empty() {
         lines.push(fit(&format!("building     {}", frame.building.join(", ")), WIDTH));
@@ -67,13 +70,27 @@ pub(crate) fn screen(picture: &Picture, frame: &Frame<'_>) -> Vec<String> {
 }
 
 /// "about 3 more builds, 40 runs, 2 min".
-pub(crate) fn forecast(left: &Forecast) -> String {
+pub(crate) fn forecast(expected: &Forecast) -> String {
+    // A twentieth of a build is none.
+    let builds = (expected.builds - 0.05).max(0.0).ceil() as u64;
+    let runs = expected.runs.ceil() as u64;
     format!(
-        "about {:.0} more builds, {:.0} runs, {}",
-        left.builds.ceil(),
-        left.runs.ceil(),
-        duration(left.seconds)
+        "about {}, {}, {}",
+        count(builds, "more build"),
+        count(runs, "run"),
+        duration(expected.seconds)
     )
+}
+
+/// "beyond the budget, which leaves 3 builds, 10 runs, 2 min"; nothing where it is enough.
+pub(crate) fn beyond(left: &Left) -> Option<String> {
+    let parts = [
+        left.builds.map(|builds| count(builds, "build")),
+        left.runs.map(|runs| count(runs, "run")),
+        left.seconds.map(duration),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("beyond the budget, which leaves {}", parts.join(", ")))
 }
 
 /// Most of [`CELLS`] cells; what is more probable is higher.
@@ -171,11 +188,12 @@ mod tests {
 
     #[test]
     fn fits_the_smallest_terminal() {
+        let budget = Left { builds: Some(1234), runs: Some(12_345), seconds: Some(1e6) };
         for (commits, revisions) in [(1, 1), (3, 2), (64, 8), (6693, 40)] {
             let frame = Frame {
                 target: &"KASAN: use-after-free in a_very_long_name ".repeat(4),
                 paid: Paid { builds: 12, runs: 345, seconds: 4000.0 },
-                left: Some(Forecast { builds: 3.2, runs: 40.0, seconds: 300.0 }),
+                left: Some(Forecast { builds: 3.2, runs: 40.0, seconds: 300.0, budget }),
                 building: &vec!["0123456789ab".to_owned(); revisions as usize],
             };
             let lines = screen(&picture(commits, revisions), &frame);
@@ -184,6 +202,15 @@ mod tests {
                 assert!(line.chars().count() <= 80, "{line}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_expected_is_held_against_the_budget() {
+        let budget = Left { builds: Some(5), runs: None, seconds: Some(60.0) };
+        let expected = Forecast { builds: 13.4, runs: 0.5, seconds: 90.0, budget };
+        assert_eq!(forecast(&expected), "about 14 more builds, 1 run, 1 min 30 s");
+        assert_eq!(beyond(&budget).unwrap(), "beyond the budget, which leaves 5 builds, 1 min 0 s");
+        assert_eq!(beyond(&Left::default()), None);
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod budget;
 mod doubts;
 mod efforts;
 mod error;
+mod forecast;
 mod host;
 pub(crate) mod knowledge;
 mod made;

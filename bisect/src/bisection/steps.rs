@@ -7,7 +7,6 @@ use kiln_cache::manifest::BuildResult;
 use super::error::BisectError;
 use super::setup::{Bisection, blocking};
 use super::verdict_of::verdict_of;
-use crate::picture::Forecast;
 use crate::plan::{self, Beside, Decision, Place, Settings, Spent};
 use crate::record::{Decided, Event, Record};
 use crate::title::Target;
@@ -140,16 +139,11 @@ impl Bisection {
         let made = (decision.clone(), beside.clone());
         let decided = Decided::since(before, &problem, &settings, made);
         self.write(Event::Decided(Box::new(decided))).await?;
-        let costs = match &decision {
-            Decision::Test(test) => problem.costs_of(test.revision),
-            Decision::Stop(_) => problem.costs,
-        };
         self.decided = Some((problem, settings));
         if let Decision::Test(test) = &decision
             && let Some(picture) = self.picture().await?
         {
-            let machines = self.header.limits.machines as u32;
-            let left = Forecast::of(&picture, test, &costs, machines);
+            let left = self.forecast(&picture, test);
             let Spent { builds, runs } = self.knowledge.spent;
             let spent = Paid { builds, runs, seconds: self.elapsed() };
             self.watch.happening(Happening::Stands { picture: &picture, spent, left });

@@ -1,12 +1,16 @@
 //! A bisection as it stands, for people: where the commit may be, what was seen where, and how much
 //! is probably left to do.
 
+mod forecast;
+
 use serde::{Deserialize, Serialize};
 
 use crate::belief::{Posterior, Rate};
-use crate::plan::{Costs, State, Test, clean_runs};
+use crate::plan::State;
 use crate::record::Commit;
 use crate::watch::Paid;
+
+pub use forecast::{Forecast, Left};
 
 /// Shares of the posterior below this are left out.
 const LEAST: f64 = 1e-6;
@@ -139,47 +143,9 @@ impl Picture {
     }
 }
 
-/// What is probably left to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Forecast {
-    /// Builds.
-    pub builds: f64,
-    /// Runs.
-    pub runs: f64,
-    /// Seconds.
-    pub seconds: f64,
-}
-
-impl Forecast {
-    /// If the next tests tell as much for their cost as this one: what is not known, shared out in
-    /// tests like it, and the runs that confirm the answer. Nothing when the test tells nothing of
-    /// the commit, and so is no measure.
-    pub(crate) fn of(picture: &Picture, test: &Test, costs: &Costs, machines: u32) -> Option<Self> {
-        if test.expected_gain <= 0.0 {
-            return None;
-        }
-        let tests = picture.entropy() / test.expected_gain;
-        let building = if test.build { costs.build_seconds } else { 0.0 };
-        let machines = f64::from(machines.max(1));
-        let runs = (test.expected_seconds - building).max(0.0) / costs.run_seconds * machines;
-        let confirming = f64::from(clean_runs(picture.rate.mean, 0.05));
-        Some(Self {
-            // Each build parts the range in two at best.
-            builds: if test.build {
-                tests.min((picture.credible.max(1) as f64).log2() + 1.0)
-            } else {
-                0.0
-            },
-            runs: tests * runs + confirming,
-            seconds: tests * test.expected_seconds + confirming / machines * costs.run_seconds,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Place;
 
     fn picture(shares: &[(u32, f64)], commits: u32) -> Picture {
         Picture {
@@ -203,26 +169,5 @@ mod tests {
         let density = picture(&shares, 1000).density(72);
         assert!(density.iter().all(|share| (share - 0.001).abs() < 1e-12), "an even one is flat");
         assert_eq!(picture(&[(2, 1.0)], 3).cells(72), [0.0, 0.0, 1.0]);
-    }
-
-    #[test]
-    fn four_bits_take_four_tests_of_one() {
-        let shares: Vec<(u32, f64)> = (0..16).map(|at| (at, 1.0 / 16.0)).collect();
-        let picture = picture(&shares, 16);
-        assert!((picture.entropy() - 4.0).abs() < 1e-9);
-        let test = Test {
-            revision: Place::Commit(7),
-            runs: 4,
-            build: true,
-            why: String::new(),
-            expected_gain: 1.0,
-            expected_seconds: 64.0,
-        };
-        let costs = Costs { build_seconds: 60.0, run_seconds: 1.0 };
-        let forecast = Forecast::of(&picture, &test, &costs, 1).unwrap();
-        assert!((forecast.builds - 4.0).abs() < 1e-9, "{forecast:?}");
-        assert!((forecast.runs - (16.0 + 5.0)).abs() <= 1.0, "{forecast:?}");
-        assert!(forecast.seconds > 256.0 && forecast.seconds < 270.0, "{forecast:?}");
-        assert_eq!(Forecast::of(&picture, &Test { expected_gain: 0.0, ..test }, &costs, 1), None);
     }
 }
