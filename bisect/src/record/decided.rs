@@ -190,13 +190,27 @@ pub struct Replayed {
 }
 
 impl Replayed {
-    /// Whether they are the same. Numbers may differ in the last digits, which text does not keep.
+    /// Whether all is the same.
     pub fn is_same(&self) -> bool {
-        let (then, now) = (&self.beside.0, &self.beside.1);
-        match (serde_json::to_value((&self.then, then)), serde_json::to_value((&self.now, now))) {
-            (Ok(then), Ok(now)) => alike(&then, &now),
-            _ => false,
-        }
+        self.decides_the_same() && self.does_the_same_beside()
+    }
+
+    /// Whether the decisions are the same. Numbers may differ in the last digits, which text does not
+    /// keep.
+    pub fn decides_the_same(&self) -> bool {
+        same(&self.then, &self.now)
+    }
+
+    /// Whether what is done beside them is the same, in that sense.
+    pub fn does_the_same_beside(&self) -> bool {
+        same(&self.beside.0, &self.beside.1)
+    }
+}
+
+fn same(then: &impl Serialize, now: &impl Serialize) -> bool {
+    match (serde_json::to_value(then), serde_json::to_value(now)) {
+        (Ok(then), Ok(now)) => alike(&then, &now),
+        _ => false,
     }
 }
 
