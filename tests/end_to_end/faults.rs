@@ -186,6 +186,9 @@ fn a_missing_reproducer_and_a_missing_config() {
     with(&["--build-command", BUILD, "--command", "true", "--title", "("])
         .exits(1)
         .complains(&["--title '('"]);
+    with(&["--build-command", BUILD, "--command", "true", "--title", "KASAN"])
+        .exits(2)
+        .complains(&["--title 'KASAN'", "command failed"]);
     // Neither a config nor a build command, neither a reproducer nor a command: usage.
     with(&[]).exits(2).complains(&["--config", "--reproducer"]);
 }

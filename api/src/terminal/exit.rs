@@ -8,8 +8,10 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// It did what was asked.
     Done = 0,
-    /// It could not; the message says why. (2 is a wrong command line, from clap.)
+    /// It could not; the message says why.
     Failed = 1,
+    /// A wrong command line, where clap does not see that by itself.
+    Usage = 2,
     /// What was asked for is not in the store.
     NotFound = 3,
     /// The kernel (or the build command) does not build this revision.

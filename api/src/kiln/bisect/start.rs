@@ -6,8 +6,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use kiln_bisect::belief::Find;
 use kiln_bisect::bisection::{Bisection, Surroundings};
+use kiln_bisect::boot::COMMAND_FAILED;
 use kiln_bisect::console::Patterns;
 use kiln_bisect::record::{Commit, Header, Limits, Record, TestSpec};
+use kiln_bisect::title::Target;
 use kiln_builder::{Config, Repository, Revision};
 use kiln_cache::{Digest, Remote, Store};
 
@@ -16,7 +18,7 @@ use super::{Start, TestArgs, find, report};
 use crate::kiln::build::{ShortcutArgs, cores, for_this_machine};
 use crate::kiln::common::Context;
 use crate::kiln::title_patterns::TitlePatterns;
-use crate::terminal::exit::Exit;
+use crate::terminal::exit::{Exit, Fault};
 use crate::terminal::observe::{BisectProgress, BuildProgress};
 use crate::terminal::progress::Progress;
 
@@ -187,11 +189,26 @@ impl TestArgs {
                 Ok(TestSpec::Reproducer { digest: Digest::of(&content), path })
             }
             (None, Some(command)) => {
+                self.can_match()?;
                 let folder = std::env::current_dir()?;
                 Ok(TestSpec::Command { command: command.clone(), folder })
             }
             (None, None) => anyhow::bail!("give --reproducer FILE or --command COMMAND"),
         }
+    }
+
+    /// Refuses a title that no crash of a command can have: all that it showed would count for nothing.
+    fn can_match(&self) -> anyhow::Result<()> {
+        let Some(title) = &self.title else { return Ok(()) };
+        if Target::pattern(title)?.is(COMMAND_FAILED) {
+            return Ok(());
+        }
+        let message = format!(
+            "--title '{title}' can't match with --command: a command knows one way to fail, and its \
+             crashes all have the title \"{COMMAND_FAILED}\"; leave --title out, and let the command \
+             exit with 125 where it sees another crash"
+        );
+        Err(Fault::new(Exit::Usage, message).into())
     }
 
     /// Limits and shares of the machine.
@@ -246,6 +263,20 @@ mod tests {
             let Line { start } = Line::parse_from(line.iter().chain(&more));
             assert_eq!(newer_end(&start), Some(newer), "{find}");
         }
+    }
+
+    #[test]
+    fn a_title_that_no_command_can_show_is_refused() {
+        let asked = |title: &str| {
+            let line = ["kiln", "--bad", "b", "--build-command", "make", "--command", "true"];
+            let Line { start } = Line::parse_from(line.iter().chain(&["--title", title]));
+            start.test.spec()
+        };
+        let error = asked("KASAN").unwrap_err();
+        assert_eq!(error.downcast_ref::<Fault>().unwrap().exit, Exit::Usage);
+        assert!(error.to_string().contains("\"command failed\"; leave --title out"), "{error}");
+        assert!(asked("(").unwrap_err().to_string().contains("not a regular expression"));
+        assert!(asked("failed").is_ok(), "it matches, and changes nothing");
     }
 
     #[test]
