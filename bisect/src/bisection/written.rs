@@ -129,7 +129,8 @@ impl Bisection {
             None => self.releases_bad(),
             Some(belief) => self
                 .places()
-                .filter(|place| self.knowledge.build(*place).is_some())
+                // What was only proved to be another's build was not tested.
+                .filter(|place| self.shown.contains(place))
                 .filter_map(|place| Some((self.commit(place).id, belief.bad(place)?)))
                 .collect(),
         };
