@@ -136,6 +136,18 @@ fn shown(record: &Record, tip: &Commit) -> Counts {
     }
 }
 
+/// An answer that says which release the good end is, where that is all that the bug is older than.
+fn naming(verdict: Verdict, releases: &[Release], good: &str) -> Verdict {
+    let found = releases.iter().find(|release| release.commit.id == good);
+    match verdict {
+        Verdict::OlderThanGood { probability, target, clean, release } => {
+            let release = found.map(|found| found.name.clone()).or(release);
+            Verdict::OlderThanGood { probability, target, clean, release }
+        }
+        other => other,
+    }
+}
+
 impl Bisection {
     /// Whether the releases are walked over at the moment.
     pub(super) fn walking(&self) -> bool {
@@ -235,8 +247,8 @@ impl Bisection {
         let older = matches!(answer, plan::Verdict::OlderThanGood { .. });
         let Some(walk) = &mut self.walk else { return Ok(false) };
         walk.older = None;
-        if let (true, Some((_, refuted))) = (older, &mut walk.last) {
-            *refuted = Some(verdict);
+        if let (true, Some((good, refuted))) = (older, &mut walk.last) {
+            *refuted = Some(naming(verdict, &walk.releases, good));
         }
         let (walk, bad) = (walk.clone(), self.header.bad.clone());
         let path = self.header.repository.clone();
@@ -528,5 +540,25 @@ impl Bisection {
         });
         let older = self.all_bad();
         Verdict::Inconclusive { credible: Vec::new(), older, why, more, contradiction: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_good_end_that_was_found_and_is_bad_is_called_by_its_name() {
+        let commit = Commit { id: "a".repeat(40), subject: String::new() };
+        let release = Release { name: "v6.1".into(), commit, back: 7, left_out: None };
+        let older = Verdict::OlderThanGood { probability: 1.0, target: 3, clean: 9, release: None };
+        let named = |good: &str| match naming(older.clone(), std::slice::from_ref(&release), good) {
+            Verdict::OlderThanGood { release, target: 3, clean: 9, .. } => release,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(named(&"a".repeat(40)).as_deref(), Some("v6.1"));
+        assert_eq!(named("b"), None);
+        let other = Verdict::NotReproduced { clean: 1, crashes: Vec::new() };
+        assert_eq!(naming(other.clone(), &[release], "b"), other);
     }
 }
