@@ -62,11 +62,19 @@ pub enum Verdict {
     },
     /// The evidence does not single out one commit.
     Inconclusive {
-        /// The smallest set of commits that holds 95 % of the posterior, most probable first. Empty
-        /// when nothing is known of any commit yet.
+        /// The commits of the smallest set that holds 95 % of the posterior, most probable first: what
+        /// else may be in it follows. Empty when nothing is known of any commit yet.
         credible: Vec<(Commit, f64)>,
         /// Probability that the good end shows the crash too: the bug is older, or not fixed.
         older: f64,
+        /// Probability that the bad end does not have the bug, and showed it by chance. Records from
+        /// before this was written down say nothing of it.
+        #[serde(default)]
+        not_reproducible: f64,
+        /// What all of this holds of the posterior, where that was written down: `credible`, `older` and
+        /// `not_reproducible` are as much as 95 % takes, and the rest is not among them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        share: Option<f64>,
         /// Why no more could be done.
         why: String,
         /// What would help most.

@@ -11,14 +11,15 @@ use maud::{Markup, html};
 
 use super::frame::{page, whole};
 use super::picture;
+use crate::kiln::bisect::candidates::Candidates;
 use crate::kiln::bisect::dossier::{Dossier, Reproducer};
 use crate::kiln::bisect::evidence::{Row, Visit, rows, visits};
 use crate::kiln::bisect::releases;
-use crate::kiln::bisect::report::{all_bad, built_with, finding_text, more_text};
+use crate::kiln::bisect::report::{built_with, finding_text, more_text};
 use crate::kiln::common::when;
 use crate::service::bisections::read;
 use crate::service::error::ApiError;
-use crate::terminal::text::{duration, percent};
+use crate::terminal::text::{capitalized, duration, percent};
 
 /// Changed functions that are listed, at most.
 const CHANGES: usize = 100;
@@ -260,14 +261,16 @@ fn answer(record: &Record) -> Markup {
                 Some(Verdict::EndUnusable { commit, why }) => p {
                     code { (commit.short()) } " can't be tested: " (why)
                 },
-                Some(Verdict::Inconclusive { credible, older, why, more, contradiction }) => {
+                Some(verdict @ Verdict::Inconclusive { why, more, .. }) => {
                     p { "Inconclusive: " (why) }
-                    @if credible.is_empty() {}
-                    @else if *contradiction { p { "What explains the runs least badly:" } }
-                    @else { p { "With 95 % probability one of:" } }
-                    ul {
-                        @for (commit, probability) in credible { li { (candidate(commit, *probability)) } }
-                        @if *older > 0.0005 { li { (percent(*older)) " " (all_bad(record)) } }
+                    @if let Some(Candidates { heading, commits, others }) =
+                        Candidates::of(record, verdict)
+                    {
+                        @if let Some(heading) = heading { p { (capitalized(&heading)) ":" } }
+                        ul {
+                            @for (commit, share) in commits { li { (candidate(commit, *share)) } }
+                            @for (share, what) in others { li { (percent(share)) " " (what) } }
+                        }
                     }
                     @if let Some(more) = more { p class="soft" { "Would help most: " (more_text(more)) } }
                 }

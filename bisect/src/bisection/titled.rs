@@ -75,6 +75,8 @@ fn untitled(why: String) -> Verdict {
     Verdict::Inconclusive {
         credible: Vec::new(),
         older: 0.0,
+        not_reproducible: 0.0,
+        share: None,
         why,
         more: None,
         contradiction: false,

@@ -30,6 +30,8 @@ pub(super) fn verdict_of(
                 return Verdict::Inconclusive {
                     credible: vec![(bisection.commit(Place::Commit(commit)), probability)],
                     older: 0.0,
+                    not_reproducible: 0.0,
+                    share: Some(probability),
                     why,
                     more: None,
                     // Runs speak against the one commit that explained the others.
@@ -79,6 +81,8 @@ pub(super) fn verdict_of(
                     .map(|(commit, p)| (bisection.commit(Place::Commit(*commit)), *p))
                     .collect(),
                 older: set.older.unwrap_or(0.0),
+                not_reproducible: set.not_reproducible.unwrap_or(0.0),
+                share: Some(set.share),
                 why,
                 more: more.map(|more| MoreRuns {
                     commit: bisection.commit(more.revision),

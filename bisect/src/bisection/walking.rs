@@ -539,7 +539,15 @@ impl Bisection {
             })
         });
         let older = self.all_bad();
-        Verdict::Inconclusive { credible: Vec::new(), older, why, more, contradiction: false }
+        Verdict::Inconclusive {
+            credible: Vec::new(),
+            older,
+            not_reproducible: 0.0,
+            share: None,
+            why,
+            more,
+            contradiction: false,
+        }
     }
 }
 

@@ -6,10 +6,11 @@ use kiln_bisect::belief::Find;
 use kiln_bisect::record::{Commit, Record};
 use kiln_bisect::verdict::{Finding, Verdict};
 
+use super::candidates::Candidates;
 use super::dossier::{Dossier, Kernel, Reproducer};
 use super::evidence::rows;
-use super::report::{all_bad, finding_text, more_text};
-use crate::terminal::text::{duration, fit, percent, wrapped};
+use super::report::{finding_text, more_text};
+use crate::terminal::text::{capitalized, duration, fit, percent, wrapped};
 
 /// Columns of a mail.
 const WIDTH: usize = 72;
@@ -100,32 +101,10 @@ fn answer(out: &mut String, record: &Record, dossier: &Dossier) {
                 let _ = writeln!(out, "    Fixes: {}\n", quoted(commit));
             }
         }
-        Some(Verdict::Inconclusive { credible, older, why, more, contradiction }) => {
+        Some(verdict @ Verdict::Inconclusive { why, more, .. }) => {
             say(out, &format!("Hello,\n\n{what} could not be bisected to one commit: {why}."));
-            if !credible.is_empty() {
-                let sought = record.header.sought();
-                say(
-                    out,
-                    &match contradiction {
-                        true => "What explains the runs least badly:".to_owned(),
-                        false => format!("The {sought} is, with probability 95 %, one of:"),
-                    },
-                );
-                for (commit, share) in credible.iter().take(LISTED) {
-                    let _ = writeln!(
-                        out,
-                        "  {:>6}  {}",
-                        percent(*share),
-                        fit(&quoted(commit), WIDTH - 10)
-                    );
-                }
-                if credible.len() > LISTED {
-                    let _ = writeln!(out, "          and {} more", credible.len() - LISTED);
-                }
-                if *older > 0.0005 {
-                    let _ = writeln!(out, "  {:>6}  {}", percent(*older), all_bad(record));
-                }
-                out.push('\n');
+            if let Some(candidates) = Candidates::of(record, verdict) {
+                listed(out, &candidates);
             }
             if let Some(more) = more {
                 say(out, &format!("What would help most: {}.", more_text(more)));
@@ -135,6 +114,21 @@ fn answer(out: &mut String, record: &Record, dossier: &Dossier) {
             say(out, &format!("Hello,\n\n{what} was not bisected: {}.", other.word()));
         }
         None => say(out, "Hello,\n\nthis bisection has not ended yet."),
+    }
+}
+
+/// What remains possible, and an empty line.
+fn listed(out: &mut String, candidates: &Candidates<'_>) {
+    if let Some(heading) = &candidates.heading {
+        say(out, &capitalized(&format!("{heading}:")));
+    }
+    let commits = candidates.commits.iter().map(|(commit, share)| (*share, quoted(commit)));
+    let rows: Vec<(f64, String)> = commits.chain(candidates.others.iter().cloned()).collect();
+    for (share, what) in &rows {
+        let _ = writeln!(out, "  {:>6}  {}", percent(*share), fit(what, WIDTH - 10));
+    }
+    if !rows.is_empty() {
+        out.push('\n');
     }
 }
 

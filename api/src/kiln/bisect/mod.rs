@@ -2,6 +2,7 @@
 
 mod audit;
 mod config;
+pub(crate) mod candidates;
 pub(crate) mod dossier;
 pub(crate) mod evidence;
 mod import;

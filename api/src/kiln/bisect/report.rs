@@ -5,6 +5,7 @@ use kiln_bisect::record::{Bill, Commit, Header, Record};
 use kiln_bisect::verdict::{Finding, MoreRuns, Verdict};
 use kiln_cache::evidence::Outcome;
 
+use super::candidates::Candidates;
 use super::evidence::rows;
 use super::releases;
 use crate::kiln::common::{Context, answer, answer_json};
@@ -142,30 +143,27 @@ fn verdict_text(record: &Record, verdict: &Verdict) -> String {
             lines.push(wrapped(&format!("{} can't be tested: {why}", commit.short()), WIDTH));
             lines.push(labelled("", "choose another end that builds and boots"));
         }
-        Verdict::Inconclusive { credible, older, why, more, contradiction } => {
+        Verdict::Inconclusive { why, more, .. } => {
             lines.push(wrapped(&format!("inconclusive: {why}"), WIDTH));
-            if !credible.is_empty() {
-                let heading = match (contradiction, record.header.find) {
-                    (true, _) => "what explains the runs least badly:",
-                    (false, Find::Cause) => "the culprit is, with 95 % probability, one of:",
-                    (false, Find::Fix) => "the fix is, with 95 % probability, one of:",
-                };
-                lines.push(heading.into());
-            }
-            for (commit, probability) in credible {
-                let share = percent(*probability);
-                lines.push(fit(&format!("  {share:>6}  {}", named(commit)), WIDTH));
-            }
-            if *older > 0.0005 {
-                let (share, what) = (percent(*older), all_bad(record));
-                lines.push(format!("  {share:>6}  {what}"));
-            }
+            lines.extend(Candidates::of(record, verdict).iter().flat_map(listed));
             if let Some(more) = more {
                 lines.push(labelled("would help", &more_text(more)));
             }
         }
     }
     lines.join("\n")
+}
+
+/// What remains possible, a line each.
+fn listed(candidates: &Candidates<'_>) -> Vec<String> {
+    let heading = candidates.heading.iter().map(|heading| format!("{heading}:"));
+    let commits = candidates.commits.iter().map(|(commit, share)| (*share, named(commit)));
+    let rows = commits.chain(candidates.others.iter().cloned());
+    let rows = rows.map(|(share, what)| {
+        let share = percent(share);
+        fit(&format!("  {share:>6}  {what}"), WIDTH)
+    });
+    heading.chain(rows).collect()
 }
 
 /// How often the good end shows the crash, too.
@@ -297,17 +295,17 @@ pub(crate) fn outcome_word(outcome: &Outcome) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
 
-    fn commit(digit: &str) -> Value {
+    pub(in crate::kiln::bisect) fn commit(digit: &str) -> Value {
         json!({ "id": digit.repeat(40), "subject": "net: a subject of many words ".repeat(7) })
     }
 
     /// A record of nothing but its answer.
-    fn record(find: &str, verdict: &Value) -> Record {
+    pub(in crate::kiln::bisect) fn record(find: &str, verdict: &Value) -> Record {
         let header = json!({
             "find": find, "repository": "/linux", "good": commit("a"), "bad": commit("b"),
             "config": null, "config_digest": null, "build_command": "make",
@@ -353,7 +351,7 @@ mod tests {
             json!({ "verdict": "not-reproduced", "clean": clean, "crashes": [[&long, 12]] }),
             json!({ "verdict": "end-unusable", "commit": commit("f"), "why": &long }),
             json!({
-                "verdict": "inconclusive", "older": 0.5, "why": &long,
+                "verdict": "inconclusive", "older": 0.5, "not_reproducible": 0.2, "why": &long,
                 "credible": [[commit("c"), probability], [commit("d"), 0.000_012]],
                 "more": {
                     "commit": commit("c"), "runs": 1_234_567, "build": true, "bits": 0.9,
