@@ -1,12 +1,16 @@
 //! A bisection's record as text and JSON, for the command and for the service.
 
+use kiln_bisect::boot::outcome::report_of;
 use kiln_bisect::boot::said::without_payload;
-use kiln_bisect::console;
+use kiln_bisect::console::Patterns;
 use kiln_bisect::log::{CrashText, git_log, syzkaller_log};
 use kiln_bisect::record::{Bill, Record};
 use kiln_cache::Store;
 use kiln_cache::evidence::Outcome;
 use serde_json::{Value, json};
+
+/// Consoles that are looked into for the target's report, at most.
+const CONSOLES: usize = 8;
 
 /// How a log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
@@ -28,11 +32,12 @@ pub(crate) struct Rendered {
     pub(crate) without_crash: Option<String>,
 }
 
-/// The log in a format.
+/// The log in a format. `patterns`: what the user says of crashes.
 pub(crate) async fn render(
     store: &Store,
     record: &Record,
     format: Format,
+    patterns: &Patterns,
 ) -> anyhow::Result<Rendered> {
     let mut without_crash = None;
     let text = match format {
@@ -40,7 +45,7 @@ pub(crate) async fn render(
         Format::Json => serde_json::to_string_pretty(&self::json(record))? + "\n",
         Format::Syzkaller => {
             // A record is worth having without one of its consoles.
-            let crash = crash_text(store, record).await.unwrap_or_else(|error| {
+            let crash = crash_text(store, record, patterns).await.unwrap_or_else(|error| {
                 without_crash = Some(format!("{error:#}"));
                 None
             });
@@ -72,24 +77,30 @@ pub(crate) fn json(record: &Record) -> Value {
     })
 }
 
-/// Title and oops of the first run that showed the target, when its console was kept.
+/// Title and oops of a run that showed the target, when its console was kept: the oops of that crash, and
+/// not of another one which the console tells of, too. Where none can be told (a command's output, or a
+/// title that other patterns gave), it is the first such console as a whole.
 pub(crate) async fn crash_text(
     store: &Store,
     record: &Record,
+    patterns: &Patterns,
 ) -> anyhow::Result<Option<(String, String)>> {
     let Some(target) = record.matcher() else { return Ok(None) };
-    let run = record.steps().flat_map(|step| &step.runs).find_map(|run| match &run.outcome {
+    let runs = record.steps().flat_map(|step| &step.runs).filter_map(|run| match &run.outcome {
         Outcome::Crash { title } if target.is(title) => run.console.map(|c| (title, c)),
         _ => None,
     });
-    let Some((title, digest)) = run else { return Ok(None) };
-    // Consoles are bounded when they are captured.
-    let reader = store.reader(&digest).await?;
-    let bytes = reader.read(0..reader.size()).await?;
-    let bytes = without_payload(&bytes);
-    let text = match console::crash_title(&bytes) {
-        Some(crash) => String::from_utf8_lossy(&bytes[crash.start..crash.end]).into_owned(),
-        None => String::from_utf8_lossy(&bytes).into_owned(),
-    };
-    Ok(Some((title.clone(), text)))
+    let mut whole = None;
+    for (title, digest) in runs.take(CONSOLES) {
+        // Consoles are bounded when they are captured.
+        let reader = store.reader(&digest).await?;
+        let bytes = reader.read(0..reader.size()).await?;
+        if let Some(report) = report_of(&bytes, title, patterns) {
+            return Ok(Some((title.clone(), report)));
+        }
+        whole.get_or_insert_with(|| {
+            (title.clone(), String::from_utf8_lossy(&without_payload(&bytes)).into_owned())
+        });
+    }
+    Ok(whole)
 }

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
+use kiln_bisect::console::Patterns;
 use kiln_bisect::record::{JOURNAL_KIND, Record};
 use kiln_cache::Store;
 use kiln_cache::journal::JournalSummary;
@@ -39,7 +40,7 @@ pub(crate) async fn log(
     Query(query): Query<LogQuery>,
 ) -> Result<String, ApiError> {
     let record = read(&store, &id).await?;
-    let log = logs::render(&store, &record, query.format)
+    let log = logs::render(&store, &record, query.format, &Patterns::default())
         .await
         .map_err(|error| ApiError::internal(error.as_ref()))?;
     if let Some(error) = log.without_crash {

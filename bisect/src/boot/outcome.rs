@@ -41,6 +41,22 @@ pub const LOST: &str = "lost connection to test machine";
 /// The payload never started.
 pub const BOOT_TIMEOUT: &str = "timed out booting";
 
+/// What the kernel and init said since the payload started, of which a run is judged; nothing where it did
+/// not start.
+fn since_start(console: &[u8]) -> Option<&[u8]> {
+    let marker = START_MARKER.as_bytes();
+    find(console, marker).map(|at| &console[at + marker.len()..])
+}
+
+/// The report of the crash with this title, as a run's console has it: where a run is judged, if it
+/// started a payload, and else anywhere. Nothing when no crash there has that title.
+pub fn report_of(console: &[u8], title: &str, patterns: &Patterns) -> Option<String> {
+    let console = said::without_payload(console);
+    let judged = since_start(&console).unwrap_or(&console);
+    let crash = console::crash_titled(judged, title, patterns)?;
+    Some(String::from_utf8_lossy(&judged[crash.start..crash.end]).into_owned())
+}
+
 /// Judges one run, by what the kernel and init said: the payload's own words are left out.
 ///
 /// A crash counts for the payload only when it stands after the start marker; before it, and
@@ -50,9 +66,9 @@ pub const BOOT_TIMEOUT: &str = "timed out booting";
 pub fn classify(console: &[u8], ended: &Ended, patterns: &Patterns) -> Outcome {
     let silent = console.iter().all(u8::is_ascii_whitespace);
     let console = &*said::without_payload(console);
-    let started = find(console, START_MARKER.as_bytes());
+    let started = since_start(console);
     let judged = match started {
-        Some(at) => &console[at + START_MARKER.len()..],
+        Some(said) => said,
         // What loads the kernel prints before its banner, in words that look like a restart.
         None => &console[find(console, BANNER).unwrap_or(console.len())..],
     };
@@ -154,6 +170,41 @@ mod tests {
         };
         assert_eq!(judge("[    3.1] WARNING: fine"), Outcome::Ok);
         assert_eq!(judge("[    3.1] widget: broken"), crash("widget broken"));
+    }
+
+    #[test]
+    fn the_report_of_a_run_is_that_of_its_own_crash() {
+        let warns = "[    3.0] WARNING: CPU: 0 PID: 1 at a.c:1 other+0x1/0x2\n";
+        let title = |text: &str, patterns: &Patterns| match classify(
+            text.as_bytes(),
+            &Ended::Stopped,
+            patterns,
+        ) {
+            Outcome::Crash { title } => title,
+            other => panic!("{other:?}"),
+        };
+        let mut patterns = Patterns::default();
+        patterns.ignore("WARNING: .* other").unwrap();
+        // Another crash before the payload started, and one that the user's patterns leave out.
+        for (console, patterns) in [
+            (format!("Linux\n{BUG}{START_MARKER}\n{BUG}"), Patterns::default()),
+            (format!("Linux\n{warns}{START_MARKER}\n{warns}{BUG}"), patterns),
+        ] {
+            let title = title(&console, &patterns);
+            for patterns in [&patterns, &Patterns::default()] {
+                let report = report_of(console.as_bytes(), &title, patterns).unwrap();
+                assert!(report.starts_with("[    3.1] kernel BUG at mm/slub.c"), "{report}");
+                assert!(report.contains("do_thing"), "{report}");
+            }
+            assert_eq!(report_of(console.as_bytes(), "KASAN: x", &patterns), None);
+        }
+        // What a command says has no start.
+        let output = format!("make: ok\n{BUG}");
+        assert!(report_of(output.as_bytes(), &title_of_bug(), &Patterns::default()).is_some());
+    }
+
+    fn title_of_bug() -> String {
+        console::crash_title(BUG.as_bytes()).unwrap().title
     }
 
     #[test]

@@ -36,6 +36,6 @@ pub(crate) use faces::same_crash;
 pub use kind::Kind;
 pub(crate) use pattern::compile;
 pub use patterns::{PatternError, Patterns};
-pub use read::{crash_functions, crash_title, crash_title_with};
+pub use read::{crash_functions, crash_title, crash_title_with, crash_titled};
 pub(crate) use search::find;
 pub use stream::first_crash;

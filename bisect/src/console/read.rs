@@ -46,6 +46,21 @@ pub fn crash_title_with(console: &[u8], patterns: &Patterns) -> Option<Crash> {
     Some(crash(console, &report, told))
 }
 
+/// The first of a console's crashes that has this title.
+pub fn crash_titled(console: &[u8], title: &str, patterns: &Patterns) -> Option<Crash> {
+    let mut from = 0;
+    loop {
+        let mut crash = crash_title_with(console.get(from..)?, patterns)?;
+        crash.start += from;
+        crash.end += from;
+        if crash.title == title {
+            return Some(crash);
+        }
+        // Another crash may lie within what is taken for the rest of this one's report.
+        from = lines::line_at(console, crash.start).end + 1;
+    }
+}
+
 /// The functions that the first crash of a console happened in: where the processor was, and its
 /// callers, the innermost first, each once and at most `most` of them. What only reports crashes, or
 /// is called by everybody, is left out.

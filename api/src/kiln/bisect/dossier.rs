@@ -2,6 +2,7 @@
 //! history and the reproducer's file.
 
 use anyhow::Context as _;
+use kiln_bisect::console::Patterns;
 use kiln_bisect::record::{Bill, Commit, Record, Step, TestSpec};
 use kiln_bisect::verdict::Verdict;
 use kiln_builder::recipients::{Recipients, recipients};
@@ -71,11 +72,15 @@ pub(crate) enum Reproducer {
     File { name: String, digest: Digest, text: Option<String> },
 }
 
-/// Gathers it. What can't be had is said in `missing`.
-pub(crate) async fn gather(store: &Store, record: &Record) -> anyhow::Result<Dossier> {
+/// Gathers it. What can't be had is said in `missing`. `patterns`: what the user says of crashes.
+pub(crate) async fn gather(
+    store: &Store,
+    record: &Record,
+    patterns: &Patterns,
+) -> anyhow::Result<Dossier> {
     let mut missing = Vec::new();
     let answer = record.finish().map(|(verdict, _)| verdict.clone());
-    let crash = crash_text(store, record).await.unwrap_or_else(|error| {
+    let crash = crash_text(store, record, patterns).await.unwrap_or_else(|error| {
         missing.push(format!("the crash's console: {error:#}"));
         None
     });

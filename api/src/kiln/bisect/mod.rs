@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Subcommand;
 use kiln_bisect::record::{JOURNAL_KIND, Record};
+use kiln_bisect::console::Patterns;
 use kiln_cache::Store;
 
 use super::build::{HowArgs, ShortcutArgs};
@@ -65,6 +66,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+        #[command(flatten)]
+        patterns: TitlePatterns,
     /// The mail to the maintainers: culprit, evidence, what it changed, crash, reproducer, kernels
     Report {
         /// Its id, or the first digits of it
@@ -73,6 +76,8 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         html: Option<PathBuf>,
     },
+        #[command(flatten)]
+        patterns: TitlePatterns,
     /// Find the options, of those that differ from a baseline, that a crash needs
     Config(Box<config::Args>),
     /// Make each decision of a bisection again from what the record says it was made from, and
@@ -241,13 +246,14 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             }
             report::print(context, &record)
         }
-        Some(Command::Log { id, format }) => {
+        Some(Command::Log { id, format, patterns }) => {
+            let patterns = patterns.read()?;
             let store = context.open_existing().await?;
             let record = find(&store, &id).await?;
             if context.json {
                 answer_json(&logs::json(&record))?;
             } else {
-                let log = logs::render(&store, &record, format).await?;
+                let log = logs::render(&store, &record, format, &patterns).await?;
                 if let Some(why) = log.without_crash {
                     let note = format!("note: the crash is left out, its console is lost: {why}");
                     context.progress().line(wrapped(&note, WIDTH));
@@ -256,10 +262,11 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             }
             Ok(Exit::Done)
         }
-        Some(Command::Report { id, html }) => {
+        Some(Command::Report { id, html, patterns }) => {
+            let patterns = patterns.read()?;
             let store = context.open_existing().await?;
             let record = find(&store, &id).await?;
-            mail(context, &store, &record, html).await
+            mail(context, &store, &record, &patterns, html).await
         }
         Some(Command::Config(args)) => config::run(context, *args).await,
         Some(Command::ReplayCheck { id }) => replay_check::run(context, &id).await,
@@ -276,8 +283,9 @@ async fn mail(
     store: &Store,
     record: &Record,
     html: Option<PathBuf>,
+    patterns: &Patterns,
 ) -> anyhow::Result<Exit> {
-    let dossier = dossier::gather(store, record).await?;
+    let dossier = dossier::gather(store, record, patterns).await?;
     if let Some(path) = html {
         let page = crate::pages::alone(record, &dossier);
         tokio::fs::write(&path, page.into_string())
