@@ -10,6 +10,7 @@ use kiln_cache::signature::explain::Files;
 use kiln_cache::signature::symbols::{
     SymbolChange, SymbolKind, SymbolMap, diff, is_linked, linked_symbols_of, symbols_of,
 };
+use kiln_cache::{Manifest, Store};
 use serde::Serialize;
 
 use super::common::{Context, answer, answer_json};
@@ -34,12 +35,12 @@ pub(crate) struct Args {
 }
 
 /// One thing that differs.
-#[derive(Serialize)]
-struct Row {
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
     /// The module that it is in, by its path; `None`: in the kernel itself.
-    module: Option<String>,
+    pub(crate) module: Option<String>,
     #[serde(flatten)]
-    change: SymbolChange,
+    pub(crate) change: SymbolChange,
 }
 
 /// The answer, as JSON.
@@ -57,10 +58,10 @@ struct Answer<'a> {
 
 /// What was found, and how far was looked.
 #[derive(Default)]
-struct Found {
-    rows: Vec<Row>,
+pub(crate) struct Found {
+    pub(crate) rows: Vec<Row>,
     /// Modules that one kernel has: which, and whether it is the second.
-    lone: Vec<(String, bool)>,
+    pub(crate) lone: Vec<(String, bool)>,
     /// Modules that were compared, and those that are the same file.
     compared: usize,
     equal: usize,
@@ -74,20 +75,48 @@ struct Found {
 
 pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let progress = context.progress();
-    let folder = tempfile::tempdir().context("no folder for temporary files")?;
     progress.status("looking for both");
-    let sides = sides(context, &args, folder.path()).await;
-    let sides = sides.inspect_err(|_| progress.clear())?;
-    progress.status("comparing");
-    let compared = tokio::task::spawn_blocking(move || compare(&sides)).await;
+    let compared = found(context, &args).await;
     progress.clear();
-    let found = compared.context("comparing stopped")??;
+    let found = compared?;
     if context.json {
         answer_json(&found.as_json())?;
     } else {
         print(&found);
     }
     Ok(Exit::Done)
+}
+
+async fn found(context: &Context, args: &Args) -> anyhow::Result<Found> {
+    let mut kernels = Vec::with_capacity(2);
+    for name in [&args.before, &args.after] {
+        let mut kernel = Kernel::find(context, name, &args.repo, VMLINUX).await?;
+        if let Kernel::Files(files) = &mut kernel {
+            tidy(name, files)?;
+        }
+        kernels.push((name.clone(), kernel));
+    }
+    compared(kernels).await
+}
+
+/// Compares two builds of a store, each with what people call it.
+pub(crate) async fn between(
+    store: &Store,
+    before: (&str, Manifest),
+    after: (&str, Manifest),
+) -> anyhow::Result<Found> {
+    let kernels = [before, after].into_iter();
+    let kernels = kernels.map(|(name, manifest)| {
+        (name.to_owned(), Kernel::Build(Box::new(manifest), store.clone()))
+    });
+    compared(kernels.collect()).await
+}
+
+/// Compares two kernels, each with its name.
+async fn compared(kernels: Vec<(String, Kernel)>) -> anyhow::Result<Found> {
+    let folder = tempfile::tempdir().context("no folder for temporary files")?;
+    let sides = sides(&kernels, folder.path()).await?;
+    tokio::task::spawn_blocking(move || compare(&sides)).await.context("comparing stopped")?
 }
 
 /// One of the kernels, on this machine.
@@ -106,25 +135,16 @@ struct Side {
     is_build: bool,
 }
 
-async fn sides(context: &Context, args: &Args, folder: &Path) -> anyhow::Result<[Side; 2]> {
-    let names = [&args.before, &args.after];
-    let mut kernels = Vec::with_capacity(2);
-    for name in names {
-        let mut kernel = Kernel::find(context, name, &args.repo, VMLINUX).await?;
-        if let Kernel::Files(files) = &mut kernel {
-            tidy(name, files)?;
-        }
-        kernels.push(kernel);
-    }
+async fn sides(kernels: &[(String, Kernel)], folder: &Path) -> anyhow::Result<[Side; 2]> {
     // Objects say most. Where one is missing, linked kernels are compared with linked ones.
     let has = |kernel: &Kernel, name: &str| match kernel {
         Kernel::Files(files) => files.contains_key(name),
-        Kernel::Build(build) => build.artifact(name).is_some(),
+        Kernel::Build(build, _) => build.artifact(name).is_some(),
     };
-    let all_have = |name: &str| kernels.iter().all(|kernel| has(kernel, name));
+    let all_have = |name: &str| kernels.iter().all(|(_, kernel)| has(kernel, name));
     let best = if !all_have(VMLINUX_O) && all_have(VMLINUX) { VMLINUX } else { VMLINUX_O };
-    let equal: BTreeSet<String> = match &kernels[..] {
-        [Kernel::Build(a), Kernel::Build(b)] => {
+    let equal: BTreeSet<String> = match kernels {
+        [(_, Kernel::Build(a, _)), (_, Kernel::Build(b, _))] => {
             let same = a.artifacts.iter().filter(|it| it.name.starts_with(MODULES));
             let same = same
                 .filter(|it| b.artifact(&it.name).is_some_and(|other| other.digest == it.digest));
@@ -133,19 +153,19 @@ async fn sides(context: &Context, args: &Args, folder: &Path) -> anyhow::Result<
         _ => BTreeSet::new(),
     };
     let mut sides = Vec::with_capacity(2);
-    for ((kernel, name), place) in kernels.iter().zip(names).zip(["before", "after"]) {
+    for ((name, kernel), place) in kernels.iter().zip(["before", "after"]) {
         let own = if has(kernel, best) { best } else { VMLINUX };
         let wanted = |name: &str| {
             [own, UNITS].contains(&name) || name.starts_with(MODULES) && !equal.contains(name)
         };
         let place = folder.join(place);
-        let mut files = kernel.files(context, &place, |artifact| wanted(&artifact.name)).await?;
+        let mut files = kernel.files(&place, |artifact| wanted(&artifact.name)).await?;
         let object = files.remove(own).ok_or_else(|| match kernel {
             Kernel::Files(_) => Fault::new(
                 Exit::Failed,
                 format!("there is neither {VMLINUX_O} nor {VMLINUX} in '{name}': run make there"),
             ),
-            Kernel::Build(_) => {
+            Kernel::Build(..) => {
                 let why = "its kernel makes none, or it was stored by an older Kiln";
                 Fault::new(Exit::NotFound, format!("'{name}' has no {VMLINUX_O}: {why}"))
             }
@@ -159,7 +179,7 @@ async fn sides(context: &Context, args: &Args, folder: &Path) -> anyhow::Result<
             (None, Kernel::Files(_)) if Path::new(name).is_dir() => source_files(Path::new(name)),
             _ => BTreeSet::new(),
         };
-        let is_build = matches!(kernel, Kernel::Build(_)) || Path::new(name).is_dir();
+        let is_build = matches!(kernel, Kernel::Build(..)) || Path::new(name).is_dir();
         files.retain(|name, _| name.starts_with(MODULES));
         let (name, equal) = (name.clone(), equal.len());
         sides.push(Side { name, object, modules: files, equal, sources, is_build });
@@ -272,7 +292,7 @@ impl Found {
     }
 
     /// What the answer does not say, a sentence each.
-    fn not_compared(&self) -> Vec<String> {
+    pub(crate) fn not_compared(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if self.linked {
             // Without relocations a call of something that moved can't be told from another call.

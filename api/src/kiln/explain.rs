@@ -39,7 +39,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         let place = folder.path().join(side);
         let found = async {
             let kernel = Kernel::find(context, name, &args.repo, VMLINUX).await?;
-            let files = kernel.files(context, &place, |it| explains(&it.name)).await?;
+            let files = kernel.files(&place, |it| explains(&it.name)).await?;
             anyhow::Ok((kernel.input().cloned(), files))
         };
         let (input, mut files) = found.await.inspect_err(|_| progress.clear())?;

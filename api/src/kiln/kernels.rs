@@ -9,7 +9,7 @@ use kiln_cache::manifest::{Artifact, Manifest};
 use kiln_cache::signature::explain::Files;
 use kiln_cache::signature::is_named_by_image;
 use kiln_cache::signature::symbols::may_be_linked_from;
-use kiln_cache::{BuildInput, files_of};
+use kiln_cache::{BuildInput, Store, files_of};
 
 use super::common::Context;
 use super::pull::find_named;
@@ -97,8 +97,8 @@ pub(crate) fn source_files(folder: &Path) -> BTreeSet<String> {
 pub(crate) enum Kernel {
     /// Files by their names as artifacts.
     Files(Files),
-    /// A build of the store.
-    Build(Box<Manifest>),
+    /// A build, and the store that has its files.
+    Build(Box<Manifest>, Store),
 }
 
 impl Kernel {
@@ -121,34 +121,33 @@ impl Kernel {
                 Fault::new(Exit::Failed, format!("there is no file or folder '{name}'")).into()
             );
         }
-        let (_, manifest) = find_named(&context.open_existing().await?, name, repo).await?;
+        let store = context.open_existing().await?;
+        let (_, manifest) = find_named(&store, name, repo).await?;
         if !manifest.is_built() {
             let why = format!("the build of '{name}' has no kernel: it does not build");
             return Err(Fault::new(Exit::NotFound, why).into());
         }
-        Ok(Self::Build(Box::new(manifest)))
+        Ok(Self::Build(Box::new(manifest), store))
     }
 
     /// What a build of the store was made from.
     pub(crate) fn input(&self) -> Option<&BuildInput> {
         match self {
             Self::Files(_) => None,
-            Self::Build(manifest) => Some(&manifest.input),
+            Self::Build(manifest, _) => Some(&manifest.input),
         }
     }
 
     /// Its files; those of a build are put into `place` when `wanted` says so.
     pub(crate) async fn files(
         &self,
-        context: &Context,
         place: &Path,
         wanted: impl Fn(&Artifact) -> bool,
     ) -> anyhow::Result<Files> {
-        let manifest = match self {
+        let (manifest, store) = match self {
             Self::Files(files) => return Ok(files.clone()),
-            Self::Build(manifest) => manifest,
+            Self::Build(manifest, store) => (manifest, store),
         };
-        let store = context.open_existing().await?;
         let mut files = Files::new();
         for artifact in manifest.artifacts.iter().filter(|it| wanted(it)) {
             let to = place.join(&artifact.name);

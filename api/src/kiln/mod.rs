@@ -6,7 +6,7 @@ pub(crate) mod build;
 mod classes;
 pub(crate) mod common;
 mod crash_title;
-mod diff;
+pub(crate) mod diff;
 mod explain;
 mod gc;
 mod kernels;

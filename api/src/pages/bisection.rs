@@ -6,17 +6,17 @@ use kiln_bisect::record::{Bill, Commit, Obtained, Record};
 use kiln_bisect::verdict::Verdict;
 use kiln_cache::Store;
 use kiln_cache::signature::SignatureKind;
-use kiln_cache::signature::symbols::SymbolChange;
 use maud::{Markup, html};
 
 use super::frame::{page, whole};
 use super::picture;
 use crate::kiln::bisect::candidates::Candidates;
-use crate::kiln::bisect::dossier::{Dossier, Reproducer};
-use crate::kiln::bisect::evidence::{Row, Visit, rows, visits};
+use crate::kiln::bisect::dossier::{Changes, Dossier, Reproducer};
+use crate::kiln::bisect::evidence::{self, Visit, rows, visits};
 use crate::kiln::bisect::releases;
 use crate::kiln::bisect::report::{built_with, finding_text, more_text};
 use crate::kiln::common::when;
+use crate::kiln::diff::Row;
 use crate::service::bisections::read;
 use crate::service::error::ApiError;
 use crate::terminal::text::{capitalized, duration, percent};
@@ -45,7 +45,7 @@ pub(crate) fn alone(record: &Record, dossier: &Dossier) -> Markup {
         &title(record),
         &html! {
             (content(record, &logs))
-            @if let Some(changes) = &dossier.changed {
+            @if let Some(changes) = &dossier.changes {
                 h2 { "What the commit changed in this kernel" }
                 (changed(changes))
             }
@@ -121,7 +121,7 @@ fn content(record: &Record, logs: &Markup) -> Markup {
                 th { "commit" } th class="n" { "crash" } th class="n" { "ok" }
                 th class="n" { "other" } th { "bad?" } th { "subject" }
             } }
-            tbody { @for row in ordered(record) { (evidence(&row)) } }
+            tbody { @for row in ordered(record) { (evidence_row(&row)) } }
         }
         @if let Some(drawing) = picture::narrowing(record) {
             h2 { "Commits left after each step" }
@@ -141,7 +141,7 @@ fn content(record: &Record, logs: &Markup) -> Markup {
 }
 
 /// Rows of evidence in the order of the range, as far as that is known.
-fn ordered(record: &Record) -> Vec<Row<'_>> {
+fn ordered(record: &Record) -> Vec<evidence::Row<'_>> {
     let mut rows = rows(record);
     if let Some(picture) = record.picture() {
         let place = |id: &str| picture.seen.iter().position(|seen| seen.commit.id == id);
@@ -182,18 +182,24 @@ fn bill(record: &Record, logs: &Markup) -> Markup {
     }
 }
 
-/// Functions and data, as `kiln diff` names them.
-fn changed(changes: &[SymbolChange]) -> Markup {
+/// Functions and data, as `kiln diff` names them, and modules that come or go.
+fn changed(changes: &Changes) -> Markup {
     let size = |size: Option<u64>| size.map_or_else(|| "-".to_owned(), |size| size.to_string());
+    let Changes { rows, not_compared, .. } = changes;
     html! {
-        @if changes.is_empty() { p { "No function and no data." } }
-        @else {
+        @if changes.is_empty() {
+            p { "No function and no data, as far as they were compared." }
+        }
+        @if !rows.is_empty() {
             table {
                 thead { tr { th { "file" } th { "name" } th class="n" { "before" } th class="n" { "after" } } }
                 tbody {
-                    @for change in changes.iter().take(CHANGES) {
+                    @for Row { module, change } in rows.iter().take(CHANGES) {
                         tr {
-                            td { (change.file.as_deref().unwrap_or("")) }
+                            td {
+                                @if let Some(module) = module { (module) ": " }
+                                (change.file.as_deref().unwrap_or(""))
+                            }
                             td { code { (change.name) } }
                             td class="n" { (size(change.before)) }
                             td class="n" { (size(change.after)) }
@@ -201,8 +207,10 @@ fn changed(changes: &[SymbolChange]) -> Markup {
                     }
                 }
             }
-            @if changes.len() > CHANGES { p class="soft" { "and " (changes.len() - CHANGES) " more" } }
+            @if rows.len() > CHANGES { p class="soft" { "and " (rows.len() - CHANGES) " more" } }
         }
+        @for (module, what) in changes.lone_modules() { p { code { (module) } ": " (what) } }
+        @for note in not_compared { p class="soft" { (capitalized(note)) "." } }
     }
 }
 
@@ -284,7 +292,7 @@ fn candidate(commit: &Commit, probability: f64) -> Markup {
     html! { (percent(probability)) " " code { (commit.short()) } " " (commit.subject) }
 }
 
-fn evidence(row: &Row<'_>) -> Markup {
+fn evidence_row(row: &evidence::Row<'_>) -> Markup {
     html! {
         tr {
             td { code { (row.commit.short()) } }

@@ -1,18 +1,16 @@
 //! Everything that a report on a bisection rests on, gathered from the record, the store, the
 //! history and the reproducer's file.
 
-use anyhow::Context as _;
 use kiln_bisect::console::Patterns;
 use kiln_bisect::record::{Bill, Commit, Record, Step, TestSpec};
 use kiln_bisect::verdict::Verdict;
 use kiln_builder::recipients::{Recipients, recipients};
 use kiln_builder::{Repository, image_of};
-use kiln_cache::build_draft::VMLINUX_O;
 use kiln_cache::signature::SignatureKind;
-use kiln_cache::signature::symbols::{SymbolChange, diff, symbols_of};
 use kiln_cache::{Digest, Manifest, Store};
 use serde::Serialize;
 
+use crate::kiln::diff::{self, Row};
 use crate::kiln::logs::crash_text;
 
 /// Longest reproducer that is quoted, and most lines of an oops.
@@ -30,8 +28,9 @@ pub(crate) struct Dossier {
     pub(crate) answer: Option<Verdict>,
     /// The crash, as a console showed it.
     pub(crate) crash: Option<String>,
-    /// Functions and data that the named commit changed in the kernel that was tested.
-    pub(crate) changed: Option<Vec<SymbolChange>>,
+    /// What the named commit changed in the kernel that was tested.
+    #[serde(flatten)]
+    pub(crate) changes: Option<Changes>,
     /// The kernels that matter: the named commit, its parents, the ends.
     pub(crate) kernels: Vec<Kernel>,
     /// The reproducer.
@@ -42,6 +41,32 @@ pub(crate) struct Dossier {
     pub(crate) missing: Vec<String>,
     /// What was spent and saved.
     pub(crate) bill: Bill,
+}
+
+/// What differs between a commit's kernel and its parent's, modules included.
+#[derive(Debug, Serialize)]
+pub(crate) struct Changes {
+    /// Functions and data.
+    #[serde(rename = "changed")]
+    pub(crate) rows: Vec<Row>,
+    /// Modules that only the parent has, and only the commit.
+    pub(crate) modules_removed: Vec<String>,
+    pub(crate) modules_added: Vec<String>,
+    /// What was not compared, a sentence each.
+    pub(crate) not_compared: Vec<String>,
+}
+
+impl Changes {
+    /// Whether nothing was found that differs.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.modules_removed.is_empty() && self.modules_added.is_empty()
+    }
+
+    /// Modules that only one kernel has, and what they are.
+    pub(crate) fn lone_modules(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        let removed = self.modules_removed.iter().map(|name| (name.as_str(), "no longer a module"));
+        removed.chain(self.modules_added.iter().map(|name| (name.as_str(), "a new module")))
+    }
 }
 
 /// A kernel that can be had.
@@ -84,12 +109,12 @@ pub(crate) async fn gather(
         missing.push(format!("the crash's console: {error:#}"));
         None
     });
-    let (mut changed, mut to) = (None, None);
+    let (mut changes, mut to) = (None, None);
     if let Some(Verdict::Culprit { commit, parents, .. }) = &answer {
         let before = parents.first().and_then(|parent| step_of(record, &parent.id));
         match (before, step_of(record, &commit.id)) {
             (Some(before), Some(after)) => match between(store, before, after).await {
-                Ok(changes) => changed = Some(changes),
+                Ok(found) => changes = Some(found),
                 Err(error) => missing.push(format!("changed functions: {error:#}")),
             },
             _ => missing.push("changed functions: no parent was built".to_owned()),
@@ -107,7 +132,7 @@ pub(crate) async fn gather(
         id: record.id.clone(),
         target: record.header.title.clone().or(record.learned_title().map(str::to_owned)),
         crash: crash.map(|(_, text)| shortened(&text)),
-        changed,
+        changes,
         kernels: kernels(store, record, answer.as_ref()).await?,
         reproducer: reproducer(&record.header.test, &mut missing).await,
         recipients: to,
@@ -125,25 +150,23 @@ async fn manifest_of(store: &Store, step: &Step) -> anyhow::Result<Option<Manife
     Ok(store.build_by_input(&step.build.input_key).await?)
 }
 
-async fn between(store: &Store, before: &Step, after: &Step) -> anyhow::Result<Vec<SymbolChange>> {
+async fn between(store: &Store, before: &Step, after: &Step) -> anyhow::Result<Changes> {
+    let names = [before.commit.short(), after.commit.short()];
     let (before, after) = (manifest_of(store, before).await?, manifest_of(store, after).await?);
     let (Some(before), Some(after)) = (before, after) else {
         anyhow::bail!("the store no longer has the builds");
     };
-    let folder = tempfile::tempdir().context("no folder for temporary files")?;
-    let mut files = Vec::with_capacity(2);
-    for (side, manifest) in [("before", before), ("after", after)] {
-        let artifact = manifest
-            .artifact(VMLINUX_O)
-            .with_context(|| format!("the build {} has no {VMLINUX_O}", manifest.input_key))?;
-        let place = folder.path().join(side);
-        store.read_to_file(&artifact.digest, &place).await?;
-        files.push(place);
-    }
-    let compared = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
-        Ok(diff(&symbols_of(&files[0])?, &symbols_of(&files[1])?))
-    });
-    compared.await.context("comparing stopped")?
+    let found = diff::between(store, (names[0], before), (names[1], after)).await?;
+    let not_compared = found.not_compared();
+    let (added, removed): (Vec<_>, Vec<_>) =
+        found.lone.into_iter().partition(|(_, is_new)| *is_new);
+    let names = |lone: Vec<(String, bool)>| lone.into_iter().map(|(name, _)| name).collect();
+    Ok(Changes {
+        rows: found.rows,
+        modules_removed: names(removed),
+        modules_added: names(added),
+        not_compared,
+    })
 }
 
 async fn kernels(

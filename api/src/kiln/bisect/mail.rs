@@ -10,6 +10,7 @@ use super::candidates::Candidates;
 use super::dossier::{Dossier, Kernel, Reproducer};
 use super::evidence::rows;
 use super::report::{finding_text, more_text};
+use crate::kiln::diff::Row;
 use crate::terminal::text::{capitalized, duration, fit, percent, wrapped};
 
 /// Columns of a mail.
@@ -232,23 +233,26 @@ fn evidence(out: &mut String, record: &Record, dossier: &Dossier) {
 }
 
 fn changed(out: &mut String, dossier: &Dossier) {
-    let Some(changes) = &dossier.changed else { return };
+    let Some(changes) = &dossier.changes else { return };
     heading(out, "What the commit changed in this kernel");
     if changes.is_empty() {
-        let _ = writeln!(out, "no function and no data\n");
-        return;
+        let _ = writeln!(out, "no function and no data, as far as they were compared");
     }
-    let size = |size: Option<u64>| size.map_or_else(|| "-".to_owned(), |size| size.to_string());
-    for change in changes.iter().take(LISTED) {
-        let name = match &change.file {
-            Some(file) => format!("{file}: {}", change.name),
-            None => change.name.clone(),
-        };
+    for Row { module, change } in changes.rows.iter().take(LISTED) {
+        let within = [module, &change.file].into_iter().flatten();
+        let within: String = within.map(|place| format!("{place}: ")).collect();
+        let size = |size: Option<u64>| size.map_or_else(|| "-".to_owned(), |size| size.to_string());
         let sizes = format!("{} -> {} bytes", size(change.before), size(change.after));
-        let _ = writeln!(out, "  {:<44}  {sizes}", fit(&name, 44));
+        let _ = writeln!(out, "  {:<44}  {sizes}", fit(&format!("{within}{}", change.name), 44));
     }
-    if changes.len() > LISTED {
-        let _ = writeln!(out, "  and {} more", changes.len() - LISTED);
+    if changes.rows.len() > LISTED {
+        let _ = writeln!(out, "  and {} more", changes.rows.len() - LISTED);
+    }
+    for (module, what) in changes.lone_modules() {
+        let _ = writeln!(out, "  {:<44}  {what}", fit(module, 44));
+    }
+    for note in &changes.not_compared {
+        let _ = writeln!(out, "{}", wrapped(&format!("Note: {note}"), WIDTH));
     }
     out.push('\n');
 }
