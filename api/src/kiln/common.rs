@@ -60,6 +60,9 @@ pub(crate) struct Context {
     /// Whether `--store` stands on the command line.
     #[arg(skip)]
     chosen: bool,
+    /// Whether `--database` does.
+    #[arg(skip)]
+    chosen_database: bool,
     /// Where the index, evidence and records are kept: postgres://USER@HOST/NAME, which several
     /// machines can share, or sqlite:///FILE [default: a file in the store's folder, or beside
     /// the copies of a bucket]
@@ -101,8 +104,25 @@ pub(crate) async fn open_existing(location: &Location, way_out: &str) -> anyhow:
 impl Context {
     /// As the command line `matches` it.
     pub(crate) fn with_sources(self, matches: &clap::ArgMatches) -> Self {
-        let source = matches.value_source("store");
-        Self { chosen: source == Some(clap::parser::ValueSource::CommandLine), ..self }
+        let stands = |option: &str| {
+            matches.value_source(option) == Some(clap::parser::ValueSource::CommandLine)
+        };
+        Self { chosen: stands("store"), chosen_database: stands("database"), ..self }
+    }
+
+    /// The options about the store that stand on the command line, each with its value: other commands about
+    /// it need them, too. A database with a password in its address is left out.
+    pub(crate) fn given(&self) -> Vec<Vec<String>> {
+        let option = |name: &str, value: &Option<String>| {
+            value.as_ref().map(|value| vec![name.to_owned(), value.clone()])
+        };
+        let password = |url: &String| {
+            let user = url.split_once("://").and_then(|(_, rest)| rest.split_once('@'));
+            user.is_some_and(|(user, _)| user.contains(':'))
+        };
+        let store = self.store.clone().filter(|_| self.chosen);
+        let database = self.database.clone().filter(|url| self.chosen_database && !password(url));
+        option("--store", &store).into_iter().chain(option("--database", &database)).collect()
     }
 
     /// Where the store is, as it would be given to `--store`.

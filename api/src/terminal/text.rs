@@ -21,6 +21,15 @@ pub(crate) fn count(n: impl Into<u64>, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
+/// A word as a shell reads it, quoted where it must be.
+pub(crate) fn shell_word(word: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.into(),
+        false => format!("'{}'", word.replace('\'', r"'\''")).into(),
+    }
+}
+
 /// Text that begins a sentence.
 pub(crate) fn capitalized(text: &str) -> String {
     let mut rest = text.chars();
@@ -150,6 +159,20 @@ mod tests {
             assert_eq!(harmless(text), shown);
         }
         assert_eq!(fit("a\u{1b}[1m\tb\nc", 80), "a\u{fffd}[1m b c");
+    }
+
+    #[test]
+    fn words_are_quoted_for_the_shell() {
+        for (word, quoted) in [
+            ("/usr/bin/gcc-12", "/usr/bin/gcc-12"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("it's $HOME", r"'it'\''s $HOME'"),
+            ("~/x", "'~/x'"),
+            ("a\nb", "'a\nb'"),
+        ] {
+            assert_eq!(shell_word(word), quoted);
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! `kiln bisect`: find the commit that brought a crash; and what was found before.
 
+mod again;
 mod audit;
-mod config;
 pub(crate) mod candidates;
+mod config;
 pub(crate) mod dossier;
 pub(crate) mod evidence;
 mod import;
@@ -19,8 +20,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use kiln_bisect::record::{JOURNAL_KIND, Record};
 use kiln_bisect::console::Patterns;
+use kiln_bisect::record::{JOURNAL_KIND, Record};
 use kiln_cache::Store;
 
 use super::build::{HowArgs, ShortcutArgs};
@@ -65,9 +66,9 @@ enum Command {
         /// The format
         #[arg(long, value_enum, default_value_t)]
         format: Format,
-    },
         #[command(flatten)]
         patterns: TitlePatterns,
+    },
     /// The mail to the maintainers: culprit, evidence, what it changed, crash, reproducer, kernels
     Report {
         /// Its id, or the first digits of it
@@ -75,9 +76,9 @@ enum Command {
         /// Write a page for people instead, with nothing outside of the file
         #[arg(long, value_name = "FILE")]
         html: Option<PathBuf>,
-    },
         #[command(flatten)]
         patterns: TitlePatterns,
+    },
     /// Find the options, of those that differ from a baseline, that a crash needs
     Config(Box<config::Args>),
     /// Make each decision of a bisection again from what the record says it was made from, and
@@ -282,8 +283,8 @@ async fn mail(
     context: &Context,
     store: &Store,
     record: &Record,
-    html: Option<PathBuf>,
     patterns: &Patterns,
+    html: Option<PathBuf>,
 ) -> anyhow::Result<Exit> {
     let dossier = dossier::gather(store, record, patterns).await?;
     if let Some(path) = html {

@@ -5,6 +5,7 @@ use kiln_bisect::record::{Bill, Commit, Header, Record};
 use kiln_bisect::verdict::{Finding, MoreRuns, Verdict};
 use kiln_cache::evidence::Outcome;
 
+use super::again;
 use super::candidates::Candidates;
 use super::evidence::rows;
 use super::releases;
@@ -31,6 +32,9 @@ pub(super) fn print(context: &Context, record: &Record) -> anyhow::Result<Exit> 
                 "\nunfinished; `kiln bisect resume {}` goes on with it",
                 record.id
             )),
+        }
+        if let Some(command) = again::command(record, context.given()) {
+            answer(format_args!("{:<13}{command}", "to go on"));
         }
         print_bill(&Bill::of(record));
         answer(format_args!(

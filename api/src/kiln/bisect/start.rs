@@ -231,7 +231,7 @@ impl TestArgs {
 
 /// Machines side by side, unless said: one a core; for a command one, as `git bisect run` has it,
 /// since such commands may write to the folder they all share.
-fn machines(wanted: Option<u16>, test: &TestSpec) -> usize {
+pub(super) fn machines(wanted: Option<u16>, test: &TestSpec) -> usize {
     match (wanted, test) {
         (Some(wanted), _) => usize::from(wanted),
         (None, TestSpec::Command { .. }) => 1,
