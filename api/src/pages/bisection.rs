@@ -14,7 +14,7 @@ use crate::kiln::bisect::candidates::Candidates;
 use crate::kiln::bisect::dossier::{Changes, Dossier, Reproducer};
 use crate::kiln::bisect::evidence::{self, Visit, rows, visits};
 use crate::kiln::bisect::releases;
-use crate::kiln::bisect::report::{built_with, finding_text, more_text};
+use crate::kiln::bisect::report::{built_with, finding_text, known, more_text};
 use crate::kiln::common::when;
 use crate::kiln::diff::Row;
 use crate::service::bisections::read;
@@ -176,6 +176,7 @@ fn bill(record: &Record, logs: &Markup) -> Markup {
                 (bill.runs_avoided_evidence) " avoided, as the store had the evidence ("
                 (duration(bill.run_seconds_saved)) ")"
             }
+            @if bill.revisions_known > 0 { dt { "known before" } dd { (known(&bill)) } }
             dt { "started" } dd { (when(record.created)) " UTC" }
             dt { "logs" } dd { (logs) }
         }

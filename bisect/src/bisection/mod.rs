@@ -6,10 +6,11 @@
 //! asks for builds and learns of them, [`doubts`] forgets them,
 //! [`host`] tells kernels that can't be run from a host that runs none, [`titled`] finds out which crash
 //! is hunted, [`written`] tells the record, [`after`] looks at a commit
-//! that is to be named ([`new_check`]: whether it brings what tells of the bug), [`walking`] for a good end among
-//! releases and [`able`] at one that is to be it, [`running`] keeps two processes from one bisection,
-//! [`setup`] prepares the test, [`visits`] carries a decision out, [`verdict_of`] puts the planner's answer into words. The loop itself is
-//! in [`steps`].
+//! that is to be named ([`new_check`]: whether it brings what tells of the bug), [`walking`] for a good end
+//! among releases and [`able`] at one that is to be it, [`running`] keeps two processes from one bisection,
+//! [`setup`] prepares the test, [`visits`] carries a decision out, [`verdict_of`] puts the planner's answer
+//! into words, [`forecast`] says what is probably left to do, [`spared`] what the store's knowledge has saved.
+//! The loop itself is in [`steps`].
 
 mod able;
 mod after;
@@ -31,6 +32,7 @@ mod proofs;
 mod recall;
 pub(crate) mod running;
 mod setup;
+mod spared;
 mod steps;
 mod titled;
 mod unseen;

@@ -14,7 +14,7 @@ use crate::verdict::Verdict;
 use crate::watch::Happening;
 
 /// Runs of the bad end at a time while nobody knows the title.
-const LEARNING_BATCH: u32 = 8;
+pub(super) const LEARNING_BATCH: u32 = 8;
 
 impl Bisection {
     /// The title that the bad end shows most; or the answer, when it shows none.

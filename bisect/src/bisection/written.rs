@@ -136,6 +136,10 @@ impl Bisection {
         };
         let tested = self.with_bad_end(tested);
         let picture = self.picture().await?.map(Box::new);
+        let revisions = self.spared().await?;
+        if !revisions.is_empty() {
+            self.write(Event::Spared { revisions }).await?;
+        }
         self.write(Event::Finished { verdict, tested, picture }).await?;
         // What stays behind is swept by the next bisection.
         if let Err(error) = tokio::fs::remove_dir_all(self.kernels()).await

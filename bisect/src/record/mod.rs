@@ -336,6 +336,11 @@ pub enum Event {
     Reverted(Step),
     /// Work went on after an interruption.
     Resumed,
+    /// Of what the store knew of the range before, this would have been asked for.
+    Spared {
+        /// The revisions.
+        revisions: Vec<Spared>,
+    },
     /// The bisection ended.
     Finished {
         /// The answer.
@@ -351,6 +356,17 @@ pub enum Event {
         /// Until the end, from then on.
         left: Forecast,
     },
+}
+
+/// What the store's knowledge of a revision has spared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spared {
+    /// The revision's commit.
+    pub commit: String,
+    /// Whether its build would have been asked for.
+    pub build: bool,
+    /// How many of its image's runs, the first that are told of it, would have been.
+    pub runs: u32,
 }
 
 /// One visit of a revision.

@@ -221,7 +221,8 @@ fn evidence(out: &mut String, record: &Record, dossier: &Dossier) {
         out,
         &format!(
             "\"other\" runs (other crashes, failed boots) count for neither side. {} builds were \
-             compiled in {}, {} runs made in {}; {} builds and {} runs were known.",
+             compiled in {}, {} runs made in {}; {} builds and {} runs were spared, as others had made \
+             them.",
             bill.builds_compiled,
             duration(bill.build_seconds),
             bill.runs_made,

@@ -13,7 +13,7 @@ use crate::kiln::common::{Context, answer, answer_json};
 use crate::kiln::logs;
 use crate::terminal::exit::Exit;
 use crate::terminal::table::{self, WIDTH};
-use crate::terminal::text::{duration, fit, labelled, percent, wrapped};
+use crate::terminal::text::{count, duration, fit, labelled, percent, wrapped};
 
 /// Prints the answer and returns the exit code that says it in a number. One that is not there yet is
 /// no fault: who asked was told how it stands.
@@ -286,6 +286,18 @@ fn print_bill(bill: &Bill) {
         bill.runs_avoided_evidence,
         duration(bill.run_seconds_saved)
     ));
+    if bill.revisions_known > 0 {
+        answer(labelled("known before", &known(bill)));
+    }
+}
+
+/// What the store knew of the range: more than what was spared, where nobody would have asked for it.
+pub(crate) fn known(bill: &Bill) -> String {
+    format!(
+        "{} of the range, {} of them",
+        count(bill.revisions_known as u64, "revision"),
+        count(bill.runs_known as u64, "run")
+    )
 }
 
 /// "crash", "ok", … for progress lines.
