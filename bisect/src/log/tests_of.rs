@@ -1,6 +1,8 @@
 //! A record regrouped the way classic logs tell it: each revision tested once, then judged.
 
+use crate::belief::Find;
 use crate::record::{BuildRecord, Commit, Record, RunRecord, Step};
+use crate::verdict::Verdict;
 
 /// From this probability on a revision is written down as bad (and below its complement as good).
 const SURE: f64 = 0.95;
@@ -49,10 +51,21 @@ fn judged(record: &Record, step: &Step) -> Judged {
     let finished = finished.iter().find(|(id, _)| *id == step.commit.id).map(|(_, p)| *p);
     let own = record.steps().filter(|other| other.commit.id == step.commit.id);
     let probability = finished.or_else(|| own.filter_map(|step| step.probability_bad).last());
+    let is_parent = |parents: &[Commit]| parents.iter().any(|it| it.id == step.commit.id);
     match probability {
         _ if !step.build.errors.is_empty() => Judged::Skip,
         Some(p) if p >= SURE => Judged::Bad,
         Some(p) if p <= 1.0 - SURE => Judged::Good,
+        // A fork point is none of the range's: that it is on the other side is part of the answer.
+        None if let Some((Verdict::Culprit { parents, .. }, _)) = record.finish()
+            && is_parent(parents)
+            && !step.runs.is_empty() =>
+        {
+            match record.header.find {
+                Find::Cause => Judged::Good,
+                Find::Fix => Judged::Bad,
+            }
+        }
         _ => Judged::Skip,
     }
 }
