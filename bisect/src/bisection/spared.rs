@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use kiln_cache::evidence::{Counts, Outcome};
 
 use super::error::BisectError;
+use super::knowledge::Belief;
 use super::setup::{Bisection, blocking};
 use super::titled::LEARNING_BATCH;
 use crate::plan::{self, Decision, Place, Problem, Settings, State, Status};
@@ -17,6 +18,8 @@ use crate::title::{self, Learning, Target};
 /// not count as spared.
 const MOST: usize = 200;
 const LONGEST: Duration = Duration::from_secs(5);
+/// How far apart the probabilities of being bad may be of two revisions that tell much the same.
+const ALIKE: f64 = 0.25;
 
 impl Bisection {
     /// Which of the revisions that the store knew would have been asked for, and how many of their runs;
@@ -152,9 +155,19 @@ impl World {
                 break;
             }
             let Decision::Test(test) = plan::decide(&problem, settings)? else { break };
-            let place = test.revision;
-            let at_hand = problem.status(place).state == State::Built;
-            if !at_hand && !self.show(place, &mut problem, &mut asked) {
+            let asked_for = problem.status(test.revision).state == State::Built;
+            let known = self.problem.status(test.revision).state != State::Unknown;
+            let place = match asked_for || known {
+                true => test.revision,
+                // Costs, which nobody knew then, decide which of many alike is asked for.
+                false => match self.like(test.revision, &problem, settings) {
+                    Some(place) => place,
+                    None => break,
+                },
+            };
+            if problem.status(place).state != State::Built
+                && !self.show(place, &mut problem, &mut asked)
+            {
                 break;
             }
             let works = problem.status(place).state == State::Built;
@@ -163,6 +176,22 @@ impl World {
             }
         }
         Ok(asked)
+    }
+
+    /// The revision, of those that are known and were not shown yet, that tells most like `place`: as
+    /// probably bad as that, but for [`ALIKE`].
+    fn like(&self, place: Place, problem: &Problem, settings: &Settings) -> Option<Place> {
+        let belief = Belief::of(problem, &settings.model, &vec![true; problem.revisions.len()]);
+        let wanted = belief.bad(place)?;
+        let commits = (0..problem.revisions.len() as u32).map(Place::Commit);
+        let known = commits.chain([Place::Base]).filter(|other| {
+            self.problem.status(*other).state == State::Built
+                && problem.status(*other).state == State::Unknown
+        });
+        let far = known.filter_map(|other| Some((other, (belief.bad(other)? - wanted).abs())));
+        far.filter(|(_, far)| *far <= ALIKE)
+            .min_by(|(_, one), (_, other)| one.total_cmp(other))
+            .map(|(other, _)| other)
     }
 
     /// The same range, of which nothing is known.
@@ -316,6 +345,14 @@ mod tests {
             let found = spared.iter().find(|spared| spared.commit == named);
             assert!(found.is_some_and(|it| it.build && it.runs > 0), "{named}: {spared:?}");
         }
+    }
+
+    #[test]
+    fn one_that_is_known_stands_for_another_that_tells_the_same() {
+        // As another bisection would have left them, by other costs than are known now.
+        let known = [63, 29, 46, 38, 42, 39, 40];
+        let spared = spared(&known, &[]);
+        assert!(spared.iter().filter(|spared| spared.build).count() >= 4, "{spared:?}");
     }
 
     #[test]
