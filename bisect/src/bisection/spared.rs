@@ -181,7 +181,7 @@ impl World {
     /// The revision, of those that are known and were not shown yet, that tells most like `place`: as
     /// probably bad as that, but for [`ALIKE`].
     fn like(&self, place: Place, problem: &Problem, settings: &Settings) -> Option<Place> {
-        let belief = Belief::of(problem, &settings.model, &vec![true; problem.revisions.len()]);
+        let belief = Belief::of(problem, &settings.model);
         let wanted = belief.bad(place)?;
         let commits = (0..problem.revisions.len() as u32).map(Place::Commit);
         let known = commits.chain([Place::Base]).filter(|other| {
@@ -204,6 +204,7 @@ impl World {
             .filter(|it| !unclear(it))
             .for_each(|it| *it = Status::default());
         problem.base = Status::default();
+        problem.forks.fill_with(Default::default);
         problem.images.fill_with(Default::default);
         problem.others.fill_with(Default::default);
         problem.unchanged.clear();
