@@ -24,7 +24,11 @@ impl Repository {
         options.pathspec(path).disable_pathspec_match(true).context_lines(0);
         let diff =
             git.diff_tree_to_tree(Some(&before), Some(&after), Some(&mut options)).map_err(fail)?;
-        for at in 0..diff.deltas().len() {
+        for (at, delta) in diff.deltas().enumerate() {
+            // A folder's name would stand for all that is in it.
+            if delta.new_file().path_bytes() != Some(path.as_bytes()) {
+                continue;
+            }
             let Some(patch) = Patch::from_diff(&diff, at).map_err(fail)? else { continue };
             for hunk in 0..patch.num_hunks() {
                 for each in 0..patch.num_lines_in_hunk(hunk).map_err(fail)? {
