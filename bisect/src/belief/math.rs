@@ -31,6 +31,11 @@ pub(crate) fn ln_add(a: f64, b: f64) -> f64 {
     if low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
 }
 
+/// What is not known of which of several holds, in bits, where each has its share of one.
+pub(crate) fn entropy_of(shares: impl Iterator<Item = f64>) -> f64 {
+    shares.filter(|share| *share > 0.0).map(|share| -share * share.log2()).sum()
+}
+
 /// Entropy in bits of a yes-or-no question answered yes with probability `p`.
 pub(crate) fn entropy_bits(p: f64) -> f64 {
     if p <= 0.0 || p >= 1.0 { 0.0 } else { -(p * p.log2() + (1.0 - p) * (1.0 - p).log2()) }

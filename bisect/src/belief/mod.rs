@@ -13,7 +13,7 @@ pub use model::{DRIFTS, Drift, Model};
 pub use posterior::{Credible, Posterior};
 pub use rate::Rate;
 
-pub(crate) use math::{entropy_bits, ln_add, ln_beta, ln_gamma};
+pub(crate) use math::{entropy_bits, entropy_of, ln_add, ln_beta, ln_gamma};
 pub(crate) use rate::{POINTS, RateGrid};
 
 #[cfg(test)]

@@ -222,12 +222,12 @@ impl Bisection {
                 break ((seen, other), holds);
             }
             let batch = Batch {
-                store: &self.store,
-                tester,
+                store: self.store.clone(),
+                tester: Arc::clone(tester),
                 image,
-                commit: &commit.id,
-                place: &files,
-                target: Some(&target),
+                commit: commit.id.clone(),
+                place: files.clone(),
+                target: Some(target.clone()),
                 machines: self.header.limits.machines,
                 most: self.runs_left(),
                 deadline: None,

@@ -1,6 +1,6 @@
 //! A batch of runs of one image, side by side, each remembered as soon as it has ended.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,15 +30,15 @@ const TROUBLED: u32 = 5;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// What is run, and how it is remembered.
-pub(crate) struct Batch<'a> {
-    pub(crate) store: &'a Store,
-    pub(crate) tester: &'a Arc<Tester>,
+pub(crate) struct Batch {
+    pub(crate) store: Store,
+    pub(crate) tester: Arc<Tester>,
     pub(crate) image: ImageId,
-    pub(crate) commit: &'a str,
+    pub(crate) commit: String,
     /// Folder of the files that a run needs.
-    pub(crate) place: &'a Path,
+    pub(crate) place: PathBuf,
     /// Ends the batch early once it was seen: the planner then knows more than it asked for.
-    pub(crate) target: Option<&'a Target>,
+    pub(crate) target: Option<Target>,
     pub(crate) machines: usize,
     /// Runs that may be made in all, failures of the host among them.
     pub(crate) most: u32,
@@ -55,7 +55,7 @@ pub(crate) struct Ran {
     pub(crate) gave_up: Option<BisectError>,
 }
 
-impl Batch<'_> {
+impl Batch {
     /// Makes `wanted` runs that say something of the kernel (failures of the host are made again, as far
     /// as there may be more runs), telling `watch` of each.
     pub(crate) async fn run(&self, wanted: u32, watch: &dyn Watch) -> Result<Ran, BisectError> {
@@ -71,8 +71,8 @@ impl Batch<'_> {
                 && done + (flying.len() as u32) < wanted
                 && records.len() + flying.len() < self.most as usize
             {
-                let (tester, place) = (Arc::clone(self.tester), self.place.to_owned());
-                let commit = self.commit.to_owned();
+                let (tester, place) = (Arc::clone(&self.tester), self.place.clone());
+                let commit = self.commit.clone();
                 flying.spawn(async move { tester.run(&place, &commit).await });
             }
             let Some(joined) = flying.join_next().await else { break };
@@ -90,7 +90,7 @@ impl Batch<'_> {
                 outcome => {
                     row.ran();
                     done += 1;
-                    seen |= matches!((outcome, self.target),
+                    seen |= matches!((outcome, &self.target),
                         (Outcome::Crash { title }, Some(target)) if target.is(title));
                     watch.happening(Happening::Ran { outcome, done, wanted });
                 }
@@ -181,11 +181,11 @@ mod tests {
         let store = Store::open(&Location::folder(dir.path().join("store"))).await.unwrap();
         let command = HostCommand::new("exit 200".into(), None, Duration::from_secs(9)).unwrap();
         let batch = Batch {
-            store: &store,
-            tester: &Arc::new(Tester::Host(command)),
+            store,
+            tester: Arc::new(Tester::Host(command)),
             image: ImageId(kiln_cache::Digest::of(b"image")),
-            commit: "c",
-            place: dir.path(),
+            commit: "c".into(),
+            place: dir.path().to_owned(),
             target: None,
             machines: 2,
             most: 3,

@@ -11,8 +11,8 @@ impl Bisection {
         let (problem, _) = self.decided.as_ref().filter(|_| test.expected_gain > 0.0)?;
         let limits = &self.header.limits;
         let builds = limits.max_builds.map(|most| most.saturating_sub(problem.spent.builds));
-        let seconds = limits.budget_seconds.map(|most| (most - self.elapsed()).max(0.0));
-        let left = Left { builds, runs: limits.max_runs.map(|_| self.runs_left()), seconds };
+        let runs = limits.max_runs.map(|_| self.runs_left());
+        let left = Left { builds, runs, seconds: self.seconds_left() };
         Some(Forecast::of(picture, problem, left))
     }
 }

@@ -55,10 +55,10 @@ impl Bisection {
             }
             self.learn_blamed(&tester).await?;
             let target = self.target()?.clone();
-            let (decision, beside) = self.decide(&target).await?;
+            let (decision, mut beside) = self.decide(&target).await?;
             match decision {
                 Decision::Test(test) => {
-                    let several = beside.several.clone();
+                    let several = std::mem::take(&mut beside.several);
                     if !self.prepare(&tester, &test, beside).await? {
                         continue;
                     }

@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
 
 use kiln_cache::evidence::Outcome;
 use kiln_cache::signature::ImageId;
@@ -16,7 +15,6 @@ use super::setup::Bisection;
 use crate::plan::{Place, Test};
 use crate::record::{BuildRecord, Commit};
 use crate::tester::Tester;
-use crate::title::Target;
 use crate::watch::{Happening, Watch};
 
 /// A revision that is ready to be run.
@@ -45,8 +43,8 @@ impl Bisection {
         self.watch.happening(Happening::Chosen { commit: &commit, why, runs });
         let Some(ready) = self.ready(tester, place, runs, why).await? else { return Ok(None) };
         let (machines, most) = (self.header.limits.machines, self.runs_left().max(1));
-        let (whole, watch) = (self.batch(tester, &ready, machines, most), Arc::clone(&self.watch));
-        let ran = self.beside(async { whole.batch().run(ready.runs, &*watch).await }).await?;
+        let (batch, watch) = (self.batch(tester, &ready, machines, most), Arc::clone(&self.watch));
+        let ran = self.beside(batch.run(ready.runs, &*watch)).await?;
         self.learn_ran(ready, ran).await
     }
 
@@ -72,9 +70,9 @@ impl Bisection {
         let mut flying = JoinSet::new();
         for (at, ready) in all.iter().enumerate() {
             // As many machines as runs: together they are all that there are.
-            let (whole, runs) = (self.batch(tester, ready, ready.runs as usize, most), ready.runs);
+            let (batch, runs) = (self.batch(tester, ready, ready.runs as usize, most), ready.runs);
             let watch = Arc::clone(&watch);
-            flying.spawn(async move { (at, whole.batch().run(runs, &*watch).await) });
+            flying.spawn(async move { (at, batch.run(runs, &*watch).await) });
         }
         let mut rans = self
             .beside(async {
@@ -133,13 +131,13 @@ impl Bisection {
         Ok(Some(Ready { place, commit, image, build, files, runs, why }))
     }
 
-    fn batch(&self, tester: &Arc<Tester>, ready: &Ready, machines: usize, most: u32) -> Whole {
-        Whole {
+    fn batch(&self, tester: &Arc<Tester>, ready: &Ready, machines: usize, most: u32) -> Batch {
+        Batch {
             store: self.store.clone(),
             tester: Arc::clone(tester),
             image: ready.image,
             commit: ready.commit.id.clone(),
-            files: ready.files.clone(),
+            place: ready.files.clone(),
             target: self.target.clone(),
             machines,
             most,
@@ -168,37 +166,6 @@ impl Bisection {
         }
         self.write_step(place, &why, build, records).await?;
         Ok(gave_up)
-    }
-}
-
-/// A [`Batch`] that borrows nothing, so that several can run beside each other and beside builds.
-struct Whole {
-    store: kiln_cache::Store,
-    tester: Arc<Tester>,
-    image: ImageId,
-    commit: String,
-    files: PathBuf,
-    target: Option<Target>,
-    machines: usize,
-    most: u32,
-    deadline: Option<Instant>,
-    has_run: bool,
-}
-
-impl Whole {
-    fn batch(&self) -> Batch<'_> {
-        Batch {
-            store: &self.store,
-            tester: &self.tester,
-            image: self.image,
-            commit: &self.commit,
-            place: &self.files,
-            target: self.target.as_ref(),
-            machines: self.machines,
-            most: self.most,
-            deadline: self.deadline,
-            has_run: self.has_run,
-        }
     }
 }
 

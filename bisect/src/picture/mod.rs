@@ -5,7 +5,7 @@ mod forecast;
 
 use serde::{Deserialize, Serialize};
 
-use crate::belief::{Posterior, Rate};
+use crate::belief::{Posterior, Rate, entropy_of};
 use crate::plan::State;
 use crate::record::Commit;
 use crate::watch::Paid;
@@ -110,11 +110,7 @@ impl Picture {
     /// What is not known of the commit, in bits.
     pub fn entropy(&self) -> f64 {
         let shares = self.shares.iter().map(|(_, share)| *share);
-        shares
-            .chain([self.all_bad, self.not_reproducible])
-            .filter(|share| *share > 0.0)
-            .map(|share| -share * share.log2())
-            .sum()
+        entropy_of(shares.chain([self.all_bad, self.not_reproducible]))
     }
 
     /// The posterior in `cells` equal parts of the range (as many as there are commits, at most).

@@ -1,6 +1,6 @@
 //! Of what there may be too little: a budget that is many times what is needed steers nothing.
 
-use crate::belief::{Posterior, entropy_bits};
+use crate::belief::{Posterior, entropy_bits, entropy_of};
 
 use super::problem::Problem;
 use super::settings::Settings;
@@ -27,7 +27,8 @@ impl Scarce {
         if settings.max_builds.is_none() && settings.max_runs.is_none() {
             return Self::default();
         }
-        let bits = unknown(posterior);
+        let commits = posterior.commits.iter().copied();
+        let bits = entropy_of(commits.chain([posterior.older, posterior.not_reproducible]));
         let builds = BUILDS_A_BIT * bits + BUILDS;
         let rounds = f64::from(problem.machines.max(1)) * (bits + ROUNDS);
         let runs = rounds.max(RUNS_A_BIT * bits / told_by_a_run(posterior.rate.mean));
@@ -47,12 +48,6 @@ pub(super) fn builds_left(problem: &Problem, settings: &Settings) -> u32 {
 /// Runs that the budget leaves.
 pub(super) fn runs_left(problem: &Problem, settings: &Settings) -> u32 {
     settings.max_runs.map_or(u32::MAX, |most| most.saturating_sub(problem.spent.runs))
-}
-
-/// What is not known of the commit, in bits.
-fn unknown(posterior: &Posterior) -> f64 {
-    let shares = posterior.commits.iter().chain([&posterior.older, &posterior.not_reproducible]);
-    shares.filter(|share| **share > 0.0).map(|share| -share * share.log2()).sum()
 }
 
 /// Bits that a run tells at most, when half of the revisions are bad: one, less what is not known of

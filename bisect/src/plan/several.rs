@@ -18,7 +18,8 @@ const MORE: f64 = 1.15;
 const LEAST: f64 = 0.02;
 /// Futures that are looked into for each way to share the machines. Each costs a decision.
 const FUTURES: usize = 16;
-/// Rates below which no sharing is tried: all machines together are not enough for one revision.
+/// How often each revision may be run: about as often as a bad one needs for a crash. None where that is more
+/// than half of the machines.
 fn runs_each(rate: f64, machines: u32) -> Vec<u32> {
     let typical = 1.0 / rate.clamp(1e-3, 1.0);
     let mut each: Vec<u32> = [typical / 2.0, typical].map(|runs| runs.ceil() as u32).into();

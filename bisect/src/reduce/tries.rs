@@ -156,12 +156,12 @@ impl ConfigSearch {
         } else {
             let files = tester.place(&self.store, &image, &manifest, &self.kernels).await?;
             let batch = Batch {
-                store: &self.store,
-                tester: &tester,
+                store: self.store.clone(),
+                tester,
                 image,
-                commit: &self.question.revision.commit,
-                place: &files,
-                target: self.target.as_ref(),
+                commit: self.question.revision.commit.clone(),
+                place: files,
+                target: self.target.clone(),
                 machines: self.question.limits.machines,
                 most: self.runs_left().max(1),
                 deadline: self.deadline(),

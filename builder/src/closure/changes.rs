@@ -65,8 +65,7 @@ impl Repository {
         b: &str,
         visit: impl FnMut(VisibleChange) -> Option<T>,
     ) -> Result<Option<T>, TreeError> {
-        let find = |hex: &str| git.find_tree(self.oid(hex)?).map_err(|error| self.error(error));
-        let (a, b) = (find(a)?, find(b)?);
+        let (a, b) = (self.tree(git, a)?, self.tree(git, b)?);
         if a.id() == b.id() {
             return Ok(None);
         }

@@ -96,9 +96,8 @@ impl Repository {
         mut each: impl FnMut(git2::DiffDelta<'_>) -> Result<(), TreeError>,
     ) -> Result<(), TreeError> {
         let git = self.git()?;
-        let find = |hex: &str| git.find_tree(self.oid(hex)?).map_err(|error| self.error(error));
-        let before = before.map(find).transpose()?;
-        let after = find(after)?;
+        let before = before.map(|before| self.tree(&git, before)).transpose()?;
+        let after = self.tree(&git, after)?;
         let mut options = DiffOptions::new();
         options.include_typechange(true).skip_binary_check(true);
         let diff = git

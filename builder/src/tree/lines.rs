@@ -18,8 +18,7 @@ impl Repository {
     ) -> Result<bool, TreeError> {
         let git = self.git()?;
         let fail = |error| self.error(error);
-        let find = |hex: &str| git.find_tree(self.oid(hex)?).map_err(fail);
-        let (before, after) = (find(before)?, find(after)?);
+        let (before, after) = (self.tree(&git, before)?, self.tree(&git, after)?);
         let mut options = DiffOptions::new();
         options.pathspec(path).disable_pathspec_match(true).context_lines(0);
         let diff =

@@ -85,12 +85,21 @@ impl Repository {
         Oid::from_str(hex).map_err(|source| self.error(source))
     }
 
+    /// The tree of this id.
+    pub(crate) fn tree<'git>(
+        &self,
+        git: &'git git2::Repository,
+        hex: &str,
+    ) -> Result<git2::Tree<'git>, TreeError> {
+        git.find_tree(self.oid(hex)?).map_err(|error| self.error(error))
+    }
+
     fn handle(&self) -> Result<git2::Repository, git2::Error> {
         git2::Repository::open(&self.path)
     }
 }
 
-/// First line of a commit's message; bytes that are not UTF-8 are replaced.
+/// A commit as a revision.
 pub(super) fn revision_of(commit: &git2::Commit<'_>) -> Revision {
     Revision {
         commit: commit.id().to_string(),
@@ -99,6 +108,7 @@ pub(super) fn revision_of(commit: &git2::Commit<'_>) -> Revision {
     }
 }
 
+/// First line of a commit's message; bytes that are not UTF-8 are replaced.
 pub(super) fn subject(commit: &git2::Commit<'_>) -> String {
     String::from_utf8_lossy(commit.summary_bytes().unwrap_or_default()).into_owned()
 }
