@@ -84,20 +84,35 @@ impl Builder {
     /// nothing out, and leaves no trace in the store.
     pub async fn foresee(&self, request: &Request) -> Result<Foresight, BuildError> {
         let question = self.question(request)?;
+        match self.answered(&question).await? {
+            Some(known) => Ok(known),
+            None if matches!(request.how, How::Command(_)) => {
+                let why = "a build command is not watched, so nothing can be proved of it";
+                Ok(Foresight::of(Foreseen::Compiled, None, why))
+            }
+            None => self.nearest(&question).await,
+        }
+    }
+
+    /// Whether the store certainly answers a request, an audit aside: nothing would be configured or
+    /// compiled.
+    pub async fn is_answered(&self, request: &Request) -> Result<bool, BuildError> {
+        Ok(self.answered(&self.question(request)?).await?.is_some())
+    }
+
+    /// The known build that certainly answers, and why.
+    async fn answered(&self, question: &Question<'_>) -> Result<Option<Foresight>, BuildError> {
         if let Some(manifest) = self.recall(&question.key).await? {
             let why = "the store has this input";
-            return Ok(Foresight::of(Foreseen::Input, Some(&manifest), why));
+            return Ok(Some(Foresight::of(Foreseen::Input, Some(&manifest), why)));
         }
+        let Question { request, given, .. } = *question;
         if let How::Command(_) = request.how {
-            let why = "a build command is not watched, so nothing can be proved of it";
-            return Ok(Foresight::of(Foreseen::Compiled, None, why));
+            return Ok(None);
         }
-        let toolchain = question.toolchain.as_deref();
-        if let Some(proof) = self.prove(request, question.given, toolchain).await? {
-            let why = "nothing that this build read differs";
-            return Ok(Foresight::of(Foreseen::Closure, Some(&proof.manifest), why));
-        }
-        self.nearest(&question).await
+        let proof = self.prove(request, given, question.toolchain.as_deref()).await?;
+        let why = "nothing that this build read differs";
+        Ok(proof.map(|proof| Foresight::of(Foreseen::Closure, Some(&proof.manifest), why)))
     }
 
     /// What would be done: upon what the nearest working pair holds, as a build would; or how a known

@@ -85,6 +85,16 @@ fn a_flaky_crash_gives_up_the_two_options_that_it_needs() {
     let again = config(&kiln, &repo, base, &given, &command).exits(0).json();
     assert_eq!(again["result"], answer["result"]);
     assert_eq!((&again["builds_compiled"], &again["runs_made"]), (&0.into(), &0.into()));
+
+    // So nothing has to be compiled for it; with an empty store all would.
+    let nothing = ["--max-builds", "0"];
+    let ask = |kiln: &Kiln| config_with(kiln, &repo, (base, &given), &command, &nothing);
+    assert_eq!(ask(&kiln).exits(0).json()["result"], answer["result"]);
+    let none = ask(&Kiln::new()).exits(5).json();
+    assert_eq!(
+        (&none["result"]["result"], &none["builds_compiled"]),
+        (&"budget".into(), &0.into())
+    );
 }
 
 #[test]

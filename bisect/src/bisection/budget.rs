@@ -2,9 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use super::error::BisectError;
 use super::setup::Bisection;
+use crate::plan::{BAD_END_RUNS, Place};
+use crate::verdict::{MoreRuns, Verdict};
 
 const NO_TIME: &str = "the budget of time is used up";
+const NO_BUILDS: &str = "the budget of builds is used up";
 
 impl Bisection {
     /// Runs that the user's budget still allows.
@@ -34,6 +38,38 @@ impl Bisection {
         Instant::now().checked_add(left)
     }
 
+    /// The end of a bisection whose bad end is not built, and may not be compiled.
+    pub(super) async fn beyond_budget(
+        &self,
+        bad_end: Place,
+    ) -> Result<Option<Verdict>, BisectError> {
+        let most = self.header.limits.max_builds;
+        let is_used_up = most.is_some_and(|most| self.knowledge.spent.builds >= most);
+        if !is_used_up
+            || self.knowledge.build(bad_end).is_some()
+            || self.builder.is_answered(&self.request(bad_end)).await?
+        {
+            return Ok(None);
+        }
+        let machines = self.header.limits.machines as u32;
+        let more = MoreRuns {
+            commit: self.commit(bad_end),
+            runs: BAD_END_RUNS,
+            build: true,
+            bits: 0.0,
+            seconds: self.knowledge.costs().seconds(true, BAD_END_RUNS, machines),
+        };
+        Ok(Some(Verdict::Inconclusive {
+            credible: Vec::new(),
+            older: 0.0,
+            not_reproducible: 0.0,
+            share: None,
+            why: format!("{NO_BUILDS}; next: the bad end, of which the store has no build"),
+            more: Some(more),
+            contradiction: false,
+        }))
+    }
+
     /// Why a build, or so many runs, would go beyond what the user allows; nothing when they don't.
     pub(super) fn forbidden(&self, build: bool, runs: u32) -> Option<&'static str> {
         let limits = &self.header.limits;
@@ -41,7 +77,7 @@ impl Bisection {
         // Those under way will have been spent, too.
         let builds = self.knowledge.spent.builds + self.workshop.flying().len() as u32;
         if build && limits.max_builds.is_some_and(|most| builds >= most) {
-            return Some("the budget of builds is used up");
+            return Some(NO_BUILDS);
         }
         if self.runs_left() == 0 {
             return Some("the budget of runs is used up");

@@ -27,6 +27,9 @@ impl Bisection {
             let why = "the bad end: what it reads tells which commits matter";
             self.watch.happening(Happening::Chosen { commit: &commit, why, runs: 0 });
         }
+        if let Some(verdict) = self.beyond_budget(bad_end).await? {
+            return self.finish(verdict).await;
+        }
         let made = self.build(bad_end).await?;
         if let BuildResult::Failed { errors } = &made.manifest.result {
             let why = format!(

@@ -25,7 +25,7 @@ const CHANCE: f64 = 0.02;
 /// A test of what is built is not worth making when the budget forbids one this many times better.
 const FORBIDDEN_BETTER: f64 = 10.0;
 /// Runs of the bad end that are asked for at a time.
-const BAD_END_RUNS: u32 = 20;
+pub(crate) const BAD_END_RUNS: u32 = 20;
 
 /// Commits of this share of another's probability are as probable, but for rounding.
 const EQUAL: f64 = 0.999;

@@ -18,7 +18,7 @@ mod verdict;
 pub use ahead::Need;
 pub use beside::{Beside, beside};
 pub(crate) use confirm::clean_runs;
-pub(crate) use decide::bad_end_first;
+pub(crate) use decide::{BAD_END_RUNS, bad_end_first};
 pub use decide::{Decision, Test, decide};
 pub(crate) use gain::ladder;
 pub(crate) use problem::parents;

@@ -130,8 +130,14 @@ impl ConfigSearch {
 
     async fn search(&mut self) -> Result<Found, BisectError> {
         let (given, base) = (self.question.config.clone(), self.question.base.clone());
+        if !self.may_build(&given).await? {
+            return Ok(Found::Budget { smallest: Vec::new() });
+        }
         let whole = self.build("the whole configuration", given.clone()).await?;
         let given = self.completed(&whole.0, &given).await?;
+        if !self.may_build(&base).await? {
+            return Ok(Found::Budget { smallest: Vec::new() });
+        }
         let bottom = self.build("the baseline", base.clone()).await?;
         let base = self.completed(&bottom.0, &base).await?;
         self.answer.differences = differences(&base, &given);
@@ -258,8 +264,7 @@ impl ConfigSearch {
         let place = match self.places.get(&set) {
             Some(place) => *place,
             None => {
-                let most = self.question.limits.max_builds;
-                if most.is_some_and(|most| self.answer.builds_compiled >= most) {
+                if !self.may_build(&config).await? {
                     return Ok(false);
                 }
                 let name = format!("{} of {} options", set.len(), self.answer.differences.len());
@@ -302,6 +307,13 @@ impl ConfigSearch {
             };
             self.test(0, Config::new(&given), runs).await?;
         }
+    }
+
+    /// Whether a configuration's build is in the store, or may still be compiled.
+    async fn may_build(&self, config: &Config) -> Result<bool, BisectError> {
+        let most = self.question.limits.max_builds;
+        let is_used_up = most.is_some_and(|most| self.answer.builds_compiled >= most);
+        Ok(!is_used_up || self.builder.is_answered(&self.request(config.clone())).await?)
     }
 
     /// When the time is used up; nothing when it never is.

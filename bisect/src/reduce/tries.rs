@@ -39,7 +39,7 @@ impl ConfigSearch {
         }
     }
 
-    fn request(&self, config: Config) -> Request {
+    pub(super) fn request(&self, config: Config) -> Request {
         Request {
             repository: self.question.repository.clone(),
             revision: self.question.revision.clone(),
