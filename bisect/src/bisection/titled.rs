@@ -46,7 +46,7 @@ impl Bisection {
                 }
                 Learning::Tie(titles) => {
                     return Ok(Some(untitled(format!(
-                        "the bad end shows several crashes equally often: {}; say with --title \
+                        "the bad end shows several crashes about equally often: {}; say with --title \
                          which to hunt",
                         titles.join(", ")
                     ))));

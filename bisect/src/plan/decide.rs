@@ -27,6 +27,10 @@ const FORBIDDEN_BETTER: f64 = 10.0;
 /// Runs of the bad end that are asked for at a time.
 pub(crate) const BAD_END_RUNS: u32 = 20;
 
+/// So many commits of a row that can't be told apart are tried in vain, before most of them must be untried
+/// for another to be tried: in real histories neighbours may fail for reasons of their own.
+const FAILED_BETWEEN: usize = 5;
+
 /// Commits of this share of another's probability are as probable, but for rounding.
 const EQUAL: f64 = 0.999;
 
@@ -406,29 +410,51 @@ impl Steps<'_> {
         })
     }
 
-    /// Tries a commit among those that can't be told apart, if most of them lie between two that failed and
-    /// were only given up for that: nobody may know that none of them works without having tried one.
+    /// Tries a commit among those that can't be told apart, if it lies between two that failed and was only
+    /// given up for that: nobody may know that none of them works without having tried. After
+    /// [`FAILED_BETWEEN`] failures one is tried only if most of them are untried in a row.
     fn tried_between(&self, same: &[u32]) -> Option<Decision> {
-        let Search { problem, settings, posterior, .. } = self.search;
-        let untried = |commit: &u32| problem.revisions[*commit as usize].state == State::Unknown;
-        let stretches = same.chunk_by(|one, other| untried(one) && untried(other));
-        let longest = stretches.filter(|them| untried(&them[0])).max_by_key(|them| them.len())?;
-        if 2 * longest.len() < same.len() {
+        let problem = self.search.problem;
+        let longest = self.longest_untried(same)?;
+        let failed = same.iter().filter(|commit| {
+            matches!(problem.revisions[**commit as usize].state, State::Broken | State::Untestable)
+        });
+        if failed.count() >= FAILED_BETWEEN && 2 * longest.len() < same.len() {
             return None;
         }
-        let place = Place::Commit(longest[longest.len() / 2]);
-        let why = format!(
-            "{} commits lie between others that don't build or boot: shows whether they all do so",
-            longest.len()
-        );
-        let runs = clean_runs(posterior.rate.mean, settings.parent_doubt);
-        Some(self.ask(place, runs, why)).filter(|it| matches!(it, Decision::Test(_)))
+        let why = match longest.len() {
+            1 => "lies between others that don't build or boot: shows whether it does".to_owned(),
+            n => format!(
+                "{n} commits lie between others that don't build or boot: shows whether they all do so"
+            ),
+        };
+        Some(self.ask(middle(longest), self.silent_runs(), why))
+            .filter(|it| matches!(it, Decision::Test(_)))
+    }
+
+    /// Of commits that can't be told apart the longest row that was not tried.
+    fn longest_untried<'b>(&self, same: &'b [u32]) -> Option<&'b [u32]> {
+        let problem = self.search.problem;
+        let untried = |commit: &u32| problem.revisions[*commit as usize].state == State::Unknown;
+        let stretches = same.chunk_by(|one, other| untried(one) && untried(other));
+        stretches.filter(|them| untried(&them[0])).max_by_key(|them| them.len())
+    }
+
+    /// Runs that a bad revision hardly passes without a crash.
+    fn silent_runs(&self) -> u32 {
+        clean_runs(self.search.posterior.rate.mean, self.search.settings.parent_doubt)
     }
 
     /// Ends with commits that can't be told apart. Of equally probable ones all remain possible.
     fn alike(&self, same: &[u32]) -> Decision {
         let Search { problem, posterior, .. } = self.search;
-        let mut decision = self.inconclusive(alike(problem, same), None);
+        let more = self.longest_untried(same).map(|untried| {
+            let (revision, runs) = (middle(untried), self.silent_runs());
+            let seconds = self.search.build_seconds(revision)
+                + problem.costs.seconds(false, runs, problem.machines);
+            More { revision, runs, build: self.search.needs_build(revision), bits: 0.0, seconds }
+        });
+        let mut decision = self.inconclusive(alike(problem, same), more);
         if let Decision::Stop(Verdict::Inconclusive { set, .. }) = &mut decision {
             let least = set.commits.iter().map(|(_, p)| *p).fold(1.0, f64::min);
             let each = same.iter().map(|commit| (*commit, posterior.commits[*commit as usize]));
@@ -483,6 +509,11 @@ impl Steps<'_> {
     }
 }
 
+/// The middle of a row of commits.
+fn middle(commits: &[u32]) -> Place {
+    Place::Commit(commits[commits.len() / 2])
+}
+
 /// Why commits of a group can't be told apart, of which the last is one that works.
 fn alike(problem: &Problem, same: &[u32]) -> String {
     let [before @ .., _] = same else { return String::new() };
@@ -496,11 +527,11 @@ fn alike(problem: &Problem, same: &[u32]) -> String {
         Find::Cause => "had the bug before their branch forked off",
         Find::Fix => "are not known to have had the bug",
     };
-    let kinds = [
-        (broken, "don't build or boot"),
-        (unclear, of_unclear),
-        (others, "lie between such as don't, and were not tried"),
-    ];
+    let between = match others {
+        1 => "lies between such as don't, and was not tried",
+        _ => "lie between such as don't, and were not tried",
+    };
+    let kinds = [(broken, "don't build or boot"), (unclear, of_unclear), (others, between)];
     let told: Vec<String> = kinds
         .iter()
         .filter(|(n, _)| *n > 0)

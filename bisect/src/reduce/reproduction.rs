@@ -87,7 +87,8 @@ mod tests {
             (None, counts(4, &[("bug", 3)]), 0, Reproduction::OutOfBudget),
             (None, counts(40, &[]), 100, Reproduction::Runs(8)),
             (None, counts(149, &[]), 100, Reproduction::NotShown),
-            (None, counts(34, &[("bug", 4), ("other", 4)]), 9, Reproduction::Tie(titles())),
+            (None, counts(34, &[("bug", 4), ("other", 4)]), 9, Reproduction::Runs(8)),
+            (None, counts(34, &[("bug", 12), ("other", 12)]), 9, Reproduction::Tie(titles())),
         ] {
             let what = format!("{counts:?}, {left} left");
             assert_eq!(reproduction(target, &counts, left), wanted, "{what}");

@@ -139,7 +139,7 @@ fn print(reduced: &Reduced) {
         }
         Found::Tie { titles } => {
             answer(
-                "inconclusive: these crashes come equally often; say with --title which to hunt:",
+                "inconclusive: these crashes come about equally often; say with --title which to hunt:",
             );
             titles.iter().for_each(|title| answer(hanging("  ", title)));
         }

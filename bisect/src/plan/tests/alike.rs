@@ -27,16 +27,35 @@ fn one_of_the_commits_between_two_that_fail_is_tried() {
 }
 
 #[test]
+fn a_few_between_several_that_fail_are_tried() {
+    // 13, 14, 17 and 18 don't build; 16 brings the bug.
+    let mut play = Play::new(Graph::linear(20).unwrap(), from(16, 1));
+    play.works = Box::new(|place| !place.commit().is_some_and(|c| [13, 14, 17, 18].contains(&c)));
+    let seen = [(12, 0, 30), (19, 3, 0)];
+    for (image, (commit, crashes, clean)) in (0..).zip(seen) {
+        play.problem.images.push(Counts { crashes, clean, censored: 0 });
+        play.problem.revisions[commit] = Status { image: Some(image), state: State::Built };
+    }
+    for commit in [13, 14, 17, 18] {
+        play.problem.revisions[commit].state = State::Broken;
+    }
+    let verdict = play.finish();
+    assert!(matches!(verdict, Verdict::Culprit { commit: 16, .. }), "{verdict:?}");
+    assert_eq!(play.problem.spent.builds, 2, "{:?}", play.tested);
+}
+
+#[test]
 fn what_was_tried_and_what_was_not_is_said() {
     let mut play = between(212, |commit| !(200..222).contains(&commit));
-    let Verdict::Inconclusive { why, set, .. } = play.finish() else { panic!("named one") };
+    let Verdict::Inconclusive { why, set, more, .. } = play.finish() else { panic!("named one") };
     let mut commits: Vec<u32> = set.commits.iter().map(|(commit, _)| *commit).collect();
     commits.sort_unstable();
     assert_eq!(commits, Vec::from_iter(200..223), "all of them, the last one too");
-    assert_eq!(play.problem.spent.builds, 1, "one is enough: {:?}", play.tested);
-    let says = "23 commits in a row can't be told apart: 3 don't build or boot, 19 lie between such as \
+    assert_eq!(play.problem.spent.builds, 3, "three are enough: {:?}", play.tested);
+    let says = "23 commits in a row can't be told apart: 5 don't build or boot, 17 lie between such as \
                 don't, and were not tried";
     assert_eq!(why, says);
+    assert!(more.is_some_and(|more| more.build && (201..221).contains(&more.revision.commit().unwrap())));
     // No more than the budget has.
     let mut play = between(212, |_| true);
     play.settings.max_builds = Some(0);
