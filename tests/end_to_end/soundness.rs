@@ -6,6 +6,7 @@ mod support;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use support::{Kiln, Repo, coin, culprit, events};
 
 /// The "kernel" is all files together.
@@ -254,4 +255,38 @@ fn a_budget_of_time_is_kept() {
     assert!(said["why"].as_str().unwrap().contains("budget"), "{said:#}");
     assert!(said["more"]["runs"].as_u64().unwrap() > 0, "{said:#}");
     assert!(said["more"]["seconds"].as_f64().unwrap() > 0.0, "{said:#}");
+}
+
+#[test]
+fn a_build_that_outlasts_the_budget_is_given_up() {
+    let (repo, commits) = history(64, |i| (i == 40).then_some(("more", "bug\n")));
+    let ends = (commits[0].as_str(), commits[63].as_str());
+    let asked = |kiln: &Kiln, build: &str, more: &[&str]| {
+        let more = [&["--build-command", build, "--command", &flaky(), "--budget", "3s"], more];
+        run(kiln, &repo, ends, &more.concat()).exits(5).json()
+    };
+    let given_up = |answer: &Value| {
+        let said = &answer["answer"];
+        assert!(said["why"].as_str().unwrap().contains("budget of time"), "{said:#}");
+        assert_eq!(answer["bill"]["builds_given_up"], 1, "{:#}", answer["bill"]);
+        said["credible"].as_array().unwrap().len()
+    };
+    // (Were they not given up, these would take an hour.)
+    let nothing = asked(&Kiln::new(), &format!("sleep 3600; {BUILD}"), &[]);
+    assert_eq!(given_up(&nothing), 0, "of no commit anything is known: {nothing:#}");
+    assert!(nothing["answer"]["more"]["build"].as_bool().unwrap(), "{nothing:#}");
+    for builders in ["0", "2"] {
+        let kiln = Kiln::new();
+        let flag = kiln.work().parent().unwrap().join("second");
+        let flag = flag.display();
+        let build = format!("if test -e {flag}; then sleep 3600; fi; touch {flag}; {BUILD}");
+        let answer = asked(&kiln, &build, &["--builders", builders]);
+        assert_eq!(answer["bill"]["builds_compiled"], 1, "{:#}", answer["bill"]);
+        assert!(answer["bill"]["runs_made"].as_u64().unwrap() > 0, "{:#}", answer["bill"]);
+        let left = match builders {
+            "0" => given_up(&answer),
+            _ => answer["answer"]["credible"].as_array().unwrap().len(),
+        };
+        assert!(left > 50, "{answer:#}");
+    }
 }

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::budget::in_time;
 use super::error::BisectError;
 use super::made::record_of;
 use super::setup::Bisection;
@@ -68,16 +69,25 @@ impl Bisection {
             let (commit, why) = (self.commit(place), test.why.as_str());
             self.watch.happening(Happening::Chosen { commit: &commit, why, runs: test.runs });
             self.workshop.listen(place, true);
-            if let Some(ended) = self.workshop.next().await {
+            let ended = self.next_in_time(place).await;
+            self.workshop.listen(place, false);
+            if let Some(ended) = ended? {
                 self.take(ended).await?;
             }
-            self.workshop.listen(place, false);
         }
         let told = self.learn_ended(tester).await?;
         if self.settle_doubts(tester).await? {
             return Ok(false);
         }
         Ok(self.made.contains_key(&place) && !told.contains(&place))
+    }
+
+    /// The next build that ends, while the one of a place is waited for.
+    async fn next_in_time(&mut self, place: Place) -> Result<Option<Ended>, BisectError> {
+        let (deadline, commit) = (self.build_deadline(place), self.commit(place).id);
+        let stages = self.workshop.stages();
+        let next = async { Ok(self.workshop.next().await) };
+        in_time(deadline, || stages.is_kept(&commit), next).await
     }
 
     /// Whether a build of a place has to be begun before it can be run.
@@ -221,7 +231,7 @@ impl Bisection {
     pub(super) async fn wait_for(&mut self, place: Place) -> Result<(), BisectError> {
         self.workshop.listen(place, true);
         while self.workshop.is_building(place) {
-            let Some(ended) = self.workshop.next().await else { break };
+            let Some(ended) = self.next_in_time(place).await? else { break };
             self.take(ended).await?;
         }
         let Some(at) = self.unlearned.iter().position(|ended| ended.place == place) else {

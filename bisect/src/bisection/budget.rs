@@ -1,13 +1,34 @@
 //! What the user allows to be spent.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use super::error::BisectError;
 use super::setup::Bisection;
+use super::titled::untitled;
 use crate::plan::{BAD_END_RUNS, Place};
 use crate::verdict::{MoreRuns, Verdict};
 
-const NO_TIME: &str = "the budget of time is used up";
+/// Awaits `work` until a deadline, and drops it then; unless `is_kept` says that it is nearly through.
+///
+/// # Errors
+/// [`BisectError::Late`] when it was dropped.
+pub(crate) async fn in_time<T>(
+    deadline: Option<Instant>,
+    is_kept: impl FnOnce() -> bool,
+    work: impl Future<Output = Result<T, BisectError>>,
+) -> Result<T, BisectError> {
+    let Some(deadline) = deadline else { return work.await };
+    let mut work = pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = tokio::time::sleep_until(deadline.into()) => {}
+    }
+    if is_kept() { work.await } else { Err(BisectError::Late) }
+}
+
+pub(super) const NO_TIME: &str = "the budget of time is used up";
 const NO_BUILDS: &str = "the budget of builds is used up";
 
 impl Bisection {
@@ -39,11 +60,8 @@ impl Bisection {
     }
 
     /// The end of a bisection whose bad end is not built, and may not be compiled.
-    pub(super) async fn beyond_budget(
-        &self,
-        bad_end: Place,
-    ) -> Result<Option<Verdict>, BisectError> {
-        let most = self.header.limits.max_builds;
+    pub(super) async fn beyond_budget(&self) -> Result<Option<Verdict>, BisectError> {
+        let (bad_end, most) = (self.bad_end(), self.header.limits.max_builds);
         let is_used_up = most.is_some_and(|most| self.knowledge.spent.builds >= most);
         if !is_used_up
             || self.knowledge.build(bad_end).is_some()
@@ -51,6 +69,12 @@ impl Bisection {
         {
             return Ok(None);
         }
+        Ok(Some(self.without_bad_end(NO_BUILDS)))
+    }
+
+    /// The end of a bisection whose bad end is not built.
+    pub(super) fn without_bad_end(&self, used_up: &str) -> Verdict {
+        let bad_end = self.bad_end();
         let machines = self.header.limits.machines as u32;
         let more = MoreRuns {
             commit: self.commit(bad_end),
@@ -59,15 +83,15 @@ impl Bisection {
             bits: 0.0,
             seconds: self.knowledge.costs().seconds(true, BAD_END_RUNS, machines),
         };
-        Ok(Some(Verdict::Inconclusive {
-            credible: Vec::new(),
-            older: 0.0,
-            not_reproducible: 0.0,
-            share: None,
-            why: format!("{NO_BUILDS}; next: the bad end, of which the store has no build"),
-            more: Some(more),
-            contradiction: false,
-        }))
+        let why = format!("{used_up}; next: the bad end, of which the store has no build");
+        untitled(why, Some(more))
+    }
+
+    /// When the build of a place is given up; never where it is known, and one is enough: what is built
+    /// after the search was told to end belongs to its end.
+    pub(super) fn build_deadline(&self, place: Place) -> Option<Instant> {
+        let is_free = self.overdue || self.knowledge.build(place).is_some();
+        if is_free { None } else { self.deadline() }
     }
 
     /// Why a build, or so many runs, would go beyond what the user allows; nothing when they don't.

@@ -95,6 +95,10 @@ pub enum BisectError {
          count; start a new one (what was built is still known)"
     )]
     OtherTest,
+    /// A build would not end in the time that the user gives: it was given up. The search ends with what is
+    /// known, so nobody but Kiln sees this.
+    #[error("the budget of time is used up")]
+    Late,
     /// A file that the bisection needs.
     #[error("{path}: {source}")]
     Io {

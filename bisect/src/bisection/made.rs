@@ -7,6 +7,7 @@ use kiln_builder::may_change_beyond_objects;
 use kiln_cache::InputKey;
 use kiln_cache::manifest::{BuildResult, Manifest};
 
+use super::budget::in_time;
 use super::error::BisectError;
 use super::knowledge::{Known, Refuted};
 use super::setup::{Bisection, blocking};
@@ -31,7 +32,18 @@ impl Bisection {
         }
         let (begun, price) = (Instant::now(), self.knowledge.price(place));
         let (builder, request) = (Arc::clone(&self.builder), self.request(place));
-        let built = self.beside(async move { Ok(builder.build(&request).await?) }).await?;
+        let (deadline, commit) = (self.build_deadline(place), self.commit(place));
+        let stages = self.workshop.stages();
+        let work = async move { Ok(builder.build(&request).await?) };
+        let built = match self.beside(in_time(deadline, || stages.is_kept(&commit.id), work)).await
+        {
+            Err(BisectError::Late) => {
+                let seconds = begun.elapsed().as_secs_f64();
+                self.write(Event::GivenUp { commit, seconds }).await?;
+                return Err(BisectError::Late);
+            }
+            built => built?,
+        };
         self.doubts.audited |= built.refuted;
         let record = record_of(&built, begun);
         if record.obtained == Obtained::Compiled {

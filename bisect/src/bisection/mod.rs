@@ -17,7 +17,7 @@ mod after;
 pub(crate) mod batch;
 mod beside;
 mod blamed;
-mod budget;
+pub(crate) mod budget;
 mod doubts;
 mod efforts;
 mod error;

@@ -94,6 +94,8 @@ pub struct Bisection {
     pub(super) tested: Option<TestKey>,
     /// Seconds spent before this process went on.
     pub(super) before: f64,
+    /// A build was given up since the time that the user gives is over: nothing new is begun.
+    pub(super) overdue: bool,
     /// When this process began.
     pub(super) begun: Instant,
     test: Prepared,
@@ -215,6 +217,7 @@ impl Bisection {
             expected: false,
             tested: None,
             before: 0.0,
+            overdue: false,
             begun: Instant::now(),
             recorded: HashMap::new(),
             interrupted: None,

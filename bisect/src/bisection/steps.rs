@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use kiln_cache::manifest::BuildResult;
 
+use super::budget::NO_TIME;
 use super::error::BisectError;
 use super::setup::{Bisection, blocking};
 use super::verdict_of::verdict_of;
 use crate::plan::{self, Beside, Decision, Place, Settings, Spent};
 use crate::record::{Decided, Event, Record};
+use crate::tester::Tester;
 use crate::title::Target;
 use crate::verdict::Verdict;
 use crate::watch::{Happening, Paid};
@@ -27,10 +29,16 @@ impl Bisection {
             let why = "the bad end: what it reads tells which commits matter";
             self.watch.happening(Happening::Chosen { commit: &commit, why, runs: 0 });
         }
-        if let Some(verdict) = self.beyond_budget(bad_end).await? {
+        if let Some(verdict) = self.beyond_budget().await? {
             return self.finish(verdict).await;
         }
-        let made = self.build(bad_end).await?;
+        let made = match self.build(bad_end).await {
+            Err(BisectError::Late) => {
+                let verdict = self.without_bad_end(NO_TIME);
+                return self.finish(verdict).await;
+            }
+            made => made?,
+        };
         if let BuildResult::Failed { errors } = &made.manifest.result {
             let why = format!(
                 "it does not build ({})",
@@ -48,57 +56,63 @@ impl Bisection {
             return self.finish(verdict).await;
         }
         loop {
-            self.learn_ended(&tester).await?;
-            self.settle_doubts(&tester).await?;
-            if let Some(verdict) = self.walk(&tester).await? {
-                if self.settle_last_doubts(&tester).await? {
-                    continue;
-                }
-                return self.finish(verdict).await;
-            }
-            self.learn_blamed(&tester).await?;
-            let target = self.target()?.clone();
-            let (decision, mut beside) = self.decide(&target).await?;
-            match decision {
-                Decision::Test(test) => {
-                    let several = std::mem::take(&mut beside.several);
-                    if !self.prepare(&tester, &test, beside).await? {
-                        continue;
-                    }
-                    match several.is_empty() {
-                        true => self.visit(&tester, test.revision, test.runs, &test.why).await?,
-                        false => self.visit_several(&tester, &several).await?,
-                    }
-                }
-                Decision::Stop(answer) => {
-                    if self.walks_on(&tester, &target, &answer).await? {
-                        continue;
-                    }
-                    if let Some((place, runs)) = self.doubtful_branch(&target, &answer).await? {
-                        let why = "shows whether the bug was there before this branch forked off: \
-                                   only then can the branch be searched for the fix";
-                        self.visit(&tester, place, runs, why).await?;
-                        continue;
-                    }
-                    let mut findings = Vec::new();
-                    if let plan::Verdict::Culprit { commit, parents, rate, .. } = &answer {
-                        if self.found_no_change(*commit).await? {
-                            continue;
-                        }
-                        self.end_builds().await?;
-                        self.show_parents(&tester, parents).await?;
-                        findings = self.findings(&tester, *commit, parents, rate.mean).await?;
-                    }
-                    // Builds that were made for it may have spoken against what it rests on, and others
-                    // may have.
-                    if self.settle_last_doubts(&tester).await? {
-                        continue;
-                    }
-                    let verdict = verdict_of(&self, &target, answer, findings);
-                    return self.finish(verdict).await;
-                }
+            match self.step(&tester).await {
+                Ok(Some(verdict)) => return self.finish(verdict).await,
+                Ok(None) => {}
+                // What is known by now is decided upon, without time for anything more.
+                Err(BisectError::Late) => self.overdue = true,
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Decides what is next, and does it; or the answer.
+    async fn step(&mut self, tester: &Arc<Tester>) -> Result<Option<Verdict>, BisectError> {
+        self.learn_ended(tester).await?;
+        self.settle_doubts(tester).await?;
+        if let Some(verdict) = self.walk(tester).await? {
+            let is_settled = !self.settle_last_doubts(tester).await?;
+            return Ok(is_settled.then_some(verdict));
+        }
+        self.learn_blamed(tester).await?;
+        let target = self.target()?.clone();
+        let (decision, mut beside) = self.decide(&target).await?;
+        let answer = match decision {
+            Decision::Test(test) => {
+                let several = std::mem::take(&mut beside.several);
+                if self.prepare(tester, &test, beside).await? {
+                    match several.is_empty() {
+                        true => self.visit(tester, test.revision, test.runs, &test.why).await?,
+                        false => self.visit_several(tester, &several).await?,
+                    }
+                }
+                return Ok(None);
+            }
+            Decision::Stop(answer) => answer,
+        };
+        if self.walks_on(tester, &target, &answer).await? {
+            return Ok(None);
+        }
+        if let Some((place, runs)) = self.doubtful_branch(&target, &answer).await? {
+            let why = "shows whether the bug was there before this branch forked off: only then can the \
+                       branch be searched for the fix";
+            self.visit(tester, place, runs, why).await?;
+            return Ok(None);
+        }
+        let mut findings = Vec::new();
+        if let plan::Verdict::Culprit { commit, parents, rate, .. } = &answer {
+            if self.found_no_change(*commit).await? {
+                return Ok(None);
+            }
+            self.end_builds().await?;
+            self.show_parents(tester, parents).await?;
+            findings = self.findings(tester, *commit, parents, rate.mean).await?;
+        }
+        // Builds that were made for it may have spoken against what it rests on, and others may have.
+        if self.settle_last_doubts(tester).await? {
+            return Ok(None);
+        }
+        Ok(Some(verdict_of(self, &target, answer, findings)))
     }
 
     /// What to run before the search for a fix gives up: the planner leaves out branches that may

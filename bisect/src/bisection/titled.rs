@@ -10,7 +10,7 @@ use super::setup::Bisection;
 use crate::record::Event;
 use crate::tester::Tester;
 use crate::title::{self, Learning, Target};
-use crate::verdict::Verdict;
+use crate::verdict::{MoreRuns, Verdict};
 use crate::watch::Happening;
 
 /// Runs of the bad end at a time while nobody knows the title.
@@ -45,11 +45,14 @@ impl Bisection {
                     return Ok(None);
                 }
                 Learning::Tie(titles) => {
-                    return Ok(Some(untitled(format!(
-                        "the bad end shows several crashes about equally often: {}; say with --title \
+                    return Ok(Some(untitled(
+                        format!(
+                            "the bad end shows several crashes about equally often: {}; say with --title \
                          which to hunt",
-                        titles.join(", ")
-                    ))));
+                            titles.join(", ")
+                        ),
+                        None,
+                    )));
                 }
                 Learning::NothingCrashes => {
                     let crashes = title::ranked(&counts.crashes);
@@ -60,7 +63,7 @@ impl Bisection {
                     let late = self.is_late_in(0.0);
                     if left == 0 || late {
                         let why = "the budget is used up before a crash was seen often enough";
-                        return Ok(Some(untitled(why.into())));
+                        return Ok(Some(untitled(why.into(), None)));
                     }
                     let why = "shows which crash the reproducer provokes, and how often";
                     self.visit(tester, bad_end, LEARNING_BATCH.min(left), why).await?;
@@ -70,15 +73,15 @@ impl Bisection {
     }
 }
 
-/// The answer where nobody can tell which crash to hunt, so that no commit is suspected.
-fn untitled(why: String) -> Verdict {
+/// The answer where nobody can tell which crash to hunt, so that no commit is suspected; and what would help.
+pub(super) fn untitled(why: String, more: Option<MoreRuns>) -> Verdict {
     Verdict::Inconclusive {
         credible: Vec::new(),
         older: 0.0,
         not_reproducible: 0.0,
         share: None,
         why,
-        more: None,
+        more,
         contradiction: false,
     }
 }

@@ -86,6 +86,11 @@ impl Workshop {
         self.flying.values().any(|flying| flying.place == place)
     }
 
+    /// What is known of the stages of builds, those among them that are waited for.
+    pub(super) fn stages(&self) -> Arc<Stages> {
+        Arc::clone(&self.stages)
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.flying.len() >= self.builders
     }
@@ -223,7 +228,7 @@ impl Stages {
     }
 
     /// Whether a build must not be given up any more.
-    fn is_kept(&self, commit: &str) -> bool {
+    pub(super) fn is_kept(&self, commit: &str) -> bool {
         self.commits().kept.contains(commit)
     }
 

@@ -106,7 +106,10 @@ impl ConfigSearch {
     /// # Errors
     /// When something else than a configuration is at fault.
     pub async fn run(mut self) -> Result<Reduced, BisectError> {
-        let found = self.search().await;
+        let found = match self.search().await {
+            Err(BisectError::Late) => Ok(self.out_of_budget()),
+            found => found,
+        };
         // What stays behind is swept by the next bisection.
         let _ = tokio::fs::remove_dir_all(&self.kernels).await;
         self.answer.result = found?;
@@ -162,7 +165,7 @@ impl ConfigSearch {
                     None => break,
                 },
                 None if !self.more(&shows, Vec::new(), &base, &base).await? => {
-                    return Ok(self.out_of_budget(&shows));
+                    return Ok(self.out_of_budget());
                 }
                 None => {}
             }
@@ -176,7 +179,7 @@ impl ConfigSearch {
                 Err(Open(set)) => {
                     let text = with(&base, &self.answer.differences, &set);
                     if !self.more(&shows, set, &text, &base).await? {
-                        return Ok(self.out_of_budget(&shows));
+                        return Ok(self.out_of_budget());
                     }
                 }
             }
@@ -234,11 +237,13 @@ impl ConfigSearch {
         }
     }
 
-    fn out_of_budget(&self, shows: &Shows) -> Found {
+    fn out_of_budget(&self) -> Found {
+        let shows = (!self.counts.is_empty()).then(|| Shows::new(&self.told(0)));
+        let shown = |set: &[usize]| shows.as_ref().and_then(|shows| self.known(shows, set));
         let smallest = self
             .places
             .iter()
-            .filter(|(set, _)| self.known(shows, set) == Some(true))
+            .filter(|(set, _)| shown(set) == Some(true))
             .map(|(set, _)| set)
             .min_by_key(|set| (set.len(), (*set).clone()));
         let smallest = smallest

@@ -13,6 +13,7 @@ use super::search::ConfigSearch;
 use crate::belief;
 use crate::bisection::BisectError;
 use crate::bisection::batch::{Batch, Ran};
+use crate::bisection::budget::in_time;
 use crate::bisection::knowledge::{boots, judging};
 use crate::record::{Commit, Obtained, Source};
 use crate::watch::Happening;
@@ -58,7 +59,9 @@ impl ConfigSearch {
         let commit = Commit { id: self.question.revision.commit.clone(), subject: name.to_owned() };
         self.watch.happening(Happening::Chosen { commit: &commit, why: "", runs: 0 });
         let begun = Instant::now();
-        let built = self.builder.build(&self.request(config)).await?;
+        let request = self.request(config);
+        let work = async { Ok(self.builder.build(&request).await?) };
+        let built = in_time(self.deadline(), || false, work).await?;
         let record = crate::bisection::record_of(&built, begun);
         self.watch.happening(Happening::Built { commit: &commit, build: &record });
         match record.obtained {
