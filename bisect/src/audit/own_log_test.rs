@@ -57,6 +57,25 @@ fn its_ends_and_its_steps_are_understood() {
 }
 
 #[test]
+fn a_crash_that_good_revisions_show_is_another_bug() {
+    // The bad end shows it twice, and a parent that is called good.
+    let text = log();
+    let with_other = text.replace("run #15: OK", "run #15: crashed: WARNING in vfs_fallocate");
+    let imported = read(with_other.as_bytes());
+    let other = |test: &crate::log::import::Tested| {
+        test.counts.crashes.contains_key("WARNING in vfs_fallocate")
+    };
+    assert!(
+        other(&imported.tests[0]) && imported.tests.iter().filter(|test| other(test)).count() > 4
+    );
+    let audit = audit(&imported);
+    assert_eq!(audit.target.as_deref(), Some("BUG: x in pipe_write"));
+    assert!(audit.supported.unwrap() > 0.9, "{audit:#?}");
+    let parent = audit.verdicts.iter().find(|judged| judged.commit == id("dd")).unwrap();
+    assert_eq!((parent.target, parent.censored), (0, 1), "{parent:?}");
+}
+
+#[test]
 fn a_sound_answer_is_called_sound() {
     let audit = audit(&read(log().as_bytes()));
     // 24 to 31 clean runs on each good one, at a rate of one in four.

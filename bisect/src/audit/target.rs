@@ -5,12 +5,15 @@ use std::collections::BTreeSet;
 use kiln_cache::evidence::Counts;
 
 use crate::belief;
-use crate::log::import::Imported;
+use crate::log::import::{Imported, Mark};
 
-/// The titles that the start commit shows: there the hunted bug is, whatever it is called.
+/// The titles that the start commit shows: there the hunted bug is, whatever it is called. But one that a
+/// revision showed which was called good all the same is another bug to who wrote the log.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Target {
     titles: BTreeSet<String>,
+    /// Titles of the start that are no face of the bug.
+    foreign: BTreeSet<String>,
     words: BTreeSet<String>,
     /// The title that the start shows most.
     pub(super) main: String,
@@ -129,9 +132,12 @@ impl Target {
     pub(super) fn of(log: &Imported) -> Option<Self> {
         let crashes = &log.tests.first()?.counts.crashes;
         let main = crashes.iter().max_by(|a, b| a.1.cmp(b.1).then(b.0.cmp(a.0)))?.0.clone();
-        let titles: BTreeSet<String> = crashes.keys().cloned().collect();
+        let good = log.tests.iter().filter(|test| test.mark == Some(Mark::Good));
+        let borne: BTreeSet<&String> = good.flat_map(|test| test.counts.crashes.keys()).collect();
+        let is_own = |title: &String| *title == main || !borne.contains(title);
+        let (titles, foreign): (BTreeSet<_>, _) = crashes.keys().cloned().partition(is_own);
         let words = titles.iter().flat_map(|title| words(title)).collect();
-        Some(Self { titles, words, main })
+        Some(Self { titles, foreign, words, main })
     }
 
     /// Whether a title is one of the target's.
@@ -155,7 +161,7 @@ impl Target {
         for (title, n) in &counts.crashes {
             if self.is(title) {
                 seen.target += n;
-            } else {
+            } else if !self.foreign.contains(title) {
                 seen.other += n;
                 seen.near |= self.is_near(title);
             }
@@ -171,7 +177,7 @@ pub(super) struct Seen {
     pub(super) target: u32,
     /// Runs that ended well.
     pub(super) clean: u32,
-    /// Crashes with other titles.
+    /// Crashes with other titles, which may hide the bug, or be it.
     pub(super) other: u32,
     /// One of those names the same part of the kernel.
     pub(super) near: bool,
