@@ -10,7 +10,9 @@ use super::{RECORD, try_lock};
 use crate::trace;
 
 /// Removes free pairs, those unused longest first, until at most `most` are left. What can't be
-/// removed stays: this is housekeeping, and no reason to fail a build.
+/// removed stays: this is housekeeping, and no reason to fail a build. Nor to wait for it: a kernel's tree
+/// takes a busy disk a minute, so it is only moved aside here, and removed by a thread of its own. What a
+/// process that ends leaves of it goes with the next one.
 pub(super) fn make_room(pool: &Path, most: usize) {
     let mut pairs: Vec<(i64, PathBuf)> = folders(pool)
         .iter()
@@ -24,7 +26,7 @@ pub(super) fn make_room(pool: &Path, most: usize) {
             break;
         }
         if let Ok(Some(_lock)) = try_lock(&root.with_extension("lock")) {
-            match remove(&root) {
+            match set_aside(pool, &root) {
                 Ok(()) => excess -= 1,
                 Err(error) => {
                     tracing::warn!(path = %root.display(), %error, "an old working pair stays")
@@ -32,17 +34,47 @@ pub(super) fn make_room(pool: &Path, most: usize) {
             }
         }
     }
+    let aside = aside(pool);
+    if !folders(&aside).is_empty() {
+        std::thread::spawn(move || {
+            for left in folders(&aside) {
+                // Another process may be at the same.
+                if let Err(error) = fs::remove_dir_all(&left)
+                    && left.exists()
+                {
+                    tracing::warn!(path = %left.display(), %error, "an old working pair stays");
+                }
+            }
+        });
+    }
 }
 
-/// Removes a pair whose lock is held, and the mount that a killed Kiln may have left in it. What is
-/// known of it goes first, and for good: of a removal that is cut off nothing is believed.
+/// Where pairs lie that are being removed: beside the pool, on the same file system.
+fn aside(pool: &Path) -> PathBuf {
+    pool.with_extension("old")
+}
+
+/// Moves a pair whose lock is held out of the pool.
+fn set_aside(pool: &Path, root: &Path) -> io::Result<()> {
+    disown(root)?;
+    let aside = aside(pool);
+    fs::create_dir_all(&aside)?;
+    fs::rename(root, aside.join(uuid::Uuid::now_v7().simple().to_string()))
+}
+
+/// Removes a pair whose lock is held, and the mount that a killed Kiln may have left in it.
 pub(super) fn remove(root: &Path) -> io::Result<()> {
+    disown(root)?;
+    fs::remove_dir_all(root)
+}
+
+/// What is known of a pair goes first, and for good: of a removal that is cut off nothing is believed.
+fn disown(root: &Path) -> io::Result<()> {
     trace::clear(&root.join(VIEW)).map_err(io::Error::other)?;
     match fs::remove_file(root.join(RECORD)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => File::open(root)?.sync_all()?,
+        _ => File::open(root)?.sync_all(),
     }
-    fs::remove_dir_all(root)
 }
 
 pub(super) fn folders(of: &Path) -> Vec<PathBuf> {

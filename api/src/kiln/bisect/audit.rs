@@ -127,6 +127,10 @@ fn verdicts(audit: &Audit) {
         "bits",
         "what the runs of this one say: above zero for \"bad\", below for \"good\"",
     ));
+    answer(labelled(
+        "bad?",
+        "by all runs; that a bug is there and could not show is weighed below, with the suspect",
+    ));
 }
 
 fn opinion(audit: &Audit) {
