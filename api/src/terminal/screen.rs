@@ -36,6 +36,7 @@ pub(crate) fn screen(picture: &Picture, frame: &Frame<'_>) -> Vec<String> {
     ));
     lines.push(format!("  older {} newer", strip(picture)));
     lines.push(format!("        {}", marks(picture)));
+    lines.push("        higher: more probable; x bad, o good, ? open, - does not build".to_owned());
     if let Some((commit, share)) = &picture.top {
         let text =
             format!("most likely  {} {}  {}", percent(*share), commit.short(), commit.subject);
