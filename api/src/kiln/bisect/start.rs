@@ -1,7 +1,7 @@
 //! A new bisection, or one that goes on.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use kiln_bisect::belief::Find;
@@ -21,6 +21,17 @@ use crate::kiln::title_patterns::TitlePatterns;
 use crate::terminal::exit::{Exit, Fault};
 use crate::terminal::observe::{BisectProgress, BuildProgress};
 use crate::terminal::progress::Progress;
+
+/// The bisection that this process makes, once its record has begun.
+static UNDER_WAY: OnceLock<String> = OnceLock::new();
+
+/// What goes on with what was interrupted.
+pub(crate) fn way_on() -> String {
+    match UNDER_WAY.get() {
+        Some(id) => format!("`kiln bisect resume {id}` goes on with the bisection"),
+        None => "the same command goes on from there".to_owned(),
+    }
+}
 
 pub(super) async fn start(context: &Context, new: Start) -> anyhow::Result<Exit> {
     let patterns = new.test.patterns.read()?;
@@ -108,6 +119,7 @@ async fn finish(
     bisection: Bisection,
 ) -> anyhow::Result<Exit> {
     let id = bisection.id().to_owned();
+    _ = UNDER_WAY.set(id.clone());
     progress.line(format!("bisection {id}"));
     let record: Result<Record, _> = bisection.run().await;
     progress.clear();
