@@ -73,7 +73,7 @@ enum Command {
     Report {
         /// Its id, or the first digits of it
         id: String,
-        /// Write a page for people instead, with nothing outside of the file
+        /// Write a page for people instead, with nothing outside of the file; `-` for standard output
         #[arg(long, value_name = "FILE")]
         html: Option<PathBuf>,
         #[command(flatten)]
@@ -289,6 +289,10 @@ async fn mail(
     let dossier = dossier::gather(store, record, patterns).await?;
     if let Some(path) = html {
         let page = crate::pages::alone(record, &dossier);
+        if path.as_os_str() == "-" {
+            answer(page.into_string());
+            return Ok(Exit::Done);
+        }
         tokio::fs::write(&path, page.into_string())
             .await
             .with_context(|| format!("{} can't be written", path.display()))?;
