@@ -28,12 +28,12 @@ use super::build::{HowArgs, ShortcutArgs};
 use super::common::{Context, answer, answer_json};
 use super::logs::{self, Format};
 use super::title_patterns::TitlePatterns;
-use crate::terminal::exit::{Exit, Fault};
+use crate::terminal::exit::{self, Exit, Fault};
 use crate::terminal::table::WIDTH;
 use crate::terminal::text::wrapped;
 
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_help = exit::HELP)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Option<Command>,

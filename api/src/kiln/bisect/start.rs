@@ -193,6 +193,9 @@ fn newer_end(new: &Start) -> Option<&str> {
 impl TestArgs {
     /// What runs on each image.
     pub(super) fn spec(&self) -> anyhow::Result<TestSpec> {
+        if let Some(Err(error)) = self.title.as_deref().map(Target::pattern) {
+            return Err(Fault::new(Exit::Usage, error.to_string()).into());
+        }
         match (&self.reproducer, &self.command) {
             (Some(path), _) => {
                 let path = absolute(path)?;
