@@ -201,7 +201,11 @@ impl TestArgs {
                 let path = absolute(path)?;
                 let content = std::fs::read(&path)
                     .with_context(|| format!("can't read the reproducer {}", path.display()))?;
+                anyhow::ensure!(!content.is_empty(), "the reproducer {} is empty", path.display());
                 Ok(TestSpec::Reproducer { digest: Digest::of(&content), path })
+            }
+            (None, Some(command)) if command.trim().is_empty() => {
+                Err(Fault::new(Exit::Usage, "--command is empty: each run would be good").into())
             }
             (None, Some(command)) => {
                 self.can_match()?;
