@@ -218,7 +218,7 @@ fn another_test_is_no_way_to_go_on() {
     start.args(["bisect", "--repo", repo.arg(), "--good", &commits[0], "--bad", &commits[63]]);
     start.args(["--build-command", BUILD, "--command", &command]);
     let mut child = start.stderr(Stdio::null()).spawn().unwrap();
-    let list = || kiln.run(&["bisect", "list", "--json"]).exits(0).json();
+    let list = || kiln.bisections();
     let shown = |id: &str| kiln.run(&["bisect", "show", id, "--json"]).exits(0).json();
     let begun = Instant::now();
     let id = loop {
@@ -230,8 +230,13 @@ fn another_test_is_no_way_to_go_on() {
             break id.to_owned();
         }
     };
+    let said = |command: &[&str]| kiln.run(&[&["bisect"], command].concat()).exits(0).stdout;
+    let process = child.id();
+    assert!(said(&["show", &id]).contains(&format!("it runs, as process {process} on this host")));
+    assert!(said(&["list"]).contains(&format!("runs (process {process})")));
     child.kill().unwrap();
     child.wait().unwrap();
+    assert!(said(&["show", &id]).contains("unfinished; `kiln bisect resume"));
     std::fs::write(&script, "#!/bin/sh\nexit 0\n").unwrap();
     kiln.run(&["bisect", "resume", &id]).exits(1).complains(&["the test is not what it was"]);
     std::fs::write(&script, format!("#!/bin/sh\nsleep 0.3; {}\n", flaky())).unwrap();

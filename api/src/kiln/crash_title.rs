@@ -11,6 +11,7 @@ use serde_json::json;
 use super::common::{Context, answer, answer_json};
 use super::title_patterns::TitlePatterns;
 use crate::terminal::exit::Exit;
+use crate::terminal::table::is_shown;
 use crate::terminal::text::labelled;
 
 /// Name the first crash that a kernel's console tells of
@@ -58,9 +59,9 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         answer("no crash");
         return Ok(Exit::Done);
     };
-    answer(labelled("title", &crash.title));
+    answer(title_line("title", &crash.title));
     for (place, other) in crash.alternatives.iter().enumerate() {
-        answer(labelled(if place == 0 { "or" } else { "" }, other));
+        answer(title_line(if place == 0 { "or" } else { "" }, other));
     }
     if !crash.kind.as_str().is_empty() {
         answer(labelled("type", crash.kind.as_str()));
@@ -73,6 +74,11 @@ pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
     answer(labelled("where", &format!("bytes {} to {}", crash.start, crash.end)));
     Ok(Exit::Done)
+}
+
+/// A title stays in one line where it is not shown: it is searched for.
+fn title_line(label: &str, title: &str) -> String {
+    if is_shown() { labelled(label, title) } else { format!("{label:<13}{title}") }
 }
 
 fn crash_of(path: &Path, patterns: &Patterns) -> anyhow::Result<Option<Crash>> {

@@ -168,8 +168,8 @@ async fn interrupted() -> anyhow::Error {
     if let Err(error) = told_to_stop().await {
         return error.into();
     }
-    let kept = "interrupted; what is in the store is kept. A bisection goes on with `kiln bisect \
-                resume`; anything else when it is run again";
+    let way_on = bisect::start::way_on();
+    let kept = format!("interrupted; what is in the store is kept, and {way_on}");
     Fault::new(Exit::Interrupted, kept).into()
 }
 

@@ -45,6 +45,7 @@ mod written;
 
 pub use error::BisectError;
 pub(crate) use made::record_of;
+pub use running::process_of;
 #[cfg(test)]
 pub(crate) use setup::tests_header;
 pub use setup::{Bisection, Surroundings, graph_of};

@@ -55,6 +55,22 @@ impl Running {
     }
 }
 
+/// The process of this host that a bisection runs in; none where it does not run, or where that can't be
+/// seen. Only looks: a lock that is tried for a moment would refuse who claims it in that moment.
+pub fn process_of(work: &Path, id: &str) -> Option<u32> {
+    let path = lock_path(work, id);
+    let lock = fs::metadata(&path).ok()?;
+    let said = fs::read_to_string(&path).ok()?;
+    let process: u32 = said.trim().strip_prefix("process ")?.parse().ok()?;
+    // The number may be another process's by now: this one has the file open.
+    let open = fs::read_dir(format!("/proc/{process}/fd")).ok()?;
+    let is_lock = |file: fs::DirEntry| {
+        let found = fs::metadata(file.path());
+        found.is_ok_and(|found| (found.dev(), found.ino()) == (lock.dev(), lock.ino()))
+    };
+    open.flatten().any(is_lock).then_some(process)
+}
+
 fn open(path: &Path) -> io::Result<File> {
     File::options().create(true).truncate(false).read(true).write(true).open(path)
 }
@@ -122,6 +138,17 @@ mod tests {
         Running::claim(work.path(), "b").unwrap();
         drop(first);
         Running::claim(work.path(), "a").unwrap();
+    }
+
+    #[test]
+    fn who_only_asks_is_told_and_claims_nothing() {
+        let work = tempfile::tempdir().unwrap();
+        assert_eq!(process_of(work.path(), "a"), None);
+        assert!(!work.path().join("bisections").exists());
+        let running = Running::claim(work.path(), "a").unwrap();
+        assert_eq!(process_of(work.path(), "a"), Some(std::process::id()));
+        drop(running);
+        assert_eq!(process_of(work.path(), "a"), None);
     }
 
     #[test]

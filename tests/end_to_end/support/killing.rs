@@ -40,7 +40,7 @@ pub fn killed_and_resumed(
     kills: &mut Kills,
     look: impl Fn(u32, Option<&str>),
 ) -> (Value, Value) {
-    let list = || kiln.run(&["bisect", "list", "--json"]).exits(0).json();
+    let list = || kiln.bisections();
     let mut next = start();
     loop {
         let mut child = next.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

@@ -136,6 +136,14 @@ impl Kiln {
         command
     }
 
+    /// What `list` says of bisections; nothing where no store was made yet.
+    pub fn bisections(&self) -> Value {
+        match self.store().exists() {
+            true => self.run(&["bisect", "list", "--json"]).exits(0).json(),
+            false => Value::Array(Vec::new()),
+        }
+    }
+
     /// Runs to the end.
     pub fn run<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Answer {
         self.command().args(args).output().expect("kiln runs").into()

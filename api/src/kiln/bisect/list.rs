@@ -1,6 +1,7 @@
 //! `kiln bisect list`: the bisections of this store, and the logs of others that it keeps.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use kiln_bisect::log::import::{Answer, Imported};
 use kiln_bisect::record::{Commit, JOURNAL_KIND, Record};
@@ -9,7 +10,7 @@ use kiln_cache::journal::JournalSummary;
 use serde_json::{Value, json};
 
 use super::import;
-use super::report::named;
+use super::report::{named, process};
 use crate::kiln::common::{Context, answer, answer_json, when};
 use crate::terminal::exit::Exit;
 use crate::terminal::table;
@@ -26,13 +27,9 @@ struct Row {
 }
 
 pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
-    // No store is no bisection yet, and looking makes none.
-    let mut rows = Vec::new();
-    if !context.location()?.is_absent() {
-        let store = context.open().await?;
-        rows = own(&store).await?;
-        rows.extend(imported(&store).await?);
-    }
+    let store = context.open_existing().await?;
+    let mut rows = own(&store, context.work().ok().as_deref()).await?;
+    rows.extend(imported(&store).await?);
     rows.sort_by_key(|row| row.created);
     if context.json {
         answer_json(&rows.into_iter().map(|row| row.json).collect::<Vec<_>>())?;
@@ -78,7 +75,7 @@ fn range(record: &Record) -> String {
     }
 }
 
-async fn own(store: &Store) -> anyhow::Result<Vec<Row>> {
+async fn own(store: &Store, work: Option<&Path>) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for summary in store.journals(JOURNAL_KIND).await? {
         let record = match store.journal_read(&summary.id).await {
@@ -94,12 +91,17 @@ async fn own(store: &Store) -> anyhow::Result<Vec<Row>> {
             }
         };
         let verdict = record.finish().map(|(verdict, _)| verdict);
+        let process = process(work, &record);
         let culprit = verdict.and_then(|verdict| verdict.culprit());
         rows.push(Row {
             created: record.created,
             id: record.id.clone(),
             range: range(&record),
-            answer: verdict.map_or("unfinished", |verdict| verdict.word()).to_owned(),
+            answer: match (verdict, process) {
+                (Some(verdict), _) => verdict.word().to_owned(),
+                (None, Some(process)) => format!("runs (process {process})"),
+                (None, None) => "unfinished".to_owned(),
+            },
             culprit: culprit.map(named).unwrap_or_default(),
             json: json!({
                 "id": record.id,
@@ -109,6 +111,7 @@ async fn own(store: &Store) -> anyhow::Result<Vec<Row>> {
                 "good": record.good(),
                 "bad": record.header.bad,
                 "answer": verdict,
+                "process": process,
             }),
         });
     }
@@ -197,7 +200,7 @@ mod tests {
                 .await
                 .unwrap();
         }
-        let rows = own(&store).await.unwrap();
+        let rows = own(&store, None).await.unwrap();
         assert_eq!(rows.len(), 2);
         for row in rows {
             assert_eq!(row.answer, "unreadable");

@@ -14,7 +14,7 @@ pub(crate) mod releases;
 mod replay_check;
 pub(crate) mod report;
 mod simulate;
-mod start;
+pub(crate) mod start;
 
 use std::path::PathBuf;
 
@@ -28,12 +28,12 @@ use super::build::{HowArgs, ShortcutArgs};
 use super::common::{Context, answer, answer_json};
 use super::logs::{self, Format};
 use super::title_patterns::TitlePatterns;
-use crate::terminal::exit::{Exit, Fault};
+use crate::terminal::exit::{self, Exit, Fault};
 use crate::terminal::table::WIDTH;
 use crate::terminal::text::wrapped;
 
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_help = exit::HELP)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
@@ -73,7 +73,7 @@ enum Command {
     Report {
         /// Its id, or the first digits of it
         id: String,
-        /// Write a page for people instead, with nothing outside of the file
+        /// Write a page for people instead, with nothing outside of the file; `-` for standard output
         #[arg(long, value_name = "FILE")]
         html: Option<PathBuf>,
         #[command(flatten)]
@@ -289,6 +289,10 @@ async fn mail(
     let dossier = dossier::gather(store, record, patterns).await?;
     if let Some(path) = html {
         let page = crate::pages::alone(record, &dossier);
+        if path.as_os_str() == "-" {
+            answer(page.into_string());
+            return Ok(Exit::Done);
+        }
         tokio::fs::write(&path, page.into_string())
             .await
             .with_context(|| format!("{} can't be written", path.display()))?;
@@ -316,10 +320,7 @@ pub(in crate::kiln) async fn find(store: &Store, id: &str) -> anyhow::Result<Rec
         .collect();
     let id = match matching.as_slice() {
         [one] => *one,
-        [] => {
-            let message = format!("no bisection is known by '{id}'; see `kiln bisect list`");
-            return Err(Fault::new(Exit::NotFound, message).into());
-        }
+        [] => return Err(unknown(store, id).await?),
         several => anyhow::bail!("'{id}' names several bisections: {}", several.join(", ")),
     };
     let journal = store.journal_read(id).await?.ok_or_else(|| {
@@ -328,9 +329,38 @@ pub(in crate::kiln) async fn find(store: &Store, id: &str) -> anyhow::Result<Rec
     Ok(Record::from_journal(journal)?)
 }
 
+/// Why an id names no bisection of this store.
+async fn unknown(store: &Store, id: &str) -> anyhow::Result<anyhow::Error> {
+    let logs = store.journals(import::JOURNAL_KIND).await?;
+    let log = logs.iter().find(|log| !id.is_empty() && log.id.starts_with(id));
+    let message = match log {
+        Some(log) => format!(
+            "{} is no bisection of Kiln's, but a log that was imported; `kiln bisect audit {0}` reads it",
+            log.id
+        ),
+        None => format!("no bisection is known by '{id}'; see `kiln bisect list`"),
+    };
+    Ok(Fault::new(Exit::NotFound, message).into())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::time;
+    use kiln_cache::{Location, Store};
+    use serde_json::json;
+
+    use super::{find, import, time};
+
+    #[tokio::test]
+    async fn an_imported_log_is_not_said_to_be_unknown() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::parse(folder.path().to_str().unwrap()).unwrap();
+        let store = Store::open(&location).await.unwrap();
+        store.journal_create("log-0123", import::JOURNAL_KIND, json!({})).await.unwrap();
+        let error = find(&store, "log-01").await.unwrap_err().to_string();
+        assert!(error.contains("`kiln bisect audit log-0123`"), "{error}");
+        let error = find(&store, "02").await.unwrap_err().to_string();
+        assert!(error.contains("no bisection is known by '02'"), "{error}");
+    }
 
     #[test]
     fn times_are_read() {

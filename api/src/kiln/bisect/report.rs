@@ -1,9 +1,13 @@
 //! The answer of a bisection, with everything it rests on.
 
+use std::path::Path;
+
 use kiln_bisect::belief::Find;
+use kiln_bisect::bisection::process_of;
 use kiln_bisect::record::{Bill, Commit, Header, Record};
 use kiln_bisect::verdict::{Finding, MoreRuns, Verdict};
 use kiln_cache::evidence::Outcome;
+use serde_json::json;
 
 use super::again;
 use super::candidates::Candidates;
@@ -19,8 +23,11 @@ use crate::terminal::text::{count, duration, fit, labelled, percent, wrapped};
 /// no fault: who asked was told how it stands.
 pub(super) fn print(context: &Context, record: &Record) -> anyhow::Result<Exit> {
     let verdict = record.finish().map(|(verdict, _)| verdict);
+    let process = process(context.work().ok().as_deref(), record);
     if context.json {
-        answer_json(&logs::json(record))?;
+        let mut all = logs::json(record);
+        all["process"] = json!(process);
+        answer_json(&all)?;
     } else {
         if let Some(releases) = releases::text(record) {
             answer(format_args!("\n{releases}"));
@@ -28,10 +35,7 @@ pub(super) fn print(context: &Context, record: &Record) -> anyhow::Result<Exit> 
         print_evidence(record);
         match verdict {
             Some(verdict) => answer(verdict_text(record, verdict)),
-            None => answer(format_args!(
-                "\nunfinished; `kiln bisect resume {}` goes on with it",
-                record.id
-            )),
+            None => answer(format_args!("\n{}", no_answer_yet(record, process))),
         }
         if let Some(command) = again::command(record, context.given()) {
             answer(format_args!("{:<13}{command}", "to go on"));
@@ -54,6 +58,22 @@ pub(super) fn print(context: &Context, record: &Record) -> anyhow::Result<Exit> 
         Some(Verdict::EndUnusable { .. }) => Exit::Failed,
         Some(Verdict::Inconclusive { .. }) => Exit::Inconclusive,
     })
+}
+
+/// The process of this host that makes a bisection which has no answer yet.
+pub(super) fn process(work: Option<&Path>, record: &Record) -> Option<u32> {
+    match record.finish() {
+        Some(_) => None,
+        None => process_of(work?, &record.id),
+    }
+}
+
+/// How a bisection stands that has no answer yet.
+fn no_answer_yet(record: &Record, process: Option<u32>) -> String {
+    match process {
+        Some(process) => format!("it runs, as process {process} on this host"),
+        None => format!("unfinished; `kiln bisect resume {}` goes on with it", record.id),
+    }
 }
 
 /// One line a revision: what ran, what was seen, what it means.
@@ -339,6 +359,14 @@ pub(super) mod tests {
             header: serde_json::from_value(header).unwrap(),
             events: vec![(0, serde_json::from_value(event).unwrap())],
         }
+    }
+
+    #[test]
+    fn one_that_runs_is_not_to_be_resumed() {
+        let record =
+            record("cause", &json!({ "verdict": "not-reproduced", "clean": 1, "crashes": [] }));
+        assert_eq!(no_answer_yet(&record, Some(7)), "it runs, as process 7 on this host");
+        assert!(no_answer_yet(&record, None).contains("`kiln bisect resume 1`"));
     }
 
     #[test]

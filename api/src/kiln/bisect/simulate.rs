@@ -12,7 +12,7 @@ use crate::terminal::text::percent;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Probability that one run of a bad kernel shows the crash
-    #[arg(long, value_name = "P", default_value_t = 0.2, value_parser = share)]
+    #[arg(long, value_name = "P", default_value_t = 0.2, value_parser = rate)]
     p: f64,
     /// Bisections to play
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
@@ -21,7 +21,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Commits between the good and the bad end
-    #[arg(long, value_name = "N", default_value_t = 6693, value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, value_name = "N", default_value_t = 6693, value_parser = clap::value_parser!(u32).range(2..=10_000_000))]
     commits: u32,
     /// Form of the history
     #[arg(long, value_enum, default_value_t)]
@@ -197,6 +197,14 @@ fn print(summary: &Summary) {
         let (sure, right) = (percent(bin.probability), percent(bin.right));
         answer(format_args!("{:<14} {} answers given with {sure}", "calibration", bin.answers));
         answer(format_args!("{:<14} {right} of them right", ""));
+    }
+}
+
+/// What is rarer no bisection could hunt.
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.001..=1.0).contains(&rate) => Ok(rate),
+        _ => Err(format!("'{text}' is no such probability: give a number from 0.001 to 1")),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A new bisection, or one that goes on.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use kiln_bisect::belief::Find;
@@ -21,6 +21,17 @@ use crate::kiln::title_patterns::TitlePatterns;
 use crate::terminal::exit::{Exit, Fault};
 use crate::terminal::observe::{BisectProgress, BuildProgress};
 use crate::terminal::progress::Progress;
+
+/// The bisection that this process makes, once its record has begun.
+static UNDER_WAY: OnceLock<String> = OnceLock::new();
+
+/// What goes on with what was interrupted.
+pub(crate) fn way_on() -> String {
+    match UNDER_WAY.get() {
+        Some(id) => format!("`kiln bisect resume {id}` goes on with the bisection"),
+        None => "the same command goes on from there".to_owned(),
+    }
+}
 
 pub(super) async fn start(context: &Context, new: Start) -> anyhow::Result<Exit> {
     let patterns = new.test.patterns.read()?;
@@ -108,6 +119,7 @@ async fn finish(
     bisection: Bisection,
 ) -> anyhow::Result<Exit> {
     let id = bisection.id().to_owned();
+    _ = UNDER_WAY.set(id.clone());
     progress.line(format!("bisection {id}"));
     let record: Result<Record, _> = bisection.run().await;
     progress.clear();
@@ -181,12 +193,19 @@ fn newer_end(new: &Start) -> Option<&str> {
 impl TestArgs {
     /// What runs on each image.
     pub(super) fn spec(&self) -> anyhow::Result<TestSpec> {
+        if let Some(Err(error)) = self.title.as_deref().map(Target::pattern) {
+            return Err(Fault::new(Exit::Usage, error.to_string()).into());
+        }
         match (&self.reproducer, &self.command) {
             (Some(path), _) => {
                 let path = absolute(path)?;
                 let content = std::fs::read(&path)
                     .with_context(|| format!("can't read the reproducer {}", path.display()))?;
+                anyhow::ensure!(!content.is_empty(), "the reproducer {} is empty", path.display());
                 Ok(TestSpec::Reproducer { digest: Digest::of(&content), path })
+            }
+            (None, Some(command)) if command.trim().is_empty() => {
+                Err(Fault::new(Exit::Usage, "--command is empty: each run would be good").into())
             }
             (None, Some(command)) => {
                 self.can_match()?;
