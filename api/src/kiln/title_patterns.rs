@@ -11,8 +11,8 @@ use super::own_file;
 /// Where the file is.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct TitlePatterns {
-    /// A TOML file of own crash titles and of lines to ignore; `kiln crash-title --help` has its
-    /// format [default: titles.toml in kiln's configuration directory, if it is there]
+    /// A TOML file of own crash titles and of lines to ignore; its format stands at the end of
+    /// `kiln crash-title --help` [default: titles.toml in kiln's configuration directory, if it is there]
     #[arg(long, env = "KILN_TITLE_PATTERNS", value_name = "FILE")]
     title_patterns: Option<PathBuf>,
 }

@@ -201,7 +201,11 @@ impl Watch for BisectProgress {
                         self.line(format!("  {beyond}"));
                     }
                 }
-                visit.forecast |= left.is_some();
+                if left.is_some() && !visit.forecast {
+                    visit.forecast = true;
+                    // What comes next is named again, be it the same revision.
+                    self.visit(&mut visit, String::new());
+                }
             }
             Happening::Walks { picture } => {
                 let target = self.target.lock().unwrap_or_else(PoisonError::into_inner);

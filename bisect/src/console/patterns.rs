@@ -15,12 +15,27 @@ pub(crate) struct Title {
     pub(crate) title: String,
 }
 
-/// A pattern that is no regular expression.
+/// A pattern that can't be used.
 #[derive(Debug, thiserror::Error)]
-#[error("'{pattern}' is not a regular expression: {source}")]
-pub struct PatternError {
-    pattern: String,
-    source: regex::Error,
+pub enum PatternError {
+    /// It is no regular expression.
+    #[error("'{pattern}' is not a regular expression: {source}")]
+    Syntax {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        source: regex::Error,
+    },
+    /// Its title asks for what it does not capture.
+    #[error("the title '{title}' has {{{number}}}, but '{line}' has no group of that number")]
+    Group {
+        /// The pattern.
+        line: String,
+        /// The title.
+        title: String,
+        /// The group.
+        number: usize,
+    },
 }
 
 impl Patterns {
@@ -28,7 +43,13 @@ impl Patterns {
     /// found. In `title`, `{1}`, `{2}`… stand for what the expression captures, and `{f}` for the
     /// function that the report's stack blames. On a line that is known already, this counts.
     pub fn add_title(&mut self, line: &str, title: &str) -> Result<(), PatternError> {
-        self.titles.push(Title { line: compile(line)?, title: title.to_owned() });
+        let pattern = compile(line)?;
+        let groups = pattern.captures_len();
+        if let Some(number) = numbers(title).find(|number| *number >= groups) {
+            let (line, title) = (line.to_owned(), title.to_owned());
+            return Err(PatternError::Group { line, title, number });
+        }
+        self.titles.push(Title { line: pattern, title: title.to_owned() });
         Ok(())
     }
 
@@ -76,5 +97,27 @@ fn compile(pattern: &str) -> Result<Regex, PatternError> {
     RegexBuilder::new(pattern)
         .multi_line(true)
         .build()
-        .map_err(|source| PatternError { pattern: pattern.to_owned(), source })
+        .map_err(|source| PatternError::Syntax { pattern: pattern.to_owned(), source })
+}
+
+/// The groups that a title names: `{1}`, `{2}`…
+fn numbers(title: &str) -> impl Iterator<Item = usize> {
+    title.split('{').skip(1).filter_map(|rest| rest.split_once('}')?.0.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_names_only_what_is_captured() {
+        let mut patterns = Patterns::default();
+        patterns.add_title("my driver: (.*) failed in (.*)", "my {1} in {2}, {f}").unwrap();
+        let said = patterns.add_title("my driver: (.*)", "my {2}").unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "the title 'my {2}' has {2}, but 'my driver: (.*)' has no group of that number"
+        );
+        assert!(patterns.add_title("(", "x").unwrap_err().to_string().contains("'('"));
+    }
 }

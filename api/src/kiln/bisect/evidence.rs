@@ -1,6 +1,7 @@
 //! The evidence table: one row a revision, for the terminal and for the page.
 
 use kiln_bisect::record::{Commit, Record, Step};
+use kiln_bisect::verdict::Verdict;
 use kiln_cache::evidence::Counts;
 
 /// What was seen of one revision.
@@ -60,6 +61,8 @@ pub(crate) fn visits(record: &Record) -> Vec<Visit<'_>> {
 /// The revisions in the order of their first visit.
 pub(crate) fn rows(record: &Record) -> Vec<Row<'_>> {
     let matcher = record.matcher();
+    // Where the bad end does not show the target, nothing is bad or good.
+    let is_known = !matches!(record.finish(), Some((Verdict::NotReproduced { .. }, _)));
     let probabilities = record.finish().map_or(&[][..], |(_, tested)| tested);
     let mut visits: Vec<(&Commit, Vec<&Step>)> = Vec::new();
     for step in record.steps() {
@@ -82,7 +85,9 @@ pub(crate) fn rows(record: &Record) -> Vec<Row<'_>> {
                 target,
                 ok: counts.ok,
                 other: counts.total() - counts.ok - target,
-                bad: known.or(steps.last().and_then(|step| step.probability_bad)),
+                bad: known
+                    .or(steps.last().and_then(|step| step.probability_bad))
+                    .filter(|_| is_known),
                 broken: steps.iter().any(|step| !step.build.errors.is_empty()),
             }
         })

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use kiln_bisect::belief::Find;
-use kiln_bisect::record::{Commit, Record};
+use kiln_bisect::record::{Commit, Record, TestSpec};
 use kiln_bisect::verdict::{Finding, Verdict};
 
 use super::candidates::Candidates;
@@ -11,7 +11,7 @@ use super::dossier::{Dossier, Kernel, Reproducer};
 use super::evidence::rows;
 use super::report::{finding_text, more_text};
 use crate::kiln::diff::Row;
-use crate::terminal::text::{capitalized, duration, fit, percent, wrapped};
+use crate::terminal::text::{capitalized, count, duration, fit, percent, wrapped};
 
 /// Columns of a mail.
 const WIDTH: usize = 72;
@@ -41,7 +41,10 @@ fn headers(out: &mut String, record: &Record, dossier: &Dossier) {
     {
         let _ = writeln!(out, "{name}: {}", list.join(",\n    "));
     }
-    let what = dossier.target.as_deref().unwrap_or("a failing test");
+    let what = dossier.target.as_deref().unwrap_or(match record.header.test {
+        TestSpec::Command { .. } => "a failing test",
+        TestSpec::Reproducer { .. } => "a crash",
+    });
     let found = match (&dossier.answer, record.header.find) {
         (Some(Verdict::Culprit { commit, .. }), Find::Cause) => {
             format!("[bisected] {what}: since {}", commit.short())
@@ -62,7 +65,12 @@ fn answer(out: &mut String, record: &Record, dossier: &Dossier) {
     let find = record.header.find;
     let what = match &dossier.target {
         Some(title) => format!("\"{title}\""),
-        None => "the failing test below".to_owned(),
+        None => match record.header.test {
+            TestSpec::Command { .. } => "the failing test below".to_owned(),
+            TestSpec::Reproducer { .. } => {
+                "the crash that the reproducer below provokes".to_owned()
+            }
+        },
     };
     match &dossier.answer {
         Some(Verdict::Culprit { commit, probability, parents, untested, findings }) => {
@@ -111,8 +119,33 @@ fn answer(out: &mut String, record: &Record, dossier: &Dossier) {
                 say(out, &format!("What would help most: {}.", more_text(more)));
             }
         }
-        Some(other) => {
-            say(out, &format!("Hello,\n\n{what} was not bisected: {}.", other.word()));
+        Some(Verdict::OlderThanGood { target, clean, release, .. }) => {
+            let good = match (release, &record.header.good) {
+                (Some(release), _) => format!("{release}, the oldest release that can be tested,"),
+                (None, Some(good)) => format!("the good end {}", quoted(good)),
+                (None, None) => "the good end".to_owned(),
+            };
+            let runs = count(u64::from(target + clean), "run");
+            let text =
+                format!("{what} is older than the range: {good} shows it in {target} of {runs}.");
+            say(out, &format!("Hello,\n\n{text}"));
+        }
+        Some(Verdict::NotFixed { target, clean, .. }) => {
+            let runs = count(u64::from(target + clean), "run");
+            let text = format!("{what} is not fixed: the good end shows it in {target} of {runs}.");
+            say(out, &format!("Hello,\n\n{text}"));
+        }
+        Some(Verdict::NotReproduced { clean, .. }) => {
+            let bad = quoted(&record.header.bad);
+            let runs = count(u64::from(*clean), "run");
+            say(out, &format!("Hello,\n\n{what} was not reproduced: {bad} ended well in {runs}."));
+        }
+        Some(Verdict::EndUnusable { commit, why }) => {
+            let commit = quoted(commit);
+            say(
+                out,
+                &format!("Hello,\n\n{what} was not bisected: {commit} can't be tested: {why}."),
+            );
         }
         None => say(out, "Hello,\n\nthis bisection has not ended yet."),
     }
@@ -217,18 +250,24 @@ fn evidence(out: &mut String, record: &Record, dossier: &Dossier) {
             ),
         );
     }
+    let builds = bill.builds_avoided_input + bill.builds_avoided_closure;
+    let spared = match (builds, bill.runs_avoided_evidence) {
+        (0, 0) => String::new(),
+        (builds, runs) => format!(
+            "; {} and {} were spared, as others had made them",
+            count(builds as u64, "build"),
+            count(runs as u64, "run")
+        ),
+    };
     say(
         out,
         &format!(
-            "\"other\" runs (other crashes, failed boots) count for neither side. {} builds were \
-             compiled in {}, {} runs made in {}; {} builds and {} runs were spared, as others had made \
-             them.",
-            bill.builds_compiled,
+            "\"other\" runs (other crashes, failed boots) count for neither side. Compiled: {} in {}; \
+             made: {} in {}{spared}.",
+            count(bill.builds_compiled as u64, "build"),
             duration(bill.build_seconds),
-            bill.runs_made,
+            count(bill.runs_made as u64, "run"),
             duration(bill.run_seconds),
-            bill.builds_avoided_input + bill.builds_avoided_closure,
-            bill.runs_avoided_evidence
         ),
     );
 }

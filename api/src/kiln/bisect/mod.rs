@@ -19,7 +19,7 @@ pub(crate) mod start;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 use kiln_bisect::console::Patterns;
 use kiln_bisect::record::{JOURNAL_KIND, Record};
 use kiln_cache::Store;
@@ -98,6 +98,9 @@ enum Command {
 
 /// A new bisection.
 #[derive(Debug, clap::Args)]
+#[command(group(
+    ArgGroup::new("configured").args(["config", "build_command"]).required(true).multiple(true)
+))]
 pub(super) struct Start {
     /// The kernel's git repository
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -114,7 +117,7 @@ pub(super) struct Start {
     #[arg(long, value_name = "REV", required = true)]
     pub(super) bad: Option<String>,
     /// The kernel configuration; completed with `make olddefconfig`
-    #[arg(long, value_name = "FILE", required_unless_present = "build_command")]
+    #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     #[command(flatten)]
     pub(super) test: TestArgs,
@@ -136,15 +139,11 @@ pub(super) struct Start {
 
 /// Options about how kernels are tested, and what that may cost; shared with `kiln bisect config`.
 #[derive(Debug, clap::Args)]
+#[command(group(ArgGroup::new("tested").args(["reproducer", "command"]).required(true)))]
 pub(super) struct TestArgs {
     /// What provokes the crash: a C file (compiled statically) or a shell script, run in a
     /// virtual machine
-    #[arg(
-        long,
-        value_name = "FILE",
-        required_unless_present = "command",
-        conflicts_with = "command"
-    )]
+    #[arg(long, value_name = "FILE")]
     pub(super) reproducer: Option<PathBuf>,
     /// Test with this shell command on the host, as `git bisect run` does: exit 0 is good, 1-124
     /// bad, 125 can't be tested. It finds the build in $KILN_ARTIFACTS, $KILN_BZIMAGE, $KILN_VMLINUX

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kiln_bisect::belief::Find;
 use kiln_bisect::bisection::process_of;
-use kiln_bisect::record::{Bill, Commit, Header, Record};
+use kiln_bisect::record::{Bill, Commit, Header, Record, TestSpec};
 use kiln_bisect::verdict::{Finding, MoreRuns, Verdict};
 use kiln_cache::evidence::Outcome;
 use serde_json::json;
@@ -161,7 +161,17 @@ fn verdict_text(record: &Record, verdict: &Verdict) -> String {
             ));
             let crashes = crashes.iter();
             lines.extend(crashes.map(|(title, times)| labelled("", &format!("{times} x {title}"))));
-            lines.push(labelled("", "check the reproducer, the configuration and --title"));
+            let good = record.header.good.as_ref();
+            let is_ended = record.header.find == Find::Cause
+                && rows(record).iter().any(|row| Some(row.commit) == good && row.target > 0);
+            let way = match (&record.header.test, is_ended) {
+                (_, true) => "the good end shows it, though: --find fix finds what ended it",
+                (TestSpec::Command { .. }, _) => {
+                    "check the command, and what it finds in the build"
+                }
+                _ => "check the reproducer, the configuration and --title",
+            };
+            lines.push(labelled("", way));
         }
         Verdict::EndUnusable { commit, why } => {
             lines.push(wrapped(&format!("{} can't be tested: {why}", commit.short()), WIDTH));
