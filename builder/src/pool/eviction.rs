@@ -72,7 +72,7 @@ pub(super) fn remove(root: &Path) -> io::Result<()> {
 fn disown(root: &Path) -> io::Result<()> {
     trace::clear(&root.join(VIEW)).map_err(io::Error::other)?;
     match fs::remove_file(root.join(RECORD)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => File::open(root)?.sync_all(),
     }
 }
