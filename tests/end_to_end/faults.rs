@@ -181,13 +181,15 @@ fn a_missing_reproducer_and_a_missing_config() {
         .exits(1)
         .complains(&["/nonexistent/.config"]);
     with(&["--build-command", BUILD, "--command", "true", "--title", "("])
-        .exits(1)
+        .exits(2)
         .complains(&["--title '('"]);
     with(&["--build-command", BUILD, "--command", "true", "--title", "KASAN"])
         .exits(2)
         .complains(&["--title 'KASAN'", "command failed"]);
     // Neither a config nor a build command, neither a reproducer nor a command: usage.
-    with(&[]).exits(2).complains(&["--config", "--reproducer"]);
+    let both = ["--config", "--build-command", "--reproducer", "--command"];
+    with(&[]).exits(2).complains(&both);
+    with(&["--build-command", BUILD, "--command", " "]).exits(2).complains(&["--command is empty"]);
 }
 
 #[test]
