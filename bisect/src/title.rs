@@ -27,9 +27,6 @@ const LATER: (u32, u32) = (2, 2);
 /// such a tie (with 4 it was one of eight), after 68 runs on average (59).
 const TIED: u32 = 12;
 
-/// How much more often than the next one a title must have been seen after [`MOST_LEARNING_RUNS`].
-const AT_LAST: f64 = 1.25;
-
 /// Matches the titles of the hunted bug.
 #[derive(Clone, Debug)]
 pub struct Target(Titles);
@@ -112,8 +109,8 @@ pub enum Learning {
 ///
 /// Titles that may be faces of one crash count together, under the most frequent of them. The most
 /// frequent title wins when it leads the next one clearly: an unrelated crash that comes first is
-/// not the bug. After [`MOST_LEARNING_RUNS`] a small lead decides, even if the title was seen but once:
-/// the planner asks for more of it before it names anything.
+/// not the bug. After [`MOST_LEARNING_RUNS`] a lead decides that is no mere chance, even if the title was
+/// seen but once, and no other: the planner asks for more of it before it names anything.
 pub fn learn(counts: &Counts) -> Learning {
     let titles = families(&counts.crashes);
     let seen = |rank: usize| titles.get(rank).map_or(0, |(_, n)| *n);
@@ -121,7 +118,8 @@ pub fn learn(counts: &Counts) -> Learning {
     let all = runs >= MOST_LEARNING_RUNS;
     let later = runs >= LEARNING_RUNS;
     let leads = |(alone, each): (u32, u32)| seen(0) >= alone + each * seen(1);
-    let is_near = |n: u32| f64::from(seen(0)) < AT_LAST * f64::from(n);
+    // By less than what chance makes of equal rates in one of three cases: the counts' own spread.
+    let is_near = |n: u32| (seen(0) - n).pow(2) < seen(0) + n;
     match titles.first() {
         Some((_, most))
             if (all && is_near(seen(1))) || (later && seen(1) == *most && *most >= TIED) =>
@@ -222,9 +220,10 @@ mod tests {
         assert_eq!(learn(&counts(30, &[("A", 5), ("B", 5)])), Learning::RunMore);
         assert_eq!(learn(&counts(30, &[("A", 12), ("B", 13)])), Learning::RunMore);
         assert_eq!(learn(&counts(30, &[("A", 2), ("B", 8)])), Learning::Title("B".into()));
-        assert_eq!(learn(&counts(130, &[("A", 8), ("B", 11)])), Learning::Title("B".into()));
+        assert_eq!(learn(&counts(130, &[("A", 7), ("B", 13)])), Learning::Title("B".into()));
         let near = Learning::Tie(vec!["B".into(), "A".into()]);
         assert_eq!(learn(&counts(130, &[("A", 9), ("B", 10), ("C", 2)])), near);
+        assert_eq!(learn(&counts(145, &[("A", 3), ("B", 4)])), near);
         assert_eq!(learn(&counts(38, &[("A", 1), ("B", 1)])), Learning::RunMore);
         assert_eq!(learn(&counts(147, &[("A", 1), ("B", 1)])), tie);
     }

@@ -76,6 +76,15 @@ fn a_crash_that_good_revisions_show_is_another_bug() {
 }
 
 #[test]
+fn another_face_of_the_bug_speaks_against_who_called_it_good() {
+    let face = log().replace("run #15: OK", "run #15: crashed: KASAN: bad access in pipe_read");
+    let audit = audit(&read(face.as_bytes()));
+    let parent = audit.verdicts.iter().find(|judged| judged.commit == id("dd")).unwrap();
+    assert_eq!(parent.target, 1, "{parent:?}");
+    assert!(audit.supported.unwrap() < 0.5, "{audit:#?}");
+}
+
+#[test]
 fn a_sound_answer_is_called_sound() {
     let audit = audit(&read(log().as_bytes()));
     // 24 to 31 clean runs on each good one, at a rate of one in four.

@@ -8,7 +8,8 @@ use crate::belief;
 use crate::log::import::{Imported, Mark};
 
 /// The titles that the start commit shows: there the hunted bug is, whatever it is called. But one that a
-/// revision showed which was called good all the same is another bug to who wrote the log.
+/// revision showed which was called good all the same, and that names another part of the kernel than the
+/// most frequent one, is another bug.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Target {
     titles: BTreeSet<String>,
@@ -134,7 +135,9 @@ impl Target {
         let main = crashes.iter().max_by(|a, b| a.1.cmp(b.1).then(b.0.cmp(a.0)))?.0.clone();
         let good = log.tests.iter().filter(|test| test.mark == Some(Mark::Good));
         let borne: BTreeSet<&String> = good.flat_map(|test| test.counts.crashes.keys()).collect();
-        let is_own = |title: &String| *title == main || !borne.contains(title);
+        let place: BTreeSet<String> = words(&main).collect();
+        let is_near = |title: &String| words(title).any(|word| place.contains(&word));
+        let is_own = |title: &String| *title == main || !borne.contains(title) || is_near(title);
         let (titles, foreign): (BTreeSet<_>, _) = crashes.keys().cloned().partition(is_own);
         let words = titles.iter().flat_map(|title| words(title)).collect();
         Some(Self { titles, foreign, words, main })

@@ -10,6 +10,7 @@ use kiln_cache::evidence::Counts;
 use kiln_cache::signature::ImageId;
 
 use super::batch::{Batch, Ran};
+use super::budget::{NO_TIME, in_time};
 use super::error::BisectError;
 use super::knowledge::Known;
 use super::made::record_of;
@@ -175,7 +176,18 @@ impl Bisection {
         let why = "the newer end without the commit: it must behave like the other side";
         self.watch.happening(Happening::Chosen { commit: &commit, why, runs: needed });
         let begun = Instant::now();
-        let built = self.builder.build(request).await?;
+        let deadline = if build { self.deadline() } else { None };
+        let stages = self.workshop.stages();
+        stages.forget(&commit.id);
+        let work = async { Ok(self.builder.build(request).await?) };
+        let built = match in_time(deadline, || stages.is_kept(&commit.id), work).await {
+            Err(BisectError::Late) => {
+                let seconds = begun.elapsed().as_secs_f64();
+                self.write(Event::GivenUp { commit, seconds }).await?;
+                return Ok(Finding::NotReverted { why: NO_TIME.to_owned() });
+            }
+            built => built?,
+        };
         let record = record_of(&built, begun);
         self.watch.happening(Happening::Built { commit: &commit, build: &record });
         if record.obtained == Obtained::Compiled {

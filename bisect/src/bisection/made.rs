@@ -34,6 +34,8 @@ impl Bisection {
         let (builder, request) = (Arc::clone(&self.builder), self.request(place));
         let (deadline, commit) = (self.build_deadline(place), self.commit(place));
         let stages = self.workshop.stages();
+        // (That an earlier build of it was stored says nothing of this one.)
+        stages.forget(&commit.id);
         let work = async move { Ok(builder.build(&request).await?) };
         let built = match self.beside(in_time(deadline, || stages.is_kept(&commit.id), work)).await
         {

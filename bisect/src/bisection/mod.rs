@@ -40,7 +40,7 @@ mod untouched;
 mod verdict_of;
 mod visits;
 mod walking;
-mod workshop;
+pub(crate) mod workshop;
 mod written;
 
 pub use error::BisectError;

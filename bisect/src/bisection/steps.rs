@@ -24,13 +24,13 @@ impl Bisection {
         if !self.walking() {
             self.learn_efforts().await;
         }
+        if let Some(verdict) = self.beyond_budget().await? {
+            return self.finish(verdict).await;
+        }
         if self.knowledge.build(bad_end).is_none() {
             let commit = self.commit(bad_end);
             let why = "the bad end: what it reads tells which commits matter";
             self.watch.happening(Happening::Chosen { commit: &commit, why, runs: 0 });
-        }
-        if let Some(verdict) = self.beyond_budget().await? {
-            return self.finish(verdict).await;
         }
         let made = match self.build(bad_end).await {
             Err(BisectError::Late) => {

@@ -12,6 +12,7 @@ use kiln_builder::closure::Edges;
 use kiln_builder::{BuildError, Commit as Node, History, Repository};
 use kiln_cache::signature::SignatureKind;
 
+use super::budget::NO_TIME;
 use super::error::BisectError;
 use super::setup::{Bisection, blocking, graph_of};
 use super::verdict_of::verdict_of;
@@ -192,7 +193,7 @@ impl Bisection {
             }
             match &walked.decision {
                 Decision::Test(test) if self.is_late_in(test.expected_seconds) => {
-                    let why = "the budget of time is used up";
+                    let why = NO_TIME;
                     return Ok(Some(self.unfinished(why, Some(test))));
                 }
                 Decision::Test(test) => self.try_release(tester, test).await?,

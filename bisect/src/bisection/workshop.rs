@@ -202,7 +202,7 @@ impl Workshop {
 }
 
 /// Passes on what builders tell, and knows whose make is through.
-pub(super) struct Stages {
+pub(crate) struct Stages {
     to: Arc<dyn Observer>,
     commits: Mutex<Commits>,
 }
@@ -219,7 +219,7 @@ struct Commits {
 }
 
 impl Stages {
-    pub(super) fn new(to: Arc<dyn Observer>) -> Self {
+    pub(crate) fn new(to: Arc<dyn Observer>) -> Self {
         Self { to, commits: Mutex::default() }
     }
 
@@ -228,7 +228,7 @@ impl Stages {
     }
 
     /// Whether a build must not be given up any more.
-    pub(super) fn is_kept(&self, commit: &str) -> bool {
+    pub(crate) fn is_kept(&self, commit: &str) -> bool {
         self.commits().kept.contains(commit)
     }
 
@@ -241,7 +241,7 @@ impl Stages {
     }
 
     /// A commit's build has ended.
-    fn forget(&self, commit: &str) {
+    pub(crate) fn forget(&self, commit: &str) {
         let mut commits = self.commits();
         commits.storing.remove(commit);
         commits.kept.remove(commit);

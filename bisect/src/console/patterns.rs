@@ -102,7 +102,12 @@ fn compile(pattern: &str) -> Result<Regex, PatternError> {
 
 /// The groups that a title names: `{1}`, `{2}`…
 fn numbers(title: &str) -> impl Iterator<Item = usize> {
-    title.split('{').skip(1).filter_map(|rest| rest.split_once('}')?.0.parse().ok())
+    title.split('{').skip(1).filter_map(|rest| {
+        let number = rest.split_once('}')?.0;
+        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        // (One that is too large for a number is no group's either.)
+        is_number.then(|| number.parse().unwrap_or(usize::MAX))
+    })
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::shows::Shows;
 use super::smallest::smallest;
 use crate::bisection::prepared::Prepared;
 use crate::bisection::running::{self, Running};
+use crate::bisection::workshop::Stages;
 use crate::bisection::{BisectError, Surroundings};
 use crate::console::Patterns;
 use crate::record::TestSpec;
@@ -32,6 +33,7 @@ pub struct ConfigSearch {
     pub(super) store: Store,
     pub(super) watch: Arc<dyn Watch>,
     pub(super) builder: Builder,
+    pub(super) stages: Arc<Stages>,
     pub(super) prepared: Prepared,
     pub(super) patterns: Arc<Patterns>,
     pub(super) kernels: PathBuf,
@@ -65,8 +67,11 @@ impl ConfigSearch {
         };
         let id = uuid::Uuid::now_v7().simple().to_string();
         let running = Running::claim(&around.work, &id)?;
+        let stages = Arc::new(Stages::new(around.builds));
+        let observer = Arc::<Stages>::clone(&stages);
         Ok(Self {
-            builder: Builder::new(around.store.clone(), around.work.clone(), around.builds)
+            stages,
+            builder: Builder::new(around.store.clone(), around.work.clone(), observer)
                 .with_toolchain(&question.toolchain)
                 .with_ccache(around.ccache)
                 .with_proofs(around.proofs)
@@ -213,12 +218,21 @@ impl ConfigSearch {
             });
         }
         let text = with(base, &self.answer.differences, set);
-        let built = self.build("the answer", Config::new(&text)).await?;
-        let completed = self.completed(&built.0, &Config::new(&text)).await?;
-        let along = differences(base, &completed)
-            .into_iter()
-            .filter(|one| !options.iter().any(|needed| needed.difference.option == one.option))
-            .collect();
+        // Nearly always built already. Where it is not, and nothing may be built any more, only what comes
+        // along is not known.
+        let config = Config::new(&text);
+        let built = match self.may_build(&config).await? {
+            true => self.build("the answer", config.clone()).await.map(Some),
+            false => Ok(None),
+        };
+        let along = match built {
+            Ok(None) | Err(BisectError::Late) => Vec::new(),
+            Ok(Some(built)) => differences(base, &self.completed(&built.0, &config).await?)
+                .into_iter()
+                .filter(|one| !options.iter().any(|needed| needed.difference.option == one.option))
+                .collect(),
+            Err(error) => return Err(error),
+        };
         Ok(Found::Needs { options, probability, along })
     }
 

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::VIEW;
 use super::state::State;
@@ -11,8 +12,7 @@ use crate::trace;
 
 /// Removes free pairs, those unused longest first, until at most `most` are left. What can't be
 /// removed stays: this is housekeeping, and no reason to fail a build. Nor to wait for it: a kernel's tree
-/// takes a busy disk a minute, so it is only moved aside here, and removed by a thread of its own. What a
-/// process that ends leaves of it goes with the next one.
+/// takes a busy disk a minute, so it is only moved aside here, and [`sweep`] removes it.
 pub(super) fn make_room(pool: &Path, most: usize) {
     let mut pairs: Vec<(i64, PathBuf)> = folders(pool)
         .iter()
@@ -34,24 +34,34 @@ pub(super) fn make_room(pool: &Path, most: usize) {
             }
         }
     }
-    let aside = aside(pool);
-    if !folders(&aside).is_empty() {
-        std::thread::spawn(move || {
-            for left in folders(&aside) {
-                // Another process may be at the same.
-                if let Err(error) = fs::remove_dir_all(&left)
-                    && left.exists()
-                {
-                    tracing::warn!(path = %left.display(), %error, "an old working pair stays");
-                }
-            }
-        });
-    }
+    sweep(pool);
 }
 
-/// Where pairs lie that are being removed: beside the pool, on the same file system.
-fn aside(pool: &Path) -> PathBuf {
-    pool.with_extension("old")
+/// Removes what was moved aside, in a thread of its own. What a process that ends leaves of it goes with the
+/// next that takes a pair.
+pub(super) fn sweep(pool: &Path) {
+    static AT_WORK: Mutex<()> = Mutex::new(());
+    let aside = aside(pool);
+    if folders(&aside).is_empty() {
+        return;
+    }
+    // Without a thread it waits for the next sweep.
+    let _ = std::thread::Builder::new().spawn(move || {
+        let _one = AT_WORK.lock().unwrap_or_else(PoisonError::into_inner);
+        for left in folders(&aside) {
+            // Another process may be at the same.
+            if let Err(error) = fs::remove_dir_all(&left)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!(path = %left.display(), %error, "an old working pair stays");
+            }
+        }
+    });
+}
+
+/// Where pairs lie that are being removed: on the same file system, and under no key.
+pub(super) fn aside(pool: &Path) -> PathBuf {
+    pool.join(".old")
 }
 
 /// Moves a pair whose lock is held out of the pool.
@@ -59,7 +69,8 @@ fn set_aside(pool: &Path, root: &Path) -> io::Result<()> {
     disown(root)?;
     let aside = aside(pool);
     fs::create_dir_all(&aside)?;
-    fs::rename(root, aside.join(uuid::Uuid::now_v7().simple().to_string()))
+    let moved = fs::rename(root, aside.join(uuid::Uuid::now_v7().simple().to_string()));
+    moved.or_else(|_| fs::remove_dir_all(root))
 }
 
 /// Removes a pair whose lock is held, and the mount that a killed Kiln may have left in it.
@@ -77,7 +88,9 @@ fn disown(root: &Path) -> io::Result<()> {
     }
 }
 
+/// The folders in one, but for hidden ones.
 pub(super) fn folders(of: &Path) -> Vec<PathBuf> {
     let items = fs::read_dir(of).into_iter().flatten().flatten();
+    let items = items.filter(|item| !item.file_name().as_encoded_bytes().starts_with(b"."));
     items.map(|item| item.path()).filter(|path| path.is_dir()).collect()
 }

@@ -126,6 +126,7 @@ impl Pool {
     ) -> Result<Option<Pair>, BuildError> {
         let folder = self.folder.join(key);
         fs::create_dir_all(&folder).doing("making", &folder)?;
+        eviction::sweep(&self.folder);
         let mut free = Vec::new();
         let mut unused = None;
         for number in 0..self.bounds.of_a_key {
@@ -278,13 +279,22 @@ mod tests {
         wait_until_free(&[&b]);
         // Three pairs with this one: "a" was used longest ago, but is in use.
         // What a process left that ended before it was removed goes, too.
-        let aside = work.path().with_extension("old");
+        let aside = eviction::aside(work.path());
         fs::create_dir_all(aside.join("left/source")).unwrap();
         drop(take("c"));
         assert!(oldest.root.exists() && !b.exists());
-        while fs::read_dir(&aside).unwrap().next().is_some() {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        fs::remove_dir(&aside).unwrap();
+        let is_empty = || fs::read_dir(&aside).unwrap().next().is_none();
+        let is_swept = || {
+            (0..2000).any(|_| {
+                std::thread::sleep(Duration::from_millis(5));
+                is_empty()
+            })
+        };
+        assert!(is_swept());
+        // Also when a pair is at hand.
+        fs::create_dir_all(aside.join("left/source")).unwrap();
+        wait_until_free(&[&work.path().join("c/0")]);
+        drop(take("c"));
+        assert!(is_swept());
     }
 }

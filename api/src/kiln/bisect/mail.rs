@@ -135,10 +135,16 @@ fn answer(out: &mut String, record: &Record, dossier: &Dossier) {
             let text = format!("{what} is not fixed: the good end shows it in {target} of {runs}.");
             say(out, &format!("Hello,\n\n{text}"));
         }
-        Some(Verdict::NotReproduced { clean, .. }) => {
+        Some(Verdict::NotReproduced { clean, crashes }) => {
             let bad = quoted(&record.header.bad);
             let runs = count(u64::from(*clean), "run");
-            say(out, &format!("Hello,\n\n{what} was not reproduced: {bad} ended well in {runs}."));
+            let other: u32 = crashes.iter().map(|(_, times)| times).sum();
+            let other = match other {
+                0 => String::new(),
+                n => format!(", and crashed otherwise in {n}"),
+            };
+            let text = format!("{what} was not reproduced: {bad} ended well in {runs}{other}.");
+            say(out, &format!("Hello,\n\n{text}"));
         }
         Some(Verdict::EndUnusable { commit, why }) => {
             let commit = quoted(commit);
