@@ -136,8 +136,8 @@ impl Target {
         let good = log.tests.iter().filter(|test| test.mark == Some(Mark::Good));
         let borne: BTreeSet<&String> = good.flat_map(|test| test.counts.crashes.keys()).collect();
         let place: BTreeSet<String> = words(&main).collect();
-        let is_near = |title: &String| words(title).any(|word| place.contains(&word));
-        let is_own = |title: &String| *title == main || !borne.contains(title) || is_near(title);
+        let is_own =
+            |title: &String| *title == main || !borne.contains(title) || is_at(title, &place);
         let (titles, foreign): (BTreeSet<_>, _) = crashes.keys().cloned().partition(is_own);
         let words = titles.iter().flat_map(|title| words(title)).collect();
         Some(Self { titles, foreign, words, main })
@@ -150,7 +150,7 @@ impl Target {
 
     /// Whether a title names the same part of the kernel: perhaps another face of the bug.
     fn is_near(&self, title: &str) -> bool {
-        words(title).any(|word| self.words.contains(&word))
+        is_at(title, &self.words)
     }
 
     /// The part of the kernel, in words.
@@ -199,6 +199,11 @@ impl Seen {
     pub(super) fn counts(&self) -> belief::Counts {
         belief::Counts { crashes: self.target, clean: self.clean, censored: self.other }
     }
+}
+
+/// Whether a title names a place by one of these words.
+fn is_at(title: &str, place: &BTreeSet<String>) -> bool {
+    words(title).any(|word| place.contains(&word))
 }
 
 /// Words that name a place: the parts of function names, in lower case.

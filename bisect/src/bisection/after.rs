@@ -10,7 +10,7 @@ use kiln_cache::evidence::Counts;
 use kiln_cache::signature::ImageId;
 
 use super::batch::{Batch, Ran};
-use super::budget::{NO_TIME, in_time};
+use super::budget::NO_TIME;
 use super::error::BisectError;
 use super::knowledge::Known;
 use super::made::record_of;
@@ -177,13 +177,8 @@ impl Bisection {
         self.watch.happening(Happening::Chosen { commit: &commit, why, runs: needed });
         let begun = Instant::now();
         let deadline = if build { self.deadline() } else { None };
-        let stages = self.workshop.stages();
-        stages.forget(&commit.id);
-        let work = async { Ok(self.builder.build(request).await?) };
-        let built = match in_time(deadline, || stages.is_kept(&commit.id), work).await {
+        let built = match self.build_until(deadline, commit.clone(), request.clone()).await {
             Err(BisectError::Late) => {
-                let seconds = begun.elapsed().as_secs_f64();
-                self.write(Event::GivenUp { commit, seconds }).await?;
                 return Ok(Finding::NotReverted { why: NO_TIME.to_owned() });
             }
             built => built?,

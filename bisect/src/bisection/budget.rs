@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::error::BisectError;
 use super::setup::Bisection;
 use super::titled::untitled;
+use super::workshop::Stages;
 use crate::plan::{BAD_END_RUNS, Place};
 use crate::verdict::{MoreRuns, Verdict};
 
@@ -13,7 +14,7 @@ use crate::verdict::{MoreRuns, Verdict};
 ///
 /// # Errors
 /// [`BisectError::Late`] when it was dropped.
-pub(crate) async fn in_time<T>(
+pub(super) async fn in_time<T>(
     deadline: Option<Instant>,
     is_kept: impl FnOnce() -> bool,
     work: impl Future<Output = Result<T, BisectError>>,
@@ -30,6 +31,21 @@ pub(crate) async fn in_time<T>(
 
 pub(super) const NO_TIME: &str = "the budget of time is used up";
 const NO_BUILDS: &str = "the budget of builds is used up";
+
+/// Awaits the build of a commit until a deadline, and drops it then, unless it is being stored.
+///
+/// # Errors
+/// [`BisectError::Late`] when it was dropped.
+pub(crate) async fn build_in_time<T>(
+    deadline: Option<Instant>,
+    stages: &Stages,
+    commit: &str,
+    build: impl Future<Output = Result<T, BisectError>>,
+) -> Result<T, BisectError> {
+    // That an earlier build of it was stored says nothing of this one.
+    stages.forget(commit);
+    in_time(deadline, || stages.is_kept(commit), build).await
+}
 
 impl Bisection {
     /// Runs that the user's budget still allows.

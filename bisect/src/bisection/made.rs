@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use kiln_builder::may_change_beyond_objects;
+use kiln_builder::{Built, Request, may_change_beyond_objects};
 use kiln_cache::InputKey;
 use kiln_cache::manifest::{BuildResult, Manifest};
 
-use super::budget::in_time;
+use super::budget::build_in_time;
 use super::error::BisectError;
 use super::knowledge::{Known, Refuted};
 use super::setup::{Bisection, blocking};
 use crate::plan::Place;
-use crate::record::{BuildRecord, Event, Obtained};
+use crate::record::{BuildRecord, Commit, Event, Obtained};
 use crate::rows::Rows;
 use crate::watch::Happening;
 
@@ -31,21 +31,8 @@ impl Bisection {
             return Ok(made.clone());
         }
         let (begun, price) = (Instant::now(), self.knowledge.price(place));
-        let (builder, request) = (Arc::clone(&self.builder), self.request(place));
         let (deadline, commit) = (self.build_deadline(place), self.commit(place));
-        let stages = self.workshop.stages();
-        // (That an earlier build of it was stored says nothing of this one.)
-        stages.forget(&commit.id);
-        let work = async move { Ok(builder.build(&request).await?) };
-        let built = match self.beside(in_time(deadline, || stages.is_kept(&commit.id), work)).await
-        {
-            Err(BisectError::Late) => {
-                let seconds = begun.elapsed().as_secs_f64();
-                self.write(Event::GivenUp { commit, seconds }).await?;
-                return Err(BisectError::Late);
-            }
-            built => built?,
-        };
+        let built = self.build_until(deadline, commit, self.request(place)).await?;
         self.doubts.audited |= built.refuted;
         let record = record_of(&built, begun);
         if record.obtained == Obtained::Compiled {
@@ -54,6 +41,27 @@ impl Bisection {
             self.write(Event::Compiled { commit, seconds }).await?;
         }
         self.learn_built(place, built.manifest, record).await
+    }
+
+    /// Asks for a build until a deadline; other builds go on beside.
+    ///
+    /// # Errors
+    /// [`BisectError::Late`] when it was given up then, which the record says.
+    pub(super) async fn build_until(
+        &mut self,
+        deadline: Option<Instant>,
+        commit: Commit,
+        request: Request,
+    ) -> Result<Built, BisectError> {
+        let (begun, stages) = (Instant::now(), self.workshop.stages());
+        let builder = Arc::clone(&self.builder);
+        let build = async move { Ok(builder.build(&request).await?) };
+        let built = self.beside(build_in_time(deadline, &stages, &commit.id, build)).await;
+        if let Err(BisectError::Late) = &built {
+            let seconds = begun.elapsed().as_secs_f64();
+            self.write(Event::GivenUp { commit, seconds }).await?;
+        }
+        built
     }
 
     /// Learns all that a revision's build says.

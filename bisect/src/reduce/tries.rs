@@ -13,7 +13,7 @@ use super::search::ConfigSearch;
 use crate::belief;
 use crate::bisection::BisectError;
 use crate::bisection::batch::{Batch, Ran};
-use crate::bisection::budget::in_time;
+use crate::bisection::budget::build_in_time;
 use crate::bisection::knowledge::{boots, judging};
 use crate::record::{Commit, Obtained, Source};
 use crate::watch::Happening;
@@ -63,9 +63,8 @@ impl ConfigSearch {
         // What the store has takes no time worth a word.
         let is_known = self.builder.is_answered(&request).await?;
         let deadline = if is_known { None } else { self.deadline() };
-        self.stages.forget(&commit.id);
-        let work = async { Ok(self.builder.build(&request).await?) };
-        let built = in_time(deadline, || self.stages.is_kept(&commit.id), work).await?;
+        let build = async { Ok(self.builder.build(&request).await?) };
+        let built = build_in_time(deadline, &self.stages, &commit.id, build).await?;
         let record = crate::bisection::record_of(&built, begun);
         self.watch.happening(Happening::Built { commit: &commit, build: &record });
         match record.obtained {

@@ -277,10 +277,10 @@ mod tests {
         let b = work.path().join("b/0");
         assert!(b.exists());
         wait_until_free(&[&b]);
-        // Three pairs with this one: "a" was used longest ago, but is in use.
         // What a process left that ended before it was removed goes, too.
         let aside = eviction::aside(work.path());
         fs::create_dir_all(aside.join("left/source")).unwrap();
+        // Three pairs with this one: "a" was used longest ago, but is in use.
         drop(take("c"));
         assert!(oldest.root.exists() && !b.exists());
         let is_empty = || fs::read_dir(&aside).unwrap().next().is_none();
